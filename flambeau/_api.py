@@ -1,0 +1,100 @@
+"""The public API up to tensors: what `torch.` offers without `nn`, `optim` and the other sub-packages.
+
+Most of it is the op table, exported in one loop. The modules above (nn, optim, ...) import this as `torch` and use it as a user would.
+"""
+
+from __future__ import annotations
+
+from math import e as e
+from math import inf as inf
+from math import nan as nan
+from math import pi as pi
+from typing import TYPE_CHECKING, Any
+
+from flambeau import autograd as autograd
+from flambeau._core import dtypes
+from flambeau._core.device import device as device
+from flambeau._core.dtypes import can_cast as can_cast
+from flambeau._core.dtypes import dtype as dtype
+from flambeau._core.dtypes import get_default_dtype as get_default_dtype
+from flambeau._core.dtypes import promote_types as promote_types
+from flambeau._core.dtypes import set_default_dtype as set_default_dtype
+from flambeau._core.formats import channels_last as channels_last
+from flambeau._core.formats import channels_last_3d as channels_last_3d
+from flambeau._core.formats import contiguous_format as contiguous_format
+from flambeau._core.formats import layout as layout
+from flambeau._core.formats import memory_format as memory_format
+from flambeau._core.formats import preserve_format as preserve_format
+from flambeau._core.formats import sparse_coo as sparse_coo
+from flambeau._core.formats import strided as strided
+from flambeau._core.size import Size as Size
+from flambeau._ops.registry import OPS
+from flambeau._tensor import creation, methods
+from flambeau._tensor.creation import arange as arange
+from flambeau._tensor.creation import as_tensor as as_tensor
+from flambeau._tensor.creation import asarray as asarray
+from flambeau._tensor.creation import empty as empty
+from flambeau._tensor.creation import empty_like as empty_like
+from flambeau._tensor.creation import empty_strided as empty_strided
+from flambeau._tensor.creation import eye as eye
+from flambeau._tensor.creation import frombuffer as frombuffer
+from flambeau._tensor.creation import full as full
+from flambeau._tensor.creation import full_like as full_like
+from flambeau._tensor.creation import linspace as linspace
+from flambeau._tensor.creation import logspace as logspace
+from flambeau._tensor.creation import ones as ones
+from flambeau._tensor.creation import ones_like as ones_like
+from flambeau._tensor.creation import scalar_tensor as scalar_tensor
+from flambeau._tensor.creation import tensor as tensor
+from flambeau._tensor.creation import zeros as zeros
+from flambeau._tensor.creation import zeros_like as zeros_like
+from flambeau._tensor.interop import from_dlpack as from_dlpack
+from flambeau._tensor.interop import from_numpy as from_numpy
+from flambeau._tensor.printing import set_printoptions as set_printoptions
+from flambeau._tensor.queries import get_num_threads as get_num_threads
+from flambeau._tensor.queries import is_complex as is_complex
+from flambeau._tensor.queries import is_conj as is_conj
+from flambeau._tensor.queries import is_floating_point as is_floating_point
+from flambeau._tensor.queries import is_neg as is_neg
+from flambeau._tensor.queries import is_nonzero as is_nonzero
+from flambeau._tensor.queries import is_signed as is_signed
+from flambeau._tensor.queries import is_storage as is_storage
+from flambeau._tensor.queries import is_tensor as is_tensor
+from flambeau._tensor.queries import numel as numel
+from flambeau._tensor.queries import result_type as result_type
+from flambeau._tensor.queries import set_num_threads as set_num_threads
+from flambeau._tensor.queries import finfo as finfo
+from flambeau._tensor.queries import iinfo as iinfo
+from flambeau._tensor.tensor import Tensor as Tensor
+from flambeau.autograd import enable_grad as enable_grad
+from flambeau.autograd import inference_mode as inference_mode
+from flambeau.autograd import is_grad_enabled as is_grad_enabled
+from flambeau.autograd import is_inference_mode_enabled as is_inference_mode_enabled
+from flambeau.autograd import no_grad as no_grad
+from flambeau.autograd import set_grad_enabled as set_grad_enabled
+
+
+def operations(namespace: str) -> dict[str, Any]:
+    """The public functions of the op table in a namespace ("" for `torch` itself), aliases included."""
+    found = {}
+    for op in OPS.values():
+        if op.namespace == namespace and op.exported:
+            found.update(dict.fromkeys((op.name, *op.aliases), op.function))
+            if op.inplace and not namespace:
+                found.setdefault(op.name + "_", getattr(Tensor, op.name + "_", None))
+    return found
+
+
+globals().update({name: f for name, f in operations("").items() if name not in globals()})
+globals().update({d.name: d for d in dtypes.ALL} | dtypes.ALIASES | creation.LEGACY_TYPES)
+# Names of Python's own that a module should not shadow while it defines things.
+globals().update({"complex": creation.complex_, "range": creation.range_})
+
+newaxis = None
+
+__all__ = [name for name in globals() if not name.startswith("_") and name not in ("annotations", "TYPE_CHECKING", "Any", "OPS",
+           "dtypes", "creation", "methods", "operations")]
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...

@@ -1,0 +1,1 @@
+"""Machines that run instructions. `reference` (NumPy) is the definition of meaning."""

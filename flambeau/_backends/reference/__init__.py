@@ -1,0 +1,1 @@
+"""The reference backend: NumPy runs one instruction at a time."""

@@ -1,0 +1,162 @@
+"""Runs one instruction with NumPy.
+
+Values hold flat arrays; an instruction reads them through the layouts of its operands and makes new flat arrays.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from flambeau._backends.reference.builder import NumpyBuilder
+from flambeau._core.dtypes import BOOL, FLOAT, HALVES, dtype, float32
+from flambeau._core.lazy import lazy_module
+from flambeau._ir.meta import Meta
+from flambeau._ir.program import Instruction, Value
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy_module("numpy")
+
+_k = NumpyBuilder()
+
+
+def execute(instruction: Instruction) -> None:
+    """Run `instruction`: give each of its output values its data."""
+    op = instruction.op
+    if op.family == "pointwise":
+        _run_pointwise(instruction)
+    elif op.family == "write":
+        _run_write(instruction)
+    else:
+        _run_library(instruction)
+
+
+def array_of(value: Value, m: Meta) -> np.ndarray:
+    """The elements of a value seen through a layout; shares the value's memory."""
+    data = value.data
+    if data is None:
+        assert value.failure is not None, "an instruction ran before the one that makes its operand"
+        raise value.failure
+    want = m.dtype.numpy
+    if data.dtype != want:
+        data = data.view(want)
+    if m.is_contiguous:
+        if m.offset == 0 and data.size == m.numel:
+            return data.reshape(m.shape)
+        return data[m.offset: m.offset + m.numel].reshape(m.shape)
+    if m.numel == 0:
+        return np.empty(m.shape, want)
+    step = m.dtype.itemsize
+    return np.lib.stride_tricks.as_strided(data[m.offset:], m.shape, [s * step for s in m.strides])
+
+
+def flat_of(array: Any, m: Meta, inputs: tuple[Any, ...] = ()) -> np.ndarray:
+    """`array` as the flat contents of a fresh storage with layout `m`, sharing no memory with `inputs`."""
+    array = np.asarray(array)
+    if array.shape != m.shape:
+        raise AssertionError(f"a kernel returned shape {array.shape} where {m} was inferred")
+    want = m.dtype.numpy
+    if array.dtype != want:
+        array = array.astype(want)
+    elif array.base is not None or any(array is x for x in inputs):
+        if any(isinstance(x, np.ndarray) and np.may_share_memory(array, x) for x in inputs):
+            array = array.copy()
+    if m.is_contiguous:
+        flat = np.ascontiguousarray(array).reshape(-1)
+        return flat if flat.flags.writeable else flat.copy()
+    flat = np.empty(m.extent, want)
+    np.lib.stride_tricks.as_strided(flat, m.shape, [s * m.dtype.itemsize for s in m.strides])[...] = array
+    return flat
+
+
+# ---------------------------------------------------------------------------------------------- the families
+
+
+def compute_dtype(d: dtype) -> dtype:
+    """The dtype a pointwise body computes in: half precision is widened, as PyTorch does on the CPU."""
+    return float32 if d in HALVES else d
+
+
+def _run_pointwise(instruction: Instruction) -> None:
+    op, inference = instruction.op, instruction.inference
+    computed = inference.compute.numpy
+    args = []
+    for i, (arg, m) in enumerate(zip(instruction.args, instruction.metas, strict=True)):
+        if type(arg) is Value:
+            array = array_of(arg, m)
+            args.append(array if array.dtype == computed else array.astype(computed))
+        else:
+            args.append(_number(arg, inference.compute) if i in op.operands else arg)
+    result = op.body(_k, *args)
+    out = inference.outputs[0]
+    if not isinstance(result, np.ndarray) or result.shape != out.shape:
+        result = np.broadcast_to(result, out.shape).astype(out.dtype.numpy)  # astype copies: never a view of an input
+    instruction.outputs[0].data = flat_of(result, out, tuple(args))
+
+
+def _number(number: Any, compute: dtype) -> Any:
+    """A Python number as an array scalar of the dtype computed in; integers wrap around, as PyTorch's do."""
+    if number is None or isinstance(number, str):
+        return number
+    if compute.category in (BOOL, FLOAT) or isinstance(number, float | complex) or compute.is_complex:
+        return compute.numpy.type(number)
+    return np.array(int(number) & 0xFFFFFFFFFFFFFFFF, np.uint64).astype(compute.numpy)[()]
+
+
+def _run_library(instruction: Instruction) -> None:
+    arrays = read_arguments(instruction.args, instruction.metas)
+    results = instruction.op.body(*arrays)
+    if len(instruction.outputs) == 1 and not isinstance(results, tuple):
+        results = (results,)
+    inputs = flat_arrays(arrays)
+    for value, m, result in zip(instruction.outputs, instruction.inference.outputs, results, strict=True):
+        value.data = flat_of(result, m, inputs)
+
+
+def read_arguments(args: tuple, metas: tuple) -> list[Any]:
+    """The arguments of a library body: arrays for values, everything else as it is."""
+    arrays: list[Any] = []
+    for arg, m in zip(args, metas, strict=True):
+        if type(arg) is Value:
+            arrays.append(array_of(arg, m))
+        elif type(arg) is tuple and any(type(a) is Value for a in arg):
+            arrays.append(tuple(read_arguments(arg, m)))
+        else:
+            arrays.append(arg)
+    return arrays
+
+
+def flat_arrays(arrays: list[Any] | tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arrays among (possibly nested) arguments."""
+    found: list[Any] = []
+    for a in arrays:
+        if isinstance(a, np.ndarray):
+            found.append(a)
+        elif isinstance(a, tuple):
+            found.extend(flat_arrays(a))
+    return tuple(found)
+
+
+def _run_write(instruction: Instruction) -> None:
+    """Write the second operand into the layout `metas[0]` of the first, whose storage moves on to the output value.
+
+    Written in place when nobody else reads the old value any more, or when the memory is exposed (`args[2]`).
+    """
+    old, source, exposed = instruction.args
+    target_meta, source_meta, _ = instruction.metas
+    array_of(old, target_meta)  # raises the failure of a value that was never made
+    # Referenced by the local variable, the instruction's tuple, and getrefcount's own argument: nobody else.
+    if not exposed and sys.getrefcount(old) > 3:
+        old_data, old.data = old.data, old.data.copy()  # type: ignore[union-attr]
+    else:
+        old_data = old.data
+    moved = Value(None)
+    moved.data = old_data
+    target = array_of(moved, target_meta)
+    source_array = array_of(source, source_meta)
+    if target_meta.dtype.category == BOOL and source_array.dtype != target.dtype:
+        source_array = source_array != 0
+    target[...] = source_array.astype(target.dtype, copy=False)
+    instruction.outputs[0].data = old_data

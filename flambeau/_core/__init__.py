@@ -1,0 +1,1 @@
+"""What everything else stands on: dtypes and promotion, devices, configuration, errors, source sites."""

@@ -1,0 +1,84 @@
+"""Devices: where a tensor's numbers live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+KINDS = ("cpu", "cuda", "meta", "mps", "xpu")
+
+
+class device:  # noqa: N801 (PyTorch's name)
+    """A place for tensors: `device("cpu")`, `device("cuda", 0)`, `device("cuda:0")`.
+
+    Equal when type and index are equal. Raises RuntimeError for a string that names no device.
+
+    Example::
+
+        >>> device("cuda:1").index
+        1
+    """
+
+    __slots__ = ("type", "index")
+
+    type: str
+    index: int | None
+
+    def __new__(cls, spec: str | int | device = "cpu", index: int | None = None) -> device:
+        if isinstance(spec, device):
+            return spec
+        kind, number = _parse(spec, index)
+        known = _known.get((kind, number))
+        if known is None:
+            known = object.__new__(cls)
+            object.__setattr__(known, "type", kind)
+            object.__setattr__(known, "index", number)
+            _known[kind, number] = known
+        return known
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a device cannot be changed (tried to set {name!r})")
+
+    def __repr__(self) -> str:
+        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __reduce__(self) -> tuple[type, tuple[str, int | None]]:
+        return device, (self.type, self.index)
+
+
+_known: dict[tuple[str, int | None], device] = {}
+
+
+def _parse(spec: str | int, index: int | None) -> tuple[str, int | None]:
+    if isinstance(spec, int):
+        return "cuda", spec
+    if not isinstance(spec, str):
+        raise TypeError(f"device(): expected a string, an int or a device, got {type(spec).__name__}")
+    kind, colon, number = spec.partition(":")
+    if kind not in KINDS or (colon and not number.isdigit()) or (colon and index is not None):
+        raise RuntimeError(f"Invalid device string: '{spec}'; expected one of {', '.join(KINDS)}, with an optional ':index'")
+    return kind, int(number) if colon else index
+
+
+cpu = device("cpu")
+
+
+def resolve(where: str | int | device | None) -> device:
+    """The device asked for, `cpu` by default; RuntimeError if this build has nothing to run there.
+
+    Example::
+
+        >>> resolve(None)
+        device(type='cpu')
+    """
+    if where is None:
+        return cpu
+    found = device(where)
+    if found.type != "cpu":
+        raise RuntimeError(
+            f"device '{found}' is not available: Flambeau has no {found.type} backend yet; use device='cpu', "
+            "or choose with `'cuda' if torch.cuda.is_available() else 'cpu'`"
+        )
+    return cpu

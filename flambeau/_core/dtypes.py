@@ -1,0 +1,259 @@
+"""The dtypes, and PyTorch's rules of type promotion.
+
+A dtype knows its NumPy name but not NumPy: `numpy_dtype()` looks it up at the first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flambeau._core.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import ml_dtypes
+    import numpy as np
+else:
+    np = lazy_module("numpy")
+    ml_dtypes = lazy_module("ml_dtypes")
+
+BOOL, INTEGER, FLOAT, COMPLEX = range(4)  # the categories of promotion, weakest first
+
+
+class dtype:  # noqa: N801 (PyTorch's name)
+    """The type of a tensor's elements. There is one object per dtype, so `is` compares.
+
+    Attributes: `name`, `itemsize` (bytes), `is_floating_point`, `is_complex`, `is_signed`, `category`.
+
+    Example::
+
+        >>> float32.itemsize, float32.is_floating_point, int64.category == INTEGER
+        (4, True, True)
+    """
+
+    __slots__ = (
+        "name", "itemsize", "category", "is_floating_point", "is_complex", "is_signed", "differentiable", "_numpy",
+    )
+
+    def __init__(self, name: str, itemsize: int, category: int, is_signed: bool = True) -> None:
+        self.name = name
+        self.itemsize = itemsize
+        self.category = category
+        self.is_floating_point = category == FLOAT
+        self.is_complex = category == COMPLEX
+        self.is_signed = is_signed
+        self.differentiable = category >= FLOAT
+        self._numpy: Any = None
+
+    def __repr__(self) -> str:
+        return "torch." + self.name
+
+    def __reduce__(self) -> str:
+        return self.name
+
+    @property
+    def numpy(self) -> np.dtype:
+        """The NumPy dtype with the same bits (ml_dtypes' for bfloat16)."""
+        if self._numpy is None:
+            self._numpy = np.dtype(ml_dtypes.bfloat16 if self.name == "bfloat16" else self.name)
+        return self._numpy
+
+    def to_complex(self) -> dtype:
+        """The complex dtype whose parts have this dtype's precision."""
+        return complex128 if self in (float64, complex128) else complex64
+
+    def to_real(self) -> dtype:
+        """The dtype of the real part: float32 for complex64; a real dtype is itself."""
+        return {complex64: float32, complex128: float64}.get(self, self)
+
+
+bool_ = dtype("bool", 1, BOOL, False)
+uint8 = dtype("uint8", 1, INTEGER, False)
+int8 = dtype("int8", 1, INTEGER)
+int16 = dtype("int16", 2, INTEGER)
+int32 = dtype("int32", 4, INTEGER)
+int64 = dtype("int64", 8, INTEGER)
+uint16 = dtype("uint16", 2, INTEGER, False)
+uint32 = dtype("uint32", 4, INTEGER, False)
+uint64 = dtype("uint64", 8, INTEGER, False)
+float16 = dtype("float16", 2, FLOAT)
+bfloat16 = dtype("bfloat16", 2, FLOAT)
+float32 = dtype("float32", 4, FLOAT)
+float64 = dtype("float64", 8, FLOAT)
+complex64 = dtype("complex64", 8, COMPLEX)
+complex128 = dtype("complex128", 16, COMPLEX)
+
+ALL = (
+    bool_, uint8, int8, int16, int32, int64, uint16, uint32, uint64, float16, bfloat16, float32, float64, complex64, complex128,
+)
+BY_NAME = {d.name: d for d in ALL}
+HALVES = (float16, bfloat16)
+
+# Names under which PyTorch also exports a dtype.
+ALIASES = {
+    "half": float16, "float": float32, "double": float64, "char": int8, "short": int16, "int": int32, "long": int64,
+    "cfloat": complex64, "cdouble": complex128,
+}
+
+_by_numpy: dict[Any, dtype] = {}
+
+
+def from_numpy(numpy_dtype: Any) -> dtype:
+    """The dtype of a NumPy dtype; TypeError for those PyTorch cannot hold (strings, objects, float128...)."""
+    if not _by_numpy:
+        _by_numpy.update({d.numpy: d for d in ALL})
+    found = _by_numpy.get(numpy_dtype) or _by_numpy.get(np.dtype(numpy_dtype).newbyteorder("="))
+    if found is None:
+        names = ", ".join(d.name for d in ALL)
+        raise TypeError(f"can't convert np.ndarray of type {numpy_dtype}. The only supported types are: {names}.")
+    return found
+
+
+# ---------------------------------------------------------------------------------------------- the default dtype
+
+_default = float32
+
+
+def get_default_dtype() -> dtype:
+    """The dtype of floating-point tensors made from Python numbers; float32 unless changed.
+
+    Example::
+
+        >>> get_default_dtype()
+        torch.float32
+    """
+    return _default
+
+
+def set_default_dtype(d: dtype) -> None:
+    """Make `d` (a floating-point dtype) the default; TypeError otherwise.
+
+    Example::
+
+        >>> set_default_dtype(float32)
+    """
+    global _default
+    if not isinstance(d, dtype) or not d.is_floating_point:
+        raise TypeError(f"only floating-point types are supported as the default type, got {d!r}")
+    _default = d
+
+
+def of_scalar(value: bool | int | float | complex) -> dtype:
+    """The dtype a tensor made from a Python number gets."""
+    if isinstance(value, bool):
+        return bool_
+    if isinstance(value, int):
+        return int64
+    if isinstance(value, float):
+        return _default
+    return _default.to_complex()
+
+
+# ---------------------------------------------------------------------------------------------- promotion
+
+_SIGNED = (int8, int16, int32, int64)
+
+
+def promote_types(a: dtype, b: dtype) -> dtype:
+    """The smallest dtype that both can be cast to, by PyTorch's table.
+
+    Example::
+
+        >>> promote_types(uint8, int8), promote_types(int64, float16), promote_types(float16, bfloat16)
+        (torch.int16, torch.float16, torch.float32)
+    """
+    if a is b:
+        return a
+    if a.category != b.category:
+        low, high = (a, b) if a.category < b.category else (b, a)
+        if high is complex64 and low is float64:
+            return complex128
+        return high
+    if a.category == INTEGER:
+        return _promote_integers(a, b)
+    if a.category == FLOAT and a.itemsize == b.itemsize == 2:
+        return float32
+    return a if a.itemsize > b.itemsize else b
+
+
+def _promote_integers(a: dtype, b: dtype) -> dtype:
+    if a.is_signed == b.is_signed:
+        return a if a.itemsize > b.itemsize else b
+    signed, unsigned = (a, b) if a.is_signed else (b, a)
+    if unsigned is not uint8:
+        raise RuntimeError(
+            f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {a!r} and {b!r}"
+        )
+    return int16 if signed is int8 else signed
+
+
+def can_cast(from_: dtype, to: dtype) -> bool:
+    """May an in-place result of dtype `from_` be stored in a tensor of dtype `to`? Only to a category at least as high
+    (and never from signed to bool and the like).
+
+    Example::
+
+        >>> can_cast(float64, float32), can_cast(float32, int64)
+        (True, False)
+    """
+    return from_.category <= to.category
+
+
+class Promotion:
+    """Collects the operands of an operation and answers their common dtype.
+
+    PyTorch's rule: tensors with dimensions win over 0-dim tensors, which win over Python numbers, unless the weaker ones
+    are of a higher category (bool < integer < floating < complex).
+    """
+
+    __slots__ = ("dims", "zero_dims", "numbers")
+
+    def __init__(self) -> None:
+        self.dims: dtype | None = None
+        self.zero_dims: dtype | None = None
+        self.numbers: dtype | None = None
+
+    def tensor(self, d: dtype, ndim: int) -> None:
+        if ndim:
+            self.dims = d if self.dims is None else promote_types(self.dims, d)
+        else:
+            self.zero_dims = d if self.zero_dims is None else promote_types(self.zero_dims, d)
+
+    def number(self, kind: type) -> None:
+        d = {bool: bool_, int: int64, float: _default, complex: _default.to_complex()}[kind]
+        self.numbers = d if self.numbers is None else promote_types(self.numbers, d)
+
+    def result(self) -> dtype:
+        result = self.dims
+        for weaker in (self.zero_dims, self.numbers):
+            if weaker is None:
+                continue
+            if result is None:
+                result = weaker
+            elif weaker.category > result.category:
+                result = _raise_category(result, weaker)
+        assert result is not None
+        return result
+
+
+def _raise_category(strong: dtype, weak: dtype) -> dtype:
+    """The dtype when a weaker operand has the higher category: its category, but the default width for numbers."""
+    if weak.is_complex and strong.is_floating_point:
+        return complex128 if strong is float64 else complex64
+    return weak
+
+
+def result_type_of(operands: list[tuple[dtype, int] | type]) -> dtype:
+    """The promoted dtype of tensors, given as (dtype, number of dimensions), and Python number types.
+
+    Example::
+
+        >>> result_type_of([(int64, 1), float]), result_type_of([(float16, 1), (float64, 0)])
+        (torch.float32, torch.float16)
+    """
+    promotion = Promotion()
+    for operand in operands:
+        if isinstance(operand, tuple):
+            promotion.tensor(*operand)
+        else:
+            promotion.number(operand)
+    return promotion.result()

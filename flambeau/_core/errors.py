@@ -1,0 +1,34 @@
+"""Errors in three parts: what was expected and what came, where, and a hint; always PyTorch's exception type."""
+
+from __future__ import annotations
+
+from flambeau._core import sites
+
+
+def explain(expected: str, *, hint: str = "", site: sites.Site | None = None) -> str:
+    """The text of an error: the fact first, then the user's line, then what to do.
+
+    Example::
+
+        >>> explain("expected 2 dimensions, got 3", hint="use .squeeze()")
+        'expected 2 dimensions, got 3\\n  hint: use .squeeze()'
+    """
+    lines = [expected]
+    if site is not None:
+        lines.append(f"  at {sites.describe(site)}")
+    if hint:
+        lines.append(f"  hint: {hint}")
+    return "\n".join(lines)
+
+
+def not_implemented(op: str, dtype: object) -> RuntimeError:
+    """What PyTorch raises for an operation that has no meaning, or no kernel, for a dtype."""
+    name = TYPE_NAMES.get(str(dtype).removeprefix("torch."), str(dtype))
+    return NotImplementedError(f'"{op}" not implemented for \'{name}\'')
+
+
+TYPE_NAMES = {
+    "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int8": "Char", "uint8": "Byte",
+    "int16": "Short", "int32": "Int", "int64": "Long", "bool": "Bool", "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble", "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64", "complex32": "ComplexHalf",
+}

@@ -1,0 +1,52 @@
+"""Memory formats and layouts: PyTorch's names for orders of dimensions in memory and for kinds of storage."""
+
+from __future__ import annotations
+
+
+class memory_format:  # noqa: N801 (PyTorch's name)
+    """An order of dimensions in memory: `contiguous_format`, `channels_last`, `channels_last_3d`, `preserve_format`."""
+
+    __slots__ = ("name", "ndim")
+
+    def __init__(self, name: str, ndim: int | None = None) -> None:
+        self.name = name
+        self.ndim = ndim
+
+    def order(self, ndim: int) -> list[int]:
+        """The dimensions from slowest to fastest; RuntimeError if the format is for another number of dimensions."""
+        if self.ndim is None:
+            return list(range(ndim))
+        if ndim != self.ndim:
+            raise RuntimeError(f"required rank {self.ndim} tensor to use {self.name} format, got one of {ndim} dimensions")
+        return [0, *range(2, ndim), 1]
+
+    def __repr__(self) -> str:
+        return "torch." + self.name
+
+    def __reduce__(self) -> str:
+        return self.name
+
+
+contiguous_format = memory_format("contiguous_format")
+preserve_format = memory_format("preserve_format")
+channels_last = memory_format("channels_last", 4)
+channels_last_3d = memory_format("channels_last_3d", 5)
+
+
+class layout:  # noqa: N801 (PyTorch's name)
+    """How a tensor keeps its elements: `strided` or `sparse_coo`."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return "torch." + self.name
+
+    def __reduce__(self) -> str:
+        return self.name
+
+
+strided = layout("strided")
+sparse_coo = layout("sparse_coo")

@@ -1,0 +1,59 @@
+"""Source sites: the line of the user's program that an operation was called from.
+
+Taking a site must cost next to nothing, so a site is a pair (code object, instruction offset); the line number is worked
+out only when a message is written.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import CodeType, FrameType
+
+Site = tuple[CodeType, int]
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_internal: dict[str, bool] = {}  # file name of a code object -> does it belong to the package?
+
+
+def is_internal(filename: str) -> bool:
+    known = _internal.get(filename)
+    if known is None:
+        known = _internal[filename] = filename.startswith(_PACKAGE)
+    return known
+
+
+def user_site(depth: int = 1) -> Site | None:
+    """The nearest caller outside the package, starting `depth` frames up; None if there is none."""
+    frame: FrameType | None = sys._getframe(depth)
+    while frame is not None:
+        code = frame.f_code
+        known = _internal.get(code.co_filename)
+        if known is None:
+            known = is_internal(code.co_filename)
+        if not known:
+            return code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
+def line_of(site: Site) -> int:
+    """The line number a site stands for."""
+    code, offset = site
+    for start, end, line in code.co_lines():
+        if start <= offset < end and line is not None:
+            return line
+    return code.co_firstlineno
+
+
+def describe(site: Site | None) -> str:
+    """`train.py:41`, or `an unknown line` where the site was not kept.
+
+    Example::
+
+        >>> describe(None)
+        'an unknown line'
+    """
+    if site is None:
+        return "an unknown line"
+    return f"{os.path.basename(site[0].co_filename)}:{line_of(site)}"

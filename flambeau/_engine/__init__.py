@@ -1,0 +1,1 @@
+"""The window of recorded instructions and what decides when it runs."""

@@ -1,0 +1,125 @@
+"""The window: instructions recorded and not yet run, one window a thread.
+
+Recording appends; the window runs (is *flushed*) when somebody looks at a value, when it holds too many instructions or
+promises too many bytes, before a fork, and whenever the outside world could notice that something is late.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import deque
+
+from flambeau._backends.reference.execute import execute
+from flambeau._core.config import config
+from flambeau._core.lazy import lazy_module
+from flambeau._core.sites import describe
+from flambeau._ir.program import Instruction, Value
+
+np = lazy_module("numpy")
+
+
+class Window:
+    """A queue of instructions in the order they were recorded."""
+
+    __slots__ = ("queue", "nbytes", "lock", "__weakref__")
+
+    def __init__(self) -> None:
+        self.queue: deque[Instruction] = deque()
+        self.nbytes = 0
+        self.lock = threading.RLock()
+        _windows.add(self)
+
+    def full(self) -> bool:
+        return len(self.queue) >= config.window_instructions or self.nbytes >= config.window_bytes
+
+    def flush(self) -> None:
+        """Run everything recorded, in order. An instruction that fails does not stop the ones that do not need it;
+        its error is raised at the end, and again by whoever looks at its result."""
+        failure: BaseException | None = None
+        with self.lock, np.errstate(all="ignore"):
+            self.nbytes = 0
+            queue = self.queue
+            while queue:
+                instruction = queue.popleft()
+                try:
+                    _run_operands(instruction, self)
+                    execute(instruction)
+                except Exception as error:
+                    _name_line(error, instruction)
+                    failure = failure or error
+                    for value in instruction.outputs:
+                        value.failure = error
+                except BaseException:  # Ctrl-C: the instruction waits for the next flush
+                    queue.appendleft(instruction)
+                    raise
+                for value in instruction.outputs:
+                    value.window = None
+        if failure is not None:
+            raise failure
+
+
+def _name_line(error: Exception, instruction: Instruction) -> None:
+    """Add the line that recorded a failing instruction to its error, once."""
+    if instruction.site is not None and not hasattr(error, "flambeau_site"):
+        error.flambeau_site = instruction.site  # type: ignore[attr-defined]
+        message = str(error.args[0]) if error.args else ""
+        error.args = (f"{message}\n  recorded at {describe(instruction.site)}", *error.args[1:])
+
+
+def _run_operands(instruction: Instruction, window: Window) -> None:
+    """Flush other threads' windows that hold operands of `instruction`."""
+    for arg in instruction.args:
+        if type(arg) is Value and arg.data is None:
+            realize(arg, not_in=window)
+        elif type(arg) is tuple:
+            for a in arg:
+                if type(a) is Value and a.data is None:
+                    realize(a, not_in=window)
+
+
+def realize(value: Value, not_in: Window | None = None) -> None:
+    """Make `value` hold data, running the window it waits in; raise the error that running it raised."""
+    owner = value.window
+    if owner is not None and owner is not not_in:
+        try:
+            owner.flush()
+        except Exception:
+            if value.failure is None and value.data is None:
+                raise
+    if value.failure is not None:
+        raise value.failure
+
+
+class ThreadState(threading.local):
+    """The two ambient things of a thread: its window, and whether operations build a graph for gradients."""
+
+    def __init__(self) -> None:
+        self.window = Window()
+        self.grad_enabled = True
+        self.inference = False
+
+
+_windows: weakref.WeakSet[Window] = weakref.WeakSet()
+state = ThreadState()
+
+
+def flush() -> None:
+    """Run what this thread has recorded.
+
+    Example::
+
+        >>> flush()
+    """
+    state.window.flush()
+
+
+def flush_all() -> None:
+    """Run what every thread has recorded; before a fork, whose child has no other threads."""
+    for window in list(_windows):
+        window.flush()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=flush_all)

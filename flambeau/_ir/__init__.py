@@ -1,0 +1,1 @@
+"""The language of recorded programs: layouts, values, instructions, and the hook through which operations record."""

@@ -1,0 +1,123 @@
+"""Meta: everything about a tensor but its numbers: dtype, shape, strides (in elements) and offset into its storage.
+
+Metas are interned, so that a tuple of them is a cheap key for what has been inferred before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from flambeau._core.dtypes import dtype
+from flambeau._core.size import Size
+
+_INTERN_LIMIT = 1 << 16
+_interned: dict[tuple, Meta] = {}
+_contiguous: dict[tuple, Meta] = {}
+
+
+class Meta:
+    """One interned combination of dtype, shape, strides and offset. Make them with `meta()` and `contiguous()`.
+
+    Two metas with the same fields are the same object unless the table of interned ones was emptied in between, so
+    identity may serve as a cache key but equality of metas is never asked for.
+    """
+
+    __slots__ = ("dtype", "shape", "strides", "offset", "ndim", "numel", "nbytes", "is_contiguous")
+
+    def __init__(self, dtype: dtype, shape: Size, strides: tuple[int, ...], offset: int) -> None:
+        self.dtype = dtype
+        self.shape = shape
+        self.strides = strides
+        self.offset = offset
+        self.ndim = len(shape)
+        self.numel = math.prod(shape)
+        self.nbytes = self.numel * dtype.itemsize
+        self.is_contiguous = is_contiguous(shape, strides)
+
+    def __repr__(self) -> str:
+        strides = "" if self.is_contiguous else f" strides {list(self.strides)}"
+        return f"{self.dtype.name}{list(self.shape)}{strides}" + (f" offset {self.offset}" if self.offset else "")
+
+    def with_dtype(self, d: dtype) -> Meta:
+        """The same layout with elements of another dtype."""
+        return meta(d, self.shape, self.strides, self.offset)
+
+    @property
+    def extent(self) -> int:
+        """The number of storage elements needed, from the storage's start, to hold this layout."""
+        if self.numel == 0:
+            return 0
+        return self.offset + 1 + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
+
+
+def meta(d: dtype, shape: Iterable[int], strides: Iterable[int], offset: int = 0) -> Meta:
+    """The interned meta with these fields."""
+    key = (d, tuple(shape), tuple(strides), offset)
+    found = _interned.get(key)
+    if found is None:
+        if len(_interned) >= _INTERN_LIMIT:
+            _interned.clear()
+            _contiguous.clear()
+        found = _interned[key] = Meta(d, Size(key[1]), key[2], offset)
+    return found
+
+
+def contiguous(d: dtype, shape: Sequence[int]) -> Meta:
+    """The interned meta of a fresh row-major tensor.
+
+    Example::
+
+        >>> from flambeau._core.dtypes import float32
+        >>> contiguous(float32, (2, 3)).strides
+        (3, 1)
+    """
+    key = (d, tuple(shape))
+    found = _contiguous.get(key)
+    if found is None:
+        found = meta(d, key[1], contiguous_strides(key[1]))
+        _contiguous[key] = found
+    return found
+
+
+def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Row-major strides in elements; sizes of 0 count as 1, as PyTorch counts them."""
+    strides, step = [], 1
+    for n in reversed(shape):
+        strides.append(step)
+        step *= max(n, 1)
+    return tuple(reversed(strides))
+
+
+def is_contiguous(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Do the elements lie in row-major order without gaps? (Strides of dimensions of size 1 do not matter.)"""
+    step = 1
+    for n, s in zip(reversed(shape), reversed(strides), strict=True):
+        if n == 0:
+            return True
+        if n != 1:
+            if s != step:
+                return False
+            step *= n
+    return True
+
+
+def dense_order(m: Meta) -> list[int] | None:
+    """The dimensions from slowest to fastest if the elements lie densely in some order of dimensions, else None."""
+    order = sorted(range(m.ndim), key=lambda i: (-m.strides[i], i) if m.shape[i] != 1 else (-m.strides[i], i))
+    step = 1
+    for i in reversed(order):
+        if m.shape[i] != 1:
+            if m.strides[i] != step:
+                return None
+            step *= m.shape[i]
+    return order
+
+
+def strides_in_order(shape: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
+    """Dense strides for `shape` whose dimensions lie, from slowest to fastest, in `order`."""
+    strides, step = [0] * len(shape), 1
+    for i in reversed(order):
+        strides[i] = step
+        step *= max(shape[i], 1)
+    return tuple(strides)

@@ -1,0 +1,72 @@
+"""The recorded program: values (static single assignment), the storages that name them, and instructions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from flambeau._core.sites import Site
+    from flambeau._ir.meta import Meta
+
+
+class Value:
+    """The contents of a storage at one moment: a flat array, or the promise of one.
+
+    `data` is None while the instruction that makes it waits in `window`; `failure` is the error that running it raised.
+    """
+
+    __slots__ = ("data", "window", "failure")
+
+    def __init__(self, window: Any) -> None:
+        self.data: np.ndarray | None = None
+        self.window = window
+        self.failure: BaseException | None = None
+
+
+class Storage:
+    """A mutable cell of memory that tensors look into: which `Value` it holds now, and how often that changed.
+
+    `version` counts in-place changes; `changed_at` is the line of the last one. `exposed` says that somebody outside
+    (NumPy, DLPack) looks at the same memory, so that nothing may be delayed and writes must go to that very memory.
+    """
+
+    __slots__ = ("value", "version", "nbytes", "exposed", "changed_at", "__weakref__")
+
+    def __init__(self, value: Value, nbytes: int) -> None:
+        self.value = value
+        self.version = 0
+        self.nbytes = nbytes
+        self.exposed = False
+        self.changed_at: Site | None = None
+
+
+class Instruction:
+    """One recorded operation.
+
+    `args` has one entry a parameter of the op: a Value, a number, a static attribute, or a tuple of these; `metas` has at the
+    same place the Meta of a Value. `inference` is what the op inferred from `metas`, `outputs` the Values it makes.
+    """
+
+    __slots__ = ("op", "args", "metas", "inference", "outputs", "site")
+
+    def __init__(self, op: Any, args: tuple, metas: tuple, inference: Any, outputs: tuple, site: Site | None) -> None:
+        self.op = op
+        self.args = args
+        self.metas = metas
+        self.inference = inference
+        self.outputs = outputs
+        self.site = site
+
+
+class Inference:
+    """What an op knows before it runs: the metas of its results and, for pointwise ops, the dtype it computes in."""
+
+    __slots__ = ("outputs", "compute", "differentiable", "nbytes")
+
+    def __init__(self, outputs: tuple[Meta, ...], compute: Any = None) -> None:
+        self.outputs = outputs
+        self.compute = compute
+        self.differentiable = any(m.dtype.differentiable for m in outputs)
+        self.nbytes = sum(m.nbytes for m in outputs)

@@ -1,0 +1,54 @@
+"""The one inversion of the tree: operations record through this hook without knowing who listens.
+
+`_tensor.dispatch` installs the recorder when the package is imported. The functions here are replaced by it:
+`pointwise(op, args)`, `library(op, args)` and `view(op, args)` return the resulting tensor(s); `assign(target, result)` writes
+a result into an existing tensor (the end of every in-place operation).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from flambeau._ir.meta import Meta
+from flambeau._ir.program import Storage
+
+
+class TensorBase:
+    """What `_ops` knows of a tensor; the class users see derives from it.
+
+    `_meta` and `_storage` are the data. `_node` is the graph node whose output number `_index` this tensor is (an
+    AccumulateGrad for a leaf that requires grad, None for no gradient). `_base` is the tensor this is a differentiable view
+    of, and `_base_node` the node the base had when `_node` was derived from it.
+    """
+
+    __slots__ = ("_meta", "_storage", "_node", "_index", "_base", "_base_node", "__dict__", "__weakref__")
+
+    _meta: Meta
+    _storage: Storage
+    _node: Any
+    _index: int
+    _base: Any
+    _base_node: Any
+
+
+class Recorder(Protocol):
+    def pointwise(self, op: Any, args: tuple) -> Any: ...
+
+    def library(self, op: Any, args: tuple) -> Any: ...
+
+    def view(self, op: Any, args: tuple) -> Any: ...
+
+    def assign(self, target: Any, result: Any) -> Any: ...
+
+
+def _not_installed(*_: Any) -> Any:
+    raise RuntimeError("no recorder is installed: import flambeau, not its parts")
+
+
+pointwise = library = view = assign = _not_installed
+
+
+def install(recorder: Any) -> None:
+    """Make `recorder` (a module or object with the four functions) the one that operations record through."""
+    global pointwise, library, view, assign
+    pointwise, library, view, assign = recorder.pointwise, recorder.library, recorder.view, recorder.assign

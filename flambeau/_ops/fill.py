@@ -1,0 +1,54 @@
+"""Tensors made from nothing: constants, ranges, identity. `_tensor.creation` gives them PyTorch's signatures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flambeau._core.dtypes import dtype
+from flambeau._core.lazy import lazy_module
+from flambeau._ir.meta import contiguous
+from flambeau._ops.registry import library
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy_module("numpy")
+
+
+@library(category="fill", method=False, function=False, infer=lambda shape, value, dtype: contiguous(dtype, shape))
+def filled(shape: tuple[int, ...], value: Any, dtype: dtype) -> Any:
+    """`shape` full of one number."""
+    if dtype.category <= 1 and isinstance(value, float):
+        value = int(value)
+    return np.full(shape, value, dtype.numpy)
+
+
+@library(category="fill", method=False, function=False, infer=lambda start, step, count, dtype: contiguous(dtype, (count,)))
+def stepped(start: Any, step: Any, count: int, dtype: dtype) -> Any:
+    """`start + i * step` for i below `count`; PyTorch computes in the result's precision, integers exactly."""
+    if dtype.category <= 1:
+        return np.asarray(int(start) + np.arange(count, dtype=np.int64) * int(step))
+    wide = np.float64 if dtype.itemsize == 8 or isinstance(start, float) or isinstance(step, float) else np.float64
+    return wide(start) + np.arange(count, dtype=wide) * wide(step)
+
+
+@library(category="fill", method=False, function=False, infer=lambda start, end, steps, dtype: contiguous(dtype, (steps,)))
+def spaced(start: Any, end: Any, steps: int, dtype: dtype) -> Any:
+    """`steps` numbers from `start` to `end`, the second half counted back from the end, as PyTorch does for symmetry."""
+    if steps == 1:
+        return np.full(1, start, dtype.numpy)
+    if dtype.category <= 1:
+        wide: Any = np.float64
+    else:
+        wide = np.complex128 if dtype.is_complex else np.float32 if dtype.itemsize <= 4 else np.float64
+    start, end = wide(start), wide(end)
+    step = (end - start) / wide(max(steps - 1, 1))
+    i = np.arange(steps)
+    result = np.where(i < steps // 2, start + step * i.astype(wide), end - step * (steps - 1 - i).astype(wide))
+    return np.trunc(result) if dtype.category <= 1 else result
+
+
+@library(category="fill", method=False, function=False, infer=lambda n, m, dtype: contiguous(dtype, (n, m)))
+def identity(n: int, m: int, dtype: dtype) -> Any:
+    """Ones on the diagonal of an n x m matrix."""
+    return np.eye(n, m, dtype=dtype.numpy)

@@ -1,0 +1,127 @@
+"""Inference shared by families: broadcasting, promotion, the layout of pointwise results, checks of dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from flambeau._core import dtypes, errors
+from flambeau._core.dtypes import dtype
+from flambeau._core.sites import user_site
+from flambeau._ir.meta import Meta, contiguous, dense_order, meta, strides_in_order
+from flambeau._ir.program import Inference
+
+_CACHE_LIMIT = 4096
+
+
+def broadcast_shapes(shapes: Iterable[Sequence[int]], op: str = "") -> tuple[int, ...]:
+    """The shape all of `shapes` broadcast to; RuntimeError naming the dimension where two do not fit.
+
+    Example::
+
+        >>> broadcast_shapes([(3, 1), (4,)])
+        (3, 4)
+    """
+    result: tuple[int, ...] = ()
+    for shape in shapes:
+        longer, shorter = (result, tuple(shape)) if len(result) >= len(shape) else (tuple(shape), result)
+        lead = len(longer) - len(shorter)
+        merged = list(longer)
+        for i, n in enumerate(shorter, start=lead):
+            if merged[i] != n:
+                if n != 1 and merged[i] != 1:
+                    a, b = result, tuple(shape)
+                    ia, ib = i - (len(longer) - len(a)), i - (len(longer) - len(b))
+                    raise RuntimeError(errors.explain(
+                        f"The size of tensor a ({a[ia]}) must match the size of tensor b ({b[ib]}) at non-singleton "
+                        f"dimension {i}" + (f" in {op}(): shapes {list(a)} and {list(b)}" if op else ""), site=user_site(3),
+                    ))
+                merged[i] = n if merged[i] == 1 else merged[i]
+        result = tuple(merged)
+    return result
+
+
+def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
+    """What a pointwise op gives for these operands; remembered in the op's cache."""
+    op.check_count(args)
+    operands = [metas[i] for i in range(len(metas)) if i in op.operands and metas[i] is not type(None)]
+    tensors = [m for m in metas if isinstance(m, Meta)]
+    if not tensors:
+        raise TypeError(errors.explain(
+            f"{op.name}(): argument '{op.parameters[0]}' (position 1) must be Tensor, not {type(args[0]).__name__}",
+            site=user_site(4),
+        ))
+    promoted = dtypes.result_type_of([(m.dtype, m.ndim) if isinstance(m, Meta) else m for m in operands])
+    if promoted.category in op.refuses:
+        raise errors.not_implemented(op.name, promoted)
+    compute, result = _result_dtype(op, promoted)
+    shape = broadcast_shapes([m.shape for m in tensors], op.name)
+    out = _result_layout(result, shape, tensors)
+    inference = Inference((out,), dtypes.float32 if compute in dtypes.HALVES else compute)
+    if len(op.cache) >= _CACHE_LIMIT:
+        op.cache.clear()
+    if float not in metas and complex not in metas:  # the dtype of such a number follows the default dtype
+        op.cache[metas] = inference
+    elif promoted is not dtypes.get_default_dtype() or any(m.dtype.category >= dtypes.FLOAT for m in tensors):
+        op.cache[metas] = inference
+    return inference
+
+
+def _result_dtype(op: Any, promoted: dtype) -> tuple[dtype, dtype]:
+    """The dtypes (computed in, of the result)."""
+    rule = op.result
+    if rule == "promoted":
+        return promoted, promoted
+    if rule == "bool":
+        return promoted, dtypes.bool_
+    if rule == "real":
+        return promoted, promoted.to_real()
+    if rule == "float":
+        found = promoted if promoted.category >= dtypes.FLOAT else dtypes.get_default_dtype()
+        return found, found
+    return promoted, rule(promoted)
+
+
+def _result_layout(d: dtype, shape: tuple[int, ...], tensors: list[Meta]) -> Meta:
+    """Row-major, unless the operands of full shape are laid out densely in another order: then that order."""
+    if all(m.is_contiguous for m in tensors):
+        return contiguous(d, shape)
+    for m in tensors:
+        if m.shape == shape:
+            order = dense_order(m) if not m.is_contiguous else None
+            if order is None and not m.is_contiguous:
+                order = sorted(range(m.ndim), key=lambda i: (-m.strides[i], i))
+            return contiguous(d, shape) if order is None else meta(d, shape, strides_in_order(shape, order))
+    return contiguous(d, shape)
+
+
+# ---------------------------------------------------------------------------------------------- dimensions
+
+
+def wrap_dim(dim: int, ndim: int) -> int:
+    """`dim` counted from the front; IndexError outside [-ndim, ndim - 1] (0-dim tensors count as having one).
+
+    Example::
+
+        >>> wrap_dim(-1, 3)
+        2
+    """
+    count = max(ndim, 1)
+    if not isinstance(dim, int):
+        dim = int(dim)
+    if not -count <= dim < count:
+        raise IndexError(errors.explain(
+            f"Dimension out of range (expected to be in range of [{-count}, {count - 1}], but got {dim})", site=user_site(3)
+        ))
+    return dim % count
+
+
+def wrap_dims(dims: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """Several dimensions counted from the front; None and () mean all; RuntimeError for one given twice."""
+    if dims is None or (not isinstance(dims, int) and len(dims) == 0):
+        return tuple(range(ndim))
+    wrapped = tuple(wrap_dim(d, ndim) for d in ((dims,) if isinstance(dims, int) else dims))
+    for d in wrapped:
+        if wrapped.count(d) > 1:
+            raise RuntimeError(f"dim {d} appears multiple times in the list of dims")
+    return wrapped if ndim else ()

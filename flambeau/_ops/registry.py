@@ -1,0 +1,301 @@
+"""The op table: one record an operation, from which everything else is derived.
+
+An operation is declared by decorating its body with its family:
+
+* `@pointwise(...)`: the body is a scalar expression over a builder `k` (`k.exp(x)`, `k.where(c, a, b)`, and Python's arithmetic and
+  comparison operators); shapes broadcast and dtypes promote by themselves.
+* `@library(...)`: the body takes and returns NumPy arrays; `infer` says the result's meta from the arguments' metas. Without
+  `infer` the op runs at once and the result tells (data-dependent shapes, LAPACK).
+* `@view(...)`: the body takes the Meta of the input and returns the Meta of the view; no data moves.
+* `@composite(...)`: plain Python over other operations.
+
+The record becomes the public function, the Tensor method, the in-place method and the `out=` form. Gradients are written
+beside the op in public operations: a dict from a parameter's name (or a tuple of names that share one computation) to a function
+whose own parameter names say what it needs: `g` (gradient of the output; `g0`, `g1`... of several), `out` (`out0`...),
+a parameter of the op by its name, `<parameter>_meta` for its Meta alone, and `needs` (which of a tuple of names want one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flambeau._core import errors
+from flambeau._ir import recording
+from flambeau._ir.meta import Meta
+
+OPS: dict[str, Op] = {}
+
+
+class Derivative:
+    """The gradient of one parameter (or of several that share a computation)."""
+
+    __slots__ = ("inputs", "fn", "sources", "grouped")
+
+    def __init__(self, names: str | tuple[str, ...], fn: Callable, parameters: tuple[str, ...]) -> None:
+        self.grouped = isinstance(names, tuple)
+        self.inputs = tuple(parameters.index(n) for n in ((names,) if isinstance(names, str) else names))
+        self.fn = fn
+        code = fn.__code__
+        self.sources = tuple(_source(n, parameters) for n in code.co_varnames[: code.co_argcount])
+
+
+def _source(name: str, parameters: tuple[str, ...]) -> tuple[str, int]:
+    """Where the gradient's parameter `name` comes from: (kind, index)."""
+    if name in parameters:
+        return "arg", parameters.index(name)
+    if name.endswith("_meta") and name[:-5] in parameters:
+        return "meta", parameters.index(name[:-5])
+    if name == "needs":
+        return "needs", 0
+    for prefix in ("out", "g"):
+        rest = name.removeprefix(prefix)
+        if rest != name and (not rest or rest.isdigit()):
+            return prefix, int(rest or 0)
+    raise ValueError(f"the gradient's parameter {name!r} is neither g, out, needs nor one of {parameters}")
+
+
+class Op:
+    """One operation: its name, family, parameters, body, gradient, and the public function made from them."""
+
+    family = ""
+
+    def __init__(
+        self, body: Callable, *, skip: int = 0, gradient: Mapping[Any, Callable] | None = None, method: bool = True,
+        inplace: bool = False, function: bool = True, aliases: tuple[str, ...] = (), name: str | None = None,
+        namespace: str = "",
+    ) -> None:
+        code = body.__code__
+        count = code.co_argcount + code.co_kwonlyargcount
+        self.name = name or body.__name__.rstrip("_")
+        self.body = body
+        self.parameters = code.co_varnames[skip:count]
+        self.positional = code.co_argcount - skip
+        defaults = body.__defaults__ or ()
+        self.defaults: dict[str, Any] = dict(
+            zip(self.parameters[self.positional - len(defaults): self.positional], defaults, strict=True)
+        )
+        self.defaults.update(body.__kwdefaults__ or {})
+        self.required = len([p for p in self.parameters[: self.positional] if p not in self.defaults])
+        self.gradient = tuple(Derivative(n, f, self.parameters) for n, f in (gradient or {}).items())
+        self.derivative_of = {i: d for d in self.gradient for i in d.inputs}
+        self.differentiable_mask = sum(1 << i for i in self.derivative_of)
+        self.method = method
+        self.inplace = inplace
+        self.exported = function
+        self.aliases = aliases
+        self.namespace = namespace
+        self.doc = body.__doc__ or ""
+        self.save_plans: dict[int, tuple] = {}
+        self.function = self._make_function()
+        qualified = f"{namespace}.{self.name}" if namespace else self.name
+        if qualified in OPS:
+            raise ValueError(f"the operation {qualified!r} is declared twice")
+        OPS[qualified] = self
+
+    def __repr__(self) -> str:
+        return f"<op {self.name} ({self.family})>"
+
+    # -------------------------------------------------------------------------------- the derived functions
+
+    def record(self, args: tuple) -> Any:
+        """Record one call; `args` lists parameters in order and may leave out trailing ones that have defaults."""
+        raise NotImplementedError
+
+    def _make_function(self) -> Callable:
+        record = self.record
+
+        def function(*args: Any, **kwargs: Any) -> Any:
+            return self.call(args, kwargs) if kwargs else record(args)
+
+        return named_like(function, self.body, self.name)
+
+    def call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """A call with keywords, among them perhaps `out`."""
+        out = kwargs.pop("out", None)
+        result = self.record(self.bind(args, kwargs))
+        return result if out is None else write_out(out, result)
+
+    def bind(self, args: tuple, kwargs: dict[str, Any]) -> tuple:
+        """The arguments in the order of the parameters, up to the last one given."""
+        given = dict(zip(self.parameters, args, strict=False))
+        for name, value in kwargs.items():
+            name = self.keyword(name)
+            if name not in self.parameters:
+                raise TypeError(f"{self.name}() got an unexpected keyword argument '{name}'")
+            if name in given:
+                raise TypeError(f"{self.name}() got multiple values for argument '{name}'")
+            given[name] = value
+        last = max((self.parameters.index(n) for n in given), default=-1)
+        try:
+            return tuple([given[n] if n in given else self.defaults[n] for n in self.parameters[: last + 1]])
+        except KeyError as missing:
+            raise TypeError(f"{self.name}() missing the required argument {missing}") from None
+
+    def keyword(self, name: str) -> str:
+        """The parameter meant by a keyword, NumPy's names included."""
+        return name if name in self.parameters else KEYWORD_ALIASES.get(name, name)
+
+    def check_count(self, args: tuple) -> None:
+        """TypeError unless the number of positional arguments fits."""
+        if not self.required <= len(args) <= len(self.parameters):
+            expected = " ".join(self.parameters)
+            raise TypeError(f"{self.name}() takes the arguments ({expected}), got {len(args)} of them")
+
+    def complete(self, args: tuple) -> tuple:
+        """`args` with the defaults of the parameters that were left out."""
+        return args + tuple([self.defaults[n] for n in self.parameters[len(args):]])
+
+    def save_plan(self, mask: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Which arguments and which outputs backward needs when the inputs in `mask` (bit i: parameter i) want gradients."""
+        plan = self.save_plans.get(mask)
+        if plan is None:
+            sources = {s for i, d in self.derivative_of.items() if mask >> i & 1 for s in d.sources}
+            plan = self.save_plans[mask] = (
+                tuple(sorted(i for kind, i in sources if kind == "arg")), tuple(sorted(i for kind, i in sources if kind == "out")),
+            )
+        return plan
+
+
+# PyTorch accepts NumPy's names for these parameters.
+KEYWORD_ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other", "self": "input"}
+
+
+def named_like(function: Callable, body: Callable, name: str) -> Callable:
+    """Give a derived function the name, the place and the documentation of the body it was derived from."""
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = body.__doc__
+    function.__module__ = body.__module__
+    function.__wrapped__ = body  # type: ignore[attr-defined]
+    return function
+
+
+def inplace_of(function: Callable, name: str) -> Callable:
+    """The in-place form of an operation: compute, then write into the first argument."""
+
+    def inplace(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return recording.assign(self, function(self, *args, **kwargs))
+
+    inplace.__name__ = inplace.__qualname__ = name + "_"
+    inplace.__doc__ = f"In-place version of :func:`{name}`: the result is written into this tensor, which is returned."
+    return inplace
+
+
+def write_out(out: Any, result: Any) -> Any:
+    """The `out=` form: write `result` into `out`, resizing it if it has another shape; a dtype of a lower category is refused."""
+    if isinstance(out, (tuple, list)) and isinstance(result, tuple):
+        return type(result)([write_out(o, r) for o, r in zip(out, result, strict=True)])
+    if tuple(out.shape) != tuple(result.shape):
+        out.resize_(result.shape)
+    if result.dtype.category > out.dtype.category:
+        raise RuntimeError(
+            f"result type {errors.TYPE_NAMES[result.dtype.name]} can't be cast to the desired output type "
+            f"{errors.TYPE_NAMES[out.dtype.name]}"
+        )
+    recording.assign(out, result)
+    return out
+
+
+# ---------------------------------------------------------------------------------------------- the families
+
+
+class Pointwise(Op):
+    """`operands` take part in type promotion (default: the parameters without a default); the other parameters are numbers.
+
+    `result` says the result's dtype: "promoted", "float" (integers become the default dtype), "bool", "real" (of complex: the real
+    part's dtype) or a function of the promoted dtype. `refuses` lists the kinds of dtypes it has no meaning for,
+    out of "bool", "integer", "float", "complex".
+    """
+
+    family = "pointwise"
+
+    def __init__(
+        self, body: Callable, *, operands: tuple[str, ...] | None = None, result: Any = "promoted",
+        refuses: tuple[str, ...] = (), **common: Any,
+    ) -> None:
+        super().__init__(body, skip=1, **common)
+        names = operands or tuple(p for p in self.parameters[: self.positional] if p not in self.defaults)
+        self.operands = frozenset(self.parameters.index(n) for n in names)
+        self.result = result
+        self.refuses = frozenset({"bool": 0, "integer": 1, "float": 2, "complex": 3}[r] for r in refuses)
+        self.cache: dict[tuple, Any] = {}
+
+    def record(self, args: tuple) -> Any:
+        return recording.pointwise(self, args)
+
+
+class Library(Op):
+    """`category` ("reduce", "contract", "window", "index", "scan", "sort", "random", "linalg", "fft", "norm"...) tells a compiler what it is.
+
+    `infer(*arguments)` gets Metas in place of tensors and returns a Meta or a tuple of them. An op that can fail only
+    when it runs sets `fallible`, so that the user's line is kept. `nondifferentiable` lists outputs that are integers
+    or otherwise carry no gradient though their dtype could.
+    """
+
+    family = "library"
+
+    def __init__(
+        self, body: Callable, *, infer: Callable[..., Meta | tuple[Meta, ...]] | None = None, category: str = "library",
+        fallible: bool = False, nondifferentiable: tuple[int, ...] = (), result_type: type[tuple] | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(body, **common)
+        self.infer = infer
+        self.category = category
+        self.fallible = fallible
+        self.nondifferentiable = frozenset(nondifferentiable)
+        self.result_type = result_type
+
+    def record(self, args: tuple) -> Any:
+        return recording.library(self, args)
+
+
+class View(Op):
+    """The body gets the input's Meta and the arguments and returns the Meta of the view into the same storage."""
+
+    family = "view"
+
+    def record(self, args: tuple) -> Any:
+        return recording.view(self, args)
+
+
+class Composite(Op):
+    """Plain Python over other operations; differentiated through them."""
+
+    family = "composite"
+
+    def _make_function(self) -> Callable:
+        body = self.body
+
+        def function(*args: Any, **kwargs: Any) -> Any:
+            if not kwargs:
+                return body(*args)
+            out = kwargs.pop("out", None)
+            result = body(*args, **{self.keyword(name): value for name, value in kwargs.items()})
+            return result if out is None else write_out(out, result)
+
+        return named_like(function, body, self.name)
+
+
+def _decorator(family: type[Op]) -> Callable[..., Callable[[Callable], Callable]]:
+    def declare(**options: Any) -> Callable[[Callable], Callable]:
+        def decorate(body: Callable) -> Callable:
+            return family(body, **options).function
+
+        return decorate
+
+    return declare
+
+
+pointwise = _decorator(Pointwise)
+library = _decorator(Library)
+view = _decorator(View)
+composite = _decorator(Composite)
+
+
+def op_of(function: Callable) -> Op:
+    """The record a derived public function came from (for engines and tests).
+
+    Raises KeyError for a function that is no operation.
+    """
+    return OPS[function.__name__]

@@ -1,0 +1,1 @@
+"""The Tensor class and what surrounds it."""

@@ -1,0 +1,99 @@
+"""Binds operations to the Tensor class: operators, methods, in-place methods."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from flambeau._ir.recording import TensorBase
+from flambeau._ops import loader
+from flambeau._ops.registry import OPS, inplace_of
+from flambeau._tensor import creation, dispatch
+from flambeau._tensor.tensor import Tensor
+
+loader.load()
+
+# Python's operators and the operations they stand for: (dunder, op)
+BINARY = (
+    ("add", "add"), ("sub", "sub"), ("mul", "mul"), ("truediv", "true_divide"), ("floordiv", "floor_divide"), ("mod", "remainder"),
+    ("pow", "pow"), ("and", "bitwise_and"), ("or", "bitwise_or"), ("xor", "bitwise_xor"),
+    ("lshift", "bitwise_left_shift"), ("rshift", "bitwise_right_shift"), ("matmul", "matmul"),
+)
+COMPARISONS = (("eq", "eq"), ("ne", "ne"), ("lt", "lt"), ("le", "le"), ("gt", "gt"), ("ge", "ge"))
+UNARY = (("neg", "neg"), ("pos", "positive"), ("abs", "abs"), ("invert", "bitwise_not"))
+OPERAND_TYPES = (TensorBase, bool, int, float, complex)
+
+
+def operator(function: Callable, name: str, reflected: bool = False) -> Callable:
+    """A dunder method: NotImplemented for operands that are neither tensors nor numbers, so that they may have their say."""
+
+    def method(self: Any, other: Any) -> Any:
+        if not isinstance(other, OPERAND_TYPES):
+            other = foreign_operand(other)
+            if other is NotImplemented:
+                return NotImplemented
+        return function(other, self) if reflected else function(self, other)
+
+    method.__name__ = method.__qualname__ = name
+    return method
+
+
+def foreign_operand(other: Any) -> Any:
+    """NumPy scalars and arrays take part in arithmetic; lists, strings and None do not."""
+    if hasattr(other, "__array__") and not isinstance(other, type):
+        return creation.tensor(other) if getattr(other, "ndim", 1) else other.item()
+    return NotImplemented
+
+
+def bind_operators() -> None:
+    for dunder, name in BINARY:
+        function = OPS[name].function
+        setattr(Tensor, f"__{dunder}__", operator(function, f"__{dunder}__"))
+        setattr(Tensor, f"__r{dunder}__", operator(reflectable(name, function), f"__r{dunder}__", reflected=True))
+        setattr(Tensor, f"__i{dunder}__", operator(inplace_of(function, name), f"__i{dunder}__"))
+    for dunder, name in COMPARISONS:
+        setattr(Tensor, f"__{dunder}__", operator(OPS[name].function, f"__{dunder}__"))
+    for dunder, name in UNARY:
+        function = OPS[name].function
+        setattr(Tensor, f"__{dunder}__", lambda self, function=function: function(self))
+
+
+def reflectable(name: str, function: Callable) -> Callable:
+    """`number op tensor`: most operations take a number on the left as it is; matmul and shifts want tensors."""
+    if name in ("matmul", "bitwise_left_shift", "bitwise_right_shift"):
+        return lambda number, tensor: function(creation.as_tensor(number), tensor)
+    return function
+
+
+def bind_methods() -> None:
+    """The one loop: every operation that is a method becomes one, with its aliases and its in-place form."""
+    for op in list(OPS.values()):
+        if not op.method:
+            continue
+        for name in (op.name, *op.aliases):
+            if not hasattr(Tensor, name) or name in Tensor.__mro__[-1].__dict__:
+                setattr(Tensor, name, op.function)
+            if op.inplace:
+                setattr(Tensor, name + "_", checked_inplace(op.function, name))
+    for method in creation.METHODS:
+        setattr(Tensor, method.__name__, method)
+
+
+def checked_inplace(function: Callable, name: str) -> Callable:
+    """An in-place method that refuses a leaf before anything is computed."""
+    inplace = inplace_of(function, name)
+
+    @functools.wraps(inplace)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._node is not None or self._base is not None:
+            dispatch.check_writable(self)
+        return inplace(self, *args, **kwargs)
+
+    return method
+
+
+
+bind_operators()
+bind_methods()
+dispatch.install(Tensor)

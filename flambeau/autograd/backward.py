@@ -1,0 +1,313 @@
+"""The backward pass: runs the nodes from the outputs to the leaves, newest first, and adds up what meets.
+
+Order and hooks are PyTorch's: a node runs when all gradients that flow into it have arrived; hooks of a tensor run on the
+gradient's sum, before the node that made the tensor.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from typing import Any
+
+from flambeau._core.errors import explain
+from flambeau._core.sites import user_site
+from flambeau._engine.window import state
+from flambeau._ir.recording import TensorBase
+from flambeau._ops.registry import OPS
+from flambeau.autograd.graph import AccumulateGrad, Node
+
+
+def backward(
+    tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+    grad_variables: Any = None, inputs: Any = None,
+) -> None:
+    """Add the gradients of `tensors`, weighted with `grad_tensors`, to the `.grad` of the leaves (or of `inputs` only).
+
+    Shapes of `grad_tensors` are those of `tensors`; None stands for 1 where a tensor is a scalar. RuntimeError if a tensor needs no
+    gradient, or if the graph was used before and not retained.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> torch.autograd.backward(x.sum())
+        >>> x.grad
+        tensor([1., 1.])
+    """
+    roots, grads = start(as_sequence(tensors), as_sequence(grad_tensors if grad_variables is None else grad_variables))
+    accumulate_into = None
+    if inputs is not None:
+        wanted = as_sequence(inputs)
+        if not wanted:
+            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+        for t in wanted:
+            if t._node is not None and not isinstance(t._node, AccumulateGrad):
+                t.retain_grad()
+        accumulate_into = {id(t._node) for t in wanted if t._node is not None}
+    retain = create_graph if retain_graph is None else retain_graph
+    Pass(retain, create_graph, None, accumulate_into).run(roots, grads)
+
+
+def grad(
+    outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+    only_inputs: bool = True, allow_unused: bool | None = None, is_grads_batched: bool = False, materialize_grads: bool = False,
+) -> tuple:
+    """The gradients of `outputs`, weighted with `grad_outputs`, with respect to `inputs`, as a tuple; `.grad` is left alone.
+
+    RuntimeError for an input that the outputs do not depend on, unless `allow_unused` (None then) or `materialize_grads` (zeros).
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> x = torch.tensor(3., requires_grad=True)
+        >>> torch.autograd.grad(x ** 2, x)
+        (tensor(6.),)
+    """
+    wanted = as_sequence(inputs)
+    if is_grads_batched:
+        return _batched_grad(outputs, wanted, grad_outputs, create_graph, allow_unused, materialize_grads)
+    roots, grads = start(as_sequence(outputs), as_sequence(grad_outputs))
+    capture: dict[tuple[int, int], int] = {}
+    slots = []
+    for t in wanted:
+        if not t.requires_grad:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+        key = (id(t._node), t._index)
+        slots.append(capture.setdefault(key, len(capture)))
+    retain = create_graph if retain_graph is None else retain_graph
+    captured = Pass(retain, create_graph, capture, None).run(roots, grads)
+    results = [captured.get(slot) for slot in slots]
+    if materialize_grads:
+        results = [zeros_for(t) if r is None else r for t, r in zip(wanted, results, strict=True)]
+    elif not allow_unused and any(r is None for r in results):
+        raise RuntimeError(
+            "One of the differentiated Tensors appears to not have been used in the graph. "
+            "Set allow_unused=True if this is the desired behavior."
+        )
+    return tuple(results)
+
+
+def _batched_grad(
+    outputs: Any, inputs: Sequence, grad_outputs: Any, create_graph: bool, allow_unused: bool | None, materialize_grads: bool
+) -> tuple:
+    """`grad` for a batch of weights (dimension 0 of each of `grad_outputs`), one pass each."""
+    weights = as_sequence(grad_outputs)
+    passes = [
+        grad(outputs, inputs, [w[i] for w in weights], True, create_graph, allow_unused=allow_unused,
+             materialize_grads=materialize_grads)
+        for i in range(weights[0].shape[0])
+    ]
+    return tuple([None if p[0] is None else OPS["stack"].function(p) for p in zip(*passes, strict=True)])
+
+
+def as_sequence(tensors: Any) -> list[Any]:
+    """One tensor or several, as a list; [] for None."""
+    if tensors is None:
+        return []
+    return [tensors] if isinstance(tensors, TensorBase) else list(tensors)
+
+
+def zeros_for(t: Any) -> Any:
+    return t.new_zeros(t.shape)
+
+
+def start(outputs: list[Any], weights: list[Any]) -> tuple[list[tuple[Node, int]], list[Any]]:
+    """The nodes where a pass starts and the gradients it starts with."""
+    weights = weights or [None] * len(outputs)
+    if len(weights) != len(outputs):
+        raise RuntimeError(f"got {len(outputs)} tensors and {len(weights)} gradients")
+    roots, grads = [], []
+    for t, weight in zip(outputs, weights, strict=True):
+        if not t.requires_grad:
+            raise RuntimeError(explain(
+                "element 0 of tensors does not require grad and does not have a grad_fn",
+                hint="was it computed inside no_grad(), from .detach()ed tensors, or from integers only?", site=user_site(3),
+            ))
+        roots.append((t._node, t._index))
+        grads.append(_first_gradient(t, weight))
+    return roots, grads
+
+
+def _first_gradient(t: Any, weight: Any) -> Any:
+    if weight is None:
+        if t._meta.numel != 1:
+            raise RuntimeError(explain(
+                f"grad can be implicitly created only for scalar outputs, got shape {list(t.shape)}",
+                hint="reduce it first, e.g. .sum() or .mean(), or pass gradient=", site=user_site(4),
+            ))
+        if t._meta.dtype.is_complex:
+            raise RuntimeError("grad can be implicitly created only for real scalar outputs but got " + repr(t.dtype))
+        return t.new_ones(t.shape)
+    if weight._meta.shape != t._meta.shape:
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[0] has a shape of {weight.shape} and output[0] has a shape of {t.shape}."
+        )
+    return weight.to(t.dtype) if weight.dtype is not t.dtype else weight
+
+
+class Pass:
+    """One run over the graph. `capture` maps (node, output number) to the slot of `captured` that wants its gradient;
+    with it, leaves accumulate nothing."""
+
+    def __init__(
+        self, retain_graph: bool, create_graph: bool, capture: dict[tuple[int, int], int] | None, accumulate_into: set[int] | None,
+    ) -> None:
+        self.retain_graph = retain_graph
+        self.create_graph = create_graph
+        self.capture = capture or {}
+        self.only_capture = capture is not None
+        self.accumulate_into = accumulate_into
+        self.captured: dict[int, Any] = {}
+        self.buffers: dict[int, list[Any]] = {}
+
+    def run(self, roots: Sequence[tuple[Node, int]], grads: Sequence[Any]) -> dict[int, Any]:
+        waiting = count_dependencies([node for node, _ in roots])
+        useful = self._useful(roots)
+        heap: list[tuple[int, int, Node]] = []
+        for (node, index), grad in zip(roots, grads, strict=True):
+            self._add(node, index, grad)
+        queued = set()
+        for node, _ in roots:
+            if waiting[id(node)] == 0 and id(node) not in queued:
+                queued.add(id(node))
+                heapq.heappush(heap, (_priority(node), id(node), node))
+        before = state.grad_enabled
+        state.grad_enabled = self.create_graph
+        try:
+            while heap:
+                _, _, node = heapq.heappop(heap)
+                received = self.buffers.pop(id(node))
+                produced = self._run_node(node, received) if useful is None or id(node) in useful else None
+                self._send(node, produced, waiting, heap)
+        finally:
+            state.grad_enabled = before
+        return self.captured
+
+    def _useful(self, roots: Sequence[tuple[Node, int]]) -> set[int] | None:
+        """With captures: the nodes from which a captured gradient can be reached; the others need not run."""
+        if not self.only_capture and self.accumulate_into is None:
+            return None
+        wanted = {node for node, _ in self.capture} | (self.accumulate_into or set())
+        useful: set[int] = set()
+        for node in postorder([node for node, _ in roots]):
+            if id(node) in wanted or any(e is not None and id(e[0]) in useful for e in node.edges):
+                useful.add(id(node))
+        return useful
+
+    def _add(self, node: Node, index: int, grad: Any) -> None:
+        buffer = self.buffers.setdefault(id(node), [None] * len(node.output_metas))
+        held = buffer[index]
+        buffer[index] = grad if held is None else grad if grad is None else held + grad
+
+    def _send(self, node: Node, produced: list[Any] | None, waiting: dict[int, int], heap: list) -> None:
+        for i, edge in enumerate(node.edges):
+            if edge is None:
+                continue
+            target, index = edge
+            self._add(target, index, produced[i] if produced is not None else None)
+            waiting[id(target)] -= 1
+            if waiting[id(target)] == 0:
+                heapq.heappush(heap, (_priority(target), id(target), target))
+
+    def _run_node(self, node: Node, received: list[Any]) -> list[Any] | None:
+        received = run_tensor_hooks(node, received)
+        for index in range(len(received)):
+            slot = self.capture.get((id(node), index))
+            if slot is not None:
+                self.captured[slot] = received[index]
+        if isinstance(node, AccumulateGrad):
+            allowed = id(node) in self.accumulate_into if self.accumulate_into is not None else not self.only_capture
+            if received[0] is not None and allowed:
+                accumulate(node, received[0], self.create_graph)
+            return None
+        if all(g is None for g in received) or (self.only_capture and not any(e is not None for e in node.edges)):
+            return None
+        produced = node.apply(received)
+        if node.post_hooks:
+            produced = run_post_hooks(node, produced, received)
+        if not self.retain_graph:
+            node.release()
+        return produced
+
+
+def _priority(node: Node) -> int:
+    """Leaves first, then the newest node."""
+    return -(1 << 62) if isinstance(node, AccumulateGrad) else -node.seq
+
+
+def count_dependencies(roots: list[Node]) -> dict[int, int]:
+    """How many edges of the graph below `roots` lead to each node, by the node's id."""
+    waiting = {id(node): 0 for node in roots}
+    stack = list({id(n): n for n in roots}.values())
+    seen = set(waiting)
+    while stack:
+        for edge in stack.pop().edges:
+            if edge is None:
+                continue
+            target = edge[0]
+            waiting[id(target)] = waiting.get(id(target), 0) + 1
+            if id(target) not in seen:
+                seen.add(id(target))
+                stack.append(target)
+    return waiting
+
+
+def postorder(roots: list[Node]) -> list[Node]:
+    """The nodes below `roots`, each after everything its edges lead to."""
+    order: list[Node] = []
+    seen: set[int] = set()
+    stack: list[tuple[Node, bool]] = [(r, False) for r in roots]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+            continue
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        stack.append((node, True))
+        stack.extend((e[0], False) for e in node.edges if e is not None and id(e[0]) not in seen)
+    return order
+
+
+def run_tensor_hooks(node: Node, received: list[Any]) -> list[Any]:
+    """Hooks of the tensors the node made, then those of the node as a whole, then `retain_grad`."""
+    if node.pre_hooks:
+        for index, hook in list(node.pre_hooks.values()):
+            if index < 0:
+                replaced = hook(tuple(received))
+                received = received if replaced is None else list(replaced)
+            elif received[index] is not None:
+                replaced = hook(received[index])
+                received[index] = received[index] if replaced is None else replaced
+    if node.retained:
+        for index, reference in node.retained.items():
+            tensor = reference()
+            if tensor is not None and received[index] is not None:
+                tensor._grad = received[index]
+    return received
+
+
+def run_post_hooks(node: Node, produced: list[Any], received: list[Any]) -> list[Any]:
+    for hook in list((node.post_hooks or {}).values()):
+        replaced = hook(tuple(produced), tuple(received))
+        if replaced is not None:
+            produced = list(replaced)
+    return produced
+
+
+def accumulate(node: AccumulateGrad, grad: Any, create_graph: bool) -> None:
+    """Add `grad` to the leaf's `.grad`; the first one becomes it."""
+    leaf: Any = node.leaf()
+    if leaf is None:
+        return
+    held = leaf._grad
+    if held is None:
+        leaf._grad = grad if create_graph else grad.detach()
+    elif create_graph or held.is_sparse or grad.is_sparse:
+        leaf._grad = held + grad
+    else:
+        held.add_(grad)
+    for hook in list((node.post_accumulate_hooks or {}).values()):
+        hook(leaf)

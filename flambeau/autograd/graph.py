@@ -1,0 +1,289 @@
+"""The graph of gradients: nodes, what they save, and the leaves where gradients accumulate.
+
+Edges point from a result to what it was computed from. A node saves what its op's gradient says it needs, together with the
+version of each saved tensor: if the tensor is changed in place before backward, the error names both lines.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from flambeau._core import errors, sites
+from flambeau._ir.meta import Meta
+from flambeau._ir.recording import TensorBase
+from flambeau._ops.convert import cast
+from flambeau._ops.reduce import sum_to_size
+
+_sequence = itertools.count()
+Edge = tuple["Node", int] | None
+
+
+class Node:
+    """A step of the backward pass: takes the gradients of its outputs, returns those of its inputs.
+
+    `edges` has one (node, output number) or None per input; `metas` describes the outputs; `seq` orders nodes by creation.
+    """
+
+    __slots__ = ("edges", "output_metas", "seq", "site", "pre_hooks", "post_hooks", "retained", "extra", "__weakref__")
+
+    def __init__(self, edges: tuple, output_metas: tuple[Meta, ...], site: sites.Site | None) -> None:
+        self.edges = edges
+        self.output_metas = output_metas
+        self.seq = next(_sequence)
+        self.site = site
+        self.pre_hooks: dict[int, tuple[int, Callable]] | None = None  # key -> (output number or -1 for all, hook)
+        self.post_hooks: dict[int, Callable] | None = None
+        self.retained: dict[int, Any] | None = None  # output number -> weak reference to the tensor that retains its grad
+        self.extra: dict[str, Any] | None = None
+
+    def apply(self, grads: list[Any]) -> list[Any]:
+        """The gradients of the inputs, one an edge, from those of the outputs (None: zero)."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Drop what was saved."""
+
+    def name(self) -> str:
+        """The name PyTorch shows, such as `MulBackward0`.
+
+        Example::
+
+            >>> import flambeau as torch
+            >>> (torch.ones(2, requires_grad=True) * 2).grad_fn.name()
+            'MulBackward0'
+        """
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {id(self):#x}>"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        return tuple(e if e is not None else (None, 0) for e in self.edges)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        if self.extra is None:
+            self.extra = {}
+        return self.extra
+
+    def register_prehook(self, hook: Callable) -> RemovableHandle:
+        """Call `hook(grad_outputs)` before the node runs; it may return replacements."""
+        if self.pre_hooks is None:
+            self.pre_hooks = {}
+        return add_hook(self.pre_hooks, (-1, hook))
+
+    def register_hook(self, hook: Callable) -> RemovableHandle:
+        """Call `hook(grad_inputs, grad_outputs)` after the node ran; it may return replacements of grad_inputs."""
+        if self.post_hooks is None:
+            self.post_hooks = {}
+        return add_hook(self.post_hooks, hook)
+
+
+class RemovableHandle:
+    """What registering a hook returns: `remove()` takes the hook out again; also a context manager."""
+
+    _next_id = itertools.count()
+
+    def __init__(self, hooks: dict[int, Any], key: int | None = None) -> None:
+        self.id = next(RemovableHandle._next_id) if key is None else key
+        self._hooks: dict[int, Any] | None = hooks
+
+    def remove(self) -> None:
+        """Take the hook out; doing so twice does nothing more."""
+        if self._hooks is not None:
+            self._hooks.pop(self.id, None)
+            self._hooks = None
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+def add_hook(hooks: dict[int, Any], entry: Any) -> RemovableHandle:
+    """Register `entry` under a fresh key."""
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = entry
+    return handle
+
+
+# ---------------------------------------------------------------------------------------------- leaves
+
+
+class AccumulateGrad(Node):
+    """The end of the graph at a leaf: adds the gradient to the leaf's `.grad`."""
+
+    __slots__ = ("leaf", "post_accumulate_hooks")
+
+    def __init__(self, leaf: TensorBase) -> None:
+        super().__init__((), (leaf._meta,), None)
+        self.leaf = weakref.ref(leaf)  # the leaf owns this node; a strong reference back would be a cycle
+        self.post_accumulate_hooks: dict[int, Callable] | None = None
+
+    @property
+    def variable(self) -> Any:
+        return self.leaf()
+
+
+# ---------------------------------------------------------------------------------------------- operations
+
+
+class OpNode(Node):
+    """The backward step of an operation of the op table."""
+
+    __slots__ = ("op", "args", "versions", "saved_outputs", "metas")
+
+    def __init__(
+        self, op: Any, args: tuple, metas: tuple, edges: tuple, output_metas: tuple[Meta, ...], mask: int,
+        site: sites.Site | None,
+    ) -> None:
+        # Written out, without super(): this runs for every operation recorded with gradients.
+        self.edges = edges
+        self.output_metas = output_metas
+        self.seq = next(_sequence)
+        self.site = site
+        self.pre_hooks = self.post_hooks = self.retained = self.extra = None
+        self.op = op
+        self.metas = metas
+        saved, outputs = op.save_plans.get(mask) or op.save_plan(mask)
+        versions: dict[int, Any] | None = None
+        kept = list(args)
+        for i, arg in enumerate(args):
+            if isinstance(arg, (TensorBase, tuple)):
+                if i not in saved:
+                    kept[i] = None
+                    continue
+                if versions is None:
+                    versions = {}
+                versions[i] = arg._storage.version if isinstance(arg, TensorBase) else versions_of(arg)
+        self.args: tuple | None = tuple(kept)
+        self.versions = versions
+        self.saved_outputs: list[tuple] | None = [] if outputs else None
+
+    def name(self) -> str:
+        return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward0"
+
+    def save_outputs(self, outputs: tuple[TensorBase, ...]) -> None:
+        """Save the outputs without their nodes (that would be a cycle); `unpack` gives them back with this node."""
+        self.saved_outputs = [(o._storage, o._meta, o._storage.version) for o in outputs]
+
+    def release(self) -> None:
+        self.args = None
+        self.saved_outputs = None
+
+    def apply(self, grads: list[Any]) -> list[Any]:
+        if self.args is None:
+            raise RuntimeError(errors.explain(
+                "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+                "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad().",
+                hint="Specify retain_graph=True if you need to backward through the graph a second time", site=self.site,
+            ))
+        results: list[Any] = [None] * len(self.edges)
+        groups = self._groups()
+        for derivative in self.op.gradient:
+            needs = [_wanted(groups[i]) for i in derivative.inputs]
+            if not any(needs):
+                continue
+            gradient = derivative.fn(*[self._source(kind, i, grads, needs) for kind, i in derivative.sources])
+            for i, wanted, value in zip(
+                derivative.inputs, needs, gradient if derivative.grouped else (gradient,), strict=True
+            ):
+                if wanted:
+                    self._deliver(results, groups[i], self.metas[i], value)
+        return results
+
+    def _groups(self) -> list[list[tuple[int, Edge]]]:
+        """The edges of each argument, numbered; a tuple of tensors has several."""
+        groups: list[list[tuple[int, Edge]]] = []
+        position = 0
+        for m in self.metas:
+            count = sum(isinstance(x, Meta) for x in m) if type(m) is tuple else 1
+            groups.append([(p, self.edges[p]) for p in range(position, position + count)])
+            position += count
+        return groups
+
+    def _source(self, kind: str, i: int, grads: list[Any], needs: list[bool]) -> Any:
+        """What a gradient function's parameter stands for."""
+        if kind == "g":
+            return grads[i]
+        if kind == "meta":
+            return self.metas[i] if i < len(self.metas) else None
+        if kind == "out":
+            return self._unpack_output(i)
+        if kind == "needs":
+            return needs
+        assert self.args is not None
+        if i >= len(self.args):
+            return self.op.defaults[self.op.parameters[i]]
+        arg = self.args[i]
+        if self.versions is not None and i in self.versions:
+            check_versions(arg, self.versions[i], self)
+        return arg
+
+    def _unpack_output(self, i: int) -> Any:
+        assert self.saved_outputs is not None
+        storage, m, version = self.saved_outputs[i]
+        if storage.version != version:
+            raise changed_in_place(storage, m, version, self)
+        return unpack(storage, m, self, i)
+
+    def _deliver(self, results: list[Any], group: list[tuple[int, Edge]], metas: Any, value: Any) -> None:
+        many = type(metas) is tuple
+        for (p, edge), v, m in zip(group, value if many else (value,), metas if many else (metas,), strict=False):
+            if edge is not None and v is not None:
+                results[p] = fit(v, m)
+
+
+def _wanted(group: list[tuple[int, Edge]]) -> bool:
+    return any(edge is not None for _, edge in group)
+
+
+def fit(grad: Any, m: Meta) -> Any:
+    """A gradient with the shape and dtype of what it is the gradient of: broadcast dimensions are summed."""
+    own = getattr(grad, "_meta", None)
+    if own is None or own is m:  # a sparse gradient stays as it is
+        return grad
+    if own.shape != m.shape:
+        grad = sum_to_size(grad, m.shape)
+    if own.dtype is not m.dtype:
+        grad = cast(grad.real if own.dtype.is_complex and not m.dtype.is_complex else grad, m.dtype)
+    return grad
+
+
+def versions_of(arg: tuple) -> list[int]:
+    return [a._storage.version if isinstance(a, TensorBase) else 0 for a in arg]
+
+
+def check_versions(arg: Any, versions: Any, node: Node) -> None:
+    """RuntimeError if a saved tensor was changed in place after it was saved."""
+    if isinstance(arg, TensorBase):
+        if arg._storage.version != versions:
+            raise changed_in_place(arg._storage, arg._meta, versions, node)
+    elif type(arg) is tuple and isinstance(versions, list):
+        for a, v in zip(arg, versions, strict=True):
+            check_versions(a, v, node)
+
+
+def changed_in_place(storage: Any, m: Meta, version: int, node: Node) -> RuntimeError:
+    """The error about a saved tensor that was changed: which, saved where, changed where."""
+    return RuntimeError(
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"[torch.{m.dtype.name} {list(m.shape)}], which {node.name()} saved, is at version {storage.version}; "
+        f"expected version {version} instead.\n"
+        f"  saved at {sites.describe(node.site)}\n  changed at {sites.describe(storage.changed_at)}\n"
+        "  hint: use the operation that is not in-place there, or change a .clone()"
+    )
+
+
+unpack: Callable[[Any, Meta, Node, int], Any]  # (storage, meta, node, output number) -> Tensor; set by _tensor.dispatch
+
+
+def gradient_edge(tensor: Any) -> Edge:
+    """Where the gradient of `tensor` goes."""
+    node = tensor._node
+    return None if node is None else (node, tensor._index)
