@@ -106,10 +106,10 @@ def place(node: ast.AST, field: str, where: str) -> str:
     return where
 
 
-def loaded_by_import(start: str = "flambeau") -> set[str]:
-    """The package's modules that `import flambeau` runs: all that follows from module-level imports."""
+def loaded_by_import() -> set[str]:
+    """The modules that `import flambeau` runs: the op table's, and all that follows from module-level imports."""
     seen: set[str] = set()
-    todo = [start]
+    todo = ["flambeau", *(module for module in MODULES if unit_of(module) == "_ops")]
     while todo:
         module = todo.pop()
         if module in seen or module not in MODULES:

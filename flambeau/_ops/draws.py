@@ -39,9 +39,9 @@ def require(dtype: str, supported: Iterable[str], kernel: str) -> None:
         raise errors.not_implemented(kernel, dtype)
 
 
-def blocks(out: np.ndarray, size: int = BLOCK) -> Iterator[np.ndarray]:
-    """Consecutive views of a flat array, `size` elements each but the last."""
-    return (out[i : i + size] for i in range(0, len(out), size))
+def blocks(out: np.ndarray) -> Iterator[np.ndarray]:
+    """Consecutive views of a flat array, BLOCK elements each but the last."""
+    return (out[i : i + BLOCK] for i in range(0, len(out), BLOCK))
 
 
 def round_to(x: np.ndarray, name: str) -> np.ndarray:

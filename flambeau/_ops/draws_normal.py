@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 else:
     np = lazy_module("numpy")
 
-GROUP = 16
-BLOCK = 1 << 14  # a multiple of GROUP
+GROUP = 16  # divides BLOCK
 
 
 def check_normal(std: float) -> None:
@@ -100,7 +99,7 @@ def _one_by_one(gen: MersenneTwister, n: int, mean: float, std: float, dtype: st
     if n and gen.next_double_normal is not None:
         out[0], gen.next_double_normal = gen.next_double_normal, None
         rest = out[1:]
-    for part in blocks(rest, BLOCK):
+    for part in blocks(rest):
         u1, u2 = unit_doubles(gen, len(part) + len(part) % 2).reshape(-1, 2).T
         cosine, sine = _pairs(u1, c_function(math.log1p, -u2, dtype), dtype)
         part[0::2] = cosine
@@ -128,7 +127,7 @@ def _sixteen_by_sixteen(gen: MersenneTwister, n: int, mean: float, std: float, d
     """
     out = np.empty(n, numpy_dtype(dtype))
     whole = n - n % GROUP
-    for part in blocks(out[:whole], BLOCK):
+    for part in blocks(out[:whole]):
         part[...] = _groups(gen, len(part), mean, std, dtype)
     if whole < n:
         if dtype in ("float32", "float64"):
@@ -169,8 +168,9 @@ QUARTER_PI = (0.78515625, 2.4187564849853515625e-4, 3.77489497744594108e-8)  # p
 
 
 def _single(x: np.ndarray) -> np.ndarray:
-    """Rounded to float32, kept as float64 for the next exact product."""
-    return x.astype(np.float32).astype(np.float64)
+    """Round a temporary to float32 in place; it stays float64 for the next exact product."""
+    x[...] = x.astype(np.float32)
+    return x
 
 
 def _constant(x: float) -> float:
@@ -179,9 +179,11 @@ def _constant(x: float) -> float:
 
 def _polynomial(x: np.ndarray, coefficients: tuple[float, ...]) -> np.ndarray:
     """Horner's rule in fused float32 operations, highest power first."""
-    y: np.ndarray | float = _constant(coefficients[0])
+    y = np.full_like(x, _constant(coefficients[0]))
     for c in coefficients[1:]:
-        y = _single(y * x + _constant(c))
+        y *= x
+        y += _constant(c)
+        _single(y)
     return y
 
 

@@ -11,7 +11,7 @@ An operation is declared by decorating its body with its family:
 
 The record becomes the public function, the Tensor method, the in-place method and the `out=` form. Gradients are written
 beside the op in public operations: a dict from a parameter's name (or a tuple of names that share one computation) to a function
-whose own parameter names say what it needs: `g` (gradient of the output; `g0`, `g1`... of several), `out` (`out0`...),
+whose own parameter names say what it needs: `g` (gradient of the output; `g0`, `g1`... of several, `gs` for the list), `out` (`out0`...),
 a parameter of the op by its name, `<parameter>_meta` for its Meta alone, and `needs` (which of a tuple of names want one).
 """
 
@@ -46,8 +46,8 @@ def _source(name: str, parameters: tuple[str, ...]) -> tuple[str, int]:
         return "arg", parameters.index(name)
     if name.endswith("_meta") and name[:-5] in parameters:
         return "meta", parameters.index(name[:-5])
-    if name == "needs":
-        return "needs", 0
+    if name in ("needs", "gs"):
+        return name, 0
     for prefix in ("out", "g"):
         rest = name.removeprefix(prefix)
         if rest != name and (not rest or rest.isdigit()):

@@ -22,7 +22,8 @@ from flambeau._ir.program import Inference, Instruction, Storage, Value
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
 from flambeau._ops.infer import infer_pointwise
-from flambeau._ops.registry import OPS
+from flambeau._ops.reinterpret import reinterpreted
+from flambeau._ops.strided import as_strided_
 from flambeau.autograd import graph
 from flambeau.autograd.graph import AccumulateGrad, Node, OpNode, gradient_edge
 
@@ -81,7 +82,7 @@ def node_of(t: Any) -> Node | None:
 def renew_view(t: Any) -> None:
     """Derive the node of a view from its base's present node."""
     base, m = t._base, t._meta
-    fresh = recording.view(OPS["as_strided"], (base, m.shape, m.strides, m.offset))
+    fresh = as_strided_(reinterpreted(base, m.dtype), m.shape, m.strides, m.offset)
     t._node, t._index, t._base_node = fresh._node, fresh._index, base._node
 
 
@@ -270,17 +271,25 @@ def view(op: Any, args: tuple) -> Any:
         raise TypeError(f"{op.name}(): argument 'input' (position 1) must be Tensor, not {type(source).__name__}")
     op.check_count(args)
     source_meta = source._meta
-    m = op.body(source_meta, *args[1:])
-    t = make_tensor(Tensor, m, source._storage)
+    made = op.body(source_meta, *args[1:])
     node = node_of(source)
-    t._base = source if source._base is None else source._base
-    if node is not None and state.grad_enabled and m.dtype.differentiable:
-        edges = ((node, source._index),) + (None,) * (len(args) - 1)
-        t._node = OpNode(op, args, (source_meta, *args[1:]), edges, (m,), 1, user_site(3))
-    t._base_node = t._base._node
-    silent = source.__dict__.get("_silent")
-    if silent:
-        t._silent = silent
+    if node is None or not state.grad_enabled or not source_meta.dtype.differentiable:
+        return tuple([view_of(source, m) for m in made]) if type(made) is tuple else view_of(source, made)
+    metas = made if type(made) is tuple else (made,)
+    edges = ((node, source._index),) + (None,) * (len(args) - 1)
+    maker = OpNode(op, args, (source_meta, *args[1:]), edges, metas, 1, user_site(3))
+    views = tuple([view_of(source, m, maker, i) for i, m in enumerate(metas)])
+    return views if type(made) is tuple else views[0]
+
+
+def view_of(source: Any, m: Meta, node: Node | None = None, index: int = 0) -> Any:
+    """Another tensor over the storage of `source`, with this layout and this place in the graph."""
+    t = make_tensor(Tensor, m, source._storage, node, index)
+    base = source._base
+    t._base = base = source if base is None else base
+    t._base_node = base._node
+    if source.__dict__.get("_silent"):
+        t._silent = True
     return t
 
 
@@ -398,17 +407,22 @@ class SliceWrite(Node):
         return "CopySlices"
 
     def apply(self, grads: list[Any]) -> list[Any]:
-        g, m = grads[0].contiguous(), self.part
-        kept = written = None
         base_meta = self.output_metas[0]
-        if not base_meta.is_contiguous:
-            g = _restride(grads[0], base_meta)
+        g = grads[0].contiguous() if base_meta.is_contiguous else _restride(grads[0], base_meta)
+        kept = written = None
         if self.edges[1] is not None:
-            written = g.as_strided(m.shape, m.strides, m.offset - base_meta.offset).clone()
+            written = self._written_part(g).clone()
         if self.edges[0] is not None:
             kept = g.clone()
-            kept.as_strided(m.shape, m.strides, m.offset - base_meta.offset).zero_()
+            self._written_part(kept).zero_()
         return [kept, written]
+
+    def _written_part(self, g: Any) -> Any:
+        """The part of a gradient of the base that belongs to what was written."""
+        m, base = self.part, self.output_metas[0]
+        seen = reinterpreted(g, m.dtype)
+        base_offset = base.offset * base.dtype.itemsize // m.dtype.itemsize
+        return as_strided_(seen, m.shape, m.strides, m.offset - base_offset + seen._meta.offset)
 
 
 def _restride(g: Any, m: Meta) -> Any:

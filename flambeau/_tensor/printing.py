@@ -100,7 +100,7 @@ def get_printoptions() -> dict[str, Any]:
 
     Example::
 
-        >>> torch.get_printoptions()["linewidth"]
+        >>> get_printoptions()["linewidth"]
         80
     """
     return OPTIONS.as_dict()
@@ -112,7 +112,7 @@ def printoptions(**options: Any) -> Iterator[None]:
 
     Example::
 
-        >>> with torch.printoptions(precision=1):
+        >>> with printoptions(precision=1):
         ...     print(torch.tensor([0.25, 0.5]))
         tensor([0.2, 0.5])
     """

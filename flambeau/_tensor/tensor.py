@@ -22,7 +22,7 @@ from flambeau._ir.recording import TensorBase
 from flambeau._ops import convert, registry, view
 from flambeau._tensor import creation, dispatch, indexing, interop, printing
 from flambeau._tensor.dispatch import make_tensor, node_of
-from flambeau.autograd import backward as backward_pass
+from flambeau.autograd import engine
 from flambeau.autograd.graph import AccumulateGrad, Node, RemovableHandle, add_hook
 
 if TYPE_CHECKING:
@@ -282,7 +282,7 @@ class Tensor(TensorBase):
             >>> x.grad
             tensor(6.)
         """
-        backward_pass.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+        engine.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
     def detach(self) -> Any:
         """The same memory without the history."""

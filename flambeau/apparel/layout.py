@@ -71,7 +71,6 @@ def prepare(
         console.say(f"{folder} is already prepared; nothing to do.")
         return folder
     pictures = find_pictures(source, _cache(folder), seed, limit, console)
-    pictures = pictures.limited(limit)
     console.say(f"Pictures: {pictures.origin}.")
     with atomic_folder(folder) as temporary:
         write_layout(temporary, pictures, console)

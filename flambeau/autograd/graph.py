@@ -202,7 +202,7 @@ class OpNode(Node):
         groups: list[list[tuple[int, Edge]]] = []
         position = 0
         for m in self.metas:
-            count = sum(isinstance(x, Meta) for x in m) if type(m) is tuple else 1
+            count = sum(isinstance(x, Meta) for x in m) or 1 if type(m) is tuple else 1
             groups.append([(p, self.edges[p]) for p in range(position, position + count)])
             position += count
         return groups
@@ -217,6 +217,8 @@ class OpNode(Node):
             return self._unpack_output(i)
         if kind == "needs":
             return needs
+        if kind == "gs":
+            return grads
         assert self.args is not None
         if i >= len(self.args):
             return self.op.defaults[self.op.parameters[i]]

@@ -72,7 +72,7 @@ class Adam(Optimizer):
         square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         if group["amsgrad"]:
             largest = state["max_exp_avg_sq"]
-            square = largest.copy_(torch.maximum(largest, square))
+            square = largest.copy_(torch.maximum(largest.clone(), square))  # backward needs what `copy_` writes over
         scale = square.sqrt() / (1 - beta2**t) ** 0.5 + group["eps"]
         param.sub_(group["lr"] / (1 - beta1**t) * mean / scale)
 

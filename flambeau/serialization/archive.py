@@ -113,7 +113,7 @@ class Reader:
         return data
 
     def mapped(self, path: str, key: str, nbytes: int, where: str) -> np.ndarray:
-        """The bytes of a storage as they are in the file, read when used; writes stay in memory. No checksum is made."""
+        """The bytes of a storage as they are in the file, read when used and unchecked; writes stay in memory."""
         info, begin = self._find(key, nbytes, where)
         if info.compress_type != zipfile.ZIP_STORED:
             raise self._damaged(key, where, "it is compressed, which mmap=True cannot read")

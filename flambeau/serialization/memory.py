@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flambeau import _api as torch
 from flambeau._core.dtypes import BY_NAME, dtype
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 else:
     np = lazy_module("numpy")
 
-# What PyTorch calls the storage of each dtype. The dtypes that came after typed storages have none: their tensors name the
-# dtype, and their storage is untyped.
+# What PyTorch calls the storage of each dtype. The dtypes that came after typed storages have none: their tensors name
+# the dtype, and their storage is untyped.
 STORAGE_NAMES = {
     "float32": "FloatStorage", "float64": "DoubleStorage", "float16": "HalfStorage", "bfloat16": "BFloat16Storage",
     "int8": "CharStorage", "uint8": "ByteStorage", "int16": "ShortStorage", "int32": "IntStorage",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,9 @@ import pytest
 
 pytest.importorskip("typer")
 
+from flambeau import _api as torch  # noqa: E402
 from flambeau.apparel import commands  # noqa: E402
+from flambeau.apparel.trainer import Trainer  # noqa: E402
 
 
 @pytest.fixture
@@ -60,6 +63,22 @@ def test_a_mistake_is_answered_without_a_traceback(
     assert (found, said) == (code, "") and problem in complaint and "Traceback" not in complaint
     assert code == 2 or complaint.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_leaves_with_the_code_of_an_interrupt(
+    command, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = Trainer._learn
+
+    def interrupted(self: Trainer, chosen: torch.Tensor) -> float:
+        signal.raise_signal(signal.SIGINT)
+        return learn(self, chosen)
+
+    monkeypatch.setattr(Trainer, "_learn", interrupted)
+    options = ["--model", "mlp", "--batch-size", 50, "--data", prepared, "--out", tmp_path]
+    code, _, complaint = command("apparel", "train", *options)
+    assert code == 130 and "stopped after 0 epochs and 1 steps" in complaint and complaint.count("\n") == 1
+    assert (tmp_path / "checkpoint.pt").exists()
 
 
 def test_help_is_for_newcomers(command) -> None:

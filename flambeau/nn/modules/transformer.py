@@ -399,12 +399,14 @@ class Transformer(Module):
         def norm() -> LayerNorm:
             return LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **where)
 
-        self.encoder = custom_encoder or TransformerEncoder(
-            TransformerEncoderLayer(*settings, **where), num_encoder_layers, norm()
-        )
-        self.decoder = custom_decoder or TransformerDecoder(
-            TransformerDecoderLayer(*settings, **where), num_decoder_layers, norm()
-        )
+        if custom_encoder is None:
+            layer = TransformerEncoderLayer(*settings, **where)
+            custom_encoder = TransformerEncoder(layer, num_encoder_layers, norm())
+        self.encoder = custom_encoder
+        if custom_decoder is None:
+            layer = TransformerDecoderLayer(*settings, **where)
+            custom_decoder = TransformerDecoder(layer, num_decoder_layers, norm())
+        self.decoder = custom_decoder
         self._reset_parameters()
         self.d_model = d_model
         self.nhead = nhead

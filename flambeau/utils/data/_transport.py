@@ -79,38 +79,22 @@ def receive(connection: Connection) -> Any:
 
 
 class _Pickler(pickle.Pickler):
-    """Takes the elements of tensors out of band, as NumPy arrays are."""
+    """Refuses what would lose its history on the way."""
 
     def reducer_override(self, value: Any) -> Any:
-        if not isinstance(value, torch.Tensor):
-            return NotImplemented
-        if value.requires_grad and not value.is_leaf:
+        if isinstance(value, torch.Tensor) and value.requires_grad and not value.is_leaf:
             raise RuntimeError(
                 "a worker cannot send a tensor that is the result of a differentiable operation\n"
                 "  hint: detach() it in the data set or in collate_fn"
             )
-        return _tensor, (*_elements(value), value.requires_grad)
+        return NotImplemented
 
 
 def _pickled(message: Any) -> list[memoryview]:
-    """The pickle and the buffers it refers to."""
+    """The pickle, and the elements of its tensors and arrays, to which it refers as buffers."""
     stream, buffers = io.BytesIO(), []
     _Pickler(stream, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append).dump(message)
     return [stream.getbuffer(), *(buffer.raw() for buffer in buffers)]
-
-
-def _elements(tensor: torch.Tensor) -> tuple[np.ndarray, str]:
-    dense = tensor.detach().contiguous()
-    if dense.dtype is torch.bfloat16:
-        return dense.view(torch.int16).numpy(), "bfloat16"
-    return dense.numpy(), ""
-
-
-def _tensor(elements: np.ndarray, viewed_as: str, requires_grad: bool) -> torch.Tensor:
-    tensor = torch.from_numpy(elements)
-    if viewed_as:
-        tensor = tensor.view(getattr(torch, viewed_as))
-    return tensor.requires_grad_() if requires_grad else tensor
 
 
 # ---------------------------------------------------------------------------------------------- bytes

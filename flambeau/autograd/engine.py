@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau._core.errors import explain
-from flambeau._core.sites import user_site
+from flambeau._core.sites import describe, user_site
 from flambeau._engine.window import state
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.registry import OPS
@@ -223,12 +223,35 @@ class Pass:
             return None
         if all(g is None for g in received) or (self.only_capture and not any(e is not None for e in node.edges)):
             return None
-        produced = node.apply(received)
+        produced = apply_watched(node, received) if anomaly.enabled else node.apply(received)
         if node.post_hooks:
             produced = run_post_hooks(node, produced, received)
         if not self.retain_graph:
             node.release()
         return produced
+
+
+class Anomaly:
+    """The state of anomaly mode (see `autograd.anomaly_mode`)."""
+
+    enabled = False
+    check_nan = True
+
+
+anomaly = Anomaly()
+
+
+def apply_watched(node: Node, received: list[Any]) -> list[Any]:
+    """Run a node in anomaly mode: errors name the line of its forward, and NaN is an error."""
+    try:
+        produced = node.apply(received)
+    except Exception as error:
+        error.add_note(f"Error detected in {node.name()}, recorded at {describe(node.site)}")
+        raise
+    for i, grad in enumerate(produced):
+        if anomaly.check_nan and grad is not None and not grad.is_sparse and bool((grad != grad).any()):
+            raise RuntimeError(explain(f"Function '{node.name()}' returned nan values in its {i}th output.", site=node.site))
+    return produced
 
 
 def _priority(node: Node) -> int:

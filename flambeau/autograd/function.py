@@ -1,0 +1,284 @@
+"""Custom operations with their own gradients: `autograd.Function`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from flambeau._core import errors
+from flambeau._core.sites import user_site
+from flambeau._engine.window import state
+from flambeau._ir.recording import TensorBase
+from flambeau._ops.fill import filled
+from flambeau.autograd import graph
+from flambeau.autograd.graph import Node, changed_in_place, fit, gradient_edge
+
+
+class FunctionCtx:
+    """What `forward` and `backward` of a Function share. Any attribute may be set on it; tensors that are inputs or outputs belong
+    in `save_for_backward`, so that in-place changes are noticed and no cycle keeps them alive."""
+
+    def __init__(self) -> None:
+        self.needs_input_grad: tuple[bool, ...] = ()
+        self.materialize_grads = True
+        self._to_save: tuple[Any, ...] = ()
+        self._dirty: tuple[Any, ...] = ()
+        self._non_differentiable: tuple[Any, ...] = ()
+        self._saved: list[tuple[str, Any, int]] | None = []
+        self._node: Any = None
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Keep tensors (or None) for `backward`, where they are `ctx.saved_tensors`."""
+        for t in tensors:
+            if t is not None and not isinstance(t, TensorBase):
+                raise TypeError(
+                    f"save_for_backward can only save variables, but got an object of type {type(t).__name__}; "
+                    "keep other things as attributes: ctx.name = value"
+                )
+        self._to_save = tensors
+
+    save_for_forward = save_for_backward
+
+    def mark_dirty(self, *tensors: Any) -> None:
+        """Say which inputs `forward` changed in place (and returns)."""
+        self._dirty = tensors
+
+    def mark_non_differentiable(self, *tensors: Any) -> None:
+        """Say which outputs have no gradient."""
+        self._non_differentiable = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Should missing output gradients arrive in `backward` as zeros (the default) or as None?"""
+        self.materialize_grads = value
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """What `save_for_backward` kept; RuntimeError if it was freed or changed in place since."""
+        if self._saved is None:
+            raise already_freed(self._node)
+        return tuple([self._unpack(*entry) for entry in self._saved])
+
+    def _unpack(self, kind: str, saved: Any, version: int) -> Any:
+        if kind == "none":
+            return None
+        if kind == "input":
+            if saved._storage.version != version:
+                raise changed_in_place(saved._storage, saved._meta, version, self._node)
+            return saved
+        storage, meta, index = saved
+        if storage.version != version:
+            raise changed_in_place(storage, meta, version, self._node)
+        return graph.unpack(storage, meta, self._node, index)
+
+    def _keep(self, outputs: list[Any]) -> None:
+        """Fix what is saved, once outputs and their node are known."""
+        kept: list[tuple[str, Any, int]] = []
+        for t in self._to_save:
+            index = next((i for i, o in enumerate(outputs) if o is t), None)
+            if t is None:
+                kept.append(("none", None, 0))
+            elif index is not None and t._node is self._node:
+                kept.append(("output", (t._storage, t._meta, index), t._storage.version))
+            else:
+                kept.append(("input", t, t._storage.version))
+        self._saved, self._to_save = kept, ()
+
+
+def already_freed(node: Node | None) -> RuntimeError:
+    return RuntimeError(errors.explain(
+        "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
+        "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad().",
+        hint="Specify retain_graph=True if you need to backward through the graph a second time",
+        site=None if node is None else node.site,
+    ))
+
+
+class FunctionNode(Node):
+    """The graph node of one application of a custom Function."""
+
+    __slots__ = ("function", "ctx", "input_metas", "released")
+
+    def __init__(self, function: type[Function], ctx: FunctionCtx, edges: tuple, input_metas: tuple) -> None:
+        super().__init__(edges, (), user_site(3))
+        self.function = function
+        self.ctx = ctx
+        self.input_metas = input_metas
+        self.released = False
+
+    def name(self) -> str:
+        return self.function.__name__ + "Backward"
+
+    def release(self) -> None:
+        if self.ctx._saved:
+            self.ctx._saved = None
+
+    def apply(self, grads: list[Any]) -> list[Any]:
+        if self.ctx.materialize_grads:
+            grads = [zeros(m) if g is None else g for g, m in zip(grads, self.output_metas, strict=True)]
+        results = self.function.backward(self.ctx, *grads)
+        results = list(results) if isinstance(results, tuple) else [results]
+        expected = len(self.edges)
+        if len(results) > expected and all(r is None for r in results[expected:]):
+            results = results[:expected]
+        if len(results) != expected:
+            raise RuntimeError(
+                f"function {self.name()} returned an incorrect number of gradients (expected {expected}, got {len(results)})"
+            )
+        return [self._checked(i, r) if e is not None else None for i, (r, e) in enumerate(zip(results, self.edges, strict=True))]
+
+    def _checked(self, i: int, grad: Any) -> Any:
+        meta = self.input_metas[i]
+        if grad is None or meta is None:
+            return grad
+        if not isinstance(grad, TensorBase):
+            return grad  # a sparse gradient
+        try:
+            return fit(grad, meta)
+        except Exception:
+            raise RuntimeError(
+                f"Function {self.name()} returned an invalid gradient at index {i} - got {list(grad._meta.shape)} but expected "
+                f"shape compatible with {list(meta.shape)}"
+            ) from None
+
+
+def zeros(meta: Any) -> Any:
+    return filled(tuple(meta.shape), 0, meta.dtype)
+
+
+class Function:
+    """Base of custom differentiable operations.
+
+    Write two static methods: `forward(ctx, *args)` computes (without recording gradients), `backward(ctx, *grad_outputs)` returns one
+    gradient (or None) for each argument of `forward`. Alternatively `forward(*args)` with `setup_context(ctx, inputs, output)`.
+    Use it by `MyFunction.apply(*args)`.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> class Cube(torch.autograd.Function):
+        ...     @staticmethod
+        ...     def forward(ctx, x):
+        ...         ctx.save_for_backward(x)
+        ...         return x ** 3
+        ...     @staticmethod
+        ...     def backward(ctx, g):
+        ...         x, = ctx.saved_tensors
+        ...         return g * 3 * x ** 2
+        >>> x = torch.tensor(2., requires_grad=True)
+        >>> Cube.apply(x).backward()
+        >>> x.grad
+        tensor(12.)
+    """
+
+    setup_context: Callable[..., Any] | None = None
+
+    def __init__(self) -> None:
+        raise RuntimeError(f"{type(self).__name__} should not be instantiated: call {type(self).__name__}.apply(...)")
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """Compute the result; to be written by the subclass."""
+        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """Compute the gradients of the arguments; to be written by the subclass."""
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD."
+        )
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Run `forward` and connect the result to the graph."""
+        ctx = FunctionCtx()
+        tensors = [isinstance(a, TensorBase) for a in args]
+        ctx.needs_input_grad = tuple([is_tensor and a.requires_grad for a, is_tensor in zip(args, tensors, strict=True)])
+        tracked = state.grad_enabled and any(ctx.needs_input_grad)
+        before, state.grad_enabled = state.grad_enabled, False
+        try:
+            if cls.setup_context is None:
+                result = cls.forward(ctx, *args)
+            else:
+                result = cls.forward(*args)
+                cls.setup_context(ctx, args, result)
+        finally:
+            state.grad_enabled = before
+        outputs = list(result) if isinstance(result, tuple) else [result]
+        outputs = [_own(o, args, ctx) for o in outputs]
+        if tracked:
+            edges = tuple([gradient_edge(a) if is_tensor else None for a, is_tensor in zip(args, tensors, strict=True)])
+            metas = tuple([a._meta if is_tensor else None for a, is_tensor in zip(args, tensors, strict=True)])
+            node = FunctionNode(cls, ctx, edges, metas)
+            _connect(node, outputs, ctx)
+        ctx._keep(outputs)
+        return tuple(outputs) if isinstance(result, tuple) else outputs[0]
+
+
+def _own(output: Any, args: tuple, ctx: FunctionCtx) -> Any:
+    """An input returned unchanged becomes a tensor object of its own, so that it can have its own node."""
+    if isinstance(output, TensorBase) and any(output is a for a in args) and not any(output is d for d in ctx._dirty):
+        return output.detach()  # type: ignore[attr-defined]
+    return output
+
+
+def _connect(node: FunctionNode, outputs: list[Any], ctx: FunctionCtx) -> None:
+    """Make the tensors among `outputs` results of `node`."""
+    ctx._node = node
+    metas = []
+    for i, o in enumerate(outputs):
+        metas.append(o._meta if isinstance(o, TensorBase) else None)
+        if not isinstance(o, TensorBase) or any(o is n for n in ctx._non_differentiable) or not o._meta.dtype.differentiable:
+            continue
+        o._node, o._index = node, i
+    node.output_metas = tuple(metas)  # type: ignore[arg-type]
+
+
+def once_differentiable(backward: Callable) -> Callable:
+    """Decorator for a `backward` that is not differentiable itself: it runs without recording, and a second derivative
+    raises RuntimeError instead of being silently wrong.
+
+    Example::
+
+        >>> class Identity(Function):
+        ...     @staticmethod
+        ...     def forward(ctx, x):
+        ...         return x.clone()
+        ...     @staticmethod
+        ...     @once_differentiable
+        ...     def backward(ctx, g):
+        ...         return g
+    """
+
+    @functools.wraps(backward)
+    def wrapper(ctx: Any, *grads: Any) -> Any:
+        before, state.grad_enabled = state.grad_enabled, False
+        try:
+            results = backward(ctx, *grads)
+        finally:
+            state.grad_enabled = before
+        if not before or not any(isinstance(g, TensorBase) and g._node is not None for g in grads):
+            return results
+        edges = tuple([gradient_edge(g) for g in grads if isinstance(g, TensorBase)])
+        many = isinstance(results, tuple)
+        marked = [_with_failing_node(r, edges) for r in (results if many else (results,))]
+        return tuple(marked) if many else marked[0]
+
+    return wrapper
+
+
+def _with_failing_node(result: Any, edges: tuple) -> Any:
+    if not isinstance(result, TensorBase):
+        return result
+    result = result.detach()  # type: ignore[attr-defined]
+    result._node, result._index = OnceDifferentiable(edges, (result._meta,), None), 0
+    return result
+
+
+class OnceDifferentiable(Node):
+    """Stands where a second derivative would be needed that does not exist."""
+
+    __slots__ = ()
+
+    def apply(self, grads: list[Any]) -> list[Any]:
+        raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")

@@ -1,0 +1,9 @@
+"""Checkpoints: `save` and `load` in PyTorch's format, without ever running code from a file."""
+
+from __future__ import annotations
+
+from flambeau.serialization.loading import load
+from flambeau.serialization.names import add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
+from flambeau.serialization.saving import save
+
+__all__ = ["add_safe_globals", "clear_safe_globals", "get_safe_globals", "load", "safe_globals", "save"]

@@ -1,0 +1,73 @@
+"""The format of PyTorch before 2020: pickles one after the other, then the bytes of the storages."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from pickle import UnpicklingError
+from typing import IO, TYPE_CHECKING, Any
+
+from flambeau._core.lazy import lazy_module
+from flambeau.serialization.memory import storage_over
+from flambeau.serialization.names import Allowed
+from flambeau.serialization.reading import Machine, parse_storage_id
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy_module("numpy")
+
+MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+PROTOCOL_VERSION = 1001
+SIZE = struct.Struct("<q")
+
+
+def load(file: IO[bytes], name: str, where: Any, allowed: Allowed, encoding: str) -> Any:
+    """Read such a file from where it stands."""
+    no_storages = Machine(_no_storage, allowed, encoding)
+    if no_storages.run(file) != MAGIC_NUMBER:
+        raise UnpicklingError("it is neither a zip file nor the older kind of checkpoint")
+    version = Machine(_no_storage, allowed, encoding).run(file)
+    if version != PROTOCOL_VERSION:
+        raise UnpicklingError(f"protocol version {version} is unknown, only {PROTOCOL_VERSION} is read")
+    system = Machine(_no_storage, allowed, encoding).run(file)
+    if (sys.byteorder == "little") != system["little_endian"]:
+        raise UnpicklingError("it was written on a machine of the other byte order")
+    arrays: dict[str, tuple[Any, int]] = {}
+    storages: dict[str, Any] = {}
+    bound = _size(file)
+
+    def storage_of(persistent_id: Any, place: str) -> Any:
+        kind, key, location, size = parse_storage_id(persistent_id)
+        if key not in storages:
+            itemsize = kind.dtype.itemsize if kind.dtype else 1
+            if size * itemsize > bound:
+                raise RuntimeError(f"{name} is damaged: storage {key} ({place}) would be larger than the file")
+            array = np.empty(size * itemsize, np.uint8)  # filled below: the bytes come after all pickles
+            arrays[key] = array, itemsize
+            storages[key] = where.restored(storage_over(array, kind.dtype), location)
+        return storages[key]
+
+    result = Machine(storage_of, allowed, encoding).run(file)
+    for key in Machine(_no_storage, allowed, encoding).run(file):
+        array, itemsize = arrays[key]
+        header = file.read(SIZE.size)
+        if len(header) < SIZE.size or SIZE.unpack(header)[0] * itemsize != array.nbytes:
+            raise RuntimeError(f"{name} is damaged: storage {key} is missing or has another size; it may be incomplete")
+        data = file.read(array.nbytes)
+        if len(data) < array.nbytes:
+            raise RuntimeError(f"{name} is damaged: storage {key} ends after {len(data)} of {array.nbytes} bytes")
+        array[:] = np.frombuffer(data, np.uint8)
+    return result
+
+
+def _no_storage(persistent_id: Any, place: str) -> Any:
+    raise UnpicklingError("a tensor where none is expected")
+
+
+def _size(file: IO[bytes]) -> int:
+    position = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(position)
+    return end

@@ -1,0 +1,102 @@
+"""The functions that a checkpoint may call to make its tensors, parameters and small things again.
+
+The arguments come from a file and may be anything; TypeError and ValueError tell the reader that they make no sense.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau import _api as torch
+from flambeau import nn
+from flambeau._core import formats
+from flambeau._core.dtypes import dtype
+from flambeau._tensor.interop import TypedStorage, UntypedStorage
+from flambeau.serialization.memory import tensor_over
+
+
+def tensor(
+    storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = False, hooks: Any = None,
+    metadata: Any = None,
+) -> torch.Tensor:
+    """A tensor over a typed storage."""
+    expect(storage, TypedStorage)
+    return tensor_of_dtype(storage, offset, size, stride, requires_grad, hooks, storage.dtype, metadata)
+
+
+def tensor_of_dtype(
+    storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any, hooks: Any, d: Any, metadata: Any = None
+) -> torch.Tensor:
+    """A tensor over any storage; `metadata` tells whether PyTorch postponed a conjugation or a change of sign."""
+    expect(storage, UntypedStorage)
+    expect(d, dtype)
+    result = tensor_over(torch.Tensor, storage, d, offset, tuple(size), tuple(stride))
+    if metadata:
+        result = result.conj().resolve_conj() if metadata.get("conj") else result
+        result = -result if metadata.get("neg") else result
+    return result.requires_grad_() if requires_grad else result
+
+
+def sparse_tensor(layout_: Any, data: Any) -> torch.Tensor:
+    """A sparse tensor of (indices, values, size) or (indices, values, size, is_coalesced)."""
+    if layout_ is not torch.sparse_coo:
+        raise TypeError(f"sparse tensors of layout {layout_} are not supported, only torch.sparse_coo")
+    indices, values, size, *_ = data
+    return torch.sparse_coo_tensor(indices, values, tuple(size))
+
+
+def parameter(data: Any, requires_grad: Any, hooks: Any = None, state: Any = None) -> nn.Parameter:
+    """A parameter over the memory of a tensor."""
+    expect(data, torch.Tensor)
+    return set_attributes(nn.Parameter(data, bool(requires_grad)), state)
+
+
+def of_type(function: Any, kind: Any, args: Any, state: Any) -> torch.Tensor:
+    """A tensor of a subclass or with attributes of its own."""
+    if function not in (tensor, tensor_of_dtype, parameter):
+        raise TypeError(f"a tensor cannot be rebuilt by {function!r}")
+    made = function(*args)
+    if not (isinstance(kind, type) and issubclass(kind, torch.Tensor)):
+        raise TypeError(f"a tensor cannot become a {kind!r}")
+    if type(made) is not kind:
+        made = made.as_subclass(kind)
+    return set_attributes(made, state)
+
+
+def set_attributes(made: Any, state: Any) -> Any:
+    """Give a tensor the attributes that somebody had given it; those of the library itself are never touched."""
+    attributes, slots = state if isinstance(state, tuple) else (state, None)
+    for name, value in {**(attributes or {}), **(slots or {})}.items():
+        if not name.startswith("_") and not hasattr(type(made), name):
+            setattr(made, name, value)
+    return made
+
+
+def layout(name: Any) -> formats.layout:
+    """`torch.strided` or `torch.sparse_coo` of that name."""
+    for known in (formats.strided, formats.sparse_coo):
+        if repr(known) == name:
+            return known
+    raise ValueError(f"unknown layout {name!r}")
+
+
+def encode(text: Any, encoding: Any) -> bytes:
+    """How protocol 2 writes bytes: as text of the same code points."""
+    if encoding != "latin1":
+        raise ValueError(f"bytes encoded by {encoding!r}")
+    return text.encode("latin1")
+
+
+def byte_array(text: Any = b"", encoding: Any = "latin1") -> bytearray:
+    """A bytearray of bytes, or of text as above."""
+    return bytearray(encode(text, encoding) if isinstance(text, str) else expect(text, bytes))
+
+
+def expect(value: Any, kind: type) -> Any:
+    """`value`, which must be a `kind`."""
+    if not isinstance(value, kind):
+        raise TypeError(f"expected a {kind.__name__}, found a {type(value).__name__}")
+    return value
+
+
+FUNCTIONS = (tensor, tensor_of_dtype, sparse_tensor, parameter, of_type, layout, encode)

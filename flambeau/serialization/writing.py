@@ -1,0 +1,146 @@
+"""The pickler of checkpoints: the library's objects under PyTorch's names, storages apart from the pickle."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections import OrderedDict
+from typing import Any
+
+from flambeau import _api as torch
+from flambeau import nn
+from flambeau._core.dtypes import dtype
+from flambeau._core.formats import layout, memory_format
+from flambeau._ir.program import Storage
+from flambeau._tensor.interop import TypedStorage, UntypedStorage
+from flambeau.nn.parameter import is_lazy
+from flambeau.serialization.memory import STORAGE_NAMES, bytes_of
+from flambeau.serialization.names import PUBLIC, Name, pytorch_name
+
+REBUILD = {
+    name: Name("torch._utils", f"_rebuild_{name}")
+    for name in ("tensor_v2", "tensor_v3", "sparse_tensor", "parameter", "parameter_with_state")
+}
+REBUILD_FROM_TYPE = Name("torch._tensor", "_rebuild_from_type_v2")
+GET_LAYOUT = Name("torch.serialization", "_get_layout")
+UNTYPED = Name("torch.storage", "UntypedStorage")
+LOCATION = "cpu"
+
+
+def pickled(value: Any, protocol: int) -> tuple[bytes, list[Storage]]:
+    """The pickle of `value`, and the storages it refers to by their place in the list."""
+    stream = io.BytesIO()
+    pickler = Pickler(stream, protocol)
+    pickler.dump(value)
+    return stream.getvalue(), pickler.storages
+
+
+class Pickler(pickle._Pickler):  # type: ignore[name-defined]
+    """Writes names as text, without looking for what they stand for: PyTorch is never imported.
+
+    Only the pickler that is written in Python can be made to do that.
+    """
+
+    dispatch = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+
+    def __init__(self, stream: io.BytesIO, protocol: int) -> None:
+        super().__init__(stream, protocol)
+        self.storages: list[Storage] = []
+        self._ids: dict[int, tuple[Any, ...]] = {}
+        self._kept: list[Any] = []  # what only this pickling made: the memo knows objects by their address
+
+    # ------------------------------------------------------------------------------------ names
+
+    def save_name(self, name: Name) -> None:
+        """An instruction that looks a name up; the same name again is taken from the memo."""
+        known = self.memo.get(id(name))
+        if known is not None:
+            self.write(self.get(known[0]))
+            return
+        self.write(pickle.GLOBAL + f"{name.module}\n{name.name}\n".encode())
+        self.memoize(name)
+
+    dispatch[Name] = save_name
+
+    def save_dtype(self, d: dtype) -> None:
+        """A dtype is a name: `torch.float32`."""
+        self.save(_interned(Name("torch", d.name)))
+
+    dispatch[dtype] = save_dtype
+
+    def save_memory_format(self, f: memory_format) -> None:
+        """Likewise."""
+        self.save(_interned(Name("torch", f.name)))
+
+    dispatch[memory_format] = save_memory_format
+
+    def save_global(self, value: Any, name: str | None = None) -> None:
+        """A class or function; the library's own by PyTorch's names."""
+        module, own = getattr(value, "__module__", None), name or getattr(value, "__qualname__", "")
+        if value in PUBLIC:
+            self.save(PUBLIC[value])
+        elif isinstance(module, str) and (public := pytorch_name(Name(module, own))).module != module:
+            self.save(_interned(public))
+        else:
+            super().save_global(value, name)
+
+    # ------------------------------------------------------------------------------------ tensors
+
+    def persistent_id(self, value: Any) -> Any:
+        """What stands in the pickle for a storage: its dtype, number and size."""
+        return self._storage_id(value) if isinstance(value, UntypedStorage) else None
+
+    def _storage_id(self, value: UntypedStorage) -> tuple[Any, ...]:
+        storage = value._storage
+        if id(storage) not in self._ids:
+            nbytes = bytes_of(storage).nbytes
+            kind, size = UNTYPED, nbytes
+            typed = isinstance(value, TypedStorage) and value.dtype.name in STORAGE_NAMES
+            if typed and nbytes % value.dtype.itemsize == 0:
+                kind, size = Name("torch", STORAGE_NAMES[value.dtype.name]), nbytes // value.dtype.itemsize
+            self._ids[id(storage)] = ("storage", _interned(kind), str(len(self.storages)), LOCATION, size)
+            self.storages.append(storage)
+        return self._ids[id(storage)]
+
+    def reducer_override(self, value: Any) -> Any:
+        """How tensors and layouts are made again."""
+        if isinstance(value, torch.Tensor) and not is_lazy(value):
+            return self._tensor(value)
+        if isinstance(value, layout):
+            return GET_LAYOUT, (repr(value),)
+        return NotImplemented
+
+    def _tensor(self, t: torch.Tensor) -> tuple[Any, ...]:
+        state = {name: value for name, value in vars(t).items() if not name.startswith("_")}
+        if isinstance(t, nn.Parameter) and type(t) is nn.Parameter:
+            args = (self._keep(t.data), t.requires_grad, OrderedDict())
+            return (REBUILD["parameter_with_state"], (*args, state)) if state else (REBUILD["parameter"], args)
+        function, args = self._sparse(t) if t.is_sparse else self._strided(t)
+        if state or type(t) is not torch.Tensor:
+            return REBUILD_FROM_TYPE, (function, type(t), args, state)
+        return function, args
+
+    def _strided(self, t: torch.Tensor) -> tuple[Name, tuple[Any, ...]]:
+        storage = self._keep(t.storage())
+        layout_ = (t.storage_offset(), tuple(t.shape), tuple(t.stride()), t.requires_grad, OrderedDict())
+        *_, kind, _, _, _ = self._storage_id(storage)
+        if kind.name == STORAGE_NAMES.get(t.dtype.name):
+            return REBUILD["tensor_v2"], (storage, *layout_)
+        # A dtype without typed storages, or a second view of the storage as another dtype.
+        return REBUILD["tensor_v3"], (storage, *layout_, t.dtype)
+
+    def _sparse(self, t: torch.Tensor) -> tuple[Name, tuple[Any, ...]]:
+        indices, values = self._keep(t._indices()), self._keep(t._values())
+        return REBUILD["sparse_tensor"], (t.layout, (indices, values, t.shape, t.is_coalesced()))
+
+    def _keep(self, value: Any) -> Any:
+        self._kept.append(value)
+        return value
+
+
+_names: dict[Name, Name] = {}
+
+
+def _interned(name: Name) -> Name:
+    """One object a name: the memo goes by identity."""
+    return _names.setdefault(name, name)
