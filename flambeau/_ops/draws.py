@@ -1,8 +1,9 @@
 """Random draws from the generator's stream, in PyTorch's order and rounding: everything but the normal distribution.
 
-Each function draws `n` values into a flat NumPy array of the dtype named, and leaves the generator exactly where PyTorch's
-CPU kernels leave theirs. Unless a docstring says otherwise the values are PyTorch's to the bit (as its AVX2 and AVX-512
-kernels compute them). A draw of nothing consumes nothing. `draws_normal` and `draws_rejection` hold the other distributions.
+Each function draws `n` values into a flat NumPy array of the dtype named, and leaves the generator exactly where
+PyTorch's CPU kernels leave theirs. Unless a docstring says otherwise the values are PyTorch's to the bit (as its AVX2
+and AVX-512 kernels compute them). A draw of nothing consumes nothing. `draws_normal` and `draws_rejection` hold the
+other distributions.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
@@ -67,8 +68,8 @@ def unit_doubles(gen: MersenneTwister, n: int) -> np.ndarray:
 def c_function(function: Callable[[float], float], x: np.ndarray, name: str = "float64") -> np.ndarray:
     """A function of `math` on a float64 array, for values that end up in dtype `name`.
 
-    NumPy's vector functions may differ from the C library in the last bit of a float64. That is lost in narrower dtypes but
-    visible in float64, for which the C library itself is called (about 50 ns an element).
+    NumPy's vector functions may differ from the C library in the last bit of a float64. That is lost in narrower dtypes
+    but visible in float64, for which the C library itself is called (about 50 ns an element).
     """
     if name == "float64":
         try:
@@ -90,7 +91,7 @@ def _transformed(n: int, name: str, formula: Callable[[int], np.ndarray]) -> np.
 
 
 def check_uniform(low: float, high: float, dtype: str) -> None:
-    """RuntimeError unless low <= high and both, and their distance, lie in the dtype's range; the dtype must be real."""
+    """RuntimeError unless low <= high and both, and their distance, lie in the range of the (real) dtype."""
     require(dtype, PRECISION, "check_uniform_bounds")
     top = float(np.finfo(numpy_dtype(dtype)).max) if dtype != "bfloat16" else 2.0**128 * (1 - 2.0**-8)
     for value, role in ((low, "from"), (high, "to")):
@@ -99,7 +100,7 @@ def check_uniform(low: float, high: float, dtype: str) -> None:
     if low > high:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
     if high - low > top:
-        raise RuntimeError(f"uniform_ expects to - from to be at most {top:g} for {dtype}, but found to={high} and from={low}")
+        raise RuntimeError(f"uniform_ expects to - from <= {top:g} for {dtype}, but found to={high} and from={low}")
 
 
 def uniform(gen: MersenneTwister, n: int, low: float = 0.0, high: float = 1.0, dtype: str = "float32") -> np.ndarray:
@@ -194,7 +195,8 @@ def _to_integer(x: np.ndarray) -> np.ndarray:
 def check_integers(low: int, high: int, dtype: str) -> tuple[int, int]:
     """The range [low, high) that dtype can draw from, narrowed for floating-point dtypes to what they hold exactly.
 
-    RuntimeError if it is empty or does not fit the dtype; a warning where a float dtype cannot hold every integer of it.
+    RuntimeError if it is empty or does not fit the dtype; a warning where a float dtype cannot hold every integer of
+    it.
     """
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
@@ -234,12 +236,12 @@ def _inside(low: int, high: int, dtype: str) -> tuple[int, int]:
     if (down := rounded(high - 1)) >= high:
         high = down - spacing(high - 1)
     if low >= high:
-        raise RuntimeError(f"random_ expects 'from' cast to {dtype} to be less than 'to' cast to {dtype}, got {low} >= {high}")
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to' when cast to {dtype}, got {low} >= {high}")
     for value, role in ((low, "from"), (high - 1, "to - 1")):
         if abs(value) > 1 << digits:
             warnings.warn(
-                f"{role} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision limitations {dtype} can support "
-                "discrete uniform distribution only within this range.",
+                f"{role} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision limitations {dtype} can "
+                "support discrete uniform distribution only within this range.",
                 stacklevel=4,
             )
     return low, high
@@ -274,9 +276,10 @@ def randint(gen: MersenneTwister, n: int, low: int, high: int, dtype: str = "int
 
 
 def random_(gen: MersenneTwister, n: int, dtype: str = "float32", low: int | None = None) -> np.ndarray:
-    """Integers of the dtype's whole range: 0 to its maximum, in a float dtype to the last exact integer (2**24 in float32).
+    """Integers of 0 to the dtype's maximum, in a float dtype to the last exact integer (2**24 in float32).
 
-    With `low`, from there to the maximum; -2**63 as `low` gives all 64 bits. int64 and float64 use two words an element.
+    With `low`, from there to the maximum; -2**63 as `low` gives all 64 bits. int64 and float64 use two words an
+    element.
 
     Example::
 
@@ -330,10 +333,11 @@ def randperm(gen: MersenneTwister, n: int, dtype: str = "int64") -> np.ndarray:
 def _swap_in_blocks(order: np.ndarray, targets: np.ndarray) -> int:
     """Swap order[i] and order[targets[i]], in order of i, until 2**15 elements are left; how many swaps were done.
 
-    In a block of about the square root of what is left few swaps share a place with another one. The others commute, so they
-    are made all at once.
+    In a block of about the square root of what is left few swaps share a place with another one. The others commute, so
+    they are made all at once.
     """
-    done, cells = 0, memoryview(order)
+    cells: Any = memoryview(order)  # type: ignore[arg-type]  # NumPy's stubs leave out the buffer protocol
+    done = 0
     last = np.empty(len(order), np.int32)  # the last swap of the block that goes to a place
     while (left := len(order) - done) > 1 << 15:
         size = 2 * math.isqrt(left)
@@ -356,7 +360,7 @@ def _swap_in_blocks(order: np.ndarray, targets: np.ndarray) -> int:
 def _inside_out(gen: MersenneTwister, n: int) -> np.ndarray:
     """The variant of the shuffle that builds the permutation as it goes (Durstenfeld, 1964)."""
     order = np.empty(n, np.int64)
-    cells = memoryview(order)
+    cells: Any = memoryview(order)  # type: ignore[arg-type]  # NumPy's stubs leave out the buffer protocol
     for start in range(0, n, BLOCK):
         stop = min(start + BLOCK, n)
         targets = gen.random64(stop - start) % np.arange(start + 1, stop + 1, dtype=np.uint64)
@@ -393,8 +397,8 @@ def bernoulli(gen: MersenneTwister, p: np.ndarray, dtype: str | None = None) -> 
 def bernoulli_scalar(gen: MersenneTwister, n: int, p: float = 0.5, dtype: str = "float32") -> np.ndarray:
     """`n` draws of 1 with probability p, else 0; always two words an element. RuntimeError unless 0 <= p <= 1.
 
-    The mask of dropout: kept where `bernoulli_scalar(gen, n, 1 - p)` is 1. PyTorch before 2.13 could use a vendor library's
-    generator here on Intel CPUs, whose numbers these are not.
+    The mask of dropout: kept where `bernoulli_scalar(gen, n, 1 - p)` is 1. PyTorch before 2.13 could use a vendor
+    library's generator here on Intel CPUs, whose numbers these are not.
     """
     if not 0.0 <= p <= 1.0:
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
@@ -404,10 +408,10 @@ def bernoulli_scalar(gen: MersenneTwister, n: int, p: float = 0.5, dtype: str = 
 def multinomial(gen: MersenneTwister, weights: np.ndarray, samples: int, replacement: bool = False) -> np.ndarray:
     """Indices (int64) drawn with probabilities proportional to `weights`, of shape (categories,) or (rows, categories).
 
-    The result has shape (samples,) or (rows, samples). Without replacement, or for a single sample, the largest weight /
-    exponential draw win, two words a category (P. S. Efraimidis, P. G. Spirakis: Weighted random sampling with a reservoir,
-    2006); else two words a sample look up the cumulative sums. RuntimeError for negative, infinite or NaN weights, rows that sum to 0,
-    or more samples than categories without replacement.
+    The result has shape (samples,) or (rows, samples). Without replacement, or for a single sample, the largest weight
+    / exponential draw win, two words a category (P. S. Efraimidis, P. G. Spirakis: Weighted random sampling with a
+    reservoir, 2006); else two words a sample look up the cumulative sums. RuntimeError for negative, infinite or NaN
+    weights, rows that sum to 0, or more samples than categories without replacement.
 
     Example::
 
@@ -415,9 +419,7 @@ def multinomial(gen: MersenneTwister, weights: np.ndarray, samples: int, replace
         [1, 2]
     """
     if (name := dtypes.from_numpy(weights.dtype).name) not in PRECISION:
-        raise RuntimeError(
-            f"multinomial only supports floating-point dtypes for input, got: {errors.TYPE_NAMES[name]}"
-        )
+        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {errors.TYPE_NAMES[name]}")
     if weights.ndim not in (1, 2):
         raise RuntimeError(f"prob_dist must be 1 or 2 dim, got shape {weights.shape}")
     if samples <= 0:
@@ -446,7 +448,7 @@ def _by_race(gen: MersenneTwister, weights: np.ndarray, samples: int) -> np.ndar
 def _by_cumulative_sums(gen: MersenneTwister, weights: np.ndarray, samples: int) -> np.ndarray:
     rows = np.atleast_2d(weights)
     sums = np.cumsum(rows, axis=-1, dtype=np.float64 if weights.dtype == np.float64 else np.float32)
-    sums /= sums[:, -1:].copy()
+    sums = sums / sums[:, -1:]
     sums[:, -1] = 1
     points = unit_doubles(gen, len(rows) * samples).reshape(-1, samples)
     found = [np.searchsorted(row, point) for row, point in zip(sums.astype(np.float64), points, strict=True)]

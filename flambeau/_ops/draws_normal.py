@@ -1,11 +1,12 @@
 """Normal draws as PyTorch's CPU kernels make them: Box and Muller's transform, in two arrangements.
 
-G. E. P. Box, M. E. Muller: A note on the generation of random normal deviates. Annals of Mathematical Statistics 29 (1958):
-two even draws u1, u2 give two normal ones, sqrt(-2 log u1) times the cosine and the sine of 2 pi u2.
+G. E. P. Box, M. E. Muller: A note on the generation of random normal deviates. Annals of Mathematical Statistics 29
+(1958): two even draws u1, u2 give two normal ones, sqrt(-2 log u1) times the cosine and the sine of 2 pi u2.
 
-Contiguous tensors of at least 16 elements are filled 16 at a time, eight cosines, then eight sines. In float32 that uses the
-polynomials of S. L. Moshier's Cephes library, with fused multiply-adds; they are followed here operation by operation, so
-that the bits agree. Everything else is drawn one by one in float64, the sine being kept for the next draw.
+Contiguous tensors of at least 16 elements are filled 16 at a time, eight cosines, then eight sines. In float32 that
+uses the polynomials of S. L. Moshier's Cephes library, with fused multiply-adds; they are followed here operation by
+operation, so that the bits agree. Everything else is drawn one by one in float64, the sine being kept for the next
+draw.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from typing import TYPE_CHECKING
 
 from flambeau._core.lazy import lazy_module
 from flambeau._ops.draws import (
-    PARTS, PRECISION, blocks, c_function, numpy_dtype, require, round_to, unit_doubles, unit_floats,
+    PARTS,
+    PRECISION,
+    blocks,
+    c_function,
+    numpy_dtype,
+    require,
+    round_to,
+    unit_doubles,
+    unit_floats,
 )  # fmt: skip
 from flambeau._ops.fma import fma
 from flambeau._ops.mersenne import MersenneTwister
@@ -35,12 +44,19 @@ def check_normal(std: float) -> None:
 
 
 def normal(
-    gen: MersenneTwister, n: int, mean: float = 0.0, std: float = 1.0, dtype: str = "float32", *, contiguous: bool = True
+    gen: MersenneTwister,
+    n: int,
+    mean: float = 0.0,
+    std: float = 1.0,
+    dtype: str = "float32",
+    *,
+    contiguous: bool = True,
 ) -> np.ndarray:
     """Normal draws in a floating-point or complex dtype; `contiguous` says whether the tensor to be filled is.
 
-    A complex draw has parts of variance std**2 / 2, each with the same mean (PyTorch's convention). float64, and anything
-    short or not contiguous, has the bits of the C library's log, sine and cosine. RuntimeError as in `check_normal`.
+    A complex draw has parts of variance std**2 / 2, each with the same mean (PyTorch's convention). float64, and
+    anything short or not contiguous, has the bits of the C library's log, sine and cosine. RuntimeError as in
+    `check_normal`.
 
     Example::
 
@@ -79,9 +95,7 @@ def normal_like(
     return normal(gen, n, 0.0, 1.0, dtype).reshape(shape) * std + mean
 
 
-def log_normal(
-    gen: MersenneTwister, n: int, mean: float = 1.0, std: float = 2.0, dtype: str = "float32"
-) -> np.ndarray:
+def log_normal(gen: MersenneTwister, n: int, mean: float = 1.0, std: float = 2.0, dtype: str = "float32") -> np.ndarray:
     """exp of normal draws, one by one whatever the size. RuntimeError unless std > 0."""
     require(dtype, PRECISION, "log_normal_cpu")
     if not std > 0.0:
@@ -107,7 +121,7 @@ def _one_by_one(gen: MersenneTwister, n: int, mean: float, std: float, dtype: st
         if len(part) % 2:  # what is kept must have the C library's bits: it is part of the state
             _, kept = _pairs(u1[-1:], c_function(math.log1p, -u2[-1:]), "float64")
             gen.next_double_normal = float(kept[0])
-    return out if mean == 0.0 and std == 1.0 else fma(out, std, mean)
+    return fma(out, std, mean)
 
 
 def _pairs(u: np.ndarray, log_v: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray]:
@@ -151,7 +165,7 @@ def _groups(gen: MersenneTwister, n: int, mean: float, std: float, dtype: str) -
     data[:, 0] = cosine.reshape(-1, GROUP // 2)
     data[:, 1] = sine.reshape(-1, GROUP // 2)
     flat = data.reshape(-1)
-    return round_to(flat if mean == 0.0 and std == 1.0 else fma(flat, std, mean), dtype)
+    return round_to(fma(flat, std, mean), dtype)
 
 
 # Cephes' single-precision polynomials (logf.c, sinf.c): a float32 fused multiply-add is a float64 one (whose product is

@@ -1,7 +1,7 @@
 """Draws that try until a value is accepted: Poisson, binomial, gamma and Dirichlet.
 
-How much of the stream an element uses depends on what comes, so these run element by element (about a microsecond each). The
-values and the consumption are PyTorch's, but for a decision that hangs on the last bit of a logarithm.
+How much of the stream an element uses depends on what comes, so these run element by element (about a microsecond
+each). The values and the consumption are PyTorch's, but for a decision that hangs on the last bit of a logarithm.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TIGHT = 0.07  # inside this distance from the ends the box of Hoermann's methods
 
 
 class _Doubles:
-    """Even draws of float64 one at a time, fetched in bulk; on leaving, the generator stands behind the last one used."""
+    """Even draws of float64 one at a time, fetched in bulk; leaving it puts the generator behind the last one used."""
 
     def __init__(self, gen: MersenneTwister) -> None:
         self.gen = gen
@@ -68,8 +68,8 @@ def _log(x: float) -> float:
 def poisson(gen: MersenneTwister, rate: np.ndarray) -> np.ndarray:
     """Numbers of events at the rates given, in their shape and dtype. RuntimeError for a negative rate.
 
-    From rate 10 on by W. Hoermann's transformed rejection (The transformed rejection method for generating Poisson random
-    variables, 1993), below by multiplying even draws (Knuth).
+    From rate 10 on by W. Hoermann's transformed rejection (The transformed rejection method for generating Poisson
+    random variables, 1993), below by multiplying even draws (Knuth).
 
     Example::
 
@@ -110,7 +110,9 @@ def _poisson_large(rate: float, even: _Doubles) -> float:
             return float(k)
         if k < 0 or (us < 0.013 and v > us):
             continue
-        if _log(v) + math.log(inverse_alpha) - math.log(a / (us * us) + b) <= k * log_rate - rate - math.lgamma(k + 1.0):
+        if _log(v) + math.log(inverse_alpha) - math.log(a / (us * us) + b) <= k * log_rate - rate - math.lgamma(
+            k + 1.0
+        ):
             return float(k)
 
 
@@ -120,8 +122,8 @@ def _poisson_large(rate: float, even: _Doubles) -> float:
 def binomial(gen: MersenneTwister, count: np.ndarray, prob: np.ndarray) -> np.ndarray:
     """Successes among `count` trials of probability `prob` (same shape and floating-point dtype), in that dtype.
 
-    Where ten successes or failures are expected, by W. Hoermann's BTRS (The generation of binomial random variates, 1993);
-    else by adding geometric draws. A NaN probability gives NaN.
+    Where ten successes or failures are expected, by W. Hoermann's BTRS (The generation of binomial random variates,
+    1993); else by adding geometric draws. A NaN probability gives NaN.
 
     Example::
 
@@ -180,7 +182,10 @@ def _binomial_large(real: Callable[[float], Any], count: float, prob: float, eve
             (mode + 0.5) * math.log((mode + 1) / (odds * (count - mode + 1)))
             + (count + 1) * math.log((count - mode + 1) / (count - k + 1))
             + (k + 0.5) * math.log(odds * (count - k + 1) / (k + 1))
-            + _stirling_rest(mode) + _stirling_rest(count - mode) - _stirling_rest(k) - _stirling_rest(count - k)
+            + _stirling_rest(mode)
+            + _stirling_rest(count - mode)
+            - _stirling_rest(k)
+            - _stirling_rest(count - k)
         )
         if _log(v * alpha / (a / (us * us) + b)) <= bound:
             return float(k)

@@ -1,14 +1,14 @@
 """Fused multiply-add, a * b + c with a single rounding, in plain NumPy.
 
-Compilers contract `x * (high - low) + low` into one fused instruction where the CPU has it, so a kernel that wants the same
-bits needs it too, and NumPy has none. The method rounds the inexact part "to odd", after which a second rounding is harmless:
-S. Boldo, G. Melquiond: Emulation of a FMA and correctly rounded sums: proved algorithms using rounding to odd.
-IEEE Transactions on Computers 57 (2008).
+Compilers contract `x * (high - low) + low` into one fused instruction where the CPU has it, so a kernel that wants the
+same bits needs it too, and NumPy has none. The method rounds the inexact part "to odd", after which a second rounding
+is harmless: S. Boldo, G. Melquiond: Emulation of a FMA and correctly rounded sums: proved algorithms using rounding to
+odd. IEEE Transactions on Computers 57 (2008).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flambeau._core.lazy import lazy_module
 
@@ -34,7 +34,7 @@ def fma(a: np.ndarray, b: float, c: float) -> np.ndarray:
     kind = a.dtype.type
     b, c = float(kind(b)), float(kind(c))
     if c == 0.0:
-        return a * kind(b)
+        return a * kind(b) + kind(c)  # the sum makes -0.0 + 0.0 the positive zero
     return _fma_single(a, b, c) if a.dtype == np.float32 else _fma_double(a, b, c)
 
 
@@ -64,7 +64,7 @@ def _two_product(a: np.ndarray, b: float) -> tuple[np.ndarray, np.ndarray]:
     return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
 
 
-def _split(x: np.ndarray | np.float64) -> tuple[np.ndarray, np.ndarray]:
+def _split(x: Any) -> tuple[Any, Any]:
     big = x * SPLITTER
     high = big - (big - x)
     return high, x - high

@@ -1,10 +1,11 @@
 """The Mersenne Twister, as the random generator of the CPU (Matsumoto and Nishimura, 1998).
 
-M. Matsumoto, T. Nishimura: Mersenne Twister: a 623-dimensionally equidistributed uniform pseudo-random number generator.
-ACM Transactions on Modeling and Computer Simulation 8 (1998). The seeding is their `init_genrand` of 2002.
+M. Matsumoto, T. Nishimura: Mersenne Twister: a 623-dimensionally equidistributed uniform pseudo-random number
+generator. ACM Transactions on Modeling and Computer Simulation 8 (1998). The seeding is their `init_genrand` of 2002.
 
-NumPy's MT19937 does the twisting. What this class adds is what makes a seed reproduce PyTorch's numbers: its seeding, the
-order in which 64-bit draws use 32-bit ones, the second value of a pair of normal draws kept for later, and its state's bytes.
+NumPy's MT19937 does the twisting. What this class adds is what makes a seed reproduce PyTorch's numbers: its seeding,
+the order in which 64-bit draws use 32-bit ones, the second value of a pair of normal draws kept for later, and its
+state's bytes.
 """
 
 from __future__ import annotations
@@ -21,17 +22,19 @@ else:
 
 N = 624  # words of state
 DEFAULT_SEED = 67280421310721  # the seed of a generator nobody seeded; PyTorch's choice
-# seed, draws left before the next twist plus one, seeded?, next word, the words (64 bits each), three doubles of which the
-# middle one is the kept normal value, whether it is valid; a kept float32 and whether it is valid, padded to 8 bytes
+# The seed, how many draws are left before the next twist plus one, whether it is seeded, the next word, the words (64
+# bits each), three doubles of which the middle one is the kept normal value, whether it is valid, a kept float32, whether
+# that is.
 LAYOUT = struct.Struct(f"<QiiQ{N}Qdddi4xf?3x")
 
 
 class MersenneTwister:
     """A stream of random bits with PyTorch's seeding, consumption and state.
 
-    `seed` takes -2**63 ... 2**64 - 1 (ValueError outside; negative seeds count from 2**64 downwards). The low 32 bits alone
-    choose the stream; `initial_seed` returns all 64. The words are made at the first draw, so that a generator costs nothing
-    (not even NumPy's import) until it is used. One generator is not for several threads at once: who shares it, locks it.
+    `seed` takes -2**63 ... 2**64 - 1 (ValueError outside; negative seeds count from 2**64 downwards). The low 32 bits
+    alone choose the stream; `initial_seed` returns all 64. The words are made at the first draw, so that a generator
+    costs nothing (not even NumPy's import) until it is used. One generator is not for several threads at once: who
+    shares it, locks it.
 
     Attributes: `next_double_normal`, `next_float_normal`: the normal value left over from the last pair drawn, or None.
 
@@ -132,11 +135,14 @@ class MersenneTwister:
         raw = bytes(state)
         if len(raw) != LAYOUT.size:
             raise RuntimeError(
-                f"Expected a CPUGeneratorImplState of size {LAYOUT.size} but found the input RNG state size to be {len(raw)}"
+                f"Expected a CPUGeneratorImplState of size {LAYOUT.size} but found the input RNG state size to be "
+                f"{len(raw)}"
             )
         seed, left, seeded, used, *rest = LAYOUT.unpack(raw)
         if not seeded or not 0 < left <= N or used > N:
-            raise RuntimeError(f"Invalid mt19937 state: left={left} (1 ... {N}), next={used} (0 ... {N}), seeded={seeded}")
+            raise RuntimeError(
+                f"Invalid mt19937 state: left={left} (1 ... {N}), next={used} (0 ... {N}), seeded={seeded}"
+            )
         words, (_, kept, _, has_kept, kept_float, has_kept_float) = rest[:N], rest[N:]
         self._load([word & 0xFFFFFFFF for word in words], N + 1 - left)
         self._seed = seed
@@ -146,7 +152,7 @@ class MersenneTwister:
 
 
 def _initial_words(seed: int) -> list[int]:
-    """Knuth's linear recurrence, which spreads the low 32 bits of a seed over the words (TAOCP vol. 2, 3rd ed., p. 106)."""
+    """A linear recurrence spreads the low 32 bits of a seed (its multiplier: Knuth, TAOCP vol. 2, 3rd ed., p. 106)."""
     words = [seed & 0xFFFFFFFF]
     for i in range(1, N):
         last = words[-1]

@@ -168,7 +168,7 @@ def pow(k: Any, input: Any, exponent: Any) -> Any:  # noqa: A001
 def _pow_grad_base(g: Any, base: Any, exponent: Any) -> Any:
     if not hasattr(exponent, "_meta"):
         return g.new_zeros(g.shape) if exponent == 0 else g * conj(exponent * base ** (exponent - 1))
-    return where(exponent == 0, 0, g * conj(exponent * base ** (exponent - 1)))
+    return choose(exponent == 0, 0, g * conj(exponent * base ** (exponent - 1)))
 
 
 def _pow_grad_exponent(g: Any, out: Any, base: Any, exponent: Any) -> Any:
@@ -176,13 +176,13 @@ def _pow_grad_exponent(g: Any, out: Any, base: Any, exponent: Any) -> Any:
         base = exponent.new_full((), base)
     log = base.log()
     positive = exponent.real >= 0 if exponent.dtype.is_complex else exponent >= 0
-    return where((base == 0) & positive, 0, g * conj(out * log))
+    return choose((base == 0) & positive, 0, g * conj(out * log))
 
 
 @pointwise(operands=("input", "other"), gradient={
-    "input": lambda g, condition: where(condition, g, 0), "other": lambda g, condition: where(condition, 0, g),
-}, name="where", method=False, function=False)
-def select(k: Any, condition: Any, input: Any, other: Any) -> Any:
+    "input": lambda g, condition: choose(condition, g, 0), "other": lambda g, condition: choose(condition, 0, g),
+}, method=False, function=False)
+def choose(k: Any, condition: Any, input: Any, other: Any) -> Any:
     """`input` where `condition` holds, else `other`."""
     return k.where(condition, input, other)
 

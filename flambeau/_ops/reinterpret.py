@@ -7,10 +7,10 @@ from typing import Any
 from flambeau._core import dtypes, errors
 from flambeau._core.dtypes import dtype
 from flambeau._core.sites import user_site
-from flambeau._ir.meta import Meta, meta
+from flambeau._ir.meta import Meta, contiguous_strides, meta
 from flambeau._ops.registry import composite
 from flambeau._ops.registry import view as view_op
-from flambeau._ops.strided import INTERNAL, as_strided_
+from flambeau._ops.strided import INTERNAL, as_strided_, embed
 
 
 @view_op(name="view_dtype", **INTERNAL)
@@ -88,21 +88,22 @@ def view_as_complex(input: Meta) -> Meta:
     return meta(input.dtype.to_complex(), tuple(input.shape)[:-1], strides, input.offset // 2)
 
 
-@view_op(name="real", gradient={"input": lambda g: from_parts(g, g.new_zeros(()))}, **INTERNAL)
+@view_op(name="real", gradient={"input": lambda g: as_part(g, 0)}, **INTERNAL)
 def real_part(input: Meta) -> Meta:
     """The real parts of a complex tensor."""
     return meta(input.dtype.to_real(), input.shape, [2 * s for s in input.strides], 2 * input.offset)
 
 
-@view_op(name="imag", gradient={"input": lambda g: from_parts(g.new_zeros(()), g)}, **INTERNAL)
+@view_op(name="imag", gradient={"input": lambda g: as_part(g, 1)}, **INTERNAL)
 def imaginary_part(input: Meta) -> Meta:
     """The imaginary parts of a complex tensor."""
     return meta(input.dtype.to_real(), input.shape, [2 * s for s in input.strides], 2 * input.offset + 1)
 
 
-def from_parts(real: Any, imag: Any) -> Any:
-    """A complex tensor from its parts, which broadcast."""
-    return real + imag * 1j
+def as_part(g: Any, part: int) -> Any:
+    """A complex tensor whose real (0) or imaginary (1) part is `g` and whose other part is zero."""
+    shape = g._meta.shape
+    return view_as_complex(embed(g, (*shape, 2), tuple([2 * s for s in contiguous_strides(shape)]), part))
 
 
 @composite(method=False)

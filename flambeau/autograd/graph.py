@@ -198,14 +198,14 @@ class OpNode(Node):
         return results
 
     def _groups(self) -> list[list[tuple[int, Edge]]]:
-        """The edges of each argument, numbered; a tuple of tensors has several."""
+        """The edges of each parameter, numbered; a tuple of tensors has several, a parameter left out none."""
         groups: list[list[tuple[int, Edge]]] = []
         position = 0
         for m in self.metas:
             count = sum(isinstance(x, Meta) for x in m) or 1 if type(m) is tuple else 1
             groups.append([(p, self.edges[p]) for p in range(position, position + count)])
             position += count
-        return groups
+        return groups + [[] for _ in self.op.parameters[len(groups):]]
 
     def _source(self, kind: str, i: int, grads: list[Any], needs: list[bool]) -> Any:
         """What a gradient function's parameter stands for."""

@@ -12,16 +12,17 @@ from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 class Adafactor(Optimizer):
     """Adafactor: adaptive steps with the memory of a row and a column in place of a matrix.
 
-    The mean square of a matrix's gradient is kept as its row means R and column means C and estimated as `R C / mean(R)`; steps
-    are relative to the size of the parameter and clipped to a root mean square of `d`. Shazeer & Stern, "Adafactor:
-    Adaptive Learning Rates with Sublinear Memory Cost", 2018. As in PyTorch, `lr` bounds the relative step (0.01 in the paper)
-    and `eps[0]` bounds the estimate, not the squares that go into it.
+    The mean square of a matrix's gradient is kept as its row means R and column means C and estimated as `R C /
+    mean(R)`; steps are relative to the size of the parameter and clipped to a root mean square of `d`. Shazeer & Stern,
+    "Adafactor: Adaptive Learning Rates with Sublinear Memory Cost", 2018. As in PyTorch, `lr` bounds the relative step
+    (0.01 in the paper) and `eps[0]` bounds the estimate, not the squares that go into it.
 
     Args:
         params: real parameters, or groups of parameters.
         lr: largest relative step, a number >= 0 or a tensor of one element.
         beta2_decay: the decay rate of the mean square at step t is `1 - t^beta2_decay`; <= 0.
-        eps: lower bounds of the root mean square of the gradient (None: the dtype's precision) and of the size of the parameter.
+        eps: lower bounds of the root mean square of the gradient (None: the dtype's precision) and of the size of the
+            parameter.
         d: largest root mean square of an update, >= 1.
         weight_decay: factor of decoupled weight decay, >= 0.
         foreach: accepted, as in PyTorch.
@@ -46,8 +47,12 @@ class Adafactor(Optimizer):
     ) -> None:  # fmt: skip
         _checks.one_element("lr", lr)
         _checks.check(0.0 <= lr, f"Learning rate should be >= 0 but is: {lr}", "a number >= 0")
-        _checks.check(beta2_decay <= 0.0, f"beta2_decay should be <= 0 but is: {beta2_decay}", "a number <= 0, such as -0.8")
-        _checks.check(eps[0] is None or 0.0 <= eps[0], f"epsilon1 should be >= 0 but is: {eps[0]}", "None or a number >= 0")
+        _checks.check(
+            beta2_decay <= 0.0, f"beta2_decay should be <= 0 but is: {beta2_decay}", "a number <= 0, such as -0.8"
+        )
+        _checks.check(
+            eps[0] is None or 0.0 <= eps[0], f"epsilon1 should be >= 0 but is: {eps[0]}", "None or a number >= 0"
+        )
         _checks.check(0.0 <= eps[1], f"epsilon2 should be >= 0 but is: {eps[1]}", "a number >= 0")
         _checks.check(1.0 <= d, f"Clipping threshold d should be >= 1 but is: {d}", "a number >= 1")
         _checks.check(0.0 <= weight_decay, f"weight_decay should be >= 0 but is: {weight_decay}", "a number >= 0")

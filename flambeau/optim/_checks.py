@@ -25,8 +25,12 @@ def learning_rate(lr: Any) -> None:
 
 def one_element(what: str, value: Any) -> None:
     if isinstance(value, torch.Tensor) and value.numel() != 1:
-        raise ValueError(explain(f"Tensor {what} must be 1-element, got shape {tuple(value.shape)}",
-                                 hint="for a rate of its own for each parameter, use parameter groups"))
+        raise ValueError(
+            explain(
+                f"Tensor {what} must be 1-element, got shape {tuple(value.shape)}",
+                hint="for a rate of its own for each parameter, use parameter groups",
+            )
+        )
 
 
 def decay_rates(betas: Any) -> None:
@@ -35,7 +39,7 @@ def decay_rates(betas: Any) -> None:
 
 
 def implementation(*, fused: bool | None, foreach: bool | None, differentiable: bool) -> None:
-    """`foreach` and `fused` choose between PyTorch's implementations; here one does it all, and contradictions still are errors."""
+    """`foreach` and `fused` choose between implementations in PyTorch; here one does it all, but contradictions are errors."""
     if fused and differentiable:
         raise RuntimeError("`fused` does not support `differentiable`")
     if fused and foreach:

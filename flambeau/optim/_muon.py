@@ -13,9 +13,10 @@ from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 class Muon(Optimizer):
     """Muon: momentum whose matrix is made orthogonal, so that all directions move alike.
 
-    `b = m b + (1 - m) g`; the step is `orthogonalize(g + m (b - g))`, or of `b` without `nesterov`, times a rate for the shape. For the
-    matrices of hidden layers; other parameters go to another optimizer, such as AdamW. Jordan et al., "Muon: An optimizer
-    for hidden layers in neural networks", 2024; "match_rms_adamw": Liu et al., "Muon is Scalable for LLM Training", 2025.
+    `b = m b + (1 - m) g`; the step is `orthogonalize(g + m (b - g))`, or of `b` without `nesterov`, times a rate for
+    the shape. For the matrices of hidden layers; other parameters go to another optimizer, such as AdamW. Jordan et
+    al., "Muon: An optimizer for hidden layers in neural networks", 2024; "match_rms_adamw": Liu et al., "Muon is
+    Scalable for LLM Training", 2025.
 
     Args:
         params: real matrices, or groups of them.
@@ -43,24 +44,30 @@ class Muon(Optimizer):
     numbers = ()
 
     def __init__(
-        self, params: ParamsT, lr: float = 1e-3, weight_decay: float = 0.1, momentum: float = 0.95, nesterov: bool = True,
-        ns_coefficients: tuple[float, float, float] = (3.4445, -4.7750, 2.0315), eps: float = 1e-7, ns_steps: int = 5,
-        adjust_lr_fn: str | None = None,
+        self, params: ParamsT, lr: float = 1e-3, weight_decay: float = 0.1, momentum: float = 0.95,
+        nesterov: bool = True, ns_coefficients: tuple[float, float, float] = (3.4445, -4.7750, 2.0315),
+        eps: float = 1e-7, ns_steps: int = 5, adjust_lr_fn: str | None = None,
     ) -> None:  # fmt: skip
         _checks.one_element("lr", lr)
         _checks.check(0.0 <= lr, f"Learning rate should be >= 0 but is: {lr}", "a number >= 0")
         _checks.check(0.0 <= momentum, f"momentum should be >= 0 but is: {momentum}", "a number >= 0")
         _checks.check(0.0 <= weight_decay, f"weight decay should be >= 0 but is: {weight_decay}", "a number >= 0")
-        _checks.check(adjust_lr_fn in (None, "original", "match_rms_adamw"),
-                      f"Adjust learning rate function {adjust_lr_fn} is not supported", '"original" or "match_rms_adamw"')
+        _checks.check(
+            adjust_lr_fn in (None, "original", "match_rms_adamw"),
+            f"Adjust learning rate function {adjust_lr_fn} is not supported",
+            '"original" or "match_rms_adamw"',
+        )
         super().__init__(params, {
             "lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov,
             "ns_coefficients": ns_coefficients, "eps": eps, "ns_steps": ns_steps, "adjust_lr_fn": adjust_lr_fn,
         })  # fmt: skip
         for group in self.param_groups:
             for param in group["params"]:
-                _checks.check(param.dim() == 2, "Muon only supports 2D parameters whereas we found a parameter with size: "
-                              f"{param.size()}", "matrices; give biases and the like to AdamW")
+                _checks.check(
+                    param.dim() == 2,
+                    f"Muon only supports 2D parameters whereas we found a parameter with size: {param.size()}",
+                    "matrices; give biases and the like to AdamW",
+                )
 
     def init_state(self, state: Any, param: Any, group: Group) -> None:
         if param.is_complex():

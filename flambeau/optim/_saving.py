@@ -23,8 +23,9 @@ def pack(state: dict[Any, Any], groups: list[dict[str, Any]]) -> dict[str, Any]:
         options = {name: value for name, value in group.items() if name != "params"}
         packed.append({**options, "params": [index[id(p)] for p in group["params"]]})
     entries = {
-        index[id(key)] if isinstance(key, torch.Tensor) else key:
-            value.snapshot() if isinstance(value, ParameterState) else value
+        index[id(key)] if isinstance(key, torch.Tensor) else key: value.snapshot()
+        if isinstance(value, ParameterState)
+        else value
         for key, value in state.items()
         if value or not isinstance(value, ParameterState)  # SGD without momentum remembers nothing
     }
@@ -38,13 +39,22 @@ def unpack(
     saved = copy.deepcopy(state_dict["param_groups"])
     sizes, saved_sizes = [[len(g["params"]) for g in gs] for gs in (groups, saved)]
     if len(sizes) != len(saved_sizes):
-        raise ValueError(explain("loaded state dict has a different number of parameter groups",
-                                 hint=f"it has {len(saved_sizes)}, the optimizer has {len(sizes)}"))
+        raise ValueError(
+            explain(
+                "loaded state dict has a different number of parameter groups",
+                hint=f"it has {len(saved_sizes)}, the optimizer has {len(sizes)}",
+            )
+        )
     if sizes != saved_sizes:
-        raise ValueError(explain("loaded state dict contains a parameter group that doesn't match the size of optimizer's "
-                                 "group", hint=f"sizes are {saved_sizes} in the state dict, {sizes} in the optimizer"))
-    params = {i: p for old, new in zip(saved, groups, strict=True)
-              for i, p in zip(old["params"], new["params"], strict=True)}
+        raise ValueError(
+            explain(
+                "loaded state dict contains a parameter group that doesn't match the size of optimizer's group",
+                hint=f"sizes are {saved_sizes} in the state dict, {sizes} in the optimizer",
+            )
+        )
+    params = {
+        i: p for old, new in zip(saved, groups, strict=True) for i, p in zip(old["params"], new["params"], strict=True)
+    }
     state: defaultdict[Any, Any] = defaultdict(ParameterState)
     for key, value in state_dict["state"].items():
         if key in params:

@@ -1,8 +1,8 @@
 """What an optimizer remembers of one parameter.
 
-PyTorch keeps the number of steps (and a few more numbers) as 0-dim tensors. Reading such a tensor at every step would end the
-window, and writing it would cost a kernel for each parameter. Here these numbers live in Python, and become tensors when
-somebody looks at them; from then on tensor and number are kept equal, whoever changes either.
+PyTorch keeps the number of steps (and a few more numbers) as 0-dim tensors. Reading such a tensor at every step would
+end the window, and writing it would cost a kernel for each parameter. Here these numbers live in Python, and become
+tensors when somebody looks at them; from then on tensor and number are kept equal, whoever changes either.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ParameterState(dict):
         self._numbers: dict[str, float] = {}
         self._shown: dict[str, tuple[Any, int]] = {}  # the tensor handed out, its version when it last agreed
 
-    # ---- the optimizer's side ---------------------------------------------------------------------------------------
+    # ---- the optimizer's side ----
 
     def number(self, name: str) -> float:
         """The number `name`; reads a tensor only when somebody else has written it."""
@@ -52,7 +52,7 @@ class ParameterState(dict):
         return self._numbers[name]
 
     def set_number(self, name: str, value: float) -> None:
-        """Remember `value`, rounded to what its tensor can hold, so that a saved run goes on with the very same number."""
+        """Remember `value`, rounded to what its tensor holds, so that a saved run goes on with the very same number."""
         tensor = super().get(name)
         if isinstance(tensor, torch.Tensor):
             tensor.fill_(value)
@@ -78,7 +78,7 @@ class ParameterState(dict):
         """A plain dict for `state_dict`; numbers in it are tensors of its own."""
         return {k: _tensor_of(self._numbers[k]) if v is HIDDEN else v for k, v in super().items()}
 
-    # ---- everybody else's side --------------------------------------------------------------------------------------
+    # ---- everybody else's side ----
 
     def show(self) -> None:
         """Put tensors where numbers are hidden."""
@@ -113,7 +113,19 @@ def _showing(name: str) -> Callable:
     return method
 
 
-for _name in ("get", "items", "values", "pop", "popitem", "setdefault", "copy", "__repr__", "__eq__", "__or__", "__ror__"):
+for _name in (
+    "get",
+    "items",
+    "values",
+    "pop",
+    "popitem",
+    "setdefault",
+    "copy",
+    "__repr__",
+    "__eq__",
+    "__or__",
+    "__ror__",
+):
     setattr(ParameterState, _name, _showing(_name))
 
 
@@ -132,7 +144,7 @@ class RealView:
 
 
 class RowView:
-    """The rows of a parameter's state that a sparse gradient touches: read when asked for, written back by `put_back`."""
+    """The rows of a parameter's state that a sparse gradient touches: read on demand, written back by `put_back`."""
 
     def __init__(self, state: ParameterState, rows: tuple) -> None:
         self._state, self._rows = state, rows

@@ -21,7 +21,8 @@ def swap_in_optimizer_params_and_state(
     Args:
         optimizer: has taken a step.
         swapin_parameters: tensors in the order of the optimizer's parameters.
-        swapin_optim_state: in the form of `optimizer.state_dict()`. Its tensors are changed in place; nothing else of it is.
+        swapin_optim_state: in the form of `optimizer.state_dict()`. Its tensors are changed in place; nothing else of
+            it is.
 
     Raises:
         RuntimeError: if the state does not fit the optimizer.
@@ -54,11 +55,17 @@ def _check(optimizer: Optimizer, state: Any, groups: Any, count: int) -> None:
         return isinstance(new, dict) and set(new) == set(own) and len(new["params"]) == len(own["params"])
 
     require(optimizer.state, "initialized optimizer state.")
-    require(isinstance(state, dict) and not any(isinstance(key, torch.Tensor) for key in state),
-            "optimizer.state_dict()-style state keyed by packed parameter ids.")
+    require(
+        isinstance(state, dict) and not any(isinstance(key, torch.Tensor) for key in state),
+        "optimizer.state_dict()-style state keyed by packed parameter ids.",
+    )
     own = optimizer.param_groups
-    require(isinstance(groups, list) and len(groups) == len(own), "a list of as many param groups as the optimizer has.")
-    require(all(map(fits, groups, own)), "param groups with the options and the number of parameters of the optimizer's.")
+    require(
+        isinstance(groups, list) and len(groups) == len(own), "a list of as many param groups as the optimizer has."
+    )
+    require(
+        all(map(fits, groups, own)), "param groups with the options and the number of parameters of the optimizer's."
+    )
     ids = {i for group in groups for i in group["params"]}
     require(len(ids) == count, f"as many parameters as the state has: got {count} and {len(ids)}.")
     require(set(state) <= ids, f"state of parameters in the groups only; got extra keys {sorted(set(state) - ids)}.")

@@ -32,7 +32,7 @@ class Adadelta(Optimizer):
         >>> (w * w).sum().backward()
         >>> optimizer.step()
         >>> w
-        tensor([1.6851], requires_grad=True)
+        tensor([1.6848], requires_grad=True)
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class Adadelta(Optimizer):
         _checks.not_negative("epsilon value", eps)
         _checks.not_negative("weight_decay value", weight_decay)
         super().__init__(params, {
-            "lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize, "capturable": capturable,
-            "foreach": foreach, "differentiable": differentiable,
+            "lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize,
+            "capturable": capturable, "foreach": foreach, "differentiable": differentiable,
         })  # fmt: skip
 
     def init_state(self, state: Any, param: Any, group: Group) -> None:

@@ -12,8 +12,9 @@ from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 class Adagrad(Optimizer):
     """Adagrad: steps divided by the root of the sum of all squared gradients so far.
 
-    `s += g^2`, `param -= lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps)`. Duchi, Hazan & Singer, "Adaptive Subgradient Methods for
-    Online Learning and Stochastic Optimization", JMLR 2011. Of a sparse gradient only the rows present are updated.
+    `s += g^2`, `param -= lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps)`. Duchi, Hazan & Singer, "Adaptive Subgradient
+    Methods for Online Learning and Stochastic Optimization", JMLR 2011. Of a sparse gradient only the rows present are
+    updated.
 
     Args:
         params: parameters, or groups of parameters.
@@ -40,8 +41,8 @@ class Adagrad(Optimizer):
 
     def __init__(
         self, params: ParamsT, lr: float | Any = 1e-2, lr_decay: float = 0, weight_decay: float = 0,
-        initial_accumulator_value: float = 0, eps: float = 1e-10, foreach: bool | None = None, *, maximize: bool = False,
-        differentiable: bool = False, fused: bool | None = None,
+        initial_accumulator_value: float = 0, eps: float = 1e-10, foreach: bool | None = None, *,
+        maximize: bool = False, differentiable: bool = False, fused: bool | None = None,
     ) -> None:  # fmt: skip
         _checks.learning_rate(lr)
         _checks.not_negative("lr_decay value", lr_decay)

@@ -12,9 +12,9 @@ from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 class Adam(Optimizer):
     """Adam: steps scaled by running averages of the gradient and of its square.
 
-    `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `param -= lr m' / (sqrt(v') + eps)` with the averages corrected for their
-    start at zero, `m' = m / (1 - b1^t)`, `v' = v / (1 - b2^t)`. Kingma & Ba, "Adam: A Method for Stochastic Optimization", 2014;
-    `amsgrad`: Reddi et al., "On the Convergence of Adam and Beyond", 2018.
+    `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `param -= lr m' / (sqrt(v') + eps)` with the averages corrected
+    for their start at zero, `m' = m / (1 - b1^t)`, `v' = v / (1 - b2^t)`. Kingma & Ba, "Adam: A Method for Stochastic
+    Optimization", 2014; `amsgrad`: Reddi et al., "On the Convergence of Adam and Beyond", 2018.
 
     Args:
         params: parameters, or groups of parameters.

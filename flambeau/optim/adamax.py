@@ -12,8 +12,8 @@ from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 class Adamax(Optimizer):
     """Adamax: Adam with the largest recent gradient in place of the root of the mean square.
 
-    `m = b1 m + (1 - b1) g`, `u = max(b2 u, |g| + eps)`, `param -= lr / (1 - b1^t) m / u`. Kingma & Ba, "Adam: A Method for Stochastic
-    Optimization", 2014, section 7.1.
+    `m = b1 m + (1 - b1) g`, `u = max(b2 u, |g| + eps)`, `param -= lr / (1 - b1^t) m / u`. Kingma & Ba, "Adam: A Method
+    for Stochastic Optimization", 2014, section 7.1.
 
     Args:
         params: parameters, or groups of parameters.
@@ -45,8 +45,8 @@ class Adamax(Optimizer):
         _checks.decay_rates(betas)
         _checks.not_negative("weight_decay value", weight_decay)
         super().__init__(params, {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "foreach": foreach, "maximize": maximize,
-            "differentiable": differentiable, "capturable": capturable,
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "foreach": foreach,
+            "maximize": maximize, "differentiable": differentiable, "capturable": capturable,
         })  # fmt: skip
 
     def init_state(self, state: Any, param: Any, group: Group) -> None:

@@ -11,8 +11,8 @@ from flambeau.optim.optimizer import ParamsT
 class AdamW(Adam):
     """Adam with decoupled weight decay: `param *= 1 - lr * weight_decay` before each step.
 
-    Loshchilov & Hutter, "Decoupled Weight Decay Regularization", 2017. Arguments are those of `Adam`, with a `weight_decay` of
-    0.01 by default.
+    Loshchilov & Hutter, "Decoupled Weight Decay Regularization", 2017. Arguments are those of `Adam`, with a
+    `weight_decay` of 0.01 by default.
 
     Example::
 

@@ -10,10 +10,12 @@ from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 
 
 class ASGD(Optimizer):
-    """Averaged stochastic gradient descent: SGD at a falling rate; `state[param]["ax"]` is the average of the parameters.
+    """Averaged stochastic gradient descent: SGD at a falling rate; `state[param]["ax"]` is the average of the
+    parameters.
 
-    At step t, `param *= 1 - lambd eta`, `param -= eta g`, `ax += mu (param - ax)`; then `eta = lr / (1 + lambd lr t)^alpha` and
-    `mu = 1 / max(1, t - t0)` for the next one. Polyak & Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992.
+    At step t, `param *= 1 - lambd eta`, `param -= eta g`, `ax += mu (param - ax)`; then `eta = lr / (1 + lambd lr
+    t)^alpha` and `mu = 1 / max(1, t - t0)` for the next one. Polyak & Juditsky, "Acceleration of Stochastic
+    Approximation by Averaging", 1992.
 
     Args:
         params: parameters, or groups of parameters.

@@ -15,9 +15,9 @@ from flambeau.optim.optimizer import Optimizer, ParamsT, _plain
 class LBFGS(Optimizer):
     """Limited-memory BFGS: quasi-Newton steps whose curvature comes from the last `history_size` gradients.
 
-    Two-loop recursion: Nocedal & Wright, "Numerical Optimization", algorithm 7.4. One step is up to `max_iter` iterations and
-    needs a closure that clears the gradients, computes the loss, calls `backward` and returns the loss. All parameters are
-    one vector; memory is about twice `history_size` times theirs.
+    Two-loop recursion: Nocedal & Wright, "Numerical Optimization", algorithm 7.4. One step is up to `max_iter`
+    iterations and needs a closure that clears the gradients, computes the loss, calls `backward` and returns the loss.
+    All parameters are one vector; memory is about twice `history_size` times theirs.
 
     Args:
         params: parameters; parameter groups are not possible.
@@ -64,8 +64,12 @@ class LBFGS(Optimizer):
     def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
         """Minimise for up to `max_iter` iterations; returns the loss before the first."""
         if not callable(closure):
-            raise TypeError(explain("LBFGS.step needs a closure that computes the loss and calls backward", hint=(
-                "it evaluates the loss several times a step: optimizer.step(closure)")))
+            raise TypeError(
+                explain(
+                    "LBFGS.step needs a closure that computes the loss and calls backward",
+                    hint=("it evaluates the loss several times a step: optimizer.step(closure)"),
+                )
+            )
 
         def evaluate() -> tuple[Any, Any]:
             with torch.enable_grad():
@@ -79,7 +83,9 @@ class LBFGS(Optimizer):
         group = {name: _plain(value) for name, value in self.param_groups[0].items() if name != "params"}
         lr, max_iter, max_eval = group["lr"], group["max_iter"], group["max_eval"]
         tolerance_change = group["tolerance_change"]
-        state = self._state_of(self._params[0])  # shared by all; kept with the first so that loading finds dtype and device
+        state = self._state_of(
+            self._params[0]
+        )  # shared by all; kept with the first so that loading finds dtype and device
         state.setdefault("func_evals", 0)
         state.setdefault("n_iter", 0)
 
@@ -164,7 +170,7 @@ class LBFGS(Optimizer):
 
         return strong_wolfe(at, start, t, _largest(direction), tolerance=group["tolerance_change"], max_steps=max_steps)
 
-    # ---- all parameters as one vector -------------------------------------------------------------------------------
+    # ---- all parameters as one vector ----
 
     @property
     def _params(self) -> list[Any]:

@@ -12,8 +12,9 @@ from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 class NAdam(Optimizer):
     """NAdam: Adam with Nesterov's momentum, on a schedule.
 
-    With `mu_t = b1 (1 - 0.96^(t momentum_decay) / 2)` and `M_t` the product of all `mu` up to t, the mean gradient of Adam is replaced by
-    `mu_(t+1) m / (1 - M_(t+1)) + (1 - mu_t) g / (1 - M_t)`. Dozat, "Incorporating Nesterov Momentum into Adam", 2016.
+    With `mu_t = b1 (1 - 0.96^(t momentum_decay) / 2)` and `M_t` the product of all `mu` up to t, the mean gradient of
+    Adam is replaced by `mu_(t+1) m / (1 - M_(t+1)) + (1 - mu_t) g / (1 - M_t)`. Dozat, "Incorporating Nesterov Momentum
+    into Adam", 2016.
 
     Args:
         params: parameters, or groups of parameters.
@@ -34,7 +35,7 @@ class NAdam(Optimizer):
         >>> (w * w).sum().backward()
         >>> optimizer.step()
         >>> w
-        tensor([1.8939], requires_grad=True)
+        tensor([1.8944], requires_grad=True)
     """
 
     numbers = ("step", "mu_product")

@@ -1,7 +1,8 @@
 """The base of all optimizers: parameter groups, the course of a step, hooks, saving and loading.
 
-An optimizer is its constructor, the state a parameter starts with (`init_state`) and a formula for one parameter (`update`).
-Everything around the formula (closures, `maximize`, weight decay, complex and sparse gradients, counting steps) is here.
+An optimizer is its constructor, the state a parameter starts with (`init_state`) and a formula for one parameter
+(`update`). Everything around the formula (closures, `maximize`, weight decay, complex and sparse gradients, counting
+steps) is here.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import Any, TypeAlias
 from flambeau import _api as torch
 from flambeau._core.errors import explain
 from flambeau._engine import window
+from flambeau.nn.modules.module import RemovableHandle
 from flambeau.optim import _saving
-from flambeau.optim._hooks import RemovableHandle, register
 from flambeau.optim._state import ParameterState, RealView, RowView
 
 Group: TypeAlias = dict[str, Any]
@@ -42,14 +43,22 @@ _global_pre_hooks: OrderedDict[int, Callable] = OrderedDict()
 _global_post_hooks: OrderedDict[int, Callable] = OrderedDict()
 
 
+def _register(table: OrderedDict[int, Callable], hook: Callable, prepend: bool = False) -> RemovableHandle:
+    handle = RemovableHandle(table)
+    table[handle.id] = hook
+    if prepend:
+        table.move_to_end(handle.id, last=False)
+    return handle
+
+
 def register_optimizer_step_pre_hook(hook: Callable) -> RemovableHandle:
     """Call `hook(optimizer, args, kwargs)` before the step of every optimizer; it may return new `(args, kwargs)`."""
-    return register(_global_pre_hooks, hook)
+    return _register(_global_pre_hooks, hook)
 
 
 def register_optimizer_step_post_hook(hook: Callable) -> RemovableHandle:
     """Call `hook(optimizer, args, kwargs)` after the step of every optimizer."""
-    return register(_global_post_hooks, hook)
+    return _register(_global_post_hooks, hook)
 
 
 def _hooked(function: Callable) -> Callable:
@@ -65,7 +74,9 @@ def _hooked(function: Callable) -> Callable:
             if changed is None:
                 continue
             if not (isinstance(changed, tuple) and len(changed) == 2):
-                raise RuntimeError(f"{function} must return None or a tuple of (new_args, new_kwargs), but got {changed}.")
+                raise RuntimeError(
+                    f"{function} must return None or a tuple of (new_args, new_kwargs), but got {changed}."
+                )
             args, kwargs = changed
         self._opt_called = True  # what the order-of-calls warning of the schedulers looks at
         result = function(*args, **kwargs)
@@ -81,12 +92,13 @@ class Optimizer:
     """Base class for all optimizers.
 
     Args:
-        params: tensors, or `(name, tensor)` pairs as of `model.named_parameters()`, or dicts, each a group of parameters
-            under `"params"` with options of its own.
+        params: tensors, or `(name, tensor)` pairs as of `model.named_parameters()`, or dicts, each a group of
+            parameters under `"params"` with options of its own.
         defaults: the options of groups that do not give them.
 
     Raises:
-        TypeError: for a single tensor or a module in place of an iterable of tensors, and for anything in it that is no tensor.
+        TypeError: for a single tensor or a module in place of an iterable of tensors, and for anything in it that is no
+            tensor.
         ValueError: for an empty list, a tensor that is a result and no leaf, a parameter in two groups.
 
     A new optimizer needs a formula only::
@@ -124,11 +136,11 @@ class Optimizer:
         if "step" in cls.__dict__:
             cls.step = _hooked(cls.__dict__["step"])  # type: ignore[method-assign]
 
-    # ---- one step ---------------------------------------------------------------------------------------------------
+    # ---- one step ----
 
     @_hooked
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Change every parameter that has a gradient; returns what `closure`, which computes the loss anew, returned."""
+        """Change every parameter that has a gradient; returns what `closure`, which computes the loss, did."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -151,10 +163,12 @@ class Optimizer:
 
     def update(self, param: Any, grad: Any, state: Any, group: Group) -> None:
         """The formula: change `param` and the tensors in `state` in place. Options in `group` are plain numbers."""
-        raise NotImplementedError(f"{type(self).__name__} has neither an `update` (one parameter's formula) nor a `step`")
+        raise NotImplementedError(
+            f"{type(self).__name__} has neither an `update` (one parameter's formula) nor a `step`"
+        )
 
     def decay(self, param: Any, grad: Any, group: Group) -> Any:
-        """Weight decay: as part of the gradient (an L2 penalty), or straight on the parameter if `decoupled_weight_decay`."""
+        """Weight decay: part of the gradient (an L2 penalty), or straight on the parameter if decoupled."""
         weight_decay = group.get("weight_decay", 0)
         if isinstance(weight_decay, (int, float)) and weight_decay == 0:
             return grad
@@ -189,8 +203,12 @@ class Optimizer:
         if not self.accepts_sparse:
             raise RuntimeError(explain(f"{name} does not support sparse gradients", hint=self._for_sparse))
         if group.get("weight_decay", 0) != 0:
-            raise RuntimeError(explain("weight_decay option is not compatible with sparse gradients",
-                                       hint="weight decay would change the rows without a gradient too"))
+            raise RuntimeError(
+                explain(
+                    "weight_decay option is not compatible with sparse gradients",
+                    hint="weight decay would change the rows without a gradient too",
+                )
+            )
         grad = grad.coalesce()  # formulas are not linear: each row must occur once
         values = grad._values()
         if values.numel() == 0:
@@ -210,7 +228,7 @@ class Optimizer:
         return state
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters; with `set_to_none=False`, keep the tensors and fill them with zeros."""
+        """Forget all gradients; with `set_to_none=False`, keep the tensors and fill them with zeros."""
         for group in self.param_groups:
             for param in group["params"]:
                 grad = param.grad
@@ -222,20 +240,35 @@ class Optimizer:
                     grad.detach_() if grad.grad_fn is not None else grad.requires_grad_(False)
                     grad.zero_()
 
-    # ---- parameter groups -------------------------------------------------------------------------------------------
+    # ---- parameter groups ----
 
     def _groups_from(self, params: ParamsT) -> list[Group]:
         hint = f"pass the parameters of a module: {type(self).__name__}(model.parameters(), ...)"
         if isinstance(params, torch.Tensor):
-            raise TypeError(explain("params argument given to the optimizer should be an iterable of Tensors or dicts, "
-                                    f"but got {_type_name(params)}", hint="a single tensor goes into a list: [tensor]"))
+            raise TypeError(
+                explain(
+                    "params argument given to the optimizer should be an iterable of Tensors or dicts, "
+                    f"but got {_type_name(params)}",
+                    hint="a single tensor goes into a list: [tensor]",
+                )
+            )
         if callable(getattr(params, "parameters", None)):
-            raise TypeError(explain("params argument given to the optimizer should be an iterable of Tensors or dicts, "
-                                    f"but got the module {type(params).__name__}", hint=hint))
+            raise TypeError(
+                explain(
+                    "params argument given to the optimizer should be an iterable of Tensors or dicts, "
+                    f"but got the module {type(params).__name__}",
+                    hint=hint,
+                )
+            )
         groups = list(params)
         if not groups:
-            raise ValueError(explain("optimizer got an empty parameter list", hint=hint + "; a generator that was "
-                                     "consumed once is empty, and so is a module whose layers are kept in a plain list"))
+            raise ValueError(
+                explain(
+                    "optimizer got an empty parameter list",
+                    hint=hint + "; a generator that was "
+                    "consumed once is empty, and so is a module whose layers are kept in a plain list",
+                )
+            )
         return groups if isinstance(groups[0], dict) else [{"params": groups}]
 
     def add_param_group(self, param_group: Group) -> None:
@@ -264,11 +297,15 @@ class Optimizer:
 
     @staticmethod
     def _list_params(group: Group) -> None:
-        """Make `group["params"]` a list of tensors, and `group["param_names"]` the list of their names if they have any."""
+        """Make `group["params"]` a list of tensors, and `group["param_names"]` that of their names, if any."""
         params = group["params"]
         if isinstance(params, set):
-            raise TypeError(explain("optimizer parameters need to be organized in ordered collections, but a set has no "
-                                    "order", hint="use a list: saved state finds its parameter by position"))
+            raise TypeError(
+                explain(
+                    "optimizer parameters need to be organized in ordered collections, but a set has no order",
+                    hint="use a list: saved state finds its parameter by position",
+                )
+            )
         params = [params] if isinstance(params, torch.Tensor) else list(params)
         names = [p[0] for p in params if isinstance(p, tuple)]
         if names and len(names) != len(params):
@@ -279,27 +316,43 @@ class Optimizer:
 
     def _check_param(self, param: Any) -> None:
         if not isinstance(param, torch.Tensor):
-            raise TypeError(explain("optimizer can only optimize Tensors, but one of the params is " + _type_name(param),
-                                    hint="of a module, pass module.parameters()"))
+            raise TypeError(
+                explain(
+                    "optimizer can only optimize Tensors, but one of the params is " + _type_name(param),
+                    hint="of a module, pass module.parameters()",
+                )
+            )
         if not (self.defaults.get("differentiable") or param.is_leaf or param.retains_grad):
-            raise ValueError(explain(
-                "can't optimize a non-leaf Tensor", hint="the tensor is the result of an operation, so its gradient is not "
-                "kept; create it with requires_grad=True last, e.g. x.detach().requires_grad_()"))
+            raise ValueError(
+                explain(
+                    "can't optimize a non-leaf Tensor",
+                    hint="the tensor is the result of an operation, so its gradient is not "
+                    "kept; create it with requires_grad=True last, e.g. x.detach().requires_grad_()",
+                )
+            )
 
     def _check_against_others(self, group: Group) -> None:
         params = set(group["params"])
         if len(params) != len(group["params"]):
-            warnings.warn("optimizer contains a parameter group with duplicate parameters; in future, this will cause an "
-                          "error", stacklevel=4)
+            warnings.warn(
+                "optimizer contains a parameter group with duplicate parameters; in future, this will cause an error",
+                stacklevel=4,
+            )
         for i, other in enumerate(self.param_groups):
             if ("param_names" in group) != ("param_names" in other):
                 which = "with names" if "param_names" in group else "without names"
-                raise ValueError("all optimizer param groups should be with/without names. "
-                                 f"cannot add param group {which} to the optimizer")
+                raise ValueError(
+                    "all optimizer param groups should be with/without names. "
+                    f"cannot add param group {which} to the optimizer"
+                )
             if not params.isdisjoint(other["params"]):
                 shape = next(tuple(p.shape) for p in other["params"] if p in params)
-                raise ValueError(explain("some parameters appear in more than one parameter group",
-                                         hint=f"a parameter of shape {shape} is in group {i} already"))
+                raise ValueError(
+                    explain(
+                        "some parameters appear in more than one parameter group",
+                        hint=f"a parameter of shape {shape} is in group {i} already",
+                    )
+                )
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -308,7 +361,7 @@ class Optimizer:
             lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
         return "\n".join(lines) + "\n)"
 
-    # ---- saving and loading -----------------------------------------------------------------------------------------
+    # ---- saving and loading ----
 
     def state_dict(self) -> dict[str, Any]:
         """The state, in PyTorch's form: `{"state": {index: {name: value}}, "param_groups": [...]}`.
@@ -333,7 +386,8 @@ class Optimizer:
         return state_dict
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned, here or in PyTorch. State gets the dtype and device of its parameter.
+        """Continue from what `state_dict` returned, here or in PyTorch. State gets the dtype and device of its
+        parameter.
 
         Raises:
             ValueError: if the groups differ in number or in size.
@@ -358,7 +412,7 @@ class Optimizer:
                 # A switch that an older checkpoint does not know was off when it was written.
                 group.setdefault(name, False if isinstance(default, bool) else default)
 
-    # ---- hooks ------------------------------------------------------------------------------------------------------
+    # ---- hooks ----
 
     def _make_hook_tables(self) -> None:
         for table in _HOOK_TABLES:
@@ -366,27 +420,27 @@ class Optimizer:
 
     def register_step_pre_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` before each step; it may return new `(args, kwargs)`."""
-        return register(self._optimizer_step_pre_hooks, hook)
+        return _register(self._optimizer_step_pre_hooks, hook)
 
     def register_step_post_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` after each step."""
-        return register(self._optimizer_step_post_hooks, hook)
+        return _register(self._optimizer_step_post_hooks, hook)
 
     def register_state_dict_pre_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
         """Call `hook(optimizer)` before `state_dict` collects."""
-        return register(self._optimizer_state_dict_pre_hooks, hook, prepend)
+        return _register(self._optimizer_state_dict_pre_hooks, hook, prepend)
 
     def register_state_dict_post_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer, state_dict)` after `state_dict` collected; what it returns, if anything, is the result."""
-        return register(self._optimizer_state_dict_post_hooks, hook, prepend)
+        """Call `hook(optimizer, state_dict)` after `state_dict` collected; what it returns replaces the result."""
+        return _register(self._optimizer_state_dict_post_hooks, hook, prepend)
 
     def register_load_state_dict_pre_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
         """Call `hook(optimizer, state_dict)` before loading; what it returns, if anything, is loaded."""
-        return register(self._optimizer_load_state_dict_pre_hooks, hook, prepend)
+        return _register(self._optimizer_load_state_dict_pre_hooks, hook, prepend)
 
     def register_load_state_dict_post_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
         """Call `hook(optimizer)` after loading."""
-        return register(self._optimizer_load_state_dict_post_hooks, hook, prepend)
+        return _register(self._optimizer_load_state_dict_post_hooks, hook, prepend)
 
     _optimizer_step_pre_hooks: OrderedDict[int, Callable]
     _optimizer_step_post_hooks: OrderedDict[int, Callable]

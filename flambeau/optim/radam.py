@@ -12,9 +12,9 @@ from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 class RAdam(Optimizer):
     """RAdam: Adam that trusts the mean square only once it has seen enough gradients.
 
-    With `rho_inf = 2 / (1 - b2) - 1` and `rho = rho_inf - 2 t b2^t / (1 - b2^t)`: while `rho <= 5`, a step of plain momentum, then
-    Adam's times `sqrt((rho - 4)(rho - 2) rho_inf / ((rho_inf - 4)(rho_inf - 2) rho))`. Liu et al., "On the Variance of the Adaptive
-    Learning Rate and Beyond", 2019.
+    With `rho_inf = 2 / (1 - b2) - 1` and `rho = rho_inf - 2 t b2^t / (1 - b2^t)`: while `rho <= 5`, a step of plain
+    momentum, then Adam's times `sqrt((rho - 4)(rho - 2) rho_inf / ((rho_inf - 4)(rho_inf - 2) rho))`. Liu et al., "On
+    the Variance of the Adaptive Learning Rate and Beyond", 2019.
 
     Args:
         params: parameters, or groups of parameters.
@@ -47,8 +47,9 @@ class RAdam(Optimizer):
         _checks.decay_rates(betas)
         _checks.not_negative("weight_decay value", weight_decay)
         super().__init__(params, {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize, "foreach": foreach,
-            "capturable": capturable, "decoupled_weight_decay": decoupled_weight_decay, "differentiable": differentiable,
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize,
+            "foreach": foreach, "capturable": capturable, "decoupled_weight_decay": decoupled_weight_decay,
+            "differentiable": differentiable,
         })  # fmt: skip
 
     def init_state(self, state: Any, param: Any, group: Group) -> None:

@@ -12,9 +12,9 @@ from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 class RMSprop(Optimizer):
     """RMSprop: the gradient divided by the root of its recent mean square.
 
-    `v = alpha v + (1 - alpha) g^2`, `step = g / (sqrt(v) + eps)`; with `centered`, `v` less the square of the mean gradient (its
-    variance) under the root; with momentum m, `b = m b + step` is the step. Hinton, lecture 6e of "Neural Networks for Machine
-    Learning", 2012; centered: Graves, "Generating Sequences With Recurrent Neural Networks", 2013.
+    `v = alpha v + (1 - alpha) g^2`, `step = g / (sqrt(v) + eps)`; with `centered`, `v` less the square of the mean
+    gradient (its variance) under the root; with momentum m, `b = m b + step` is the step. Hinton, lecture 6e of "Neural
+    Networks for Machine Learning", 2012; centered: Graves, "Generating Sequences With Recurrent Neural Networks", 2013.
 
     Args:
         params: parameters, or groups of parameters.
@@ -35,7 +35,7 @@ class RMSprop(Optimizer):
         >>> (w * w).sum().backward()
         >>> optimizer.step()
         >>> w
-        tensor([1.0000], requires_grad=True)
+        tensor([1.], requires_grad=True)
     """
 
     def __init__(
@@ -49,8 +49,9 @@ class RMSprop(Optimizer):
         _checks.not_negative("weight_decay value", weight_decay)
         _checks.not_negative("alpha value", alpha)
         super().__init__(params, {
-            "lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered, "weight_decay": weight_decay,
-            "capturable": capturable, "foreach": foreach, "maximize": maximize, "differentiable": differentiable,
+            "lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered,
+            "weight_decay": weight_decay, "capturable": capturable, "foreach": foreach, "maximize": maximize,
+            "differentiable": differentiable,
         })  # fmt: skip
 
     def init_state(self, state: Any, param: Any, group: Group) -> None:

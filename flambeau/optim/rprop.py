@@ -12,9 +12,9 @@ from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 class Rprop(Optimizer):
     """Resilient backpropagation: each element has a step of its own; of the gradient only the sign counts.
 
-    Where the gradient keeps its sign, the step grows by `etas[1]`; where it changes, the step shrinks by `etas[0]` and the element
-    waits. Riedmiller & Braun, "A Direct Adaptive Method for Faster Backpropagation Learning: The RPROP Algorithm", 1993.
-    For full batches: the sign of a noisy gradient says little.
+    Where the gradient keeps its sign, the step grows by `etas[1]`; where it changes, the step shrinks by `etas[0]` and
+    the element waits. Riedmiller & Braun, "A Direct Adaptive Method for Faster Backpropagation Learning: The RPROP
+    Algorithm", 1993. For full batches: the sign of a noisy gradient says little.
 
     Args:
         params: parameters, or groups of parameters.
@@ -43,7 +43,9 @@ class Rprop(Optimizer):
         maximize: bool = False, differentiable: bool = False,
     ) -> None:  # fmt: skip
         _checks.learning_rate(lr)
-        _checks.check(0.0 < etas[0] < 1.0 < etas[1], f"Invalid eta values: {etas[0]}, {etas[1]}", "0 < etas[0] < 1 < etas[1]")
+        _checks.check(
+            0.0 < etas[0] < 1.0 < etas[1], f"Invalid eta values: {etas[0]}, {etas[1]}", "0 < etas[0] < 1 < etas[1]"
+        )
         super().__init__(params, {
             "lr": lr, "etas": etas, "step_sizes": step_sizes, "foreach": foreach, "maximize": maximize,
             "differentiable": differentiable, "capturable": capturable,

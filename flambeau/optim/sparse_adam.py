@@ -13,8 +13,8 @@ class SparseAdam(Optimizer):
     """Adam on the rows that a sparse gradient holds; averages and parameters of all other rows rest.
 
     For gradients such as those of `nn.Embedding(..., sparse=True)`. The formula is Adam's but for the place of `eps`:
-    `param -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps)`, which is how Kingma & Ba, "Adam: A Method for Stochastic
-    Optimization", 2014, reorder it at the end of section 2.
+    `param -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps)`, which is how Kingma & Ba, "Adam: A Method for
+    Stochastic Optimization", 2014, reorder it at the end of section 2.
 
     Args:
         params: dense real parameters, or groups of parameters.
@@ -41,7 +41,11 @@ class SparseAdam(Optimizer):
     accepts_dense = False
 
     def __init__(
-        self, params: ParamsT, lr: float | Any = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        self,
+        params: ParamsT,
+        lr: float | Any = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
         maximize: bool = False,
     ) -> None:
         _checks.one_element("lr", lr)

@@ -141,7 +141,11 @@ def update_bn(loader: Iterable[Any], model: Any, device: Any = None) -> None:
     """
     momenta = {}
     for module in model.modules():
-        if hasattr(module, "running_mean") and hasattr(module, "reset_running_stats") and hasattr(module, "num_batches_tracked"):
+        if (
+            hasattr(module, "running_mean")
+            and hasattr(module, "reset_running_stats")
+            and hasattr(module, "num_batches_tracked")
+        ):
             module.reset_running_stats()
             momenta[module] = module.momentum
             module.momentum = None  # a plain mean over all batches

@@ -26,6 +26,9 @@ class Name(NamedTuple):
     module: str
     name: str
 
+    def __call__(self, *args: Any) -> Any:  # a pickler insists that what makes an object can be called
+        raise TypeError(f"{self.module}.{self.name} is only a name")
+
 
 class StorageType(NamedTuple):
     """What `torch.FloatStorage` and the like stand for: the dtype of the elements, None if untyped."""

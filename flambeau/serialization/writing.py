@@ -52,11 +52,7 @@ class Pickler(pickle._Pickler):  # type: ignore[name-defined]
     # ------------------------------------------------------------------------------------ names
 
     def save_name(self, name: Name) -> None:
-        """An instruction that looks a name up; the same name again is taken from the memo."""
-        known = self.memo.get(id(name))
-        if known is not None:
-            self.write(self.get(known[0]))
-            return
+        """The instruction that looks a name up."""
         self.write(pickle.GLOBAL + f"{name.module}\n{name.name}\n".encode())
         self.memoize(name)
 

@@ -37,7 +37,7 @@ CASES = [
     (np.float64, 1 + 2.0**-27, 1 - 2.0**-27, 2.0**53),
     (np.float32, 1 + 2.0**-23, 1 + 2.0**-23, 2.0**24),
     (np.float32, 1 + 2.0**-23, 1 - 2.0**-23, 2.0**24 + 2),
-    (np.float32, 1 + 2.0**-20, 1 + 2.0**-20, -2.0**24 - 2),
+    (np.float32, 1 + 2.0**-20, 1 + 2.0**-20, -(2.0**24) - 2),
 ]
 
 
@@ -49,6 +49,6 @@ def test_results_that_hang_on_the_last_bit(kind: type[np.floating], a: float, b:
 
 
 def test_a_sum_in_the_middle_between_two_float32_is_rounded_once() -> None:
-    a, b, c = 1 + 2.0**-23, 2.0**-24 + 2.0**-47, 1.0  # just above the middle, which float64 cannot tell
+    a, b, c = 1 + 2.0**-23, 2.0**-24 - 2.0**-47, 1 + 2.0**-23  # 2**-70 below the middle, which float64 cannot tell
     assert fma(np.array([a], np.float32), b, c).item() == nearest(Fraction(a) * Fraction(b) + Fraction(c), np.float32)
     assert np.float32(np.float64(a) * b + c) != fma(np.array([a], np.float32), b, c)[0]

@@ -74,7 +74,9 @@ def test_seeding_forgets_the_kept_normal_value() -> None:
     assert gen.get_state() == MersenneTwister(1).get_state()
 
 
-@pytest.mark.parametrize(("seed", "initial"), [(-1, 2**64 - 1), (-(2**63), 2**63), (2**64 - 1, 2**64 - 1), (3.7, 3), (True, 1)])
+@pytest.mark.parametrize(
+    ("seed", "initial"), [(-1, 2**64 - 1), (-(2**63), 2**63), (2**64 - 1, 2**64 - 1), (3.7, 3), (True, 1)]
+)
 def test_seeds_are_taken_modulo_2_to_the_64(seed: int, initial: int) -> None:
     assert MersenneTwister(seed).initial_seed == initial
 

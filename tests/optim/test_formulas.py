@@ -1,4 +1,4 @@
-"""Ten steps of each optimizer from the same place end where PyTorch 2.13's do (the golden numbers are taken from it)."""
+"""Ten steps of each optimizer from the same place end where PyTorch 2.13's do (golden numbers)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules: the rates PyTorch 2.13 sets (golden numbers), saving and resuming, warnings and errors; and beside PyTorch."""
+"""Schedules: the rates PyTorch 2.13 sets (golden numbers), saving, warnings and errors; and beside PyTorch."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ SCHEDULES = {
     "cyclic range": lambda s, o: s.CyclicLR(o, 0.01, 0.1, 2, mode="exp_range", gamma=0.9, cycle_momentum=False),
     "cyclic custom": lambda s, o: s.CyclicLR(o, 0.01, 0.1, 2, scale_fn=lambda x: 1 / x, scale_mode="cycle"),
     "one cycle": lambda s, o: s.OneCycleLR(o, [0.1, 0.5], total_steps=21),
-    "one cycle three": lambda s, o: s.OneCycleLR(o, 0.1, epochs=3, steps_per_epoch=7, three_phase=True, pct_start=0.25),
-    "one cycle linear": lambda s, o: s.OneCycleLR(o, 0.1, total_steps=20, anneal_strategy="linear", cycle_momentum=False),
+    "one cycle three": lambda s, o: s.OneCycleLR(
+        o, 0.1, epochs=3, steps_per_epoch=7, three_phase=True, pct_start=0.25),
+    "one cycle linear": lambda s, o: s.OneCycleLR(
+        o, 0.1, total_steps=20, anneal_strategy="linear", cycle_momentum=False),
     "sequential": lambda s, o: s.SequentialLR(
         o, [s.ConstantLR(o, 0.1, 2), s.ExponentialLR(o, 0.9), s.StepLR(o, 2, 0.5)], [3, 8]),
     "sequential cosine": lambda s, o: s.SequentialLR(
@@ -44,7 +46,8 @@ SCHEDULES = {
 # Rates of the second group (of initial rate 0.2) in the first epochs.
 GOLDEN = {
     "lambda": [0.2, 0.1, 0.0666667, 0.05, 0.04, 0.0333333, 0.0285714, 0.025, 0.0222222, 0.02, 0.0181818],
-    "multiplicative": [0.2, 0.182, 0.16744, 0.155719, 0.146376, 0.139057, 0.133495, 0.12949, 0.1269, 0.125631, 0.125631],
+    "multiplicative": [0.2, 0.182, 0.16744, 0.155719, 0.146376, 0.139057, 0.133495, 0.12949, 0.1269, 0.125631,
+        0.125631],
     "step": [0.2, 0.2, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.025, 0.025],
     "multistep": [0.2, 0.2, 0.06, 0.06, 0.06, 0.0054, 0.0054, 0.0054, 0.0054, 0.00162, 0.00162],
     "constant": [0.05, 0.05, 0.05, 0.05, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2],
@@ -57,14 +60,19 @@ GOLDEN = {
     "cyclic triangular2": [0.01, 0.055, 0.1, 0.055, 0.01, 0.0325, 0.055, 0.0325, 0.01, 0.02125, 0.0325],
     "cyclic range": [0.01, 0.0505, 0.0829, 0.042805, 0.01, 0.0365721, 0.0578297, 0.0315234, 0.01, 0.0274339, 0.0413811],
     "cyclic custom": [0.01, 0.055, 0.1, 0.055, 0.01, 0.0325, 0.055, 0.0325, 0.01, 0.025, 0.04],
-    "one cycle": [0.02, 0.0609426, 0.169801, 0.309435, 0.432202, 0.496215, 0.497208, 0.483681, 0.459522, 0.42583, 0.384138],
-    "one cycle three": [0.004, 0.0165276, 0.0475711, 0.0809265, 0.0991827, 0.0928104, 0.0651358, 0.0306046, 0.00724133, 0.00398137, 0.00383444],
-    "one cycle linear": [0.004, 0.0232, 0.0424, 0.0616, 0.0808, 0.1, 0.0928572, 0.0857143, 0.0785715, 0.0714287, 0.0642859],
+    "one cycle": [0.02, 0.0609426, 0.169801, 0.309435, 0.432202, 0.496215, 0.497208, 0.483681, 0.459522, 0.42583,
+        0.384138],
+    "one cycle three": [0.004, 0.0165276, 0.0475711, 0.0809265, 0.0991827, 0.0928104, 0.0651358, 0.0306046,
+        0.00724133, 0.00398137, 0.00383444],
+    "one cycle linear": [0.004, 0.0232, 0.0424, 0.0616, 0.0808, 0.1, 0.0928572, 0.0857143, 0.0785715, 0.0714287,
+        0.0642859],
     "sequential": [0.02, 0.02, 0.2, 0.2, 0.18, 0.162, 0.1458, 0.13122, 0.2, 0.2, 0.1],
     "sequential cosine": [0.02, 0.065, 0.11, 0.155, 0.2, 0.186603, 0.15, 0.1, 0.05, 0.0133975, 0],
     "sequential restarts": [0.2, 0.15, 0.05, 0.2, 0.15, 0.05, 0.2, 0.2, 0.177778, 0.155556, 0.133333],
-    "chained": [0.06, 0.0792, 0.09396, 0.104976, 0.0112849, 0.0118098, 0.0106288, 0.00956594, 0.000860934, 0.000774841, 0.000697357],
-    "chained cosine": [0.2, 0.180902, 0.130902, 0.0345492, 0.00954915, 0, 0.0190983, 0.0690983, 0.130902, 0.180902, 0.2],
+    "chained": [0.06, 0.0792, 0.09396, 0.104976, 0.0112849, 0.0118098, 0.0106288, 0.00956594, 0.000860934,
+        0.000774841, 0.000697357],
+    "chained cosine": [0.2, 0.180902, 0.130902, 0.0345492, 0.00954915, 0, 0.0190983, 0.0690983, 0.130902, 0.180902,
+        0.2],
     "swa": [0.2, 0.206699, 0.225, 0.25, 0.275, 0.293301, 0.3, 0.3, 0.3, 0.3, 0.3],
     "swa linear": [0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2],
     "swa at once": [0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3],
@@ -92,8 +100,11 @@ def follow(make, ns, steps=18, **kwargs):
     scheduler = make(Names(ns), optimizer)
     seen = []
     for _ in range(steps):
-        seen.append([float(lr) for lr in scheduler.get_last_lr()] + [float(g["lr"]) for g in optimizer.param_groups]
-                    + [float(g["momentum"] if "momentum" in g else g["betas"][0]) for g in optimizer.param_groups])
+        seen.append(
+            [float(lr) for lr in scheduler.get_last_lr()]
+            + [float(g["lr"]) for g in optimizer.param_groups]
+            + [float(g["momentum"] if "momentum" in g else g["betas"][0]) for g in optimizer.param_groups]
+        )
         optimizer.step()
         scheduler.step()
     return seen, scheduler
@@ -114,6 +125,7 @@ def test_golden_rates(name):
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_saved_schedule_goes_on(name):
     """Through pickle, into a new optimizer and scheduler, as a resumed program would."""
+
     def train(scheduler, steps):
         seen = []
         for _ in range(steps):
@@ -141,11 +153,14 @@ class Factor:
         return self.base**epoch
 
 
-@pytest.mark.parametrize("make, functions", [
-    (lambda o, f: lr_scheduler.LambdaLR(o, f), lambda s: s.lr_lambdas[0]),
-    (lambda o, f: lr_scheduler.MultiplicativeLR(o, f), lambda s: s.lr_lambdas[0]),
-    (lambda o, f: lr_scheduler.CyclicLR(o, 0.1, 0.2, scale_fn=f), lambda s: s._scale_fn_custom),
-])
+@pytest.mark.parametrize(
+    "make, functions",
+    [
+        (lambda o, f: lr_scheduler.LambdaLR(o, f), lambda s: s.lr_lambdas[0]),
+        (lambda o, f: lr_scheduler.MultiplicativeLR(o, f), lambda s: s.lr_lambdas[0]),
+        (lambda o, f: lr_scheduler.CyclicLR(o, 0.1, 0.2, scale_fn=f), lambda s: s._scale_fn_custom),
+    ],
+)
 def test_callable_objects_are_saved_by_their_attributes(make, functions):
     saved = make(optimizer_of(flambeau), Factor(0.5)).state_dict()
     other = make(optimizer_of(flambeau), Factor(0.9))
@@ -247,7 +262,7 @@ def test_one_cycle_has_an_end():
         scheduler.step()
 
 
-# ---- beside PyTorch -----------------------------------------------------------------------------------------------------
+# ---- beside PyTorch ----
 
 
 @pytest.mark.oracle
@@ -267,6 +282,7 @@ def test_beside_pytorch(pytorch, make, kwargs):
 @pytest.mark.parametrize("name", [n for n in SCHEDULES if not n.startswith(("sequential", "chained", "swa"))])
 def test_epochs_beside_pytorch(pytorch, name):
     """last_epoch >= 0 on groups that know their initial rate, and the closed forms."""
+
     def go(ns):
         optimizer = optimizer_of(ns)
         scheduler = SCHEDULES[name](Names(ns), optimizer)
@@ -293,7 +309,8 @@ def test_plateau_beside_pytorch(pytorch, mode, threshold_mode, kwargs):
     def go(ns):
         optimizer = optimizer_of(ns)
         scheduler = ns.optim.lr_scheduler.ReduceLROnPlateau(
-            optimizer, mode, 0.5, **{"patience": 1, **kwargs}, threshold_mode=threshold_mode)
+            optimizer, mode, 0.5, **{"patience": 1, **kwargs}, threshold_mode=threshold_mode
+        )
         seen = []
         for loss in losses:
             scheduler.step(loss)

@@ -11,13 +11,28 @@ import pytest
 import flambeau as torch
 from flambeau.optim import optimizer as base
 
-ALL = ["SGD", "Adam", "AdamW", "Adadelta", "Adafactor", "Adagrad", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "Muon"]
+ALL = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adamax",
+    "ASGD",
+    "NAdam",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "Muon",
+]
 COMMON = {"maximize": False, "foreach": None, "differentiable": False, "capturable": False}
 # What PyTorch 2.13 has in param_groups, in order.
 DEFAULTS = {
     "SGD": {"lr": 0.001, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False, "maximize": False,
             "foreach": None, "differentiable": False, "fused": None},
-    "AdamW": {"lr": 0.001, "betas": (0.9, 0.999), "eps": 1e-08, "weight_decay": 0.01, "amsgrad": False, "maximize": False,
+    "AdamW": {"lr": 0.001, "betas": (0.9, 0.999), "eps": 1e-08, "weight_decay": 0.01, "amsgrad": False,
+        "maximize": False,
               "foreach": None, "capturable": False, "differentiable": False, "fused": None,
               "decoupled_weight_decay": True},
     "RMSprop": {"lr": 0.01, "momentum": 0, "alpha": 0.99, "eps": 1e-08, "centered": False, "weight_decay": 0,
@@ -52,7 +67,7 @@ class Plain(torch.optim.Optimizer):
         return loss
 
 
-# ---- groups -------------------------------------------------------------------------------------------------------------
+# ---- groups ----
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
@@ -67,7 +82,10 @@ def test_groups_have_options_of_their_own():
     optimizer = torch.optim.SGD([{"params": a, "lr": 0.5}, {"params": (b,)}], lr=0.1)
     optimizer.add_param_group({"params": [c], "momentum": 0.9})
     assert [(g["lr"], g["momentum"], len(g["params"])) for g in optimizer.param_groups] == [
-        (0.5, 0, 1), (0.1, 0, 1), (0.1, 0.9, 1)]
+        (0.5, 0, 1),
+        (0.1, 0, 1),
+        (0.1, 0.9, 1),
+    ]
     for param in (a, b, c):
         param.grad = torch.ones_like(param)
     optimizer.step()
@@ -84,7 +102,9 @@ def test_named_parameters():
 
 def test_repr():
     # as PyTorch prints it
-    assert repr(torch.optim.Rprop([leaf()], lr=0.1)) == """Rprop (
+    assert (
+        repr(torch.optim.Rprop([leaf()], lr=0.1))
+        == """Rprop (
 Parameter Group 0
     capturable: False
     differentiable: False
@@ -94,6 +114,7 @@ Parameter Group 0
     maximize: False
     step_sizes: (1e-06, 50)
 )"""
+    )
 
 
 shared = leaf()
@@ -102,7 +123,8 @@ shared = leaf()
 @pytest.mark.parametrize("error, match, params, kwargs", [
     (ValueError, r"empty parameter list\n  hint: pass the parameters of a module: SGD\(model.parameters", [], {}),
     (TypeError, r"iterable of Tensors or dicts, but got torch.Tensor", shared, {}),
-    (TypeError, r"the module Linear\n.*SGD\(model.parameters\(\)", type("Linear", (), {"parameters": lambda s: []})(), {}),
+    (TypeError, r"the module Linear\n.*SGD\(model.parameters\(\)", type("Linear", (),
+     {"parameters": lambda s: []})(), {}),
     (TypeError, "sets|a set has no order", {"params": {shared}}, {}),
     (TypeError, "one of the params is float", [1.0], {}),
     (TypeError, "must be a dict", [{"params": [shared]}, [leaf()]], {}),
@@ -145,7 +167,7 @@ def test_a_parameter_twice_in_a_group_warns():
         torch.optim.SGD([shared, shared])
 
 
-# ---- steps --------------------------------------------------------------------------------------------------------------
+# ---- steps ----
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -185,10 +207,16 @@ def test_hooks():
     calls = []
     optimizer = torch.optim.SGD([w := leaf()], lr=1.0)
     w.grad = torch.ones(2)
-    pre = optimizer.register_step_pre_hook(lambda o, args, kwargs: calls.append(("pre", o is optimizer, args[1:], kwargs)))
-    optimizer.register_step_post_hook(lambda o, args, kwargs: calls.append(("post", o.param_groups[0]["params"][0].tolist())))
-    handles = [base.register_optimizer_step_pre_hook(lambda *a: calls.append("all pre")),
-               base.register_optimizer_step_post_hook(lambda *a: calls.append("all post"))]
+    pre = optimizer.register_step_pre_hook(
+        lambda o, args, kwargs: calls.append(("pre", o is optimizer, args[1:], kwargs))
+    )
+    optimizer.register_step_post_hook(
+        lambda o, args, kwargs: calls.append(("post", o.param_groups[0]["params"][0].tolist()))
+    )
+    handles = [
+        base.register_optimizer_step_pre_hook(lambda *a: calls.append("all pre")),
+        base.register_optimizer_step_post_hook(lambda *a: calls.append("all post")),
+    ]
     optimizer.step()
     assert calls == ["all pre", ("pre", True, (), {}), ("post", [0.0, 0.0]), "all post"]
     for handle in (pre, *handles):
@@ -227,7 +255,7 @@ def test_without_a_formula():
         optimizer.step()
 
 
-# ---- saving -------------------------------------------------------------------------------------------------------------
+# ---- saving ----
 
 
 def train(optimizer, params, grads):
@@ -284,7 +312,9 @@ def test_loading_fits_dtype_but_leaves_the_step_and_what_it_is_given():
     assert other.state[v]["exp_avg"].dtype == torch.float64 and other.state[v]["step"].dtype == torch.float32
     v.grad = torch.ones(2, dtype=torch.float64)
     other.step()
-    assert saved["state"][0]["step"].item() == 1.0 and saved["state"][0]["exp_avg"].tolist() == pytest.approx([0.1, 0.1])
+    assert saved["state"][0]["step"].item() == 1.0 and saved["state"][0]["exp_avg"].tolist() == pytest.approx(
+        [0.1, 0.1]
+    )
 
 
 def test_loading_what_does_not_fit():
@@ -301,10 +331,12 @@ def test_older_checkpoints():
     w = leaf()
     optimizer = torch.optim.AdamW([w], amsgrad=True)
     zeros = torch.zeros(2)
-    optimizer.load_state_dict({
-        "state": {0: {"step": 3, "exp_avg": zeros, "exp_avg_sq": zeros}},
-        "param_groups": [{"lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.0, "params": [0]}],
-    })
+    optimizer.load_state_dict(
+        {
+            "state": {0: {"step": 3, "exp_avg": zeros, "exp_avg_sq": zeros}},
+            "param_groups": [{"lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.0, "params": [0]}],
+        }
+    )
     group = optimizer.param_groups[0]
     assert (group["amsgrad"], group["maximize"], group["decoupled_weight_decay"]) == (False, False, True)
     w.grad = torch.ones(2)

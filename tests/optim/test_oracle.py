@@ -15,7 +15,10 @@ from torch.testing._internal.common_optimizers import optim_db  # noqa: E402
 pytestmark = pytest.mark.oracle
 
 EXTRA = {
-    "SGD": [{"lr": 0.1, "momentum": 0.9, "dampening": 0.3}, {"lr": 0.1, "momentum": 0.9, "nesterov": True, "maximize": True}],
+    "SGD": [
+        {"lr": 0.1, "momentum": 0.9, "dampening": 0.3},
+        {"lr": 0.1, "momentum": 0.9, "nesterov": True, "maximize": True},
+    ],
     "Adam": [{"betas": (0.5, 0.7), "eps": 0.1, "amsgrad": True}, {"weight_decay": 0.3, "decoupled_weight_decay": True}],
     "ASGD": [{"lr": 0.05, "lambd": 0.1, "t0": 3}],
     "RMSprop": [{"centered": True, "momentum": 0.8, "eps": 0.1}],

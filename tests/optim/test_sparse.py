@@ -25,11 +25,14 @@ def table():
 
 GOLDEN = [
     ("SparseAdam", {"lr": 0.1}, [[0.20487, -0.70159], [2.0, 3.0], [0.01511, 1.21228], [0.9, -1.9]]),
-    ("SparseAdam", {"lr": 0.1, "betas": (0.5, 0.7), "eps": 0.1, "maximize": True}, [[0.76689, -1.28207], [2.0, 3.0], [-0.50735, 1.782], [1.09163, -2.09563]]),
+    ("SparseAdam", {"lr": 0.1, "betas": (0.5, 0.7), "eps": 0.1, "maximize": True}, [[0.76689, -1.28207], [2.0, 3.0],
+     [-0.50735, 1.782], [1.09163, -2.09563]]),
     ("SGD", {"lr": 0.05}, [[0.3645, -0.729], [2.0, 3.0], [-0.144, 0.864], [0.9, -1.8]]),
-    ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True}, [[0.16366, -0.32732], [2.0, 3.0], [-0.00373, 0.02236], [0.6561, -1.3122]]),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True}, [[0.16366, -0.32732], [2.0, 3.0], [-0.00373, 0.02236],
+     [0.6561, -1.3122]]),
     ("SGD", {"lr": 0.05, "maximize": True}, [[0.6655, -1.331], [2.0, 3.0], [-0.396, 2.376], [1.1, -2.2]]),
-    ("Adagrad", {"lr": 0.2, "lr_decay": 0.1, "eps": 0.1}, [[0.17265, -0.62243], [2.0, 3.0], [-0.01869, 1.13285], [0.80952, -1.80488]]),
+    ("Adagrad", {"lr": 0.2, "lr_decay": 0.1, "eps": 0.1}, [[0.17265, -0.62243], [2.0, 3.0], [-0.01869, 1.13285],
+     [0.80952, -1.80488]]),
 ]  # fmt: skip
 
 
@@ -49,7 +52,9 @@ def test_the_step_count_of_sparse_adam_is_a_plain_number():
     assert train(other, v) == train(optimizer, w)
 
 
-@pytest.mark.parametrize("name", ["Adam", "Adadelta", "Adafactor", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop"])
+@pytest.mark.parametrize(
+    "name", ["Adam", "Adadelta", "Adafactor", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop"]
+)
 def test_refused(name):
     w = table()
     with pytest.raises(RuntimeError, match=f"{name} does not support sparse gradients\n  hint"):

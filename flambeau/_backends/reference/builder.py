@@ -25,6 +25,20 @@ class NumpyBuilder:
         setattr(self, name, function)
         return function
 
+    def sigmoid(self, x: Any) -> Any:
+        """1 / (1 + exp(-x)), without overflow on either side."""
+        if np.asarray(x).dtype.kind == "c":
+            return 1 / (1 + np.exp(-x))
+        small = np.exp(-np.abs(x))
+        return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
+
+    def sgn(self, x: Any) -> Any:
+        """The sign; of complex numbers the number over its modulus."""
+        if np.asarray(x).dtype.kind != "c":
+            return np.sign(x)
+        modulus = np.abs(x)
+        return np.where(modulus == 0, 0, x / np.where(modulus == 0, 1, modulus))
+
     def is_float(self, x: Any) -> bool:
         """Is the body computing in a floating-point dtype?"""
         return np.asarray(x).dtype.kind == "f"

@@ -103,13 +103,11 @@ def _fold(
     shift: Tensor | None,
     shape: list[int],
 ) -> tuple[Parameter, Parameter]:
-    wanted = weight.requires_grad
     dtype = weight.dtype if bias is None else bias.dtype
     factor = torch.rsqrt(variance + eps)
     factor = factor if scale is None else factor * scale
     moved = (-mean if bias is None else bias - mean) * factor
     moved = moved if shift is None else moved + shift
     folded = (weight * factor.reshape(shape)).to(dtype=weight.dtype)
-    return Parameter(folded.detach(), wanted), Parameter(
-        moved.to(dtype=dtype).detach(), bias.requires_grad if bias is not None else wanted
-    )
+    trained_bias = bias is not None and bias.requires_grad
+    return Parameter(folded.detach(), weight.requires_grad), Parameter(moved.to(dtype=dtype).detach(), trained_bias)

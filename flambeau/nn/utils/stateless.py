@@ -44,10 +44,9 @@ def functional_call(
         tensor([7.])
     """
     given: dict[str, Tensor] = {}
-    dictionaries = (
-        parameters_and_buffers if isinstance(parameters_and_buffers, (tuple, list)) else (parameters_and_buffers,)
-    )
-    for dictionary in dictionaries:
+    for dictionary in (
+        [parameters_and_buffers] if isinstance(parameters_and_buffers, dict) else parameters_and_buffers
+    ):
         if given.keys() & dictionary.keys():
             raise ValueError(f"{sorted(given.keys() & dictionary.keys())} appeared in multiple dictionaries")
         given.update(dictionary)
@@ -55,8 +54,8 @@ def functional_call(
     with _replaced(module, given, tie_weights, strict) as changed:
         result = module(*arguments, **(kwargs or {}))
     # What the module assigned to its buffers meanwhile, such as new running statistics, is the caller's.
-    for dictionary in dictionaries:
-        dictionary.update({name: changed[name] for name in dictionary})
+    if isinstance(parameters_and_buffers, dict):
+        parameters_and_buffers.update({name: changed[name] for name in given})
     return result
 
 

@@ -1,11 +1,11 @@
 """Learning rates that change as training goes on.
 
-    scheduler = StepLR(optimizer, step_size=30)
-    for epoch in range(100):
-        for batch in batches:
-            ...
-            optimizer.step()
-        scheduler.step()
+scheduler = StepLR(optimizer, step_size=30)
+for epoch in range(100):
+    for batch in batches:
+        ...
+        optimizer.step()
+    scheduler.step()
 """
 
 from __future__ import annotations

@@ -51,9 +51,12 @@ class LRScheduler:
             if last_epoch == -1:
                 group.setdefault("initial_lr", copied(group["lr"]))
             elif "initial_lr" not in group:
-                raise KeyError(explain(
-                    f"param 'initial_lr' is not specified in param_groups[{i}] when resuming scheduler with last_epoch >= 0",
-                    hint="load the optimizer's state before, or start anew with last_epoch=-1"))
+                raise KeyError(
+                    explain(
+                        f"param 'initial_lr' is not specified in param_groups[{i}] when resuming scheduler with last_epoch >= 0",
+                        hint="load the optimizer's state before, or start anew with last_epoch=-1",
+                    )
+                )
         self.base_lrs = values_of(optimizer, "initial_lr")
         self.last_epoch = last_epoch
         optimizer._opt_called = False  # its step sets it; `step` below looks
@@ -109,17 +112,24 @@ class LRScheduler:
 
     def _warn_if_called_alone(self) -> None:
         if not self._get_lr_called_within_step:
-            warnings.warn("To get the last learning rate computed by the scheduler, please use `get_last_lr()`.",
-                          UserWarning, stacklevel=3)
+            warnings.warn(
+                "To get the last learning rate computed by the scheduler, please use `get_last_lr()`.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def _warn_of_order(self) -> None:
         if not hasattr(self.optimizer.step, "__wrapped__"):
-            message = ("Seems like `optimizer.step()` has been overridden after learning rate scheduler initialization. "
-                       "Please, make sure to call `optimizer.step()` before `lr_scheduler.step()`.")
+            message = (
+                "Seems like `optimizer.step()` has been overridden after learning rate scheduler initialization. "
+                "Please, make sure to call `optimizer.step()` before `lr_scheduler.step()`."
+            )
         else:
-            message = ("Detected call of `lr_scheduler.step()` before `optimizer.step()`. Call them in the opposite order: "
-                       "`optimizer.step()` before `lr_scheduler.step()`. Otherwise the first value of the learning rate "
-                       "schedule is skipped.")
+            message = (
+                "Detected call of `lr_scheduler.step()` before `optimizer.step()`. Call them in the opposite order: "
+                "`optimizer.step()` before `lr_scheduler.step()`. Otherwise the first value of the learning rate "
+                "schedule is skipped."
+            )
         warnings.warn(message, UserWarning, stacklevel=3)
 
     def state_dict(self) -> dict[str, Any]:
@@ -135,7 +145,7 @@ class _LRScheduler(LRScheduler):
     """The name that older programs derive from."""
 
 
-# ---- helpers ------------------------------------------------------------------------------------------------------------
+# ---- helpers ----
 
 
 def checked(optimizer: Any) -> Optimizer:
@@ -167,8 +177,10 @@ def one_each(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
     if not isinstance(value, (list, tuple)):
         value = [value] * groups
     elif len(value) != groups:
-        raise ValueError(f"{name} must have the same length as optimizer.param_groups. {name} has {len(value)} values, "
-                         f"param_groups has {groups}.")
+        raise ValueError(
+            f"{name} must have the same length as optimizer.param_groups. {name} has {len(value)} values, "
+            f"param_groups has {groups}."
+        )
     return [copied(v) for v in value]
 
 
@@ -177,7 +189,8 @@ def attributes_of(function: Any) -> dict[str, Any] | None:
     return None if isinstance(function, types.FunctionType) else function.__dict__.copy()
 
 
-# ---- momentum that moves against the rate (CyclicLR, OneCycleLR) ----------------------------------------------------------
+# ---- momentum that moves against the rate (CyclicLR, OneCycleLR)
+----------------------------------------------------------
 
 
 def momentum_key(optimizer: Optimizer) -> str:

@@ -10,7 +10,8 @@ from flambeau.optim.optimizer import Optimizer
 
 
 class CosineAnnealingLR(LRScheduler):
-    """`eta_min + (initial lr - eta_min) (1 + cos(pi epoch / T_max)) / 2`: from the initial rate to `eta_min` in `T_max` epochs, and back.
+    """`eta_min + (initial lr - eta_min) (1 + cos(pi epoch / T_max)) / 2`: from the initial rate to `eta_min` in `T_max`
+    epochs, and back.
 
     Computed from the rate before, so that what other schedulers did to the rate stays in it.
 
@@ -38,8 +39,10 @@ class CosineAnnealingLR(LRScheduler):
             return self._get_closed_form_lr()
         if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:  # just past the bottom, where the ratio is 0 / 0
             rise = (1 - math.cos(math.pi / self.T_max)) / 2
-            return [group["lr"] + (lr - self.eta_min) * rise
-                    for lr, group in zip(self.base_lrs, self.optimizer.param_groups, strict=True)]
+            return [
+                group["lr"] + (lr - self.eta_min) * rise
+                for lr, group in zip(self.base_lrs, self.optimizer.param_groups, strict=True)
+            ]
         height, before = (1 + math.cos(math.pi * e / self.T_max) for e in (self.last_epoch, self.last_epoch - 1))
         return [height / before * (group["lr"] - self.eta_min) + self.eta_min for group in self.optimizer.param_groups]
 

@@ -30,8 +30,8 @@ class CyclicLR(LRScheduler):
         max_lr: the upper bound, or a list, one a group.
         step_size_up: batches on the way up.
         step_size_down: batches on the way down (default: as many).
-        mode: "triangular" (all cycles alike), "triangular2" (each half as high as the one before), "exp_range" (the height
-            at batch t is multiplied by `gamma**t`).
+        mode: "triangular" (all cycles alike), "triangular2" (each half as high as the one before), "exp_range" (the
+            height at batch t is multiplied by `gamma**t`).
         gamma: see "exp_range".
         scale_fn: a function for the height instead of `mode`, of the number of the cycle (from 1) or of the batch.
         scale_mode: "cycle" or "iterations": of which of the two.
@@ -68,7 +68,9 @@ class CyclicLR(LRScheduler):
         self.total_size = up + down
         self.step_ratio = up / self.total_size
         if mode not in ("triangular", "triangular2", "exp_range") and scale_fn is None:
-            raise ValueError(f"mode is invalid and scale_fn is None: mode is 'triangular', 'triangular2' or 'exp_range', got {mode!r}")
+            raise ValueError(
+                f"mode is invalid and scale_fn is None: mode is 'triangular', 'triangular2' or 'exp_range', got {mode!r}"
+            )
         self.mode = mode
         self.gamma = gamma
         self._scale_fn_custom = scale_fn

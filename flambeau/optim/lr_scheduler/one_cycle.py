@@ -19,8 +19,8 @@ from flambeau.optim.optimizer import Optimizer
 class OneCycleLR(LRScheduler):
     """From a low rate up to `max_lr`, then down to one far below; to be stepped after every batch.
 
-    Smith & Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates", 2017. The first rate is
-    `max_lr / div_factor`, the last one that over `final_div_factor`.
+    Smith & Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates", 2017. The
+    first rate is `max_lr / div_factor`, the last one that over `final_div_factor`.
 
     Args:
         optimizer: whose rates to set.
@@ -86,7 +86,9 @@ class OneCycleLR(LRScheduler):
     def get_lr(self) -> list[Any]:
         self._warn_if_called_alone()
         if self.last_epoch > self.total_steps:
-            raise ValueError(f"Tried to step {self.last_epoch} times. The specified number of total steps is {self.total_steps}")
+            raise ValueError(
+                f"Tried to step {self.last_epoch} times. The specified number of total steps is {self.total_steps}"
+            )
         start = 0.0
         for phase in self._schedule_phases:
             if self.last_epoch <= phase["end_step"]:
@@ -99,8 +101,10 @@ class OneCycleLR(LRScheduler):
             for group in self.optimizer.param_groups:
                 momentum = self._anneal(group[phase["start_momentum"]], group[phase["end_momentum"]], done)
                 set_momentum(group, self.use_beta1, momentum)
-        return [self._anneal(group[phase["start_lr"]], group[phase["end_lr"]], done)
-                for group in self.optimizer.param_groups]
+        return [
+            self._anneal(group[phase["start_lr"]], group[phase["end_lr"]], done)
+            for group in self.optimizer.param_groups
+        ]
 
     def _anneal(self, start: Any, end: Any, done: float) -> Any:
         return cosine(start, end, done) if self._anneal_func_type == "cos" else start + (end - start) * done
@@ -133,8 +137,11 @@ def _phases(total: int, rise: float, three: bool) -> list[dict[str, Any]]:
 def _count_steps(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
     if total_steps is None and (epochs is None or steps_per_epoch is None):
         raise ValueError("You must define either total_steps OR (epochs AND steps_per_epoch)")
-    given = {"total_steps": total_steps} if total_steps is not None else {
-        "epochs": epochs, "steps_per_epoch": steps_per_epoch}
+    given = (
+        {"total_steps": total_steps}
+        if total_steps is not None
+        else {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
+    )
     product = 1
     for name, value in given.items():
         if not isinstance(value, int) or value <= 0:

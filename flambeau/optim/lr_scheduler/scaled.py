@@ -101,7 +101,8 @@ class ConstantLR(_ScaledLR):
 
 
 class LinearLR(_ScaledLR):
-    """Multiplies the rate by a factor that goes from `start_factor` (in (0, 1]) to `end_factor` (in [0, 1]) in a straight line.
+    """Multiplies the rate by a factor that goes from `start_factor` (in (0, 1]) to `end_factor` (in [0, 1]) in a
+    straight line.
 
     Example::
 
@@ -119,8 +120,10 @@ class LinearLR(_ScaledLR):
         last_epoch: int = -1,
     ) -> None:  # fmt: skip
         if not 0 < start_factor <= 1:
-            raise ValueError("Starting multiplicative factor expected to be greater than 0 and less or equal to 1, "
-                             f"got {start_factor}.")
+            raise ValueError(
+                "Starting multiplicative factor expected to be greater than 0 and less or equal to 1, "
+                f"got {start_factor}."
+            )
         if not 0 <= end_factor <= 1:
             raise ValueError(f"Ending multiplicative factor expected to be between 0 and 1, got {end_factor}.")
         self.start_factor = start_factor

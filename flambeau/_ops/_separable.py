@@ -1,0 +1,72 @@
+"""Linear maps that act on each spatial dimension by itself: resampling, averaging over bins, padding by repetition.
+
+Such a map is given by *taps*: for every output position of a dimension, which inputs it reads and with what weights. Its
+transpose, which gradients need, has taps too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from flambeau._core.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy_module("numpy")
+
+
+class Taps:
+    """`index` and `weight` are (outputs, taps); `weight` is None where all weights are 1 and there is one tap. `size`: inputs."""
+
+    __slots__ = ("index", "weight", "size")
+
+    def __init__(self, index: np.ndarray, weight: np.ndarray | None, size: int) -> None:
+        self.index = index
+        self.weight = weight
+        self.size = size
+
+    def transposed(self) -> Taps:
+        """The taps of the transposed map: for every input, the outputs that read it."""
+        outputs, taps = self.index.shape
+        weight = np.ones(self.index.shape) if self.weight is None else self.weight
+        used = weight.reshape(-1) != 0
+        readers = np.repeat(np.arange(outputs), taps)[used]
+        read, weights = self.index.reshape(-1)[used], weight.reshape(-1)[used]
+        order = np.argsort(read, kind="stable")
+        readers, read, weights = readers[order], read[order], weights[order]
+        counts = np.bincount(read, minlength=self.size)
+        slot = np.arange(len(read)) - np.repeat(np.cumsum(counts) - counts, counts)
+        width = max(int(counts.max(initial=0)), 1)
+        index = np.zeros((self.size, width), np.intp)
+        first = np.zeros(self.size, np.intp)
+        first[read[::-1]] = readers[::-1]
+        index[...] = first[:, None]  # unused slots repeat a reader with weight 0, so that no stranger's NaN gets in
+        table = np.zeros((self.size, width))
+        index[read, slot] = readers
+        table[read, slot] = weights
+        return Taps(index, table, outputs)
+
+
+def apply(x: np.ndarray, taps: Sequence[Taps]) -> np.ndarray:
+    """Apply one map to each of the last `len(taps)` dimensions, those that shrink most first."""
+    lead = x.ndim - len(taps)
+    for i in sorted(range(len(taps)), key=lambda i: len(taps[i].index) / max(taps[i].size, 1)):
+        x = _apply_one(x, taps[i], lead + i)
+    return x
+
+
+def _apply_one(x: np.ndarray, taps: Taps, axis: int) -> np.ndarray:
+    if taps.weight is None:
+        return x.take(taps.index[:, 0], axis=axis)
+    shape = [1] * x.ndim
+    shape[axis] = -1
+    weight = taps.weight.astype(x.dtype)
+    total = x.take(taps.index[:, 0], axis=axis)
+    total *= weight[:, 0].reshape(shape)
+    for t in range(1, weight.shape[1]):
+        part = x.take(taps.index[:, t], axis=axis)
+        part *= weight[:, t].reshape(shape)
+        total += part
+    return total

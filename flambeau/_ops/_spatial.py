@@ -1,0 +1,89 @@
+"""What operations on images share: sizes given once or a dimension, checks, the layout of results, widened halves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from flambeau._core import errors
+from flambeau._core.dtypes import BOOL, INTEGER, dtype, int64, uint8
+from flambeau._core.lazy import lazy_module
+from flambeau._core.sites import user_site
+from flambeau._ir.meta import Meta, contiguous, dense_order, meta, strides_in_order
+from flambeau._ir.recording import TensorBase
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy_module("numpy")
+
+Sizes = tuple[int, ...]
+
+
+def per_dim(value: Any, n: int, name: str, op: str) -> Sizes:
+    """`value`, an int or a sequence of one or `n` ints, as `n` ints."""
+    if isinstance(value, (tuple, list)):
+        if len(value) == n:
+            return tuple([int(v) for v in value])
+        if len(value) == 1:
+            return (int(value[0]),) * n
+        raise RuntimeError(errors.explain(
+            f"expected {name} to be a single integer value or a list of {n} values to match the dimensions of {op}, "
+            f"but got {name}={list(value)}", site=user_site(3),
+        ))
+    if isinstance(value, float | str):
+        raise TypeError(f"{op}(): argument '{name}' must be tuple of ints, not {type(value).__name__}")
+    return (int(value),) * n
+
+
+def check_tensor(input: Any, op: str, name: str = "input", position: int = 1) -> None:
+    """TypeError unless `input` is a tensor."""
+    if not isinstance(input, TensorBase):
+        raise TypeError(errors.explain(
+            f"{op}(): argument '{name}' (position {position}) must be Tensor, not {type(input).__name__}",
+            hint="torch.tensor(...) makes a tensor from a list or an array", site=user_site(3),
+        ))
+
+
+def check_images(m: Meta, n: int, op: str) -> None:
+    """RuntimeError unless `m` is (channels, *space) or (batch, channels, *space) with `n` spatial dimensions."""
+    if m.ndim not in (n + 1, n + 2):
+        raise RuntimeError(errors.explain(
+            f"{op}: Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got:"
+            f"{list(m.shape)}", hint="add a dimension with .unsqueeze(0)" if m.ndim == n else "", site=user_site(3),
+        ))
+    if 0 in m.shape[-n - 1:]:
+        raise RuntimeError(errors.explain(
+            f"{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(m.shape)}",
+            site=user_site(3),
+        ))
+
+
+def check_dtype(d: dtype, op: str, *integers: dtype) -> None:
+    """NotImplementedError unless `d` is floating-point or one of `integers`."""
+    if d.category in (BOOL, INTEGER) and d not in integers or d.is_complex:
+        raise errors.not_implemented(op, d)
+
+
+LONG = (int64,)
+BYTE = (uint8,)
+
+
+def image_layout(d: dtype, shape: Sequence[int], *sources: Meta) -> Meta:
+    """Row-major, or channels innermost if a source is laid out so."""
+    for m in sources:
+        if 4 <= m.ndim <= 5 and not m.is_contiguous:
+            order = [0, *range(2, m.ndim), 1]
+            if dense_order(m) == order:
+                return meta(d, shape, strides_in_order(shape, order))
+    return contiguous(d, shape)
+
+
+def widened(x: np.ndarray) -> np.ndarray:
+    """Half precision as float32, in which sums are kept; everything else as it is."""
+    return x.astype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind in "fV" else x
+
+
+def conjugate(x: Any) -> Any:
+    """The conjugate of a complex tensor; a real one itself."""
+    return x.conj() if x._meta.dtype.is_complex else x

@@ -1,0 +1,173 @@
+"""Padding: with a constant, by reflection, by repeating the border, or around in a circle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from flambeau._core import errors
+from flambeau._core.lazy import lazy_module
+from flambeau._core.sites import user_site
+from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops._separable import Taps, apply
+from flambeau._ops._spatial import Sizes, check_tensor, image_layout, widened
+from flambeau._ops.registry import composite, library
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy_module("numpy")
+
+
+def _pairs(padding: Sizes, ndim: int) -> list[tuple[int, int]]:
+    """(front, behind) of every dimension, in order; `padding` starts with the last dimension."""
+    given = list(zip(padding[::2], padding[1::2], strict=True))
+    return [(0, 0)] * (ndim - len(given)) + given[::-1]
+
+
+def _padded_shape(shape: Sequence[int], padding: Sizes) -> tuple[int, ...]:
+    return tuple([n + a + b for n, (a, b) in zip(shape, _pairs(padding, len(shape)), strict=True)])
+
+
+# ---------------------------------------------------------------------------------------------- with a constant
+
+
+def _infer_constant(input: Meta, pad: Sizes, value: Any = 0) -> Meta:
+    if len(pad) % 2:
+        raise RuntimeError(f"Length of pad must be even but instead it equals {len(pad)}")
+    if len(pad) > 2 * input.ndim:
+        raise RuntimeError(errors.explain(
+            f"Padding length should be less than or equal to two times the input dimension but got padding length {len(pad)} "
+            f"and input of dimension {input.ndim}", site=user_site(3),
+        ))
+    shape = _padded_shape(input.shape, pad)
+    if min(shape, default=0) < 0:
+        raise RuntimeError(errors.explain(
+            f"The input size {list(input.shape)}, plus padding {list(pad)}, resulted in a negative output size {list(shape)}",
+            site=user_site(3),
+        ))
+    return image_layout(input.dtype, shape, input)
+
+
+@library(
+    category="view", method=False, infer=_infer_constant,
+    gradient={"input": lambda g, pad: constant_pad_nd(g, tuple([-p for p in pad]))},
+)
+def constant_pad_nd(input: Any, pad: Sizes, value: Any = 0) -> Any:
+    """`input` with `value` around it; negative numbers cut off instead. `pad` lists (front, behind) from the last dimension on.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.constant_pad_nd(torch.tensor([1, 2, 3]), (1, -1), 7)
+        tensor([7, 1, 2])
+    """
+    out = np.full(_padded_shape(input.shape, pad), _as_element(value, input.dtype), input.dtype)
+    pairs = _pairs(pad, input.ndim)
+    kept = tuple([slice(max(-a, 0), max(n - max(-b, 0), 0)) for n, (a, b) in zip(input.shape, pairs, strict=True)])
+    part = input[kept]
+    out[tuple([slice(max(a, 0), max(a, 0) + n) for n, (a, _) in zip(part.shape, pairs, strict=True)])] = part
+    return out
+
+
+def _as_element(value: Any, d: np.dtype) -> Any:
+    """The number as an element: fractions cut off, integers wrapped around."""
+    return np.asarray(int(value)).astype(d) if d.kind in "iu" else value
+
+
+# ---------------------------------------------------------------------------------------------- by repetition
+
+_MODES = ("reflect", "replicate", "circular")
+
+
+def _positions(mode: str, n: int, front: int, behind: int) -> np.ndarray:
+    """Which of `n` elements stands at each padded position."""
+    at = np.arange(-front, n + behind)
+    if mode == "reflect":
+        at = np.abs(at)
+        return np.minimum(at, 2 * (n - 1) - at)
+    return at.clip(0, n - 1) if mode == "replicate" else at % n
+
+
+def _taps(mode: str, shape: Sequence[int], padding: Sizes) -> list[Taps]:
+    spatial = len(padding) // 2
+    pairs = _pairs(padding, len(shape))[-spatial:]
+    return [
+        Taps(_positions(mode, n, a, b)[:, None], None, n) for n, (a, b) in zip(shape[-spatial:], pairs, strict=True)
+    ]
+
+
+@library(
+    category="view", method=False, function=False,
+    infer=lambda m, padding, mode: image_layout(m.dtype, _padded_shape(m.shape, padding), m),
+    gradient={"input": lambda g, input_meta, padding, mode: repeated_pad_backward(g, tuple(input_meta.shape), padding, mode)},
+)
+def repeated_pad(input: Any, padding: Sizes, mode: str) -> Any:
+    """`input` padded with its own elements."""
+    return apply(input, _taps(mode, input.shape, padding))
+
+
+@library(
+    category="view", method=False, function=False,
+    infer=lambda m, shape, padding, mode: contiguous(m.dtype, shape),
+    gradient={"grad": lambda g, padding, mode: repeated_pad(g, padding, mode)},
+)
+def repeated_pad_backward(grad: Any, shape: Sizes, padding: Sizes, mode: str) -> Any:
+    """The transpose of `repeated_pad`: every element collects what flows to its copies."""
+    return apply(widened(grad), [taps.transposed() for taps in _taps(mode, shape, padding)])
+
+
+def _check_repeated(input: Any, padding: Sizes, mode: str) -> None:
+    shape = list(input.shape)
+    spatial = len(padding) // 2
+    if not 1 <= spatial <= 3 or input.dim() not in (spatial + 1, spatial + 2):
+        raise NotImplementedError(errors.explain(
+            f"Padding size {len(padding)} is not supported for {input.dim()}D input tensor.",
+            hint=f"mode '{mode}' pads the last 1, 2 or 3 dimensions of (N, C, ...) or (C, ...); 'constant' pads any", site=user_site(3),
+        ))
+    for i, (a, b) in enumerate(_pairs(padding, len(shape))):
+        n = shape[i]
+        if mode == "reflect" and max(a, b) >= n > 0 and (a or b):
+            raise RuntimeError(errors.explain(
+                f"Padding size should be less than the corresponding input dimension, but got: padding ({a}, {b}) at dimension {i} "
+                f"of input {shape}", site=user_site(3),
+            ))
+        if mode == "circular" and max(a, b) > n:
+            raise RuntimeError(errors.explain(
+                f"Padding value causes wrapping around more than once: ({a}, {b}) at dimension {i} of input {shape}", site=user_site(3)
+            ))
+        if n + a + b < 1 and (a or b):
+            raise RuntimeError(errors.explain(
+                f"padding ({a}, {b}) leaves nothing of dimension {i} of input {shape}", site=user_site(3)
+            ))
+    if 0 in shape[-spatial - 1:]:
+        raise RuntimeError(f"Expected a tensor with non-zero dimensions beside the batch for padding '{mode}', but got: {shape}")
+
+
+@composite(namespace="nn.functional", method=False)
+def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
+    """`input` with something around it.
+
+    `pad` lists (front, behind) pairs starting with the last dimension. Modes: 'constant' (`value`, 0 by default; any dimensions,
+    negative numbers cut off), 'reflect' (mirrored at the border element), 'replicate' (the border element again), 'circular'; the
+    latter three for the last 1, 2 or 3 dimensions of (N, C, ...) or (C, ...). NotImplementedError for other modes and dimensions.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> x = torch.tensor([[1., 2., 3.]])
+        >>> torch.nn.functional.pad(x, (1, 1)), torch.nn.functional.pad(x, (2, 1), mode="reflect")
+        (tensor([[0., 1., 2., 3., 0.]]), tensor([[3., 2., 1., 2., 3., 2.]]))
+    """
+    check_tensor(input, "pad")
+    padding = tuple([int(p) for p in pad])
+    if len(padding) % 2:
+        raise RuntimeError(f"Padding length must be divisible by 2, got {len(padding)} numbers")
+    if mode == "constant":
+        return constant_pad_nd(input, padding, 0 if value is None else value)
+    if mode not in _MODES:
+        raise NotImplementedError(f"Unrecognised padding mode {mode}; known are constant, reflect, replicate, circular")
+    if value is not None and value != 0:
+        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
+    _check_repeated(input, padding, mode)
+    return repeated_pad(input, padding, mode)

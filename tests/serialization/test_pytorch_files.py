@@ -1,0 +1,149 @@
+"""Files of PyTorch: `data/pytorch.pt` and `data/pytorch-legacy.pt` (its format before 2020) were written by PyTorch 2.13."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter, OrderedDict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import flambeau as torch
+from flambeau.serialization import load, save
+
+DATA = Path(__file__).parent / "data"
+PYTORCH, LEGACY = DATA / "pytorch.pt", DATA / "pytorch-legacy.pt"
+ALL_DTYPES = (
+    "bool uint8 int8 int16 int32 int64 uint16 uint32 uint64 float16 bfloat16 float32 float64 complex64 complex128"
+).split()
+
+
+def again(value: Any) -> Any:
+    """Saved and loaded."""
+    file = io.BytesIO()
+    save(value, file)
+    file.seek(0)
+    return load(file)
+
+
+SOURCES = {
+    "pytorch": lambda: load(PYTORCH),
+    "mapped": lambda: load(PYTORCH, mmap=True),
+    "again": lambda: again(load(PYTORCH)),
+    "legacy": lambda: load(LEGACY),
+}
+
+
+@pytest.fixture(params=SOURCES)
+def objects(request: pytest.FixtureRequest) -> Any:
+    return SOURCES[request.param]()
+
+
+def test_every_dtype(objects: Any) -> None:
+    expected = [name for name in ALL_DTYPES if name in objects["dtypes"]]
+    assert len(expected) >= 12 and set(expected) == set(objects["dtypes"])
+    for name in expected:
+        t = objects["dtypes"][name]
+        assert t.dtype is getattr(torch, name)
+        assert t.tolist() == ([False, True, True] if name == "bool" else [0, 1, 3])
+
+
+def test_views_share_their_storage(objects: Any) -> None:
+    base, column = objects["base"], objects["column"]
+    assert base.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+    assert (tuple(column.shape), tuple(column.stride()), column.storage_offset()) == ((3,), (4,), 1)
+    base[1, 1] = 50
+    assert column.tolist() == [1, 50, 9]
+
+
+def test_plain_objects(objects: Any) -> None:
+    expected = [1, -(2**70), 1.5, True, None, "text", b"\x00\xff", (1,), {2}, 3 + 4j, bytearray(b"xy")]
+    assert objects["plain"] == expected
+    assert [type(x) for x in objects["plain"]] == [type(x) for x in expected]
+
+
+def test_a_trained_model_and_its_optimizer(objects: Any) -> None:
+    assert type(objects["model"]) is OrderedDict
+    assert {name: t.tolist() for name, t in objects["model"].items()} == {"weight": [[0.25, -1.25]], "bias": [1.75]}
+    state, (group,) = objects["optimizer"]["state"], objects["optimizer"]["param_groups"]
+    assert (state[1]["step"].item(), group["lr"], group["betas"], group["params"]) == (1.0, 0.25, (0.9, 0.999), [0, 1])
+    assert isinstance(objects["parameter"], torch.nn.Parameter) and objects["parameter"].requires_grad
+    assert objects["parameter"].tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize("source", ["pytorch", "again"])
+def test_the_rest(source: str) -> None:
+    objects = SOURCES[source]()
+    assert (objects["ordered"], objects["counter"]) == (OrderedDict(b=1, a=2), Counter("aab"))
+    assert (type(objects["ordered"]), type(objects["counter"])) == (OrderedDict, Counter)
+    assert (objects["size"], type(objects["size"]), objects["dtype"]) == ((2, 3), torch.Size, torch.bfloat16)
+    assert objects["device"] == torch.device("cuda", 1)
+    assert (objects["leaf"].requires_grad, objects["leaf"].is_leaf, objects["frozen"].requires_grad) == (True, True, False)
+    assert (objects["conj"].tolist(), objects["scalar"].item(), objects["noted"].note) == ([1 - 2j], 7.0, "hello")
+    assert (tuple(objects["empty"].shape), tuple(objects["strided"].shape)) == ((0, 3), (2, 0, 3))
+    assert objects["channels"].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_loaded_tensors_are_ordinary() -> None:
+    weight = load(PYTORCH)["parameter"]
+    (weight * 2).sum().backward()
+    assert weight.grad.tolist() == [2.0, 2.0]
+    with torch.no_grad():
+        weight -= 1
+    assert weight.tolist() == [0.5, 1.5]
+
+
+def test_writing_to_mapped_memory_leaves_the_file_alone() -> None:
+    before = PYTORCH.read_bytes()
+    load(PYTORCH, mmap=True)["base"].zero_()
+    assert PYTORCH.read_bytes() == before
+
+
+def test_files_in_the_other_byte_order(tmp_path: Path) -> None:
+    original, swapped = PYTORCH.read_bytes(), tmp_path / "big.pt"
+    assert original.count(b"little") == 1
+    pytest.importorskip("numpy")
+    save({"x": torch.arange(3.0), "z": torch.tensor([1 + 2j])}, swapped)
+    swapped.write_bytes(_with_big_endian_floats(swapped.read_bytes()))
+    loaded = load(swapped)
+    assert (loaded["x"].tolist(), loaded["z"].tolist()) == ([0.0, 1.0, 2.0], [1 + 2j])
+
+
+def _with_big_endian_floats(data: bytes) -> bytes:
+    import zipfile
+
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if "/data/" in name:
+                content = b"".join(content[i : i + 4][::-1] for i in range(0, len(content), 4))
+            new.writestr(name, b"big" if name.endswith("byteorder") else content)
+    return out.getvalue()
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("legacy", [False, True])
+def test_pytorch_reads_what_we_write(legacy: bool, tmp_path: Path) -> None:
+    pytorch = pytest.importorskip("torch")
+    source = LEGACY if legacy else PYTORCH
+    save(load(source), tmp_path / "ours.pt")
+    ours = pytorch.load(tmp_path / "ours.pt", weights_only=True)
+    _same(pytorch, ours, pytorch.load(source, weights_only=True))
+    assert ours["base"].untyped_storage().data_ptr() == ours["column"].untyped_storage().data_ptr()
+
+
+def _same(pytorch: Any, ours: Any, theirs: Any) -> None:
+    assert type(ours) is type(theirs)
+    if isinstance(theirs, pytorch.Tensor):
+        assert (ours.dtype, ours.shape, ours.stride(), ours.storage_offset(), ours.requires_grad, vars(ours)) == (
+            theirs.dtype, theirs.shape, theirs.stride(), theirs.storage_offset(), theirs.requires_grad, vars(theirs)
+        )  # fmt: skip
+        assert pytorch.equal(ours, theirs)
+    elif isinstance(theirs, dict):
+        assert ours.keys() == theirs.keys()
+        for key, value in theirs.items():
+            _same(pytorch, ours[key], value)
+    else:
+        assert ours == theirs
