@@ -29,7 +29,7 @@ from flambeau._core.formats import sparse_coo as sparse_coo
 from flambeau._core.formats import strided as strided
 from flambeau._core.size import Size as Size
 from flambeau._ops.registry import OPS
-from flambeau._tensor import creation, methods
+from flambeau._tensor import creation, methods, random
 from flambeau._tensor.creation import arange as arange
 from flambeau._tensor.creation import as_tensor as as_tensor
 from flambeau._tensor.creation import asarray as asarray
@@ -65,6 +65,8 @@ from flambeau._tensor.queries import result_type as result_type
 from flambeau._tensor.queries import set_num_threads as set_num_threads
 from flambeau._tensor.queries import finfo as finfo
 from flambeau._tensor.queries import iinfo as iinfo
+from flambeau._tensor.random import Generator as Generator
+from flambeau._tensor.random import default_generator as default_generator
 from flambeau._tensor.tensor import Tensor as Tensor
 from flambeau.autograd import enable_grad as enable_grad
 from flambeau.autograd import inference_mode as inference_mode
@@ -86,6 +88,7 @@ def operations(namespace: str) -> dict[str, Any]:
 
 
 globals().update({name: f for name, f in operations("").items() if name not in globals()})
+globals().update({f.__name__: f for f in random.FUNCTIONS})
 globals().update({d.name: d for d in dtypes.ALL} | dtypes.ALIASES | creation.LEGACY_TYPES)
 # Names of Python's own that a module should not shadow while it defines things.
 globals().update({"complex": creation.complex_, "range": creation.range_})
@@ -93,7 +96,7 @@ globals().update({"complex": creation.complex_, "range": creation.range_})
 newaxis = None
 
 __all__ = [name for name in globals() if not name.startswith("_") and name not in ("annotations", "TYPE_CHECKING", "Any", "OPS",
-           "dtypes", "creation", "methods", "operations")]
+           "dtypes", "creation", "methods", "operations", "random")]
 
 if TYPE_CHECKING:
 

@@ -447,8 +447,8 @@ def _by_race(gen: MersenneTwister, weights: np.ndarray, samples: int) -> np.ndar
 
 def _by_cumulative_sums(gen: MersenneTwister, weights: np.ndarray, samples: int) -> np.ndarray:
     rows = np.atleast_2d(weights)
-    sums = np.cumsum(rows, axis=-1, dtype=np.float64 if weights.dtype == np.float64 else np.float32)
-    sums = sums / sums[:, -1:]
+    sums: Any = np.cumsum(rows, axis=-1, dtype=np.float64 if weights.dtype == np.float64 else np.float32)
+    sums /= sums[:, -1:].copy()
     sums[:, -1] = 1
     points = unit_doubles(gen, len(rows) * samples).reshape(-1, samples)
     found = [np.searchsorted(row, point) for row, point in zip(sums.astype(np.float64), points, strict=True)]

@@ -23,8 +23,8 @@ else:
 N = 624  # words of state
 DEFAULT_SEED = 67280421310721  # the seed of a generator nobody seeded; PyTorch's choice
 # The seed, how many draws are left before the next twist plus one, whether it is seeded, the next word, the words (64
-# bits each), three doubles of which the middle one is the kept normal value, whether it is valid, a kept float32, whether
-# that is.
+# bits each), three doubles of which the middle one is the kept normal value, whether it is valid, a kept float32 and
+# whether that is valid.
 LAYOUT = struct.Struct(f"<QiiQ{N}Qdddi4xf?3x")
 
 

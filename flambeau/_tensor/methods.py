@@ -9,7 +9,7 @@ from typing import Any
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import loader
 from flambeau._ops.registry import OPS, inplace_of
-from flambeau._tensor import creation, dispatch
+from flambeau._tensor import creation, dispatch, random
 from flambeau._tensor.tensor import Tensor
 
 loader.load()
@@ -78,6 +78,8 @@ def bind_methods() -> None:
                 setattr(Tensor, name + "_", checked_inplace(op.function, name))
     for method in creation.METHODS:
         setattr(Tensor, method.__name__, method)
+    for name, method in random.METHODS.items():
+        setattr(Tensor, name, method)
 
 
 def checked_inplace(function: Callable, name: str) -> Callable:

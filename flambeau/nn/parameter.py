@@ -10,6 +10,13 @@ from flambeau import _api as torch
 __all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "is_lazy"]
 
 
+def _share(cls: type, data: torch.Tensor, requires_grad: bool) -> Any:
+    """A leaf of class `cls` over the memory of `data`."""
+    leaf = torch.Tensor.__new__(cls)
+    leaf.data = data
+    return leaf.requires_grad_(requires_grad)
+
+
 class _ParameterMeta(type(torch.Tensor)):  # type: ignore[misc]
     """Lets a tensor of the user's own subclass count as a Parameter once it carries `_is_param`."""
 
@@ -40,7 +47,7 @@ class Parameter(torch.Tensor, metaclass=_ParameterMeta):
         if data is None:
             data = torch.empty(0)
         if type(data) in (torch.Tensor, Parameter):
-            return torch.Tensor._make_subclass(cls, data, requires_grad)
+            return _share(cls, data, requires_grad)
         # A tensor of the user's own subclass stays one: it is only marked.
         marked = data.detach().requires_grad_(requires_grad)
         if type(marked) is not type(data):
@@ -166,7 +173,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
     def __new__(
         cls, requires_grad: bool = True, device: Any = None, dtype: torch.dtype | None = None
     ) -> UninitializedParameter:
-        return torch.Tensor._make_subclass(cls, torch.empty(0, device=device, dtype=dtype), requires_grad)
+        return _share(cls, torch.empty(0, device=device, dtype=dtype), requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> UninitializedParameter:
         known = memo.get(id(self))
@@ -193,7 +200,7 @@ class UninitializedBuffer(UninitializedTensorMixin, torch.Tensor):
         dtype: torch.dtype | None = None,
         persistent: bool = True,
     ) -> UninitializedBuffer:
-        lazy = torch.Tensor._make_subclass(cls, torch.empty(0, device=device, dtype=dtype), requires_grad)
+        lazy = _share(cls, torch.empty(0, device=device, dtype=dtype), requires_grad)
         lazy.persistent = persistent
         lazy._is_buffer = True
         return lazy

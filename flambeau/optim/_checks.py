@@ -24,7 +24,7 @@ def learning_rate(lr: Any) -> None:
 
 
 def one_element(what: str, value: Any) -> None:
-    if isinstance(value, torch.Tensor) and value.numel() != 1:
+    if torch.is_tensor(value) and value.numel() != 1:
         raise ValueError(
             explain(
                 f"Tensor {what} must be 1-element, got shape {tuple(value.shape)}",
@@ -39,7 +39,7 @@ def decay_rates(betas: Any) -> None:
 
 
 def implementation(*, fused: bool | None, foreach: bool | None, differentiable: bool) -> None:
-    """`foreach` and `fused` choose between implementations in PyTorch; here one does it all, but contradictions are errors."""
+    """In PyTorch `foreach` and `fused` choose implementations; here one does it all, but contradictions are errors."""
     if fused and differentiable:
         raise RuntimeError("`fused` does not support `differentiable`")
     if fused and foreach:

@@ -72,7 +72,7 @@ def strong_wolfe(
 
 def inner_step(bracket: list[Point], hesitated: bool) -> tuple[float, bool]:
     """Where to look inside the bracket, and whether that was near an end; the second time it is moved inwards."""
-    t = cubic_minimum(*bracket)
+    t = cubic_minimum(bracket[0], bracket[1])
     left, right = sorted(point.t for point in bracket)
     margin = 0.1 * (right - left)
     if min(right - t, t - left) >= margin:

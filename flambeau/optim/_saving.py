@@ -23,7 +23,7 @@ def pack(state: dict[Any, Any], groups: list[dict[str, Any]]) -> dict[str, Any]:
         options = {name: value for name, value in group.items() if name != "params"}
         packed.append({**options, "params": [index[id(p)] for p in group["params"]]})
     entries = {
-        index[id(key)] if isinstance(key, torch.Tensor) else key: value.snapshot()
+        index[id(key)] if torch.is_tensor(key) else key: value.snapshot()
         if isinstance(value, ParameterState)
         else value
         for key, value in state.items()
@@ -76,7 +76,7 @@ def _fit(param: Any, value: Any, key: Any = None) -> Any:
 
     The step count stays in float32, which has no room for errors where bfloat16 would stop at 256.
     """
-    if isinstance(value, torch.Tensor):
+    if torch.is_tensor(value):
         if key == "step":
             return value.clone()
         dtype = param.dtype if param.is_floating_point() else value.dtype

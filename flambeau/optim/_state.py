@@ -47,14 +47,14 @@ class ParameterState(dict):
         tensor, version = self._shown.get(name, (None, -1))
         if value is not tensor or value._version != version:
             self._numbers[name] = float(value)
-            if isinstance(value, torch.Tensor):
+            if torch.is_tensor(value):
                 self._shown[name] = value, value._version
         return self._numbers[name]
 
     def set_number(self, name: str, value: float) -> None:
         """Remember `value`, rounded to what its tensor holds, so that a saved run goes on with the very same number."""
-        tensor = super().get(name)
-        if isinstance(tensor, torch.Tensor):
+        tensor: Any = super().get(name)
+        if torch.is_tensor(tensor):
             tensor.fill_(value)
             self._shown[name] = tensor, tensor._version
         else:
@@ -71,7 +71,7 @@ class ParameterState(dict):
     def detach_from_past(self) -> None:
         """Replace tensors by copies: in-place updates then leave alone what earlier steps saved for backward."""
         for name, value in super().items():
-            if isinstance(value, torch.Tensor) and name not in self._numbers:
+            if torch.is_tensor(value) and name not in self._numbers:
                 super().__setitem__(name, value.clone())
 
     def snapshot(self) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class RowView:
     def __getitem__(self, key: str) -> Any:
         if key not in self._taken:
             value = self._state[key]
-            if not isinstance(value, torch.Tensor):
+            if not torch.is_tensor(value):
                 return value
             self._taken[key] = value[self._rows]
         return self._taken[key]

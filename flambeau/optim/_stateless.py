@@ -27,8 +27,9 @@ def swap_in_optimizer_params_and_state(
     Raises:
         RuntimeError: if the state does not fit the optimizer.
     """
-    tensors, groups, state = list(swapin_parameters.values()), optimizer.param_groups, swapin_optim_state.get("state")
-    new_groups = swapin_optim_state.get("param_groups")
+    tensors, groups = list(swapin_parameters.values()), optimizer.param_groups
+    state: Any = swapin_optim_state.get("state")
+    new_groups: Any = swapin_optim_state.get("param_groups")
     _check(optimizer, state, new_groups, len(tensors))
     own_state, own_groups = optimizer.state, [dict(group) for group in groups]
     params = {i: tensors.pop(0) for group in new_groups for i in group["params"]}

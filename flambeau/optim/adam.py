@@ -46,7 +46,7 @@ class Adam(Optimizer):
         maximize: bool = False, capturable: bool = False, differentiable: bool = False, fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:  # fmt: skip
-        if isinstance(lr, torch.Tensor) and foreach and not capturable:
+        if torch.is_tensor(lr) and foreach and not capturable:
             raise ValueError("lr as a Tensor is not supported for capturable=False and foreach=True")
         _checks.learning_rate(lr)
         _checks.not_negative("epsilon value", eps)
@@ -79,7 +79,7 @@ class Adam(Optimizer):
 
 def _both_alike(betas: tuple, no_tensors: Any) -> tuple:
     """Two numbers, or two 0-dim tensors."""
-    tensors = [isinstance(beta, torch.Tensor) for beta in betas]
+    tensors = [torch.is_tensor(beta) for beta in betas]
     if tensors[0] != tensors[1] or not (tensors[0] or all(isinstance(beta, float) for beta in betas)):
         raise ValueError("betas must be either both floats or both Tensors")
     for i, beta in enumerate(betas):

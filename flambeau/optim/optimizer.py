@@ -8,7 +8,6 @@ steps) is here.
 from __future__ import annotations
 
 import functools
-import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from itertools import chain
@@ -18,7 +17,7 @@ from flambeau import _api as torch
 from flambeau._core.errors import explain
 from flambeau._engine import window
 from flambeau.nn.modules.module import RemovableHandle
-from flambeau.optim import _saving
+from flambeau.optim import _groups, _saving
 from flambeau.optim._state import ParameterState, RealView, RowView
 
 Group: TypeAlias = dict[str, Any]
@@ -128,7 +127,7 @@ class Optimizer:
         self.state: defaultdict[Any, Any] = defaultdict(ParameterState)
         self.param_groups: list[Group] = []
         self._make_hook_tables()
-        for group in self._groups_from(params):
+        for group in _groups.groups_from(params, type(self).__name__):
             self.add_param_group(group)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -242,35 +241,6 @@ class Optimizer:
 
     # ---- parameter groups ----
 
-    def _groups_from(self, params: ParamsT) -> list[Group]:
-        hint = f"pass the parameters of a module: {type(self).__name__}(model.parameters(), ...)"
-        if isinstance(params, torch.Tensor):
-            raise TypeError(
-                explain(
-                    "params argument given to the optimizer should be an iterable of Tensors or dicts, "
-                    f"but got {_type_name(params)}",
-                    hint="a single tensor goes into a list: [tensor]",
-                )
-            )
-        if callable(getattr(params, "parameters", None)):
-            raise TypeError(
-                explain(
-                    "params argument given to the optimizer should be an iterable of Tensors or dicts, "
-                    f"but got the module {type(params).__name__}",
-                    hint=hint,
-                )
-            )
-        groups = list(params)
-        if not groups:
-            raise ValueError(
-                explain(
-                    "optimizer got an empty parameter list",
-                    hint=hint + "; a generator that was "
-                    "consumed once is empty, and so is a module whose layers are kept in a plain list",
-                )
-            )
-        return groups if isinstance(groups[0], dict) else [{"params": groups}]
-
     def add_param_group(self, param_group: Group) -> None:
         """Add a group: a dict with `"params"` and the options in which it differs from the defaults.
 
@@ -285,74 +255,15 @@ class Optimizer:
         """
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
-        self._list_params(param_group)
+        _groups.list_params(param_group)
         for param in param_group["params"]:
-            self._check_param(param)
+            _groups.check_param(param, results_too=bool(self.defaults.get("differentiable")))
         for name, default in self.defaults.items():
             if default is required and name not in param_group:
                 raise ValueError(f"parameter group didn't specify a value of required optimization parameter {name}")
             param_group.setdefault(name, default)
-        self._check_against_others(param_group)
+        _groups.check_against_others(param_group, self.param_groups)
         self.param_groups.append(param_group)
-
-    @staticmethod
-    def _list_params(group: Group) -> None:
-        """Make `group["params"]` a list of tensors, and `group["param_names"]` that of their names, if any."""
-        params = group["params"]
-        if isinstance(params, set):
-            raise TypeError(
-                explain(
-                    "optimizer parameters need to be organized in ordered collections, but a set has no order",
-                    hint="use a list: saved state finds its parameter by position",
-                )
-            )
-        params = [params] if isinstance(params, torch.Tensor) else list(params)
-        names = [p[0] for p in params if isinstance(p, tuple)]
-        if names and len(names) != len(params):
-            raise ValueError("all optimizer params should be with/without names. Some param names are missing")
-        group["params"] = [p[1] for p in params] if names else params
-        if names:
-            group["param_names"] = names
-
-    def _check_param(self, param: Any) -> None:
-        if not isinstance(param, torch.Tensor):
-            raise TypeError(
-                explain(
-                    "optimizer can only optimize Tensors, but one of the params is " + _type_name(param),
-                    hint="of a module, pass module.parameters()",
-                )
-            )
-        if not (self.defaults.get("differentiable") or param.is_leaf or param.retains_grad):
-            raise ValueError(
-                explain(
-                    "can't optimize a non-leaf Tensor",
-                    hint="the tensor is the result of an operation, so its gradient is not "
-                    "kept; create it with requires_grad=True last, e.g. x.detach().requires_grad_()",
-                )
-            )
-
-    def _check_against_others(self, group: Group) -> None:
-        params = set(group["params"])
-        if len(params) != len(group["params"]):
-            warnings.warn(
-                "optimizer contains a parameter group with duplicate parameters; in future, this will cause an error",
-                stacklevel=4,
-            )
-        for i, other in enumerate(self.param_groups):
-            if ("param_names" in group) != ("param_names" in other):
-                which = "with names" if "param_names" in group else "without names"
-                raise ValueError(
-                    "all optimizer param groups should be with/without names. "
-                    f"cannot add param group {which} to the optimizer"
-                )
-            if not params.isdisjoint(other["params"]):
-                shape = next(tuple(p.shape) for p in other["params"] if p in params)
-                raise ValueError(
-                    explain(
-                        "some parameters appear in more than one parameter group",
-                        hint=f"a parameter of shape {shape} is in group {i} already",
-                    )
-                )
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -452,12 +363,8 @@ class Optimizer:
 
 def _plain(option: Any) -> Any:
     """An option as a Python number; a tensor that wants a gradient stays one."""
-    if isinstance(option, torch.Tensor):
+    if torch.is_tensor(option):
         return option.squeeze() if option.requires_grad else option.item()
     if type(option) is tuple:
         return tuple(map(_plain, option))
     return option
-
-
-def _type_name(value: Any) -> str:
-    return "torch.Tensor" if isinstance(value, torch.Tensor) else type(value).__name__

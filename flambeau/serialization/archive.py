@@ -32,6 +32,7 @@ LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature; lengths of the name and o
 PADDING_FIELD = b"FB"  # the extra field that PyTorch fills up to the alignment
 ZIP64_FIELD_BYTES = 20
 ZIP64_FROM = 1 << 30  # records of this size get 64-bit sizes, well before they need them
+CHUNK = 1 << 20  # read at a time, so that the checksum finds the bytes in the cache
 FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # the same objects give the same file
 
 
@@ -100,14 +101,14 @@ class Reader:
         data = np.empty(nbytes, np.uint8)
         if info.compress_type == zipfile.ZIP_STORED:
             self._file.seek(begin)
-            read, target = 0, memoryview(data)
-            while read < nbytes and (count := self._read_into(target[read:])):
+            read, checksum, target = 0, 0, data.data
+            while read < nbytes and (count := self._read_into(target[read : read + CHUNK])):
+                checksum = zlib.crc32(target[read : read + count], checksum)
                 read += count
             if read < nbytes:
                 raise self._damaged(key, where, f"it ends after {read} of {nbytes} bytes")
-            found = zlib.crc32(data)
-            if found != info.CRC:
-                raise self._damaged(key, where, f"its checksum is {found:08x}, not {info.CRC:08x}")
+            if checksum != info.CRC:
+                raise self._damaged(key, where, f"its checksum is {checksum:08x}, not {info.CRC:08x}")
         else:
             data[:] = np.frombuffer(self.read(f"data/{key}"), np.uint8)
         return data

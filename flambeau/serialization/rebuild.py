@@ -30,7 +30,7 @@ def tensor_of_dtype(
     """A tensor over any storage; `metadata` tells whether PyTorch postponed a conjugation or a change of sign."""
     expect(storage, UntypedStorage)
     expect(d, dtype)
-    result = tensor_over(torch.Tensor, storage, d, offset, tuple(size), tuple(stride))
+    result: Any = tensor_over(torch.Tensor, storage, d, offset, tuple(size), tuple(stride))
     if metadata:
         result = torch.conj_physical(result) if metadata.get("conj") else result
         result = -result if metadata.get("neg") else result

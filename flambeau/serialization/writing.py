@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections import OrderedDict
-from typing import Any
+from typing import Any, ClassVar
 
 from flambeau import _api as torch
 from flambeau import nn
@@ -35,13 +35,16 @@ def pickled(value: Any, protocol: int) -> tuple[bytes, list[Storage]]:
     return stream.getvalue(), pickler.storages
 
 
-class Pickler(pickle._Pickler):  # type: ignore[name-defined]
+_PythonPickler: Any = pickle._Pickler
+
+
+class Pickler(_PythonPickler):
     """Writes names as text, without looking for what they stand for: PyTorch is never imported.
 
     Only the pickler that is written in Python can be made to do that.
     """
 
-    dispatch = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar[dict[type, Any]] = dict(_PythonPickler.dispatch)
 
     def __init__(self, stream: io.BytesIO, protocol: int) -> None:
         super().__init__(stream, protocol)
@@ -72,10 +75,9 @@ class Pickler(pickle._Pickler):  # type: ignore[name-defined]
 
     def save_global(self, value: Any, name: str | None = None) -> None:
         """A class or function; the library's own by PyTorch's names."""
-        module, own = getattr(value, "__module__", None), name or getattr(value, "__qualname__", "")
-        if value in PUBLIC:
-            self.save(PUBLIC[value])
-        elif isinstance(module, str) and (public := pytorch_name(Name(module, own))).module != module:
+        own = Name(str(getattr(value, "__module__", "")), name or str(getattr(value, "__qualname__", "")))
+        public = (PUBLIC.get(value) if isinstance(value, type) else None) or pytorch_name(own)
+        if public != own:
             self.save(_interned(public))
         else:
             super().save_global(value, name)
@@ -86,7 +88,7 @@ class Pickler(pickle._Pickler):  # type: ignore[name-defined]
         """What stands in the pickle for a storage: its dtype, number and size."""
         return self._storage_id(value) if isinstance(value, UntypedStorage) else None
 
-    def _storage_id(self, value: UntypedStorage) -> tuple[Any, ...]:
+    def _storage_id(self, value: Any) -> tuple[Any, ...]:
         storage = value._storage
         if id(storage) not in self._ids:
             nbytes = bytes_of(storage).nbytes
@@ -106,26 +108,26 @@ class Pickler(pickle._Pickler):  # type: ignore[name-defined]
             return GET_LAYOUT, (repr(value),)
         return NotImplemented
 
-    def _tensor(self, t: torch.Tensor) -> tuple[Any, ...]:
+    def _tensor(self, t: Any) -> tuple[Any, ...]:
         state = {name: value for name, value in vars(t).items() if not name.startswith("_")}
         if isinstance(t, nn.Parameter) and type(t) is nn.Parameter:
-            args = (self._keep(t.data), t.requires_grad, OrderedDict())
-            return (REBUILD["parameter_with_state"], (*args, state)) if state else (REBUILD["parameter"], args)
+            parts = (self._keep(t.data), t.requires_grad, _no_hooks())
+            return (REBUILD["parameter_with_state"], (*parts, state)) if state else (REBUILD["parameter"], parts)
         function, args = self._sparse(t) if t.is_sparse else self._strided(t)
         if state or type(t) is not torch.Tensor:
             return REBUILD_FROM_TYPE, (function, type(t), args, state)
         return function, args
 
-    def _strided(self, t: torch.Tensor) -> tuple[Name, tuple[Any, ...]]:
+    def _strided(self, t: Any) -> tuple[Name, tuple[Any, ...]]:
         storage = self._keep(t.storage())
-        layout_ = (t.storage_offset(), tuple(t.shape), tuple(t.stride()), t.requires_grad, OrderedDict())
+        layout_ = (t.storage_offset(), tuple(t.shape), tuple(t.stride()), t.requires_grad, _no_hooks())
         *_, kind, _, _, _ = self._storage_id(storage)
         if kind.name == STORAGE_NAMES.get(t.dtype.name):
             return REBUILD["tensor_v2"], (storage, *layout_)
         # A dtype without typed storages, or a second view of the storage as another dtype.
         return REBUILD["tensor_v3"], (storage, *layout_, t.dtype)
 
-    def _sparse(self, t: torch.Tensor) -> tuple[Name, tuple[Any, ...]]:
+    def _sparse(self, t: Any) -> tuple[Name, tuple[Any, ...]]:
         indices, values = self._keep(t._indices()), self._keep(t._values())
         return REBUILD["sparse_tensor"], (t.layout, (indices, values, t.shape, t.is_coalesced()))
 
@@ -140,3 +142,8 @@ _names: dict[Name, Name] = {}
 def _interned(name: Name) -> Name:
     """One object a name: the memo goes by identity."""
     return _names.setdefault(name, name)
+
+
+def _no_hooks() -> OrderedDict[str, Any]:
+    """Where PyTorch would write a tensor's hooks, if hooks could be written."""
+    return OrderedDict()

@@ -12,28 +12,15 @@ import flambeau as torch
 from flambeau.optim import optimizer as base
 
 ALL = [
-    "SGD",
-    "Adam",
-    "AdamW",
-    "Adadelta",
-    "Adafactor",
-    "Adagrad",
-    "Adamax",
-    "ASGD",
-    "NAdam",
-    "RAdam",
-    "RMSprop",
-    "Rprop",
+    "SGD", "Adam", "AdamW", "Adadelta", "Adafactor", "Adagrad", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop",
     "Muon",
-]
-COMMON = {"maximize": False, "foreach": None, "differentiable": False, "capturable": False}
+]  # fmt: skip
 # What PyTorch 2.13 has in param_groups, in order.
 DEFAULTS = {
     "SGD": {"lr": 0.001, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False, "maximize": False,
             "foreach": None, "differentiable": False, "fused": None},
     "AdamW": {"lr": 0.001, "betas": (0.9, 0.999), "eps": 1e-08, "weight_decay": 0.01, "amsgrad": False,
-        "maximize": False,
-              "foreach": None, "capturable": False, "differentiable": False, "fused": None,
+              "maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": None,
               "decoupled_weight_decay": True},
     "RMSprop": {"lr": 0.01, "momentum": 0, "alpha": 0.99, "eps": 1e-08, "centered": False, "weight_decay": 0,
                 "capturable": False, "foreach": None, "maximize": False, "differentiable": False},
@@ -123,14 +110,14 @@ shared = leaf()
 @pytest.mark.parametrize("error, match, params, kwargs", [
     (ValueError, r"empty parameter list\n  hint: pass the parameters of a module: SGD\(model.parameters", [], {}),
     (TypeError, r"iterable of Tensors or dicts, but got torch.Tensor", shared, {}),
-    (TypeError, r"the module Linear\n.*SGD\(model.parameters\(\)", type("Linear", (),
-     {"parameters": lambda s: []})(), {}),
+    (TypeError, r"the module Linear\n.*SGD\(model.parameters\(\)",
+     type("Linear", (), {"parameters": lambda s: []})(), {}),
     (TypeError, "sets|a set has no order", {"params": {shared}}, {}),
     (TypeError, "one of the params is float", [1.0], {}),
     (TypeError, "must be a dict", [{"params": [shared]}, [leaf()]], {}),
     (ValueError, "non-leaf Tensor\n.*requires_grad", [shared * 2], {}),
-    (ValueError, r"more than one parameter group\n.*shape \(2,\) is in group 0", [{"params": shared}] * 1
-     + [{"params": [shared]}], {}),
+    (ValueError, r"more than one parameter group\n.*shape \(2,\) is in group 0",
+     [{"params": shared}, {"params": [shared]}], {}),
     (ValueError, "Some param names are missing", [("a", shared), leaf()], {}),
     (ValueError, "Invalid learning rate: -1\n.*>= 0", [shared], {"lr": -1}),
     (ValueError, "Tensor lr must be 1-element", [shared], {"lr": torch.tensor([0.1, 0.2])}),

@@ -86,9 +86,6 @@ def test_names_outside_the_list_are_refused(
     assert os.listdir(tmp_path) == []
 
 
-G, BUILD, REDUCE, STOP = b"c%s\n%s\n", b"b", b"R", b"."
-
-
 def op(module: str, name: str) -> bytes:
     return f"c{module}\n{name}\n".encode()
 
@@ -177,6 +174,7 @@ def test_safe_globals() -> None:
     add_safe_globals([(Harmless, "other.Name")])
     renamed = checkpoint(op("other", "Name") + b")\x81}X\x01\x00\x00\x00xK\x05sb.")
     assert load(renamed) == Harmless(5)
+    file.seek(0)
     with pytest.raises(pickle.UnpicklingError, match="Harmless"):
         load(file)
     clear_safe_globals()
@@ -221,7 +219,7 @@ def test_a_flipped_bit_names_file_and_tensor(saved: Path) -> None:
     place = data.index(struct.pack("<f", 1.5) * 100)
     data[place + 7] ^= 1
     saved.write_bytes(data)
-    with pytest.raises(RuntimeError, match=r"net\.pt is damaged: storage 0 \(torch\.float32, 100 elements, of 'model\.fc1\.weight'\)"):
+    with pytest.raises(RuntimeError, match=r"net\.pt is damaged: storage 0 .*100 elements, of 'model\.fc1\.weight'"):
         load(saved)
     assert load(saved, mmap=True)["model"]["fc1.bias"].tolist() == [0, 0, 0]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import textwrap
@@ -158,11 +157,13 @@ def test_a_kill_leaves_the_old_or_the_new_file(tmp_path: Path) -> None:
         [sys.executable, "-c", textwrap.dedent(KILLED), path], stdout=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    for _ in range(30):
-        assert load(path)["x"].numel() in (10, 300_000)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        for _ in range(30):
+            assert load(path)["x"].numel() in (10, 300_000)
+    finally:
+        process.kill()
+        process.communicate()
     assert load(path)["x"].numel() in (10, 300_000)
 
 

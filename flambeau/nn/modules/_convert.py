@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau import _api as torch
 
+from ..parameter import Parameter
+
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-    from ..parameter import Parameter
 
 
 class Conversion:
@@ -24,12 +24,19 @@ class Conversion:
         if recurse:
             for module in self.children():  # type: ignore[attr-defined]
                 module._apply(fn)
-        for parameter in self._parameters.values():
+        for name, parameter in self._parameters.items():
             if parameter is None:
                 continue
             grad = parameter.grad
             with torch.no_grad():
-                _replace_data(parameter, fn(parameter))
+                converted = fn(parameter)
+                if converted.is_meta != parameter.is_meta:
+                    # To or from the meta device the parameter cannot stay the same object.
+                    parameter = self._parameters[name] = Parameter(converted, parameter.requires_grad)
+                    if grad is not None:
+                        parameter.grad = fn(grad)
+                    continue
+                _replace_data(parameter, converted)
                 if grad is not None:
                     _replace_data(grad, fn(grad))
                     parameter.grad = grad

@@ -54,11 +54,15 @@ class CrossMapLRN2d(LocalResponseNorm):
         if input.dim() != 4:
             raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
         reach = (self.size - 1) // 2
-        squares = F.pad(input.pow(2), (0, 0, 0, 0, reach, reach))
         channels = input.size(1)
-        total = squares.narrow(1, 0, channels)
+        squares = input.pow(2)
+        padded = F.pad(squares, (0, 0, 0, 0, reach, reach))
+        total = padded.narrow(1, 0, channels)
         for shift in range(1, 2 * reach + 1):
-            total = total + squares.narrow(1, shift, channels)
+            total = total + padded.narrow(1, shift, channels)
+        # Torch7's running sum, and PyTorch's after it, never drops the first channel again.
+        beyond = total[:, reach + 1 :] + squares[:, :1]
+        total = torch.cat([total[:, : reach + 1], beyond], dim=1)
         return input * (total * (self.alpha / self.size) + self.k).pow(-self.beta)
 
 

@@ -53,7 +53,8 @@ class LRScheduler:
             elif "initial_lr" not in group:
                 raise KeyError(
                     explain(
-                        f"param 'initial_lr' is not specified in param_groups[{i}] when resuming scheduler with last_epoch >= 0",
+                        f"param 'initial_lr' is not specified in param_groups[{i}] when resuming scheduler with "
+                        "last_epoch >= 0",
                         hint="load the optimizer's state before, or start anew with last_epoch=-1",
                     )
                 )
@@ -156,7 +157,7 @@ def checked(optimizer: Any) -> Optimizer:
 
 def copied(value: Any) -> Any:
     """A rate of its own: tensors are written in place."""
-    return value.clone() if isinstance(value, torch.Tensor) else value
+    return value.clone() if torch.is_tensor(value) else value
 
 
 def values_of(optimizer: Optimizer, key: str) -> list[Any]:
@@ -166,7 +167,7 @@ def values_of(optimizer: Optimizer, key: str) -> list[Any]:
 def put(group: dict[str, Any], key: str, value: Any) -> None:
     """Set an option of a group; if it is a tensor, in place."""
     if isinstance(group[key], torch.Tensor):
-        group[key].fill_(value.squeeze() if isinstance(value, torch.Tensor) else value)
+        group[key].fill_(value.squeeze() if torch.is_tensor(value) else value)
     else:
         group[key] = value
 
@@ -189,8 +190,7 @@ def attributes_of(function: Any) -> dict[str, Any] | None:
     return None if isinstance(function, types.FunctionType) else function.__dict__.copy()
 
 
-# ---- momentum that moves against the rate (CyclicLR, OneCycleLR)
-----------------------------------------------------------
+# ---- momentum that moves against the rate (CyclicLR, OneCycleLR) ----
 
 
 def momentum_key(optimizer: Optimizer) -> str:

@@ -69,7 +69,8 @@ class CyclicLR(LRScheduler):
         self.step_ratio = up / self.total_size
         if mode not in ("triangular", "triangular2", "exp_range") and scale_fn is None:
             raise ValueError(
-                f"mode is invalid and scale_fn is None: mode is 'triangular', 'triangular2' or 'exp_range', got {mode!r}"
+                "mode is invalid and scale_fn is None: mode is 'triangular', 'triangular2' or 'exp_range', "
+                f"got {mode!r}"
             )
         self.mode = mode
         self.gamma = gamma

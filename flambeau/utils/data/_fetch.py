@@ -30,7 +30,7 @@ def _from_stream(
         nonlocal ended
         if not batched:
             return collate_fn(next(stream))
-        samples = []
+        samples: list[Any] = []
         while not ended and len(samples) < len(slots):
             try:
                 samples.append(next(stream))

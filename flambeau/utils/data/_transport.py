@@ -92,7 +92,8 @@ class _Pickler(pickle.Pickler):
 
 def _pickled(message: Any) -> list[memoryview]:
     """The pickle, and the elements of its tensors and arrays, to which it refers as buffers."""
-    stream, buffers = io.BytesIO(), []
+    stream = io.BytesIO()
+    buffers: list[pickle.PickleBuffer] = []
     _Pickler(stream, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append).dump(message)
     return [stream.getbuffer(), *(buffer.raw() for buffer in buffers)]
 

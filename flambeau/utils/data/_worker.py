@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,10 +15,12 @@ from flambeau.utils.data._fetch import Fetch, make_fetch
 
 if TYPE_CHECKING:
     import multiprocessing
+    import traceback
     from multiprocessing import connection as connections
 else:
     multiprocessing = lazy_module("multiprocessing")
     connections = lazy_module("multiprocessing.connection")
+    traceback = lazy_module("traceback")
 
 
 class WorkerInfo(NamedTuple):
@@ -121,7 +122,7 @@ def main(connection: Any, inherited: list[Any], worker_id: int, setup: Setup) ->
 
 def _serve(connection: Any, worker_id: int, setup: Setup) -> None:
     global _info
-    parent = multiprocessing.parent_process()
+    parent: Any = multiprocessing.parent_process()
     torch.set_num_threads(1)
     _info = WorkerInfo(worker_id, setup.num_workers, seed_worker(setup.base_seed, worker_id), setup.dataset)
     source = _Source(setup, worker_id)

@@ -68,8 +68,8 @@ class WorkerPool:
 
         RuntimeError if none comes within `timeout` seconds (0: wait for ever) or the worker has died.
         """
-        of_connection = {self.workers[worker_id].connection: worker_id for worker_id in among}
-        ready = connections.wait(of_connection, timeout or None)
+        of_connection: dict[Any, int] = {self.workers[worker_id].connection: worker_id for worker_id in among}
+        ready: list[Any] = connections.wait(of_connection, timeout or None)
         if not ready:
             raise RuntimeError(
                 f"DataLoader timed out after {timeout} seconds\n"

@@ -152,7 +152,7 @@ def _like_mapping(model: Any, items: dict[Any, Any]) -> Any:
             clone = copy.copy(model)
             clone.update(items)
             return clone
-        return type(model)(items)  # type: ignore[call-arg]
+        return type(model)(items)
     except TypeError:
         return items
 
@@ -167,7 +167,7 @@ def _like_sequence(model: Any, elements: list[Any]) -> Any:
             for i, element in enumerate(elements):
                 clone[i] = element
             return clone
-        return type(model)(elements)  # type: ignore[call-arg]
+        return type(model)(elements)
     except TypeError:
         return elements
 

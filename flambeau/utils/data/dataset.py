@@ -235,16 +235,15 @@ def random_split(
         [[2, 6, 1, 8, 4, 5, 0], [9, 3, 7]]
     """
     total = len(dataset)
-    sizes = _sizes_of_fractions(lengths, total) if math.isclose(sum(lengths), 1) and sum(lengths) <= 1 else lengths
+    fractions = math.isclose(sum(lengths), 1) and sum(lengths) <= 1
+    sizes: Sequence[Any] = _sizes_of_fractions(lengths, total) if fractions else lengths
     if sum(sizes) != total:
         raise ValueError(
             f"Sum of input lengths does not equal the length of the input dataset! Got {list(lengths)}, "
             f"which sum to {sum(lengths)}, for {total} samples"
         )
     indices = permutation(total, generator)
-    return [
-        Subset(dataset, indices[end - size : end]) for end, size in zip(accumulate(sizes), sizes, strict=True)
-    ]
+    return [Subset(dataset, indices[end - size : end]) for end, size in zip(accumulate(sizes), sizes, strict=True)]
 
 
 def _sizes_of_fractions(fractions: Sequence[float], total: int) -> list[int]:
