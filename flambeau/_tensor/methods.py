@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from flambeau._core import dtypes
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import loader
 from flambeau._ops.registry import OPS, inplace_of
@@ -82,6 +83,22 @@ def bind_methods() -> None:
         setattr(Tensor, name, method)
 
 
+# Methods that convert to the dtype of their name.
+CONVERSIONS = ("half", "float", "double", "char", "short", "int", "long", "cfloat", "cdouble")
+
+
+def bind_conversions() -> None:
+    named = {name: dtypes.ALIASES[name] for name in CONVERSIONS}
+    for name, d in {**named, "bool": dtypes.bool_, "byte": dtypes.uint8, "bfloat16": dtypes.bfloat16}.items():
+
+        def convert(self: Any, memory_format: Any = None, d: dtypes.dtype = d) -> Any:
+            return self.to(d, memory_format=memory_format)
+
+        convert.__name__ = convert.__qualname__ = name
+        convert.__doc__ = f"The tensor converted to {d.name}; itself if it already is."
+        setattr(Tensor, name, convert)
+
+
 def checked_inplace(function: Callable, name: str) -> Callable:
     """An in-place method that refuses a leaf before anything is computed."""
     inplace = inplace_of(function, name)
@@ -98,4 +115,5 @@ def checked_inplace(function: Callable, name: str) -> Callable:
 
 bind_operators()
 bind_methods()
+bind_conversions()
 dispatch.install(Tensor)
