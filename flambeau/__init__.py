@@ -3,7 +3,14 @@
 `import flambeau as torch` and go on as you know it.
 """
 
-from flambeau import _api
+from flambeau import _api, autograd, cuda, nn, optim, random, serialization, utils
 from flambeau._api import *  # noqa: F403
+from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled
+from flambeau.serialization import load, save
 
 __version__ = "0.1.0"
+
+__all__ = [
+    *_api.__all__, "autograd", "cuda", "is_anomaly_enabled", "load", "nn", "optim", "random", "save", "serialization",
+    "is_anomaly_check_nan_enabled", "utils",
+]

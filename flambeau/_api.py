@@ -67,6 +67,7 @@ from flambeau._tensor.queries import finfo as finfo
 from flambeau._tensor.queries import iinfo as iinfo
 from flambeau._tensor.random import Generator as Generator
 from flambeau._tensor.random import default_generator as default_generator
+from flambeau._tensor.sparse import sparse_coo_tensor as sparse_coo_tensor
 from flambeau._tensor.tensor import Tensor as Tensor
 from flambeau.autograd import enable_grad as enable_grad
 from flambeau.autograd import inference_mode as inference_mode

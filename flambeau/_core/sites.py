@@ -24,8 +24,11 @@ def is_internal(filename: str) -> bool:
 
 
 def user_site(depth: int = 1) -> Site | None:
-    """The nearest caller outside the package, starting `depth` frames up; None if there is none."""
-    frame: FrameType | None = sys._getframe(depth)
+    """The nearest caller outside the package, looking from `depth` frames up; None if there is none."""
+    try:
+        frame: FrameType | None = sys._getframe(depth)  # skip frames known to be internal
+    except ValueError:  # called from a stack that shallow
+        frame = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
         known = _internal.get(code.co_filename)

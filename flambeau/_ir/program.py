@@ -61,12 +61,14 @@ class Instruction:
 
 
 class Inference:
-    """What an op knows before it runs: the metas of its results and, for pointwise ops, the dtype it computes in."""
+    """What an op knows before it runs: the metas of its results and, for pointwise ops, the dtype it computes in
+    and whether it can fail when it runs (so that the user's line has to be kept)."""
 
-    __slots__ = ("outputs", "compute", "differentiable", "nbytes")
+    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes")
 
-    def __init__(self, outputs: tuple[Meta, ...], compute: Any = None) -> None:
+    def __init__(self, outputs: tuple[Meta, ...], compute: Any = None, fallible: bool = False) -> None:
         self.outputs = outputs
         self.compute = compute
+        self.fallible = fallible
         self.differentiable = any(m.dtype.differentiable for m in outputs)
         self.nbytes = sum(m.nbytes for m in outputs)

@@ -13,6 +13,7 @@ from flambeau._ops import _convolve as kernels
 from flambeau._ops._spatial import Sizes, check_tensor, conjugate, image_layout, per_dim, widened
 from flambeau._ops.pad import pad
 from flambeau._ops.registry import composite, library
+from flambeau._ops.strided import INTERNAL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,10 +120,17 @@ def _input_gradient(
 ) -> Any:
     """The convolution run in the other direction."""
     extra = (0,) * len(stride)
-    if not transposed:
-        smallest = _transposed_size(g._meta, weight._meta, stride, padding, dilation, extra)
-        extra = tuple([n - m for n, m in zip(input_meta.shape[2:], smallest, strict=True)])
-    return _convolve_any(g, conjugate(weight), stride, padding, dilation, not transposed, extra, groups)
+    if transposed:
+        return _cropped(convolution(g, conjugate(weight), None, stride, padding, dilation, False, extra, groups), input_meta)
+    smallest = _transposed_size(g._meta, weight._meta, stride, padding, dilation, extra)
+    extra = tuple([n - m for n, m in zip(input_meta.shape[2:], smallest, strict=True)])
+    return convolution(g, conjugate(weight), None, stride, padding, dilation, True, extra, groups)
+
+
+def _cropped(images: Any, m: Meta) -> Any:
+    """`images` without the positions that only output padding beyond the stride made room for."""
+    excess = [n - wanted for n, wanted in zip(images.shape[2:], m.shape[2:], strict=True)]
+    return pad(images, [p for e in reversed(excess) for p in (0, -e)]) if any(excess) else images
 
 
 def _weight_gradient(
@@ -130,12 +138,6 @@ def _weight_gradient(
 ) -> Any:
     small, large = (conjugate(input), g) if transposed else (g, conjugate(input))
     return convolution_weight_grad(small, large, tuple(weight_meta.shape), stride, padding, dilation, groups)
-
-
-def _convolve_any(
-    input: Any, weight: Any, stride: Sizes, padding: Sizes, dilation: Sizes, transposed: bool, extra: Sizes, groups: int
-) -> Any:
-    return convolution(input, weight, None, stride, padding, dilation, transposed, extra, groups)
 
 
 @library(
@@ -179,7 +181,7 @@ def convolution(
 def _grad_output_gradient(
     g: Any, input: Any, grad_output_meta: Meta, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
 ) -> Any:
-    return _convolve_any(conjugate(input), g, stride, padding, dilation, False, (0,) * len(stride), groups)
+    return _cropped(convolution(conjugate(input), g, None, stride, padding, dilation, False, (0,) * len(stride), groups), grad_output_meta)
 
 
 def _large_gradient(
@@ -189,7 +191,7 @@ def _large_gradient(
 
 
 @library(
-    category="contract", method=False, function=False,
+    category="contract", **INTERNAL,
     infer=lambda grad_output, input, shape, stride, padding, dilation, groups: contiguous(input.dtype, shape),
     gradient={"grad_output": _grad_output_gradient, "input": _large_gradient},
 )

@@ -148,28 +148,9 @@ def clamp_max(input: Any, max: Any) -> Any:
     return clamp(input, None, max)
 
 
-@composite()
-def where(condition: Any, input: Any = None, other: Any = None) -> Any:
-    """`input` where `condition` holds, else `other`; with the condition alone, where it holds."""
-    return condition.nonzero(as_tuple=True) if input is None else choose(condition, input, other)
 
 
-@pointwise(inplace=True, gradient={"input": lambda g: g, "tensor1": lambda g, tensor2, value: g * conj(tensor2 * value),
-                                   "tensor2": lambda g, tensor1, value: g * conj(tensor1 * value)})
-def addcmul(k: Any, input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
-    """`input + value * tensor1 * tensor2`."""
-    return input + value * tensor1 * tensor2
 
 
-@pointwise(inplace=True, gradient={"input": lambda g: g, "tensor1": lambda g, tensor2, value: g * conj(value / tensor2),
-                                   "tensor2": lambda g, tensor1, tensor2, value: -g * conj(value * tensor1 / (tensor2 * tensor2))})
-def addcdiv(k: Any, input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
-    """`input + value * tensor1 / tensor2`."""
-    return input + value * tensor1 / tensor2
 
 
-@pointwise(inplace=True, gradient={"input": lambda g, weight: g * conj(1 - weight), "end": lambda g, weight: g * conj(weight),
-                                   "weight": lambda g, input, end: g * conj(end - input)})
-def lerp(k: Any, input: Any, end: Any, weight: Any) -> Any:
-    """`input + weight * (end - input)`, exact at both ends."""
-    return k.where(k.abs(weight) < 0.5, input + weight * (end - input), end - (end - input) * (1 - weight))

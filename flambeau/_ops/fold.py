@@ -12,6 +12,7 @@ from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops._spatial import Sizes, check_tensor, per_dim, widened
 from flambeau._ops.registry import composite, library
+from flambeau._ops.strided import INTERNAL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +55,7 @@ def _infer_columns(m: Meta, kernel: Sizes, dilation: Sizes, padding: Sizes, stri
 
 
 @library(
-    category="window", method=False, function=False, infer=_infer_columns,
+    category="window", **INTERNAL, infer=_infer_columns,
     gradient={
         "input": lambda g, input_meta, kernel, dilation, padding, stride: col2im(
             g, tuple(input_meta.shape[-2:]), kernel, dilation, padding, stride
@@ -70,7 +71,7 @@ def im2col(input: Any, kernel: Sizes, dilation: Sizes, padding: Sizes, stride: S
     columns = np.empty((n, channels, *kernel, *counts), input.dtype)
     for at, seen in _positions(kernel, dilation, stride, counts):
         columns[(slice(None), slice(None), *at)] = padded[(..., *seen)]
-    return columns.reshape(n, channels * kernel[0] * kernel[1], -1)
+    return columns.reshape(n, channels * kernel[0] * kernel[1], counts[0] * counts[1])
 
 
 def _infer_image(m: Meta, size: Sizes, kernel: Sizes, dilation: Sizes, padding: Sizes, stride: Sizes) -> Meta:
@@ -89,7 +90,7 @@ def _infer_image(m: Meta, size: Sizes, kernel: Sizes, dilation: Sizes, padding: 
 
 
 @library(
-    category="window", method=False, function=False, infer=_infer_image,
+    category="window", **INTERNAL, infer=_infer_image,
     gradient={"input": lambda g, kernel, dilation, padding, stride: im2col(g, kernel, dilation, padding, stride)},
 )
 def col2im(input: Any, size: Sizes, kernel: Sizes, dilation: Sizes, padding: Sizes, stride: Sizes) -> Any:

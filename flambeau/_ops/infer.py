@@ -52,12 +52,15 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
             site=user_site(4),
         ))
     promoted = dtypes.result_type_of([(m.dtype, m.ndim) if isinstance(m, Meta) else m for m in operands])
+    if op.check is not None:
+        op.check(metas)
     if promoted.category in op.refuses:
-        raise errors.not_implemented(op.name, promoted)
+        raise errors.not_implemented(f"{op.name}_cpu", promoted)
     compute, result = _result_dtype(op, promoted)
     shape = broadcast_shapes([m.shape for m in tensors], op.name)
     out = _result_layout(result, shape, tensors)
-    inference = Inference((out,), dtypes.float32 if compute in dtypes.HALVES else compute)
+    computed = dtypes.float32 if compute in dtypes.HALVES else compute
+    inference = Inference((out,), computed, op.fallible and computed.category <= dtypes.INTEGER)
     if len(op.cache) >= _CACHE_LIMIT:
         op.cache.clear()
     if float not in metas and complex not in metas:  # the dtype of such a number follows the default dtype

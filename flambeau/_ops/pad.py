@@ -11,7 +11,9 @@ from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops._separable import Taps, apply
 from flambeau._ops._spatial import Sizes, check_tensor, image_layout, widened
+from flambeau._ops.rearrange import constant_pad_nd
 from flambeau._ops.registry import composite, library
+from flambeau._ops.strided import INTERNAL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,54 +31,6 @@ def _padded_shape(shape: Sequence[int], padding: Sizes) -> tuple[int, ...]:
     return tuple([n + a + b for n, (a, b) in zip(shape, _pairs(padding, len(shape)), strict=True)])
 
 
-# ---------------------------------------------------------------------------------------------- with a constant
-
-
-def _infer_constant(input: Meta, pad: Sizes, value: Any = 0) -> Meta:
-    if len(pad) % 2:
-        raise RuntimeError(f"Length of pad must be even but instead it equals {len(pad)}")
-    if len(pad) > 2 * input.ndim:
-        raise RuntimeError(errors.explain(
-            f"Padding length should be less than or equal to two times the input dimension but got padding length {len(pad)} "
-            f"and input of dimension {input.ndim}", site=user_site(3),
-        ))
-    shape = _padded_shape(input.shape, pad)
-    if min(shape, default=0) < 0:
-        raise RuntimeError(errors.explain(
-            f"The input size {list(input.shape)}, plus padding {list(pad)}, resulted in a negative output size {list(shape)}",
-            site=user_site(3),
-        ))
-    return image_layout(input.dtype, shape, input)
-
-
-@library(
-    category="view", method=False, infer=_infer_constant,
-    gradient={"input": lambda g, pad: constant_pad_nd(g, tuple([-p for p in pad]))},
-)
-def constant_pad_nd(input: Any, pad: Sizes, value: Any = 0) -> Any:
-    """`input` with `value` around it; negative numbers cut off instead. `pad` lists (front, behind) from the last dimension on.
-
-    Example::
-
-        >>> import flambeau as torch
-        >>> torch.constant_pad_nd(torch.tensor([1, 2, 3]), (1, -1), 7)
-        tensor([7, 1, 2])
-    """
-    out = np.full(_padded_shape(input.shape, pad), _as_element(value, input.dtype), input.dtype)
-    pairs = _pairs(pad, input.ndim)
-    kept = tuple([slice(max(-a, 0), max(n - max(-b, 0), 0)) for n, (a, b) in zip(input.shape, pairs, strict=True)])
-    part = input[kept]
-    out[tuple([slice(max(a, 0), max(a, 0) + n) for n, (a, _) in zip(part.shape, pairs, strict=True)])] = part
-    return out
-
-
-def _as_element(value: Any, d: np.dtype) -> Any:
-    """The number as an element: fractions cut off, integers wrapped around."""
-    return np.asarray(int(value)).astype(d) if d.kind in "iu" else value
-
-
-# ---------------------------------------------------------------------------------------------- by repetition
-
 _MODES = ("reflect", "replicate", "circular")
 
 
@@ -86,7 +40,10 @@ def _positions(mode: str, n: int, front: int, behind: int) -> np.ndarray:
     if mode == "reflect":
         at = np.abs(at)
         return np.minimum(at, 2 * (n - 1) - at)
-    return at.clip(0, n - 1) if mode == "replicate" else at % n
+    if mode == "replicate":
+        return at.clip(0, n - 1)
+    first, count = max(-front, 0), n - max(-front, 0) - max(-behind, 0)  # what negative padding leaves goes in circles
+    return first + (at - first) % count
 
 
 def _taps(mode: str, shape: Sequence[int], padding: Sizes) -> list[Taps]:
@@ -98,7 +55,7 @@ def _taps(mode: str, shape: Sequence[int], padding: Sizes) -> list[Taps]:
 
 
 @library(
-    category="view", method=False, function=False,
+    category="view", **INTERNAL,
     infer=lambda m, padding, mode: image_layout(m.dtype, _padded_shape(m.shape, padding), m),
     gradient={"input": lambda g, input_meta, padding, mode: repeated_pad_backward(g, tuple(input_meta.shape), padding, mode)},
 )
@@ -108,7 +65,7 @@ def repeated_pad(input: Any, padding: Sizes, mode: str) -> Any:
 
 
 @library(
-    category="view", method=False, function=False,
+    category="view", **INTERNAL,
     infer=lambda m, shape, padding, mode: contiguous(m.dtype, shape),
     gradient={"grad": lambda g, padding, mode: repeated_pad(g, padding, mode)},
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes, errors
@@ -11,6 +12,7 @@ from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _pooling as kernels
 from flambeau._ops._spatial import LONG, Sizes, check_dtype, check_images, check_tensor, image_layout, per_dim, widened
 from flambeau._ops.registry import composite, library
+from flambeau._ops.strided import INTERNAL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,14 +89,11 @@ def _infer_max(m: Meta, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: 
 
 
 def _code_dtype(kernel: Sizes) -> dtypes.dtype:
-    count = 1
-    for k in kernel:
-        count *= k
-    return dtypes.uint8 if count <= 256 else dtypes.int32
+    return dtypes.uint8 if math.prod(kernel) <= 256 else dtypes.int32
 
 
 @library(
-    category="window", method=False, function=False, infer=_infer_max, nondifferentiable=(1,),
+    category="window", **INTERNAL, infer=_infer_max, nondifferentiable=(1,),
     gradient={
         "input": lambda g0, out1, input_meta, kernel, stride, padding, dilation, ceil_mode: max_pool_place(
             g0, out1, tuple(input_meta.shape), kernel, stride, padding, dilation, ceil_mode
@@ -107,7 +106,7 @@ def max_pool(input: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation:
 
 
 @library(
-    category="window", method=False, function=False,
+    category="window", **INTERNAL,
     infer=lambda g, code, shape, kernel, stride, padding, dilation, ceil_mode: contiguous(g.dtype, shape),
     gradient={
         "grad": lambda g, code, kernel, stride, padding, dilation, ceil_mode: max_pool_take(
@@ -123,7 +122,7 @@ def max_pool_place(
 
 
 @library(
-    category="window", method=False, function=False,
+    category="window", **INTERNAL,
     infer=lambda m, code, kernel, stride, padding, dilation, ceil_mode: contiguous(m.dtype, code.shape),
     gradient={
         "input": lambda g, code, input_meta, kernel, stride, padding, dilation, ceil_mode: max_pool_place(
@@ -139,7 +138,7 @@ def max_pool_take(
 
 
 @library(
-    category="window", method=False, function=False,
+    category="window", **INTERNAL,
     infer=lambda code, shape, kernel, stride, padding, dilation, ceil_mode: contiguous(dtypes.int64, code.shape),
 )
 def max_pool_index(
@@ -239,14 +238,14 @@ def _infer_unpool(input: Meta, indices: Meta, size: Sizes) -> Meta:
 
 
 @library(
-    category="index", method=False, function=False, infer=_infer_unpool, fallible=True,
+    category="index", **INTERNAL, infer=_infer_unpool, fallible=True,
     gradient={"input": lambda g, indices, size: g.flatten(-len(size)).gather(-1, indices.flatten(-len(size))).view(indices.shape)},
 )
 def max_unpool(input: Any, indices: Any, size: Sizes) -> Any:
     """Zeros of spatial sizes `size` with the elements of `input` where `indices` point."""
     lead = input.shape[: -len(size)]
-    out = np.zeros((*lead, int(np.prod(size))), input.dtype)
-    flat = indices.reshape(*lead, -1)
+    out = np.zeros((*lead, math.prod(size)), input.dtype)
+    flat = indices.reshape(*lead, math.prod(indices.shape[-len(size):]))
     if flat.size and (flat.min() < 0 or flat.max() >= out.shape[-1]):
         wrong = int(flat.max()) if flat.max() >= out.shape[-1] else int(flat.min())
         raise RuntimeError(f"Found an invalid max index: {wrong} (output volumes are of size {'x'.join(map(str, size))})")
@@ -353,7 +352,7 @@ def _divisors(windows: kernels.Windows, include_pad: bool, divisor: int | None) 
 
 
 @library(
-    category="window", method=False, function=False, infer=_infer_average,
+    category="window", **INTERNAL, infer=_infer_average,
     gradient={
         "input": lambda g, input_meta, kernel, stride, padding, ceil_mode, include_pad, divisor: avg_pool_backward(
             g, tuple(input_meta.shape), kernel, stride, padding, ceil_mode, include_pad, divisor
@@ -373,7 +372,7 @@ def avg_pool(
 
 
 @library(
-    category="window", method=False, function=False,
+    category="window", **INTERNAL,
     infer=lambda g, shape, kernel, stride, padding, ceil_mode, include_pad, divisor: contiguous(g.dtype, shape),
     gradient={
         "grad": lambda g, kernel, stride, padding, ceil_mode, include_pad, divisor: avg_pool(
@@ -459,11 +458,8 @@ def _lp_pool(n: int, input: Any, norm_type: float, kernel: Any, stride: Any, cei
     op = f"lp_pool{n}d"
     check_tensor(input, op)
     kernel, stride, padding, _ = _numbers(n, op, kernel, stride, 0, 1)
-    count = 1
-    for k in kernel:
-        count *= k
     mean = avg_pool(input.pow(norm_type), kernel, stride, padding, bool(ceil_mode), True, None)
-    return (mean.sign() * mean.abs().relu()).mul(count).pow(1.0 / norm_type)
+    return (mean.sign() * mean.abs().relu()).mul(math.prod(kernel)).pow(1.0 / norm_type)
 
 
 @composite(namespace="nn.functional", method=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from flambeau._ops._separable import Taps, apply
 from flambeau._ops._spatial import Sizes, check_dtype, check_tensor, image_layout, per_dim, widened
 from flambeau._ops.pool import avg_pool, max_pool, max_pool_index
 from flambeau._ops.registry import composite, library
+from flambeau._ops.strided import INTERNAL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,8 +82,8 @@ def _infer_bin_means(m: Meta, size: Sizes) -> Meta:
 
 
 @library(
-    category="window", method=False, function=False, infer=_infer_bin_means,
-    gradient={"input": lambda g, input_meta: bin_means_backward(g, tuple(input_meta.shape))},
+    category="window", **INTERNAL, infer=_infer_bin_means,
+    gradient={"input": lambda g, input_meta, size: bin_means_backward(g, tuple(input_meta.shape), size)},
 )
 def bin_means(input: Any, size: Sizes) -> Any:
     """The averages of `size` bins over the last dimensions."""
@@ -89,20 +91,13 @@ def bin_means(input: Any, size: Sizes) -> Any:
 
 
 @library(
-    category="window", method=False, function=False, infer=lambda g, shape: contiguous(g.dtype, shape),
-    gradient={"grad": lambda g, grad_meta, shape: bin_means(g, _spatial(grad_meta.shape, shape))},
+    category="window", **INTERNAL, infer=lambda g, shape, size: contiguous(g.dtype, shape),
+    gradient={"grad": lambda g, size: bin_means(g, size)},
 )
-def bin_means_backward(grad: Any, shape: Sizes) -> Any:
+def bin_means_backward(grad: Any, shape: Sizes, size: Sizes) -> Any:
     """The transpose of `bin_means`, to an input of the given shape."""
-    size = _spatial(grad.shape, shape)
     taps = [_mean_taps(n, o).transposed() for n, o in zip(shape[-len(size):], size, strict=True)]
     return apply(widened(grad), taps)
-
-
-def _spatial(out_shape: Sequence[int], shape: Sequence[int]) -> Sizes:
-    """The output's sizes from the first dimension on that differs from the input's (earlier ones are not binned)."""
-    first = next((i for i, (a, b) in enumerate(zip(out_shape, shape, strict=True)) if a != b), len(shape) - 1)
-    return tuple(out_shape[first:])
 
 
 def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
@@ -159,7 +154,7 @@ def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
 
 def _window_maxima(x: Any, index: Any) -> tuple[Any, Any]:
     """Maxima over the last axis of `index`, (..., windows, elements), which points into the flattened last axis of `x`."""
-    flat = index.reshape(*index.shape[:-2], -1)
+    flat = index.reshape(*index.shape[:-2], index.shape[-2] * index.shape[-1])
     taken = x[..., flat] if flat.ndim == 1 else np.take_along_axis(x, flat, -1)
     taken = taken.reshape(*taken.shape[:-1], *index.shape[-2:])
     where = taken.argmax(-1)[..., None]
@@ -176,19 +171,15 @@ def _flat_windows(tables: Sequence[Any], size: Sequence[int]) -> Any:
         shape = [*table.shape[:lead], *[1] * (2 * n)]
         shape[lead + d], shape[lead + n + d] = table.shape[lead:]
         total = total * size[d] + table.reshape(shape)
-    windows = 1
-    for d in range(n):
-        windows *= total.shape[lead + d]
-    return total.reshape(*total.shape[:lead], windows, -1)
+    space = total.shape[lead:]
+    return total.reshape(*total.shape[:lead], math.prod(space[:n]), math.prod(space[n:]))
 
 
 def _point_back(g: Any, index: Any, m: Meta, n: int) -> Any:
     """The gradient of maxima: each element of `g` is added where `index` points in an input described by `m`."""
     lead = tuple(m.shape[: m.ndim - n])
-    flat = 1
-    for size in m.shape[m.ndim - n:]:
-        flat *= size
-    return g.new_zeros((*lead, flat)).scatter_add(-1, index.reshape(*lead, -1), g.reshape(*lead, -1)).reshape(tuple(m.shape))
+    flat = math.prod(m.shape[m.ndim - n:])
+    return g.new_zeros((*lead, flat)).scatter_add(-1, index.flatten(-n), g.flatten(-n)).reshape(tuple(m.shape))
 
 
 def _infer_bin_maxima(m: Meta, size: Sizes) -> tuple[Meta, Meta]:
@@ -198,14 +189,14 @@ def _infer_bin_maxima(m: Meta, size: Sizes) -> tuple[Meta, Meta]:
 
 
 @library(
-    category="window", method=False, function=False, infer=_infer_bin_maxima, nondifferentiable=(1,),
+    category="window", **INTERNAL, infer=_infer_bin_maxima, nondifferentiable=(1,),
     gradient={"input": lambda g0, out1, input_meta, size: _point_back(g0, out1, input_meta, len(size))},
 )
 def bin_maxima(input: Any, size: Sizes) -> Any:
     """The maxima of `size` bins over the last dimensions and their flat indices."""
     spatial = input.shape[-len(size):]
     index = _flat_windows([_bin_table(n, o)[0] for n, o in zip(spatial, size, strict=True)], spatial)
-    x = widened(input).reshape(*input.shape[: -len(size)], -1)
+    x = widened(input).reshape(*input.shape[: -len(size)], math.prod(spatial))
     shape = (*input.shape[: -len(size)], *size)
     return tuple([r.reshape(shape) for r in _window_maxima(x, index)])
 
@@ -305,7 +296,7 @@ def _infer_fractional(m: Meta, samples: Meta, kernel: Sizes, size: Sizes) -> tup
 
 
 @library(
-    category="window", method=False, function=False, infer=_infer_fractional, nondifferentiable=(1,),
+    category="window", **INTERNAL, infer=_infer_fractional, nondifferentiable=(1,),
     gradient={"input": lambda g0, out1, input_meta, size: _point_back(g0, out1, input_meta, len(size))},
 )
 def fractional_maxima(input: Any, samples: Any, kernel: Sizes, size: Sizes) -> Any:
@@ -319,7 +310,7 @@ def fractional_maxima(input: Any, samples: Any, kernel: Sizes, size: Sizes) -> A
         _fractional_starts(drawn[..., s], d, o, k)[..., None] + np.arange(k)
         for s, d, o, k in zip(order, spatial, size, kernel, strict=True)
     ]
-    found = _window_maxima(widened(input).reshape(*lead, -1), _flat_windows(tables, spatial))
+    found = _window_maxima(widened(input).reshape(*lead, math.prod(spatial)), _flat_windows(tables, spatial))
     return tuple([r.reshape(*lead, *size) for r in found])
 
 

@@ -63,7 +63,7 @@ class Op:
     def __init__(
         self, body: Callable, *, skip: int = 0, gradient: Mapping[Any, Callable] | None = None, method: bool = True,
         inplace: bool = False, function: bool = True, aliases: tuple[str, ...] = (), name: str | None = None,
-        namespace: str = "",
+        namespace: str = "", node_name: str = "",
     ) -> None:
         code = body.__code__
         count = code.co_argcount + code.co_kwonlyargcount
@@ -86,6 +86,7 @@ class Op:
         self.aliases = aliases
         self.namespace = namespace
         self.doc = body.__doc__ or ""
+        self.node_name = node_name or "".join(part.capitalize() for part in self.name.split("_")) + "Backward0"
         self.save_plans: dict[int, tuple] = {}
         self.function = self._make_function()
         qualified = f"{namespace}.{self.name}" if namespace else self.name
@@ -205,14 +206,22 @@ class Pointwise(Op):
     `result` says the result's dtype: "promoted", "float" (integers become the default dtype), "bool", "real" (of complex: the real
     part's dtype) or a function of the promoted dtype. `refuses` lists the kinds of dtypes it has no meaning for,
     out of "bool", "integer", "float", "complex".
+
+    `check(metas)` raises errors that follow from the dtypes and shapes (for a number its type stands in the place of a Meta);
+    it runs once for each combination. `guard(*args)` looks at the arguments themselves, at every call. A
+    `fallible` op can fail on integers when it runs, so the user's line is kept.
     """
 
     family = "pointwise"
 
     def __init__(
         self, body: Callable, *, operands: tuple[str, ...] | None = None, result: Any = "promoted",
-        refuses: tuple[str, ...] = (), **common: Any,
+        refuses: tuple[str, ...] = (), check: Callable[[tuple], None] | None = None, guard: Callable[..., None] | None = None,
+        fallible: bool = False, **common: Any,
     ) -> None:
+        self.check = check
+        self.guard = guard
+        self.fallible = fallible
         super().__init__(body, skip=1, **common)
         names = operands or tuple(p for p in self.parameters[: self.positional] if p not in self.defaults)
         self.operands = frozenset(self.parameters.index(n) for n in names)
@@ -222,6 +231,17 @@ class Pointwise(Op):
 
     def record(self, args: tuple) -> Any:
         return recording.pointwise(self, args)
+
+    def _make_function(self) -> Callable:
+        function, guard = super()._make_function(), self.guard
+        if guard is None:
+            return function
+
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            guard(*args, **kwargs)
+            return function(*args, **kwargs)
+
+        return named_like(guarded, self.body, self.name)
 
 
 class Library(Op):

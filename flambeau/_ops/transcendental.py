@@ -135,10 +135,6 @@ def sigmoid(k: Any, input: Any) -> Any:
     return k.sigmoid(input)
 
 
-@composite(inplace=True)
-def square(input: Any) -> Any:
-    """`input * input`."""
-    return input ** 2
 
 
 @pointwise(inplace=True, result="float", refuses=("complex",), aliases=("arctan2",), gradient={

@@ -120,7 +120,8 @@ def pointwise(op: Any, args: tuple) -> Any:
     window = current.window
     value = Value(window)
     queue = window.queue
-    queue.append(Instruction(op, tuple(values), metas, inference, (value,), None))
+    site = user_site(2) if inference.fallible else None
+    queue.append(Instruction(op, tuple(values), metas, inference, (value,), site))
     window.nbytes += inference.nbytes
     m = inference.outputs[0]
     t = new(cls)

@@ -8,9 +8,9 @@ from typing import Any
 
 from flambeau._core import dtypes
 from flambeau._ir.recording import TensorBase
-from flambeau._ops import loader
+from flambeau._ops import loader, view_variants
 from flambeau._ops.registry import OPS, inplace_of
-from flambeau._tensor import creation, dispatch, random
+from flambeau._tensor import creation, dispatch, indexing, random, sparse
 from flambeau._tensor.tensor import Tensor
 
 loader.load()
@@ -81,6 +81,17 @@ def bind_methods() -> None:
         setattr(Tensor, method.__name__, method)
     for name, method in random.METHODS.items():
         setattr(Tensor, name, method)
+    Tensor.sparse_rows = sparse.sparse_rows  # type: ignore[attr-defined]
+
+
+def bind_attributes() -> None:
+    """Views that are attributes; assigning to one writes into the tensor."""
+    for name, function in view_variants.ATTRIBUTES.items():
+
+        def write(self: Any, value: Any, function: Callable = function) -> None:
+            indexing.setitem(function(self), ..., value)
+
+        setattr(Tensor, name, property(function, write if name in ("real", "imag") else None))
 
 
 # Methods that convert to the dtype of their name.
@@ -116,4 +127,5 @@ def checked_inplace(function: Callable, name: str) -> Callable:
 bind_operators()
 bind_methods()
 bind_conversions()
+bind_attributes()
 dispatch.install(Tensor)

@@ -166,7 +166,7 @@ class OpNode(Node):
         self.saved_outputs: list[tuple] | None = [] if outputs else None
 
     def name(self) -> str:
-        return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward0"
+        return self.op.node_name
 
     def save_outputs(self, outputs: tuple[TensorBase, ...]) -> None:
         """Save the outputs without their nodes (that would be a cycle); `unpack` gives them back with this node."""

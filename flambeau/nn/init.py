@@ -1,6 +1,7 @@
-"""Filling tensors with starting values, in place and outside autograd; the generator is consumed as PyTorch consumes it.
+"""Filling tensors with starting values, in place and outside autograd.
 
-Every function returns the tensor it was given. `generator=None` means the default generator.
+The generator is consumed as PyTorch consumes it. Every function returns the tensor it was given; `generator=None` means
+the default generator.
 """
 
 from __future__ import annotations
@@ -240,9 +241,7 @@ def _xavier_std(tensor: torch.Tensor, gain: float) -> float:
     return gain * math.sqrt(2.0 / float(fan_in + fan_out))
 
 
-def xavier_uniform_(
-    tensor: torch.Tensor, gain: float = 1.0, generator: torch.Generator | None = None
-) -> torch.Tensor:
+def xavier_uniform_(tensor: torch.Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> torch.Tensor:
     """Even draws from [-b, b), b = gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010).
 
     Args:

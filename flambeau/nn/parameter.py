@@ -1,4 +1,4 @@
-"""Parameter and Buffer: tensors that a module registers by assignment, and their not yet shaped twins for lazy modules."""
+"""Parameter and Buffer, tensors that a module registers by assignment, and their shapeless twins for lazy modules."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class Parameter(torch.Tensor, metaclass=_ParameterMeta):
         tensor([1., 1.], requires_grad=True)
     """
 
-    def __new__(cls, data: torch.Tensor | None = None, requires_grad: bool = True) -> Parameter:
+    def __new__(cls, data: torch.Tensor | None = None, requires_grad: bool = True) -> Any:
         if data is None:
             data = torch.empty(0)
         if type(data) in (torch.Tensor, Parameter):
             return _share(cls, data, requires_grad)
         # A tensor of the user's own subclass stays one: it is only marked.
-        marked = data.detach().requires_grad_(requires_grad)
+        marked: Any = data.detach().requires_grad_(requires_grad)
         if type(marked) is not type(data):
             raise RuntimeError(
                 f"Creating a Parameter from an instance of type {type(data).__name__} requires that detach() returns "
@@ -66,11 +66,8 @@ class Parameter(torch.Tensor, metaclass=_ParameterMeta):
             known = memo[id(self)] = type(self)(copied, self.requires_grad)
         return known
 
-    def __repr__(self) -> str:
-        return "Parameter containing:\n" + super().__repr__()
-
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return type(self), (self.data, self.requires_grad)
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        return "Parameter containing:\n" + super().__repr__(tensor_contents=tensor_contents)
 
 
 class _BufferMeta(type(torch.Tensor)):  # type: ignore[misc]
@@ -110,6 +107,7 @@ class UninitializedTensorMixin:
     """What parameters and buffers share while their shape is unknown: they hold no data and refuse to be used."""
 
     cls_to_become: type
+    data: Any
 
     def materialize(self, shape: Sequence[int], device: Any = None, dtype: torch.dtype | None = None) -> None:
         """Take `shape` and become an ordinary parameter or buffer, in place; the values are arbitrary.
@@ -118,7 +116,7 @@ class UninitializedTensorMixin:
             shape: the shape to take.
             device, dtype: where and of which type; default: those given at construction.
         """
-        held = self.data  # type: ignore[has-type]
+        held = self.data
         self.data = torch.empty(
             tuple(shape),
             device=held.device if device is None else device,
@@ -141,7 +139,14 @@ class UninitializedTensorMixin:
             "Call `forward` to initialize the parameters before calling `module.share_memory()`."
         )
 
-    def __repr__(self) -> str:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        known = memo.get(id(self))
+        if known is None:
+            held = self.data
+            known = memo[id(self)] = type(self)(self.requires_grad, held.device, held.dtype)  # type: ignore
+        return known
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
         return f"<{type(self).__name__}>"
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
@@ -174,12 +179,6 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
         cls, requires_grad: bool = True, device: Any = None, dtype: torch.dtype | None = None
     ) -> UninitializedParameter:
         return _share(cls, torch.empty(0, device=device, dtype=dtype), requires_grad)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> UninitializedParameter:
-        known = memo.get(id(self))
-        if known is None:
-            known = memo[id(self)] = type(self)(self.requires_grad, self.data.device, self.data.dtype)
-        return known
 
 
 class UninitializedBuffer(UninitializedTensorMixin, torch.Tensor):

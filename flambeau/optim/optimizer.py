@@ -177,6 +177,7 @@ class Optimizer:
         return grad
 
     def _step_parameter(self, param: Any, grad: Any, group: Group) -> None:
+        self._check_layout(grad, group)
         state = self._state_of(param)
         if not state:
             self._start(state, param, group)
@@ -184,8 +185,6 @@ class Optimizer:
             state.set_number("step", state.number("step") + 1.0)
         if grad.is_sparse:
             return self.update_rows(param, grad, state, group)
-        if not self.accepts_dense:
-            raise RuntimeError(f"{type(self).__name__} does not support dense gradients, please consider Adam instead")
         if group.get("maximize", False):
             grad = -grad
         if group.get("differentiable", False):
@@ -196,18 +195,19 @@ class Optimizer:
         else:
             self.update(param, grad, state, group)
 
+    def _check_layout(self, grad: Any, group: Group) -> None:
+        name = type(self).__name__
+        if not grad.is_sparse:
+            if not self.accepts_dense:
+                raise RuntimeError(f"{name} does not support dense gradients, please consider Adam instead")
+        elif not self.accepts_sparse:
+            raise RuntimeError(explain(f"{name} does not support sparse gradients", hint=self._for_sparse))
+        elif group.get("weight_decay", 0) != 0:
+            fact = "weight_decay option is not compatible with sparse gradients"
+            raise RuntimeError(explain(fact, hint="weight decay would change the rows without a gradient too"))
+
     def update_rows(self, param: Any, grad: Any, state: ParameterState, group: Group) -> None:
         """The same formula for the rows that a sparse gradient touches; all others stay as they are."""
-        name = type(self).__name__
-        if not self.accepts_sparse:
-            raise RuntimeError(explain(f"{name} does not support sparse gradients", hint=self._for_sparse))
-        if group.get("weight_decay", 0) != 0:
-            raise RuntimeError(
-                explain(
-                    "weight_decay option is not compatible with sparse gradients",
-                    hint="weight decay would change the rows without a gradient too",
-                )
-            )
         grad = grad.coalesce()  # formulas are not linear: each row must occur once
         values = grad._values()
         if values.numel() == 0:

@@ -74,7 +74,7 @@ class SGD(Optimizer):
         param.sub_(group["lr"] * grad)
 
     def update_rows(self, param: Any, grad: Any, state: Any, group: Group) -> None:
-        if group["momentum"] == 0 or group["weight_decay"] != 0:
+        if group["momentum"] == 0:
             return super().update_rows(param, grad, state, group)
         # Velocity moves rows that have no gradient this time, so this is no matter of a few rows.
         grad = grad.to_dense()

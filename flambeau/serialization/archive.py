@@ -33,6 +33,9 @@ PADDING_FIELD = b"FB"  # the extra field that PyTorch fills up to the alignment
 ZIP64_FIELD_BYTES = 20
 ZIP64_FROM = 1 << 30  # records of this size get 64-bit sizes, well before they need them
 CHUNK = 1 << 20  # read at a time, so that the checksum finds the bytes in the cache
+DAMAGE = (
+    EOFError, KeyError, NotImplementedError, OSError, OverflowError, RuntimeError, ValueError, struct.error, zlib.error,
+)  # fmt: skip  # what reading a damaged zip file may raise, beside BadZipFile
 FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # the same objects give the same file
 
 
@@ -68,7 +71,7 @@ class Reader:
         self._file = file
         try:
             self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, EOFError, struct.error, ValueError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, *DAMAGE) as error:
             raise RuntimeError(
                 f"{name} is damaged: failed finding its zip directory ({error})\n"
                 "  hint: the file is probably incomplete; copy or save it again"
@@ -92,7 +95,7 @@ class Reader:
         """The bytes of a small record."""
         try:
             return self._zip.read(self._root + record)
-        except (KeyError, zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, *DAMAGE) as error:
             raise RuntimeError(f"{self.name} is damaged: cannot read its record {record!r} ({error})") from error
 
     def storage(self, key: str, nbytes: int, where: str) -> np.ndarray:
@@ -128,8 +131,10 @@ class Reader:
             raise self._damaged(key, where, "it is missing") from None
         if info.file_size != nbytes:
             raise self._damaged(key, where, f"it has {info.file_size} bytes, not {nbytes}")
-        self._file.seek(info.header_offset)
-        header = self._file.read(LOCAL_HEADER.size)
+        header = b""
+        if info.header_offset >= 0:
+            self._file.seek(info.header_offset)
+            header = self._file.read(LOCAL_HEADER.size)
         if len(header) < LOCAL_HEADER.size or not header.startswith(SIGNATURE):
             raise self._damaged(key, where, "its header is not where the zip directory says")
         _, name_length, extra_length = LOCAL_HEADER.unpack(header)

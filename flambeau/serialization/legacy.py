@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
+from collections.abc import Callable
 from pickle import UnpicklingError
 from typing import IO, TYPE_CHECKING, Any
 
@@ -25,15 +26,11 @@ SIZE = struct.Struct("<q")
 
 def load(file: IO[bytes], name: str, where: Any, allowed: Allowed, encoding: str) -> Any:
     """Read such a file from where it stands."""
-    no_storages = Machine(_no_storage, allowed, encoding)
-    if no_storages.run(file) != MAGIC_NUMBER:
-        raise UnpicklingError("it is neither a zip file nor the older kind of checkpoint")
-    version = Machine(_no_storage, allowed, encoding).run(file)
-    if version != PROTOCOL_VERSION:
-        raise UnpicklingError(f"protocol version {version} is unknown, only {PROTOCOL_VERSION} is read")
-    system = Machine(_no_storage, allowed, encoding).run(file)
-    if (sys.byteorder == "little") != system["little_endian"]:
-        raise UnpicklingError("it was written on a machine of the other byte order")
+
+    def plain() -> Any:
+        return Machine(_no_storage, allowed, encoding).run(file)
+
+    _check_start(plain)
     arrays: dict[str, tuple[Any, int]] = {}
     storages: dict[str, Any] = {}
     bound = _size(file)
@@ -50,16 +47,36 @@ def load(file: IO[bytes], name: str, where: Any, allowed: Allowed, encoding: str
         return storages[key]
 
     result = Machine(storage_of, allowed, encoding).run(file)
-    for key in Machine(_no_storage, allowed, encoding).run(file):
-        array, itemsize = arrays[key]
-        header = file.read(SIZE.size)
-        if len(header) < SIZE.size or SIZE.unpack(header)[0] * itemsize != array.nbytes:
-            raise RuntimeError(f"{name} is damaged: storage {key} is missing or has another size; it may be incomplete")
-        data = file.read(array.nbytes)
-        if len(data) < array.nbytes:
-            raise RuntimeError(f"{name} is damaged: storage {key} ends after {len(data)} of {array.nbytes} bytes")
-        array[:] = np.frombuffer(data, np.uint8)
+    keys = plain()
+    if not isinstance(keys, list) or set(map(str, keys)) != set(arrays):
+        raise RuntimeError(f"{name} is damaged: its list of storages does not fit its tensors")
+    for key in keys:
+        _fill(*arrays[key], file, f"{name} is damaged: storage {key}")
     return result
+
+
+def _check_start(plain: Callable[[], Any]) -> None:
+    """Read the three objects that tell the format."""
+    if plain() != MAGIC_NUMBER:
+        raise UnpicklingError("it is neither a zip file nor the older kind of checkpoint")
+    if (version := plain()) != PROTOCOL_VERSION:
+        raise UnpicklingError(f"protocol version {version} is unknown, only {PROTOCOL_VERSION} is read")
+    match plain():
+        case {"little_endian": bool(little)} if little == (sys.byteorder == "little"):
+            pass
+        case system:
+            raise UnpicklingError(f"it was written on another kind of machine: {system}")
+
+
+def _fill(array: Any, itemsize: int, file: IO[bytes], damaged: str) -> None:
+    """Read the bytes of one storage: their number of elements, then they themselves."""
+    header = file.read(SIZE.size)
+    if len(header) < SIZE.size or SIZE.unpack(header)[0] * itemsize != array.nbytes:
+        raise RuntimeError(f"{damaged} is missing or has another size; the file may be incomplete")
+    data = file.read(array.nbytes)
+    if len(data) < array.nbytes:
+        raise RuntimeError(f"{damaged} ends after {len(data)} of {array.nbytes} bytes")
+    array[:] = np.frombuffer(data, np.uint8)
 
 
 def _no_storage(persistent_id: Any, place: str) -> Any:

@@ -32,7 +32,7 @@ def tensor_of_dtype(
     expect(d, dtype)
     result: Any = tensor_over(torch.Tensor, storage, d, offset, tuple(size), tuple(stride))
     if metadata:
-        result = torch.conj_physical(result) if metadata.get("conj") else result
+        result = result.conj() if metadata.get("conj") else result
         result = -result if metadata.get("neg") else result
     return result.requires_grad_() if requires_grad else result
 

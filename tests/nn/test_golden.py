@@ -14,8 +14,8 @@ import pytest
 GOLDEN = Path(__file__).with_name("golden_modules.json")
 
 # Constructor and arguments of forward, written with: x(*shape) smooth values in (-1, 1); p(*shape) the same in (0, 1);
-# i(bound, *shape) integers below bound; s(*shape) signs; T a tensor. Modules run in evaluation mode, or in training mode
-# where the constructor begins with "train:".
+# i(bound, *shape) integers below bound; s(*shape) signs; T a tensor. Modules run in evaluation mode, or in training
+# mode where the constructor begins with "train:".
 SPECS = """
 Identity(1, a=2) | x(2, 3)
 Linear(3, 4) | x(2, 3)

@@ -86,7 +86,7 @@ def _run_pointwise(instruction: Instruction) -> None:
     for i, (arg, m) in enumerate(zip(instruction.args, instruction.metas, strict=True)):
         if type(arg) is Value:
             array = array_of(arg, m)
-            args.append(array if array.dtype == computed else array.astype(computed))
+            args.append(array.astype(computed) if array.dtype != computed and i in op.operands else array)
         else:
             args.append(_number(arg, inference.compute) if i in op.operands else arg)
     result = op.body(_k, *args)

@@ -11,7 +11,7 @@ from flambeau import _api as torch
 from ..parameter import Parameter
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 
 class Conversion:

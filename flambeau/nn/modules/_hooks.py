@@ -459,8 +459,7 @@ class _BackwardGate:
                 continue
             if len(replaced) != count:
                 raise RuntimeError(
-                    "Backward hook returned an invalid number of grad_input, "
-                    f"got {len(replaced)}, but expected {count}"
+                    f"Backward hook returned an invalid number of grad_input, got {len(replaced)}, but expected {count}"
                 )
             known = replaced
         self.grad_outputs = None

@@ -22,18 +22,20 @@ if TYPE_CHECKING:
 EXTRA_STATE = "_extra_state"
 
 
-class IncompatibleKeys(NamedTuple):
-    """What `load_state_dict` returns: the keys that were missing and those that had no place."""
-
+class _KeyLists(NamedTuple):
     missing_keys: list[str]
     unexpected_keys: list[str]
+
+
+class _IncompatibleKeys(_KeyLists):
+    """What `load_state_dict` returns: the keys that were missing and those that had no place."""
+
+    __slots__ = ()
 
     def __repr__(self) -> str:
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
-        return f"IncompatibleKeys(missing_keys={self.missing_keys!r}, unexpected_keys={self.unexpected_keys!r})"
-
-    __str__ = __repr__
+        return super().__repr__()
 
 
 class ModuleState:
@@ -82,7 +84,10 @@ class ModuleState:
                 FutureWarning,
                 stacklevel=2,
             )
-            destination, prefix, keep_vars = (*args, *(destination, prefix, keep_vars)[len(args) :])
+            positional = dict(zip(("destination", "prefix", "keep_vars"), args, strict=False))
+            destination = positional.get("destination", destination)
+            prefix = positional.get("prefix", prefix)
+            keep_vars = positional.get("keep_vars", keep_vars)
         if destination is None:
             destination = OrderedDict()
             destination._metadata = OrderedDict()
@@ -122,7 +127,7 @@ class ModuleState:
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> IncompatibleKeys:
+    ) -> _IncompatibleKeys:
         """Copy the tensors of `state_dict` into the parameters and buffers of the same names.
 
         Args:
@@ -145,7 +150,7 @@ class ModuleState:
             copied._metadata = report.metadata
         _load_module(self, copied, "", report)  # type: ignore[arg-type]
         report.check(type(self).__name__, strict)
-        return IncompatibleKeys(report.missing, report.unexpected)
+        return _IncompatibleKeys(report.missing, report.unexpected)
 
     def _load_from_state_dict(
         self,
@@ -261,18 +266,16 @@ def _load_module(module: Module, state_dict: dict[str, Any], prefix: str, report
             child_prefix = f"{prefix}{name}."
             child_state = {key: value for key, value in state_dict.items() if key.startswith(child_prefix)}
             _load_module(child, child_state, child_prefix, report)
-    keys = IncompatibleKeys(report.missing, report.unexpected)
+    keys = _IncompatibleKeys(report.missing, report.unexpected)
     for hook in module._load_state_dict_post_hooks.values():
         if hook(module, keys) is not None:
             raise AssertionError(
-                "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new values, if "
-                "incompatible_keys need to be modified, it should be done inplace."
+                "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new values, "
+                "if incompatible_keys need to be modified, it should be done inplace."
             )
 
 
-def _load_tensor(
-    module: ModuleState, name: str, key: str, held: torch.Tensor, given: Any, assign: bool
-) -> str | None:
+def _load_tensor(module: ModuleState, name: str, key: str, held: torch.Tensor, given: Any, assign: bool) -> str | None:
     """Load one tensor; the message of what hindered it, if something did."""
     if not isinstance(given, torch.Tensor):
         return (

@@ -15,7 +15,7 @@ from ..parameter import Parameter
 from .module import Module, enclose, indent
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["Container", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
@@ -48,7 +48,7 @@ def _position(index: Any, size: int) -> int:
 class _Numbered(Module):
     """Children that are numbered "0", "1", ...: what Sequential and ModuleList share."""
 
-    _modules: dict[str, Module]
+    _modules: dict[str, Any]
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -113,7 +113,7 @@ class Sequential(_Numbered):
     def __init__(self, *args: Any) -> None:
         super().__init__()
         if len(args) == 1 and isinstance(args[0], OrderedDict):
-            named = args[0].items()
+            named: Iterable[tuple[str, Module]] = args[0].items()
         else:
             named = ((str(place), module) for place, module in enumerate(args))
         for name, module in named:
@@ -149,9 +149,7 @@ class Sequential(_Numbered):
 
     def _check_sequential(self, other: Any) -> None:
         if not isinstance(other, Sequential):
-            raise ValueError(
-                f"add operator supports only objects of Sequential class, but {type(other)} is given."
-            )
+            raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is given.")
 
     def __mul__(self, times: int) -> Sequential:
         self._check_factor(times)
@@ -236,7 +234,7 @@ class ModuleDict(Module):
         Tanh()
     """
 
-    _modules: dict[str, Module]
+    _modules: dict[str, Any]
 
     def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
         super().__init__()
@@ -297,9 +295,7 @@ def _pairs(given: Any, owner: str) -> Iterable[tuple[str, Any]]:
     pairs = []
     for place, pair in enumerate(given):
         if not isinstance(pair, Iterable):
-            raise TypeError(
-                f"{owner} update sequence element #{place} should be Iterable; is{type(pair).__name__}"
-            )
+            raise TypeError(f"{owner} update sequence element #{place} should be Iterable; is{type(pair).__name__}")
         pair = list(pair)
         if len(pair) != 2:
             raise ValueError(f"{owner} update sequence element #{place} has length {len(pair)}; 2 is required")
@@ -364,9 +360,7 @@ class ParameterList(Module):
     def extend(self, values: Iterable[Any]) -> Self:
         """Add values at the end; returns this list."""
         if not isinstance(values, Iterable) or isinstance(values, Tensor):
-            raise TypeError(
-                f"ParameterList.extend should be called with an iterable, but got {type(values).__name__}"
-            )
+            raise TypeError(f"ParameterList.extend should be called with an iterable, but got {type(values).__name__}")
         for value in list(values):
             self.append(value)
         return self

@@ -40,8 +40,8 @@ _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 class _ConvNd(Module):
     """What all convolutions share; sizes come as tuples, one entry a dimension."""
 
-    weight: Tensor
-    bias: Tensor | None
+    weight: Any
+    bias: Any
 
     def __init__(
         self,
@@ -360,6 +360,9 @@ class ConvTranspose3d(_ConvTransposeNd):
 class _LazyConvXdMixin(LazyModuleMixin):
     """The number of input channels is that of the first input."""
 
+    weight: Any
+    bias: Any
+
     def _defer(self, out_channels: int, bias: bool, device: Any, dtype: Any) -> None:
         """Put uninitialized tensors in place of the empty ones that the constructor made for no channels."""
         self.weight = UninitializedParameter(device=device, dtype=dtype)
@@ -371,7 +374,7 @@ class _LazyConvXdMixin(LazyModuleMixin):
         if not self.has_uninitialized_params() and self.in_channels != 0:
             super().reset_parameters()  # type: ignore[misc]
 
-    def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+    def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
         if not self.has_uninitialized_params():
             return
         self.in_channels = self._get_in_channels(input)

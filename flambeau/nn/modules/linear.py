@@ -50,8 +50,8 @@ class Linear(Module):
         torch.Size([128, 30])
     """
 
-    weight: Tensor
-    bias: Tensor | None
+    weight: Any  # a Parameter
+    bias: Any  # a Parameter or None
 
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
@@ -107,8 +107,8 @@ class Bilinear(Module):
         torch.Size([8, 4])
     """
 
-    weight: Tensor
-    bias: Tensor | None
+    weight: Any  # a Parameter
+    bias: Any  # a Parameter or None
 
     def __init__(
         self,
@@ -171,7 +171,7 @@ class LazyLinear(LazyModuleMixin, Linear):
         if not self.has_uninitialized_params() and self.in_features != 0:
             super().reset_parameters()
 
-    def initialize_parameters(self, input: Tensor) -> None:  # type: ignore[override]
+    def initialize_parameters(self, input: Tensor) -> None:
         if self.has_uninitialized_params():
             with torch.no_grad():
                 self.in_features = input.shape[-1]

@@ -32,14 +32,13 @@ from ._hooks import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
-from ._state import IncompatibleKeys, ModuleState
+from ._state import ModuleState
 from ._trail import add_module_note
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = [
-    "IncompatibleKeys",
     "Module",
     "RemovableHandle",
     "register_module_backward_hook",
@@ -448,9 +447,7 @@ class Module(ModuleState, HookRegistration, Conversion):
         remove_duplicate: bool = True,
     ) -> Iterator[tuple[str, Any]]:
         seen: set[Any] = set()
-        modules = (
-            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
-        )
+        modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
         for path, module in modules:
             for name, member in get_members_fn(module):
                 if member is None or member in seen:
@@ -499,7 +496,8 @@ class Module(ModuleState, HookRegistration, Conversion):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or (set_to_none=False) fill them with zeros."""
         if getattr(self, "_is_replica", False):
-            warnings.warn("Calling .zero_grad() from a module created with nn.DataParallel() has no effect.", stacklevel=2)
+            message = "Calling .zero_grad() from a module created with nn.DataParallel() has no effect."
+            warnings.warn(message, stacklevel=2)
         for parameter in self.parameters():
             grad = parameter.grad
             if grad is None:

@@ -84,8 +84,8 @@ class LayerNorm(Module):
         tensor([[-1.,  1.]], grad_fn=<RoundBackward0>)
     """
 
-    weight: Tensor | None
-    bias: Tensor | None
+    weight: Any  # a Parameter or None
+    bias: Any
 
     def __init__(
         self,
@@ -138,8 +138,8 @@ class GroupNorm(Module):
         torch.Size([2, 6, 4])
     """
 
-    weight: Tensor | None
-    bias: Tensor | None
+    weight: Any  # a Parameter or None
+    bias: Any
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ class RMSNorm(Module):
         tensor([ 1., -1.])
     """
 
-    weight: Tensor | None
+    weight: Any  # a Parameter or None
 
     def __init__(
         self,

@@ -103,7 +103,7 @@ class RNNBase(Module):
     def _recurrence(self) -> Callable[..., Any]:
         raise NotImplementedError
 
-    def forward(self, input: Tensor | PackedSequence, hx: State = None) -> tuple[Any, State]:
+    def forward(self, input: Any, hx: State = None) -> tuple[Any, State]:
         """Run over the sequence(s) from state `hx` (default: zeros); returns the outputs and the last state."""
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
@@ -153,8 +153,8 @@ class RNNBase(Module):
                 self.bidirectional,
             )
         )
-        output = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
-        return output, self.permute_hidden(state, unsorted_indices)
+        repacked = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
+        return repacked, self.permute_hidden(state, unsorted_indices)
 
     def _split(self, result: Any) -> tuple[Tensor, State]:
         return result[0], result[1]
@@ -237,7 +237,7 @@ def _check_settings(
     dropout: float,
     proj_size: int,
 ) -> None:
-    if not isinstance(dropout, numbers.Number) or isinstance(dropout, bool) or not 0 <= dropout <= 1:  # type: ignore[operator]
+    if not isinstance(dropout, numbers.Number) or isinstance(dropout, bool) or not 0 <= dropout <= 1:
         raise ValueError(
             "dropout should be a number in range [0, 1] representing the probability of an element being zeroed"
         )
@@ -460,9 +460,7 @@ class RNNCellBase(Module):
         for name, shape in shapes.items():
             setattr(self, name, Parameter(torch.empty(shape, device=device, dtype=dtype)))
         for name in ("bias_ih", "bias_hh"):
-            self.register_parameter(
-                name, Parameter(torch.empty(gates, device=device, dtype=dtype)) if bias else None
-            )
+            self.register_parameter(name, Parameter(torch.empty(gates, device=device, dtype=dtype)) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -138,8 +138,10 @@ class Embedding(_EmbeddingBase):
         """A table with the given 2-D values, fixed unless `freeze=False`."""
         if embeddings.dim() != 2:
             raise AssertionError("Embeddings parameter is expected to be 2-dimensional")
+        rows, columns = embeddings.shape
         return cls(
-            *embeddings.shape,
+            rows,
+            columns,
             _weight=embeddings,
             _freeze=freeze,
             padding_idx=padding_idx,
@@ -197,9 +199,7 @@ class EmbeddingBag(_EmbeddingBase):
         self.sparse = sparse
         self.include_last_offset = include_last_offset
 
-    def forward(
-        self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None) -> Tensor:
         return F.embedding_bag(
             input,
             self.weight,
@@ -243,8 +243,10 @@ class EmbeddingBag(_EmbeddingBase):
         """A table with the given 2-D values, fixed unless `freeze=False`."""
         if embeddings.dim() != 2:
             raise AssertionError("Embeddings parameter is expected to be 2-dimensional")
+        rows, columns = embeddings.shape
         bag = cls(
-            *embeddings.shape,
+            rows,
+            columns,
             _weight=embeddings,
             max_norm=max_norm,
             norm_type=norm_type,

@@ -40,11 +40,12 @@ class _TransformerLayer(Module):
     activation: Callable[[Tensor], Tensor]
 
     def _set_activation(self, activation: Activation) -> None:
-        if isinstance(activation, str):
-            if activation not in ("relu", "gelu"):
-                raise RuntimeError(f"activation should be relu/gelu, not {activation}")
-            activation = F.relu if activation == "relu" else F.gelu
-        self.activation = activation
+        if not isinstance(activation, str):
+            self.activation = activation
+        elif activation in ("relu", "gelu"):
+            self.activation = F.relu if activation == "relu" else F.gelu
+        else:
+            raise RuntimeError(f"activation should be relu/gelu, not {activation}")
 
     def _attend(
         self,
@@ -276,9 +277,7 @@ class TransformerEncoder(Module):
         # Whether an unannounced mask is causal is not looked up: it changes no number, and looking would flush.
         output = src
         for layer in self.layers:
-            output = layer(
-                output, src_mask=mask, src_key_padding_mask=src_key_padding_mask, is_causal=bool(is_causal)
-            )
+            output = layer(output, src_mask=mask, src_key_padding_mask=src_key_padding_mask, is_causal=bool(is_causal))
         if src_key_padding_mask is not None and mask is None and self._zeroes_padding(src):
             output = output.masked_fill(self._padding(src_key_padding_mask).unsqueeze(-1), 0.0)
         return output if self.norm is None else self.norm(output)
@@ -290,7 +289,7 @@ class TransformerEncoder(Module):
         return not (torch.is_grad_enabled() and wants_grad)
 
     def _padding(self, key_padding_mask: Tensor) -> Tensor:
-        padding = key_padding_mask if key_padding_mask.dtype == torch.bool else key_padding_mask != 0
+        padding: Any = key_padding_mask if key_padding_mask.dtype == torch.bool else key_padding_mask != 0
         if self.mask_check:
             gap = (padding[:, :-1] & ~padding[:, 1:]).any()
             padding = padding & ~gap
@@ -400,12 +399,12 @@ class Transformer(Module):
             return LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **where)
 
         if custom_encoder is None:
-            layer = TransformerEncoderLayer(*settings, **where)
-            custom_encoder = TransformerEncoder(layer, num_encoder_layers, norm())
+            encoder_layer = TransformerEncoderLayer(*settings, **where)
+            custom_encoder = TransformerEncoder(encoder_layer, num_encoder_layers, norm())
         self.encoder = custom_encoder
         if custom_decoder is None:
-            layer = TransformerDecoderLayer(*settings, **where)
-            custom_decoder = TransformerDecoder(layer, num_decoder_layers, norm())
+            decoder_layer = TransformerDecoderLayer(*settings, **where)
+            custom_decoder = TransformerDecoder(decoder_layer, num_decoder_layers, norm())
         self.decoder = custom_decoder
         self._reset_parameters()
         self.d_model = d_model
@@ -431,9 +430,7 @@ class Transformer(Module):
             raise RuntimeError("the batch number of src and tgt must be equal")
         if src.size(-1) != self.d_model or tgt.size(-1) != self.d_model:
             raise RuntimeError("the feature number of src and tgt must be equal to d_model")
-        memory = self.encoder(
-            src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal
-        )
+        memory = self.encoder(src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal)
         return self.decoder(
             tgt,
             memory,

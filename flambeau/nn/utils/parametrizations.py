@@ -27,7 +27,7 @@ class _Orthogonal(Module):
     by it, so that X = -1 stands for the base (Lezcano-Casado, 2019).
     """
 
-    base: Tensor | None
+    base: Any  # a Tensor or None
 
     def __init__(self, weight: Tensor, orthogonal_map: str, *, use_trivialization: bool = True) -> None:
         super().__init__()
@@ -201,9 +201,7 @@ class _SpectralNorm(Module):
         super().__init__()
         dims = weight.dim()
         if not -dims <= dim < dims:
-            raise IndexError(
-                f"Dimension out of range (expected to be in range of [-{dims}, {dims - 1}] but got {dim})"
-            )
+            raise IndexError(f"Dimension out of range (expected to be in range of [-{dims}, {dims - 1}] but got {dim})")
         if n_power_iterations <= 0:
             raise ValueError(
                 f"Expected n_power_iterations to be positive, but got n_power_iterations={n_power_iterations}"

@@ -116,9 +116,7 @@ class ParametrizationList(ModuleList):
                         if not partial:
                             raise
                 elif not partial:
-                    raise RuntimeError(
-                        f"parametrization {type(module).__name__} does not implement right_inverse."
-                    )
+                    raise RuntimeError(f"parametrization {type(module).__name__} does not implement right_inverse.")
         if not isinstance(inverted, Tensor) and not isinstance(inverted, Sequence):
             raise ValueError(
                 "'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). "

@@ -87,9 +87,7 @@ class BasePruningMethod:
         module.register_forward_pre_hook(hook)
         return hook
 
-    def prune(
-        self, t: Tensor, default_mask: Tensor | None = None, importance_scores: Tensor | None = None
-    ) -> Tensor:
+    def prune(self, t: Tensor, default_mask: Tensor | None = None, importance_scores: Tensor | None = None) -> Tensor:
         """A pruned copy of the tensor t, apart from any module."""
         scores = t if importance_scores is None else importance_scores
         if scores.shape != t.shape:
@@ -182,18 +180,14 @@ class _Amount(BasePruningMethod):
         if isinstance(amount, bool) or not isinstance(amount, (int, float)):
             raise TypeError(f"Invalid type for amount: {amount}. Must be int or float.")
         if amount < 0 or (isinstance(amount, float) and amount > 1.0):
-            raise ValueError(
-                f"amount={amount} should either be a float in the range [0, 1] or a non-negative integer"
-            )
+            raise ValueError(f"amount={amount} should either be a float in the range [0, 1] or a non-negative integer")
         self.amount = amount
 
     def _count(self, size: int) -> int:
         if isinstance(self.amount, float):
             return round(self.amount * size)
         if self.amount > size:
-            raise ValueError(
-                f"amount={self.amount} should be smaller than the number of parameters to prune={size}"
-            )
+            raise ValueError(f"amount={self.amount} should be smaller than the number of parameters to prune={size}")
         return self.amount
 
 
@@ -302,9 +296,7 @@ def random_unstructured(module: Module, name: str, amount: int | float) -> Modul
     return module
 
 
-def l1_unstructured(
-    module: Module, name: str, amount: int | float, importance_scores: Tensor | None = None
-) -> Module:
+def l1_unstructured(module: Module, name: str, amount: int | float, importance_scores: Tensor | None = None) -> Module:
     """Prune the `amount` values (a number, or a share) of `name` that are closest to 0.
 
     Example:

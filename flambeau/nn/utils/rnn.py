@@ -9,7 +9,7 @@ from flambeau import _api as torch
 from flambeau.nn import functional as F
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = [
     "PackedSequence",
@@ -268,9 +268,7 @@ def unpad_sequence(padded_sequences: Tensor, lengths: Tensor, batch_first: bool 
     """The sequences that `pad_sequence` padded on the right."""
     if not batch_first:
         padded_sequences = padded_sequences.transpose(0, 1)
-    return [
-        sequence[:length] for sequence, length in zip(padded_sequences.unbind(0), lengths.tolist(), strict=True)
-    ]
+    return [sequence[:length] for sequence, length in zip(padded_sequences.unbind(0), lengths.tolist(), strict=True)]
 
 
 def pack_sequence(sequences: list[Tensor], enforce_sorted: bool = True) -> PackedSequence:

@@ -44,9 +44,7 @@ def functional_call(
         tensor([7.])
     """
     given: dict[str, Tensor] = {}
-    for dictionary in (
-        [parameters_and_buffers] if isinstance(parameters_and_buffers, dict) else parameters_and_buffers
-    ):
+    for dictionary in [parameters_and_buffers] if isinstance(parameters_and_buffers, dict) else parameters_and_buffers:
         if given.keys() & dictionary.keys():
             raise ValueError(f"{sorted(given.keys() & dictionary.keys())} appeared in multiple dictionaries")
         given.update(dictionary)
@@ -60,9 +58,7 @@ def functional_call(
 
 
 @contextmanager
-def _replaced(
-    module: Module, given: dict[str, Tensor], tie_weights: bool, strict: bool
-) -> Iterator[dict[str, Tensor]]:
+def _replaced(module: Module, given: dict[str, Tensor], tie_weights: bool, strict: bool) -> Iterator[dict[str, Tensor]]:
     """Yields a dictionary that holds, once the context is left, the tensors that were in the module's place."""
     own = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
     if strict:
@@ -75,7 +71,8 @@ def _replaced(
             held[name] = _swap(module, name, tensor)
         yield changed
     finally:
-        for name, tensor in held.items():
+        # In reverse, since a module that occurs twice was swapped twice.
+        for name, tensor in reversed(held.items()):
             changed[name] = _swap(module, name, tensor)
 
 
@@ -83,7 +80,8 @@ def _swap(root: Module, path: str, tensor: Tensor | None) -> Any:
     """Put `tensor` where `path` points, past all checks of Module, and return what was there."""
     parent, _, name = path.rpartition(".")
     module = root.get_submodule(parent)
-    for registry in (module._parameters, module._buffers, module.__dict__):
+    registries: tuple[dict[str, Any], ...] = (module._parameters, module._buffers, module.__dict__)
+    for registry in registries:
         if name in registry:
             held = registry[name]
             registry[name] = tensor

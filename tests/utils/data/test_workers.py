@@ -23,6 +23,7 @@ from flambeau.utils.data import DataLoader, Dataset, IterableDataset, TensorData
 pytestmark = [
     pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="data sets cannot be spawned"),
     pytest.mark.filterwarnings("ignore:This DataLoader will create"),
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
 ROOT = Path(torch.__file__).parents[1]
 

@@ -1,0 +1,152 @@
+"""Attention (`nn.functional`): scaled dot products and the multi-head form (Vaswani et al. 2017)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from flambeau._core import dtypes
+from flambeau._ops.dropout import dropout
+from flambeau._ops.join import cat
+from flambeau._ops.linear import linear
+from flambeau._ops.registry import composite
+from flambeau._ops.softmax import softmax_rows
+
+
+@composite(method=False, namespace="nn.functional")
+def scaled_dot_product_attention(
+    query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
+    scale: float | None = None, enable_gqa: bool = False,
+) -> Any:
+    """softmax(query key^T / sqrt(width) + mask) value: query [..., L, E], key [..., S, E], value [..., S, Ev]; result [..., L, Ev].
+
+    `attn_mask` is bool (True takes part) or added to the scores; `is_causal` lets position i see positions up to i; with `enable_gqa`
+    key and value heads are repeated to match the query's.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> q = torch.ones(1, 2, 4)
+        >>> torch.nn.functional.scaled_dot_product_attention(q, q, q).shape
+        torch.Size([1, 2, 4])
+    """
+    if is_causal and attn_mask is not None:
+        raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
+    if enable_gqa and key.shape[-3] != query.shape[-3]:
+        key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
+        value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scores = (query * scale) @ key.transpose(-2, -1)
+    if is_causal:
+        attn_mask = query.new_ones((query.shape[-2], key.shape[-2]), dtype=dtypes.bool_).tril()
+    if attn_mask is None:
+        weights = softmax_rows(scores, -1)
+    elif attn_mask.dtype is dtypes.bool_:
+        # a row without any position gives zeros, not NaN
+        weights = softmax_rows(scores.masked_fill(~attn_mask, float("-inf")), -1)
+        weights = weights.masked_fill(~attn_mask.any(-1, True), 0)
+    else:
+        weights = softmax_rows(scores + attn_mask, -1)
+    return dropout(weights, dropout_p, dropout_p > 0) @ value
+
+
+def additive(mask: Any, dtype: Any) -> Any:
+    """A mask to be added to scores: bool masks (True is left out) become 0 and -inf."""
+    if mask is None or mask.dtype is not dtypes.bool_:
+        return mask
+    return mask.new_zeros(mask.shape, dtype=dtype).masked_fill(mask, float("-inf"))
+
+
+def in_projection(
+    query: Any, key: Any, value: Any, weight: Any, separate: tuple[Any, Any, Any] | None, bias: Any
+) -> tuple[Any, Any, Any]:
+    """Query, key and value through their linear maps, which lie below each other in one weight or come separately."""
+    width = query.shape[-1]
+    if separate is None:
+        if query is key and key is value:
+            projected = linear(query, weight, bias)
+            return tuple(projected.split(width, -1))  # type: ignore[return-value]
+        weights = weight.split(width, 0)
+    else:
+        weights = separate
+    biases = (None, None, None) if bias is None else bias.split(weights[0].shape[0], 0)
+    return tuple([  # type: ignore[return-value]
+        linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True)
+    ])
+
+
+@composite(method=False, namespace="nn.functional")
+def multi_head_attention_forward(
+    query: Any, key: Any, value: Any, embed_dim_to_check: int, num_heads: int, in_proj_weight: Any, in_proj_bias: Any, bias_k: Any,
+    bias_v: Any, add_zero_attn: bool, dropout_p: float, out_proj_weight: Any, out_proj_bias: Any, training: bool = True,
+    key_padding_mask: Any = None, need_weights: bool = True, attn_mask: Any = None, use_separate_proj_weight: bool = False,
+    q_proj_weight: Any = None, k_proj_weight: Any = None, v_proj_weight: Any = None, static_k: Any = None, static_v: Any = None,
+    average_attn_weights: bool = True, is_causal: bool = False,
+) -> Any:
+    """Attention by several heads over slices of the width: query [L, N, E], key and value [S, N, E] (or without N).
+
+    Returns (result [L, N, E], weights [N, L, S] averaged over heads, [N, heads, L, S] otherwise, or None).
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> layer = torch.nn.MultiheadAttention(4, 2)
+        >>> layer(torch.ones(3, 1, 4), torch.ones(3, 1, 4), torch.ones(3, 1, 4))[0].shape
+        torch.Size([3, 1, 4])
+    """
+    batched = query.dim() == 3
+    if not batched:
+        query, key, value = query.unsqueeze(1), key.unsqueeze(1), value.unsqueeze(1)
+        key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
+    length, batch, width = query.shape
+    if width != embed_dim_to_check:
+        raise AssertionError(f"was expecting embedding dimension of {embed_dim_to_check}, but got {width}")
+    if width % num_heads:
+        raise AssertionError(f"embed_dim {width} not divisible by num_heads {num_heads}")
+    if is_causal and attn_mask is None:
+        raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
+    separate = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
+    query, key, value = in_projection(query, key, value, in_proj_weight, separate, in_proj_bias)
+    attn_mask, key_padding_mask = additive(attn_mask, query.dtype), additive(key_padding_mask, query.dtype)
+    if bias_k is not None:
+        key, value = cat([key, bias_k.expand(1, batch, -1)], 0), cat([value, bias_v.expand(1, batch, -1)], 0)
+        attn_mask, key_padding_mask = one_wider(attn_mask), one_wider(key_padding_mask)
+    heads = [split_heads(t, num_heads) for t in (query, key, value)]
+    query, key, value = heads[0], heads[1] if static_k is None else static_k, heads[2] if static_v is None else static_v
+    if add_zero_attn:
+        zeros = key.new_zeros((key.shape[0], 1, key.shape[2]))
+        key, value = cat([key, zeros], 1), cat([value, zeros], 1)
+        attn_mask, key_padding_mask = one_wider(attn_mask), one_wider(key_padding_mask)
+    mask = combined_mask(attn_mask, key_padding_mask, batch, num_heads, key.shape[1])
+    scores = (query * math.sqrt(1 / query.shape[-1])) @ key.transpose(-2, -1)
+    weights = softmax_rows(scores if mask is None else scores + mask, -1)
+    weights = dropout(weights, dropout_p, training and dropout_p > 0)
+    mixed = (weights @ value).transpose(0, 1).reshape(length * batch, width)
+    result = linear(mixed, out_proj_weight, out_proj_bias).reshape(length, batch, -1)
+    shown = None
+    if need_weights:
+        shown = weights.reshape(batch, num_heads, length, key.shape[1])
+        shown = shown.mean(1) if average_attn_weights else shown
+        shown = shown if batched else shown.squeeze(0)
+    return (result if batched else result.squeeze(1)), shown
+
+
+def split_heads(t: Any, heads: int) -> Any:
+    """[L, N, E] as [N * heads, L, E / heads]."""
+    length, batch, width = t.shape
+    return t.reshape(length, batch * heads, width // heads).transpose(0, 1)
+
+
+def one_wider(mask: Any) -> Any:
+    """A mask with one more position, which takes part."""
+    return None if mask is None else cat([mask, mask.new_zeros((*mask.shape[:-1], 1))], -1)
+
+
+def combined_mask(attn_mask: Any, padding: Any, batch: int, heads: int, positions: int) -> Any:
+    """The mask over [N * heads, L, S] from one over positions and one over padded keys [N, S]."""
+    if attn_mask is not None and attn_mask.dim() == 2:
+        attn_mask = attn_mask.unsqueeze(0)
+    if padding is None:
+        return attn_mask
+    padding = padding.reshape(batch, 1, 1, positions).expand(-1, heads, -1, -1).reshape(batch * heads, 1, positions)
+    return padding if attn_mask is None else attn_mask + padding

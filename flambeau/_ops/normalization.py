@@ -1,0 +1,313 @@
+"""Normalisation layers (`nn.functional`): batch, instance, layer, group, RMS and local response normalisation.
+
+One library operation, `standardize`, does the numerical work: it subtracts the mean and divides by the standard deviation over some
+dimensions. The layers choose the dimensions and apply weight and bias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from flambeau._core import dtypes, errors
+from flambeau._core.lazy import lazy_module
+from flambeau._core.sites import user_site
+from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops.convert import preserved
+from flambeau._ops.reduce import accumulated
+from flambeau._ops.registry import composite, library
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy_module("numpy")
+
+
+def _statistics_meta(m: Meta, dims: tuple[int, ...]) -> Meta:
+    d = dtypes.float32 if m.dtype in dtypes.HALVES else m.dtype
+    return contiguous(d, [1 if i in dims else n for i, n in enumerate(m.shape)])
+
+
+def _infer_standardize(m: Meta, dims: tuple[int, ...], eps: float) -> tuple[Meta, Meta, Meta]:
+    s = _statistics_meta(m, dims)
+    return preserved(m), s, s
+
+
+@library(
+    category="norm", method=False, function=False, infer=_infer_standardize, nondifferentiable=(1, 2),
+    gradient={"input": lambda g0, out0, out2, dims: standardize_backward(g0, out0, out2, dims)},
+)
+def standardize(input: Any, dims: tuple[int, ...], eps: float) -> Any:
+    """((x - mean) / sqrt(var + eps), mean, 1 / sqrt(var + eps)) with the biased variance over `dims`, in two passes."""
+    x = accumulated(input)
+    mean = x.mean(axis=dims, keepdims=True)
+    centred = x - mean
+    variance = np.mean(centred * centred, axis=dims, keepdims=True)
+    inverse = 1 / np.sqrt(variance + variance.dtype.type(eps))
+    centred *= inverse
+    return centred, mean, inverse
+
+
+def standardize_backward(g: Any, out: Any, inverse: Any, dims: tuple[int, ...]) -> Any:
+    """The gradient without its mean and without its part along the output, over the standard deviation."""
+    if g.dtype in dtypes.HALVES:
+        return standardize_backward(g.float(), out.float(), inverse, dims).to(out.dtype)
+    centred = g - g.mean(dims, True)
+    return (centred - out * (g * out).mean(dims, True)) * inverse
+
+
+def affine(x: Any, weight: Any, bias: Any, shape: Sequence[int]) -> Any:
+    """`x * weight + bias` with both reshaped to broadcast."""
+    dtype = x.dtype
+    if weight is not None:
+        x = x * weight.reshape(tuple(shape))
+    if bias is not None:
+        x = x + bias.reshape(tuple(shape))
+    return x if x.dtype is dtype else x.to(dtype)
+
+
+# ---------------------------------------------------------------------------------------------- batch and instance
+
+
+def _check_channels(name: str, input: Any, **tensors: Any) -> None:
+    channels = input.shape[1]
+    for what, t in tensors.items():
+        if t is not None and t.numel() != channels:
+            raise RuntimeError(errors.explain(
+                f"{what} should contain {channels} elements not {t.numel()}: {name} got an input of shape {list(input.shape)}, "
+                f"whose dimension 1 has {channels} channels", hint=f"construct the layer with num_features={channels}", site=user_site(4),
+            ))
+
+
+@composite(method=False, namespace="nn.functional")
+def batch_norm(
+    input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, training: bool = False,
+    momentum: float = 0.1, eps: float = 1e-5,
+) -> Any:
+    """Every channel (dimension 1) standardised: with the batch's statistics while training, which also move the running ones, else
+    with the running ones (Ioffe & Szegedy 2015).
+
+    ValueError for a batch with one value per channel while training.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> x = torch.tensor([[1.], [3.]])
+        >>> torch.nn.functional.batch_norm(x, None, None, training=True)
+        tensor([[-1.0000],
+                [ 1.0000]])
+    """
+    _check_channels(
+        "batch_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var
+    )
+    shape = [1, input.shape[1]] + [1] * (input.dim() - 2)
+    if not training:
+        if running_mean is None or running_var is None:
+            raise RuntimeError("batch_norm in evaluation mode needs running_mean and running_var")
+        scale = (running_var + eps).rsqrt()
+        normalised = (input - running_mean.reshape(shape)) * scale.reshape(shape)
+        return affine(normalised if normalised.dtype is input.dtype else normalised.to(input.dtype), weight, bias, shape)
+    count = input.numel() // max(input.shape[1], 1)
+    if count == 1:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+    dims = (0, *range(2, input.dim()))
+    normalised, mean, inverse = standardize(input, dims, eps)
+    if running_mean is not None or running_var is not None:
+        update_running(running_mean, running_var, mean.reshape(-1), inverse.reshape(-1), count, momentum, eps)
+    return affine(normalised, weight, bias, shape)
+
+
+def update_running(running_mean: Any, running_var: Any, mean: Any, inverse: Any, count: int, momentum: float, eps: float) -> None:
+    """Move the running statistics towards the batch's; the variance is the unbiased one."""
+    if running_mean is not None:
+        own = running_mean.detach()
+        own.mul_(1 - momentum).add_(mean.detach().to(own.dtype), alpha=momentum)
+    if running_var is not None:
+        own = running_var.detach()
+        variance = (inverse.detach() ** -2 - eps) * (count / (count - 1))
+        own.mul_(1 - momentum).add_(variance.to(own.dtype), alpha=momentum)
+
+
+@composite(method=False, namespace="nn.functional")
+def instance_norm(
+    input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None, use_input_stats: bool = True,
+    momentum: float = 0.1, eps: float = 1e-5,
+) -> Any:
+    """Every channel of every sample standardised by itself (Ulyanov et al. 2016).
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.nn.functional.instance_norm(torch.tensor([[[1., 3.]]]))
+        tensor([[[-1.0000,  1.0000]]])
+    """
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    count = input.numel() // max(input.shape[0] * input.shape[1], 1)
+    if count == 1:
+        raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
+    dims = tuple(range(2, input.dim()))
+    normalised, mean, inverse = standardize(input, dims, eps)
+    if running_mean is not None:
+        averaged = mean.reshape(input.shape[:2]).mean(0)
+        variance = (inverse.reshape(input.shape[:2]) ** -2).mean(0)
+        update_running(running_mean, running_var, averaged, variance**-0.5, count, momentum, eps)
+    return affine(normalised, weight, bias, [1, input.shape[1]] + [1] * (input.dim() - 2))
+
+
+# ---------------------------------------------------------------------------------------------- layer and group
+
+
+def _trailing(name: str, input: Any, normalized_shape: Sequence[int]) -> tuple[int, ...]:
+    """The trailing dimensions that `normalized_shape` names; RuntimeError if they have other sizes."""
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or tuple(input.shape[-len(shape):]) != shape:
+        raise RuntimeError(errors.explain(
+            f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but got input of size "
+            f"{list(input.shape)}", hint=f"{name} normalises over the last dimensions of its input", site=user_site(4),
+        ))
+    return tuple(range(input.dim() - len(shape), input.dim()))
+
+
+@composite(method=False, namespace="nn.functional")
+def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """Every sample standardised over its last dimensions (Ba et al. 2016); weight and bias have `normalized_shape`.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.nn.functional.layer_norm(torch.tensor([[1., 3.]]), (2,))
+        tensor([[-1.0000,  1.0000]])
+    """
+    dims = _trailing("layer_norm", input, normalized_shape)
+    normalised = standardize(input, dims, eps)[0]
+    return affine(normalised, weight, bias, input.shape[dims[0]:])
+
+
+@composite(method=False, name="layer_norm")
+def torch_layer_norm(
+    input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5, cudnn_enable: bool = True
+) -> Any:
+    """`nn.functional.layer_norm`.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.layer_norm(torch.tensor([[1., 3.]]), (2,))
+        tensor([[-1.0000,  1.0000]])
+    """
+    return layer_norm(input, normalized_shape, weight, bias, eps)
+
+
+@composite(method=False, namespace="nn.functional")
+def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
+    """Every sample over the root of its mean square over the last dimensions (Zhang & Sennrich 2019).
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.nn.functional.rms_norm(torch.tensor([[3., 3.]]), (2,))
+        tensor([[1., 1.]])
+    """
+    dims = _trailing("rms_norm", input, normalized_shape)
+    wide = input.float() if input.dtype in dtypes.HALVES else input
+    if eps is None:
+        eps = float(np.finfo(wide.dtype.to_real().numpy).eps)
+    squares = (wide * wide.conj()).real if input.dtype.is_complex else wide * wide
+    normalised = wide * (squares.mean(dims, True) + eps).rsqrt()
+    if weight is not None:
+        normalised = normalised * weight
+    return normalised if normalised.dtype is input.dtype else normalised.to(input.dtype)
+
+
+@composite(method=False, name="rms_norm")
+def torch_rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
+    """`nn.functional.rms_norm`.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.rms_norm(torch.tensor([[3., 3.]]), (2,))
+        tensor([[1., 1.]])
+    """
+    return rms_norm(input, normalized_shape, weight, eps)
+
+
+@composite(method=False, namespace="nn.functional")
+def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """The channels (dimension 1) of every sample standardised in `num_groups` groups (Wu & He 2018).
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.nn.functional.group_norm(torch.tensor([[1., 3.]]), 1)
+        tensor([[-1.0000,  1.0000]])
+    """
+    if input.dim() < 2:
+        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.dim()}")
+    channels = input.shape[1]
+    if num_groups <= 0 or channels % num_groups:
+        raise RuntimeError(
+            f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(input.shape)} and "
+            f"num_groups={num_groups}"
+        )
+    _check_channels("group_norm", input, weight=weight, bias=bias)
+    grouped = input.reshape(input.shape[0], num_groups, -1)
+    normalised = standardize(grouped, (2,), eps)[0].reshape(input.shape)
+    return affine(normalised, weight, bias, [1, channels] + [1] * (input.dim() - 2))
+
+
+@composite(method=False, name="group_norm")
+def torch_group_norm(
+    input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, cudnn_enabled: bool = True
+) -> Any:
+    """`nn.functional.group_norm`.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.group_norm(torch.tensor([[1., 3.]]), 1)
+        tensor([[-1.0000,  1.0000]])
+    """
+    return group_norm(input, num_groups, weight, bias, eps)
+
+
+@composite(method=False, name="batch_norm")
+def torch_batch_norm(
+    input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool, momentum: float, eps: float,
+    cudnn_enabled: bool = True,
+) -> Any:
+    """`nn.functional.batch_norm` with the arguments in another order.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.batch_norm(torch.tensor([[1.], [3.]]), None, None, None, None, True, 0.1, 1e-5)
+        tensor([[-1.0000],
+                [ 1.0000]])
+    """
+    return batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+@composite(method=False, namespace="nn.functional")
+def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
+    """Every element over (k + alpha * mean of squares in a window of `size` channels) ** beta (Krizhevsky et al. 2012).
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.nn.functional.local_response_norm(torch.zeros(1, 2, 3), 2)
+        tensor([[[0., 0., 0.],
+                 [0., 0., 0.]]])
+    """
+    if input.dim() < 3:
+        raise ValueError(f"Expected 3D or higher dimensionality input (got {input.dim()} dimensions)")
+    if input.numel() == 0:
+        return input
+    n, channels = input.shape[:2]
+    squares = (input * input).reshape(n, channels, -1)
+    before, after = size // 2, (size - 1) // 2
+    padded = squares.new_zeros((n, channels + before + after, squares.shape[2]))
+    padded = padded.slice_scatter(squares, 1, before, before + channels)
+    window = padded.unfold(1, size, 1).sum(-1)
+    return input / (window.reshape(input.shape) * (alpha / size) + k) ** beta
