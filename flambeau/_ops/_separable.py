@@ -83,12 +83,12 @@ def apply_to_bytes(x: np.ndarray, taps: Sequence[Taps]) -> np.ndarray:
 
 def _apply_fixed(x: np.ndarray, taps: Taps, axis: int) -> np.ndarray:
     """One pass with weights of 16 bits, as many of them behind the point as the greatest weight leaves."""
-    assert taps.weight is not None
-    greatest = taps.weight.max()
+    table = _merged(taps)
+    greatest = table.max()
     bits = 0
     while bits < 22 and int(0.5 + greatest * (1 << (bits + 1))) < 1 << 15:
         bits += 1
-    scaled = taps.weight * (1 << bits)
+    scaled = table * (1 << bits)
     weight = np.trunc(scaled + np.copysign(0.5, scaled)).astype(np.int32)
     shape = [1] * x.ndim
     shape[axis] = -1
@@ -96,3 +96,15 @@ def _apply_fixed(x: np.ndarray, taps: Taps, axis: int) -> np.ndarray:
     for t in range(weight.shape[1]):
         total = total + x.take(taps.index[:, t], axis=axis) * weight[:, t].reshape(shape)
     return np.clip(total >> bits, 0, 255).astype(np.uint8)
+
+
+def _merged(taps: Taps) -> np.ndarray:
+    """The weights with those of an input that is read twice, as at the border, given to its first tap."""
+    assert taps.weight is not None
+    weight = taps.weight.copy()
+    for t in range(1, weight.shape[1]):
+        for earlier in range(t):
+            again = taps.index[:, t] == taps.index[:, earlier]
+            weight[again, earlier] += weight[again, t]
+            weight[again, t] = 0
+    return weight

@@ -15,7 +15,7 @@ from flambeau._ops.join import cat, joined_dtype, stack, tensors_of
 from flambeau._ops.rearrange import constant_pad_nd
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL
-from flambeau._ops.view import expand_, reshape, transpose, unpacked
+from flambeau._ops.view import expand_, reshape, unpacked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,6 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
     ones = (1,) * len(shape)
     grids = [expand_(reshape(v, (*ones[:i], shape[i], *ones[i + 1:])), shape) for i, v in enumerate(vectors)]
     if swap:
-        grids = [transpose(g, 0, 1) for g in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 

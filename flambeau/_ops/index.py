@@ -390,7 +390,7 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """The elements that `indices`, from an argsort or argmax along `dim`, points at; the other dimensions broadcast.
 
-    Without `dim` both are taken as flat.
+    Negative indices count from the end. Without `dim` both are taken as flat.
 
     Example::
 
@@ -409,6 +409,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     dim = wrap_dim(dim, input._meta.ndim)
     ours, theirs = list(input._meta.shape), list(indices._meta.shape)
     n, k = ours[dim], theirs[dim]
+    indices = indices + (indices < 0) * n  # negative ones count from the end
     ours[dim] = theirs[dim] = 1
     common = list(broadcast_shapes([ours, theirs], "take_along_dim"))
     return expand_(input, (*common[:dim], n, *common[dim + 1:])).gather(dim, expand_(indices, (*common[:dim], k, *common[dim + 1:])))

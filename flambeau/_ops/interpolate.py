@@ -136,7 +136,8 @@ def _infer(m: Meta, size: Sizes, kind: str, align: bool, scales: Scales) -> Meta
 )
 def resample(input: Any, size: Sizes, kind: str, align: bool, scales: Scales) -> Any:
     """`input` (N, C, *space) interpolated to the spatial sizes `size`."""
-    taps = _all_taps(input.shape, size, kind, align, scales, input.dtype.itemsize == 8)
+    double = input.dtype.itemsize == 8 or (input.dtype == np.uint8 and kind[:7] != "nearest")
+    taps = _all_taps(input.shape, size, kind, align, scales, double)
     if taps[0].weight is None:
         return apply(input, taps)
     return apply_to_bytes(input, taps) if input.dtype == np.uint8 else apply(widened(input), taps)

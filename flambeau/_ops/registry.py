@@ -71,6 +71,7 @@ class Op:
         self.body = body
         self.parameters = code.co_varnames[skip:count]
         self.positional = code.co_argcount - skip
+        self.body_positional = code.co_argcount
         defaults = body.__defaults__ or ()
         self.defaults: dict[str, Any] = dict(
             zip(self.parameters[self.positional - len(defaults): self.positional], defaults, strict=True)
@@ -146,6 +147,13 @@ class Op:
     def complete(self, args: tuple) -> tuple:
         """`args` with the defaults of the parameters that were left out."""
         return args + tuple([self.defaults[n] for n in self.parameters[len(args):]])
+
+    def run(self, *args: Any) -> Any:
+        """Call the body with arguments in the order of the parameters, keyword-only ones by their names."""
+        named = args[self.body_positional:]
+        if not named:
+            return self.body(*args)
+        return self.body(*args[: self.body_positional], **dict(zip(self.parameters[self.positional:], named, strict=False)))
 
     def save_plan(self, mask: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Which arguments and which outputs backward needs when the inputs in `mask` (bit i: parameter i) want gradients."""

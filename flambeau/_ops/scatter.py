@@ -24,10 +24,10 @@ else:
 def _check(name: str, input: Meta, dim: int, index: Meta, src: Meta | None = None) -> int:
     """The dimension, counted from the front, after the checks that gather and scatter share."""
     dim = wrap_dim(dim, input.ndim)
-    if index.dtype not in (dtypes.int64, dtypes.int32):
-        raise RuntimeError(errors.explain(f"{name}(): Expected dtype int32/int64 for index, got {index.dtype}", site=user_site(4)))
     if not index.numel:
         return dim
+    if index.dtype not in (dtypes.int64, dtypes.int32):
+        raise RuntimeError(errors.explain(f"{name}(): Expected dtype int32/int64 for index, got {index.dtype}", site=user_site(4)))
     if max(index.ndim, 1) != max(input.ndim, 1) or src is not None and max(src.ndim, 1) != max(index.ndim, 1):
         raise RuntimeError(errors.explain(
             "Index tensor must have the same number of dimensions as the tensor it indexes (and src): got index "

@@ -32,6 +32,8 @@ def places(sorted_sequence: Any, input: Any, right: bool, out_int32: bool, sorte
     if sorted_sequence.dtype.kind == "V":  # bfloat16
         sorted_sequence, input = sorted_sequence.astype(np.float32), input.astype(np.float32)
     side: Any = "right" if right else "left"
+    if not input.size:
+        return np.empty(input.shape, np.int64)
     if sorted_sequence.ndim == 1:
         return np.searchsorted(sorted_sequence, input, side)
     rows, values = sorted_sequence.reshape(-1, sorted_sequence.shape[-1]), input.reshape(-1, input.shape[-1])

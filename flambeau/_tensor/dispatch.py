@@ -242,7 +242,7 @@ def _run_now(op: Any, values: tuple, metas: tuple) -> tuple:
     realize_all(values)
     arrays = reference.read_arguments(values, metas)
     with np.errstate(all="ignore"):
-        results = op.body(*arrays)
+        results = op.run(*arrays)
     inputs = reference.flat_arrays(arrays)
     tensors = []
     for r in results if isinstance(results, tuple) else (results,):

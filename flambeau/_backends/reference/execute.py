@@ -89,7 +89,7 @@ def _run_pointwise(instruction: Instruction) -> None:
             args.append(array.astype(computed) if array.dtype != computed and i in op.operands else array)
         else:
             args.append(_number(arg, inference.compute) if i in op.operands else arg)
-    result = op.body(_k, *args)
+    result = op.run(_k, *args)
     out = inference.outputs[0]
     if not isinstance(result, np.ndarray) or result.shape != out.shape:
         result = np.broadcast_to(result, out.shape).astype(out.dtype.numpy)  # astype copies: never a view of an input
@@ -107,7 +107,7 @@ def _number(number: Any, compute: dtype) -> Any:
 
 def _run_library(instruction: Instruction) -> None:
     arrays = read_arguments(instruction.args, instruction.metas)
-    results = instruction.op.body(*arrays)
+    results = instruction.op.run(*arrays)
     if len(instruction.outputs) == 1 and not isinstance(results, tuple):
         results = (results,)
     inputs = flat_arrays(arrays)
