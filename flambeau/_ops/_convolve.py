@@ -1,11 +1,12 @@
 """Convolution in NumPy and BLAS: forward, transposed and the weight's gradient, for any number of spatial dimensions.
 
-A convolution is a matrix product of the weight with *columns*: for every output position, the inputs its window covers. Two things
-make it quick. Columns are made for a block of images that fits the cache. And where the first spatial dimension has stride 1,
-its kernel positions need no copies of their own: they are the same columns read some rows further, so that only the other kernel
-positions are unrolled and one product per kernel row is added up.
+A convolution is a matrix product of the weight with *columns*: for every output position, the inputs its window covers.
+Two things make it quick. Columns are made for a block of images that fits the cache. And where the first spatial
+dimension has stride 1, its kernel positions need no copies of their own: they are the same columns read some rows
+further, so that only the other kernel positions are unrolled and one product per kernel row is added up.
 
-Arrays are (batch, channels, *space); `padding` is what is added in front of each dimension, and as many zeros as needed follow.
+Arrays are (batch, channels, *space); `padding` is what is added in front of each dimension, and as many zeros as needed
+follow.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 else:
     np = lazy_module("numpy")
 
-_BLOCK_BYTES = 1 << 20  # of columns at a time when every image has its own product: about the second-level cache
-_MERGED_BLOCK_BYTES = 1 << 21  # when the products of a block are one
+_BLOCK_BYTES = 1 << 19  # of columns at a time when every image has its own product: half of a usual second-level cache
+_MERGED_BLOCK_BYTES = 1 << 20  # when the products of a block are one
 _SMALL_IMAGE = 128  # with fewer positions than this, the images of a block share one product
 _KEPT_BYTES = 1 << 25  # scratch memory up to this size is kept for the next call
 
@@ -32,22 +33,49 @@ _KEPT_BYTES = 1 << 25  # scratch memory up to this size is kept for the next cal
 class Geometry:
     """How the windows of one convolution lie, and how it is carried out.
 
-    `kernel`, `stride`, `padding`, `dilation`, `out` (positions) have one entry a spatial dimension, of which there are at least two.
-    `shifts` is the number of kernel rows that are read by shifting, 1 if all positions are unrolled.
+    `kernel`, `stride`, `padding`, `dilation`, `out` (positions) have one entry a spatial dimension, of which there are
+    at least two. `shifts` is the number of kernel rows that are read by shifting, 1 if all positions are unrolled.
     """
 
     __slots__ = (
-        "batch", "channels", "filters", "groups", "size", "kernel", "stride", "padding", "dilation", "out",
-        "shifts", "merged", "block", "plain",
+        "batch",
+        "channels",
+        "filters",
+        "groups",
+        "size",
+        "kernel",
+        "stride",
+        "padding",
+        "dilation",
+        "out",
+        "shifts",
+        "merged",
+        "block",
+        "plain",
     )
 
     def __init__(
-        self, batch: int, channels: int, filters: int, groups: int, size: Sequence[int], kernel: Sequence[int],
-        stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], out: Sequence[int], itemsize: int,
+        self,
+        batch: int,
+        channels: int,
+        filters: int,
+        groups: int,
+        size: Sequence[int],
+        kernel: Sequence[int],
+        stride: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int],
+        out: Sequence[int],
+        itemsize: int,
     ) -> None:
         if len(size) == 1:
             size, kernel, stride, padding, dilation, out = (
-                (1, *size), (1, *kernel), (1, *stride), (0, *padding), (1, *dilation), (1, *out)
+                (1, *size),
+                (1, *kernel),
+                (1, *stride),
+                (0, *padding),
+                (1, *dilation),
+                (1, *out),
             )
         self.batch, self.channels, self.filters, self.groups = batch, channels, filters, groups
         self.size, self.kernel, self.stride, self.padding = tuple(size), tuple(kernel), tuple(stride), tuple(padding)
@@ -76,10 +104,14 @@ class Geometry:
     @property
     def padded(self) -> tuple[int, ...]:
         """The sizes that the windows reach, at least the padded input."""
-        return tuple([
-            max((o - 1) * s + d * (k - 1) + 1, n + p)
-            for o, s, d, k, n, p in zip(self.out, self.stride, self.dilation, self.kernel, self.size, self.padding, strict=True)
-        ])
+        return tuple(
+            [
+                max((o - 1) * s + d * (k - 1) + 1, n + p)
+                for o, s, d, k, n, p in zip(
+                    self.out, self.stride, self.dilation, self.kernel, self.size, self.padding, strict=True
+                )
+            ]
+        )
 
     def blocks(self) -> Iterator[slice]:
         return (slice(i, min(i + self.block, self.batch)) for i in range(0, self.batch, self.block))
@@ -88,7 +120,7 @@ class Geometry:
         """The columns that kernel row `shift` sees."""
         row = math.prod(self.out[1:]) * (images if self.merged else 1)
         start = shift * self.dilation[0] * row
-        return columns[..., start: start + self.out[0] * row]
+        return columns[..., start : start + self.out[0] * row]
 
     def weight_matrices(self, weight: np.ndarray) -> np.ndarray:
         """The weight as (shifts, groups, filters of a group, rows of the columns)."""
@@ -130,7 +162,11 @@ _scratch = _Scratch()
 
 
 def _strided(x: np.ndarray, shape: Sequence[int], strides: Sequence[int]) -> np.ndarray:
-    return np.ndarray(shape, x.dtype, x, 0, strides) if x.flags.c_contiguous else np.lib.stride_tricks.as_strided(x, shape, strides)
+    return (
+        np.ndarray(shape, x.dtype, x, 0, strides)
+        if x.flags.c_contiguous
+        else np.lib.stride_tricks.as_strided(x, shape, strides)
+    )
 
 
 def _padded(x: np.ndarray, geometry: Geometry) -> np.ndarray:
@@ -154,14 +190,16 @@ def _columns(x: np.ndarray, geometry: Geometry) -> np.ndarray:
         return x.reshape(images, geometry.groups, geometry.channels // geometry.groups, -1)
     x = _padded(x, geometry)
     step_n, step_c, *steps = x.strides
-    kernel_steps = [s * d for s, d in zip(steps, geometry.dilation, strict=True)][len(steps) - len(geometry.unrolled):]
+    kernel_steps = [s * d for s, d in zip(steps, geometry.dilation, strict=True)][len(steps) - len(geometry.unrolled) :]
     space_steps = [s * t for s, t in zip(steps, geometry.stride, strict=True)]
-    front, middle = ((1, images) if geometry.merged else (images, 1))
+    front, middle = (1, images) if geometry.merged else (images, 1)
     shape = (front, geometry.channels, *geometry.unrolled, geometry.rows, middle, *geometry.out[1:])
     windows = _strided(x, shape, (step_n, step_c, *kernel_steps, space_steps[0], step_n, *space_steps[1:]))
     columns = _scratch.empty("columns", shape, x.dtype)
     np.copyto(columns, windows)
-    return columns.reshape(front, geometry.groups, geometry.channels // geometry.groups * math.prod(geometry.unrolled), -1)
+    return columns.reshape(
+        front, geometry.groups, geometry.channels // geometry.groups * math.prod(geometry.unrolled), -1
+    )
 
 
 def _positions(y: np.ndarray, geometry: Geometry) -> np.ndarray:
@@ -186,7 +224,12 @@ def correlate(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geomet
         y = out[block]
         images = len(y)
         columns = _columns(x[block], geometry)
-        shape = (columns.shape[0], geometry.groups, geometry.filters // geometry.groups, y[0, 0].size * images // len(columns))
+        shape = (
+            columns.shape[0],
+            geometry.groups,
+            geometry.filters // geometry.groups,
+            y[0, 0].size * images // len(columns),
+        )
         total = _scratch.empty("total", shape, x.dtype) if geometry.merged else y.reshape(shape)
         np.matmul(matrices[0], geometry.shifted(columns, 0, images), out=total)
         if geometry.shifts > 1:
@@ -229,7 +272,11 @@ def transposed(grad: np.ndarray, weight: np.ndarray, geometry: Geometry) -> np.n
     out = np.zeros((geometry.batch, geometry.channels, *geometry.padded), grad.dtype)
     matrices = geometry.weight_matrices(weight).swapaxes(-1, -2)
     for block in geometry.blocks():
-        _scatter(_gradient_columns(_positions(grad[block], geometry), matrices, geometry, len(grad[block])), out[block], geometry)
+        _scatter(
+            _gradient_columns(_positions(grad[block], geometry), matrices, geometry, len(grad[block])),
+            out[block],
+            geometry,
+        )
     inside = tuple([slice(p, p + n) for p, n in zip(geometry.padding, geometry.size, strict=True)])
     return out[(..., *inside)]
 
@@ -241,14 +288,23 @@ def _flipped(geometry: Geometry, itemsize: int) -> Geometry | None:
     if any(s != 1 for s in geometry.stride) or min(padding) < 0 or geometry.filters > 4 * geometry.channels:
         return None
     return Geometry(
-        geometry.batch, geometry.filters, geometry.channels, geometry.groups, geometry.out, geometry.kernel, geometry.stride,
-        padding, geometry.dilation, geometry.size, itemsize,
+        geometry.batch,
+        geometry.filters,
+        geometry.channels,
+        geometry.groups,
+        geometry.out,
+        geometry.kernel,
+        geometry.stride,
+        padding,
+        geometry.dilation,
+        geometry.size,
+        itemsize,
     )
 
 
 def _gradient_columns(g: np.ndarray, matrices: np.ndarray, geometry: Geometry, images: int) -> np.ndarray:
     """What the columns get from a block of output gradients, in the shape of the windows they were copied from."""
-    front, middle = ((1, images) if geometry.merged else (images, 1))
+    front, middle = (1, images) if geometry.merged else (images, 1)
     shape = (front, geometry.channels, *geometry.unrolled, geometry.rows, middle, *geometry.out[1:])
     columns = _scratch.empty("columns", shape, g.dtype)
     flat = columns.reshape(front, geometry.groups, matrices.shape[-2], -1)
@@ -276,19 +332,36 @@ def _scatter(columns: np.ndarray, out: np.ndarray, geometry: Geometry) -> None:
     for position in itertools.product(*map(range, unrolled)):
         offsets = position if whole else (0, *position)
         sizes = (geometry.rows, *geometry.out[1:])
-        target = tuple([
-            slice(k * d, k * d + (n - 1) * s + 1, s)
-            for k, d, n, s in zip(offsets, geometry.dilation, sizes, geometry.stride, strict=True)
-        ])
+        target = tuple(
+            [
+                slice(k * d, k * d + (n - 1) * s + 1, s)
+                for k, d, n, s in zip(offsets, geometry.dilation, sizes, geometry.stride, strict=True)
+            ]
+        )
         out[(..., *target)] += columns[(slice(None), slice(None), *position)]
 
 
 def geometry_of(
-    x_shape: Sequence[int], weight_shape: Sequence[int], out: Sequence[int], stride: Sequence[int], padding: Sequence[int],
-    dilation: Sequence[int], groups: int, dtype: Any,
+    x_shape: Sequence[int],
+    weight_shape: Sequence[int],
+    out: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+    dtype: Any,
 ) -> Geometry:
     """The geometry of a convolution from (batch, channels, *space) with a weight (filters, channels of a group, *kernel)."""
     return Geometry(
-        x_shape[0], x_shape[1], weight_shape[0], groups, x_shape[2:], weight_shape[2:], stride, padding, dilation, out,
+        x_shape[0],
+        x_shape[1],
+        weight_shape[0],
+        groups,
+        x_shape[2:],
+        weight_shape[2:],
+        stride,
+        padding,
+        dilation,
+        out,
         dtype.itemsize,
     )

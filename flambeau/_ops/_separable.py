@@ -1,7 +1,7 @@
 """Linear maps that act on each spatial dimension by itself: resampling, averaging over bins, padding by repetition.
 
-Such a map is given by *taps*: for every output position of a dimension, which inputs it reads and with what weights. Its
-transpose, which gradients need, has taps too.
+Such a map is given by *taps*: for every output position of a dimension, which inputs it reads and with what weights.
+Its transpose, which gradients need, has taps too.
 """
 
 from __future__ import annotations

@@ -27,10 +27,13 @@ def per_dim(value: Any, n: int, name: str, op: str) -> Sizes:
             return tuple([int(v) for v in value])
         if len(value) == 1:
             return (int(value[0]),) * n
-        raise RuntimeError(errors.explain(
-            f"expected {name} to be a single integer value or a list of {n} values to match the dimensions of {op}, "
-            f"but got {name}={list(value)}", site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"expected {name} to be a single integer value or a list of {n} values to match the dimensions of {op}, "
+                f"but got {name}={list(value)}",
+                site=user_site(3),
+            )
+        )
     if isinstance(value, float | str):
         raise TypeError(f"{op}(): argument '{name}' must be tuple of ints, not {type(value).__name__}")
     return (int(value),) * n
@@ -39,24 +42,33 @@ def per_dim(value: Any, n: int, name: str, op: str) -> Sizes:
 def check_tensor(input: Any, op: str, name: str = "input", position: int = 1) -> None:
     """TypeError unless `input` is a tensor."""
     if not isinstance(input, TensorBase):
-        raise TypeError(errors.explain(
-            f"{op}(): argument '{name}' (position {position}) must be Tensor, not {type(input).__name__}",
-            hint="torch.tensor(...) makes a tensor from a list or an array", site=user_site(3),
-        ))
+        raise TypeError(
+            errors.explain(
+                f"{op}(): argument '{name}' (position {position}) must be Tensor, not {type(input).__name__}",
+                hint="torch.tensor(...) makes a tensor from a list or an array",
+                site=user_site(3),
+            )
+        )
 
 
 def check_images(m: Meta, n: int, op: str) -> None:
     """RuntimeError unless `m` is (channels, *space) or (batch, channels, *space) with `n` spatial dimensions."""
     if m.ndim not in (n + 1, n + 2):
-        raise RuntimeError(errors.explain(
-            f"{op}: Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got:"
-            f"{list(m.shape)}", hint="add a dimension with .unsqueeze(0)" if m.ndim == n else "", site=user_site(3),
-        ))
-    if 0 in m.shape[-n - 1:]:
-        raise RuntimeError(errors.explain(
-            f"{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(m.shape)}",
-            site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"{op}: Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got:"
+                f"{list(m.shape)}",
+                hint="add a dimension with .unsqueeze(0)" if m.ndim == n else "",
+                site=user_site(3),
+            )
+        )
+    if 0 in m.shape[-n - 1 :]:
+        raise RuntimeError(
+            errors.explain(
+                f"{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(m.shape)}",
+                site=user_site(3),
+            )
+        )
 
 
 def check_dtype(d: dtype, op: str, *integers: dtype) -> None:

@@ -129,3 +129,239 @@ def mm(input: Any, mat2: Any) -> Any:
     """
     _require("mm", (2, 2), input, mat2)
     return matmul(input, mat2)
+
+
+@composite()
+def bmm(input: Any, mat2: Any) -> Any:
+    """The products of two batches of matrices, [B, n, m] and [B, m, p].
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.bmm(torch.ones(2, 1, 3), torch.ones(2, 3, 1)).shape
+        torch.Size([2, 1, 1])
+    """
+    _require("bmm", (3, 3), input, mat2)
+    if input.shape[0] != mat2.shape[0]:
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: [{input.shape[0]}, {input.shape[2]}] but got: "
+            f"[{mat2.shape[0]}, {mat2.shape[1]}]."
+        )
+    return matmul(input, mat2)
+
+
+@composite()
+def mv(input: Any, vec: Any) -> Any:
+    """The product of a matrix and a vector.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.mv(torch.eye(2), torch.tensor([1., 2.]))
+        tensor([1., 2.])
+    """
+    _require("mv", (2, 1), input, vec)
+    return matmul(input, vec)
+
+
+@composite()
+def dot(input: Any, tensor: Any) -> Any:
+    """The sum of products of two vectors, without conjugation; RuntimeError for anything but 1-d tensors.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.dot(torch.tensor([1., 2.]), torch.tensor([3., 4.]))
+        tensor(11.)
+    """
+    if input.dim() != 1 or tensor.dim() != 1:
+        raise RuntimeError(errors.explain(
+            f"1D tensors expected, but got {input.dim()}D and {tensor.dim()}D tensors", hint="use torch.matmul for matrices",
+            site=user_site(3),
+        ))
+    return matmul(input, tensor)
+
+
+@composite()
+def vdot(input: Any, other: Any) -> Any:
+    """The sum of products of the conjugate of `input` with `other`.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.vdot(torch.tensor([1., 2.]), torch.tensor([3., 4.]))
+        tensor(11.)
+    """
+    _require("vdot", (1, 1), input, other)
+    return matmul(input.conj(), other)
+
+
+@composite()
+def inner(input: Any, other: Any) -> Any:
+    """Sums of products over the last dimensions of both.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.inner(torch.tensor([1., 2.]), torch.tensor([3., 4.]))
+        tensor(11.)
+    """
+    if input.dim() == 0 or other.dim() == 0:
+        return input * other
+    if input.shape[-1] != other.shape[-1]:
+        raise RuntimeError(
+            "inner() the last dimension must match on both input tensors but got shapes "
+            f"{list(input.shape)} and {list(other.shape)}"
+        )
+    flat = input.reshape(-1, input.shape[-1]) @ other.reshape(-1, other.shape[-1]).transpose(0, 1)
+    return flat.reshape((*input.shape[:-1], *other.shape[:-1]))
+
+
+@composite(aliases=("ger",))
+def outer(input: Any, vec2: Any) -> Any:
+    """All products of the elements of two vectors, [n, m].
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.outer(torch.tensor([1, 2]), torch.tensor([3, 4]))
+        tensor([[3, 4],
+                [6, 8]])
+    """
+    _require("outer", (1, 1), input, vec2)
+    return input.unsqueeze(1) * vec2
+
+
+# ---------------------------------------------------------------------------------------------- products added to something
+
+
+def _added(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
+    """`beta * input + alpha * product`; with beta 0 the input is ignored, NaN included."""
+    scaled = product if alpha == 1 else product * alpha
+    if beta == 0:
+        return scaled if scaled.dtype is input.dtype else scaled.to(input.dtype)
+    return (input if beta == 1 else input * beta) + scaled
+
+
+@composite(inplace=True)
+def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """`beta * input + alpha * mat1 @ mat2`.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.addmm(torch.ones(1), torch.eye(2), torch.eye(2))
+        tensor([[2., 1.],
+                [1., 2.]])
+    """
+    return _added(input, mm(mat1, mat2), beta, alpha)
+
+
+@composite(inplace=True)
+def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """`beta * input + alpha * mat @ vec`.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.addmv(torch.ones(2), torch.eye(2), torch.ones(2))
+        tensor([2., 2.])
+    """
+    return _added(input, mv(mat, vec), beta, alpha)
+
+
+@composite(inplace=True)
+def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """`beta * input + alpha * outer(vec1, vec2)`.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.addr(torch.zeros(2, 2), torch.ones(2), torch.ones(2))
+        tensor([[1., 1.],
+                [1., 1.]])
+    """
+    return _added(input, outer(vec1, vec2), beta, alpha)
+
+
+@composite(inplace=True)
+def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """`beta * input + alpha * sum over the batch of batch1 @ batch2`.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.addbmm(torch.zeros(1, 1), torch.ones(2, 1, 3), torch.ones(2, 3, 1))
+        tensor([[6.]])
+    """
+    return _added(input, bmm(batch1, batch2).sum(0, dtype=input.dtype), beta, alpha)
+
+
+@composite(inplace=True)
+def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """`beta * input + alpha * batch1 @ batch2`.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.baddbmm(torch.zeros(1), torch.ones(2, 1, 3), torch.ones(2, 3, 1)).reshape(-1)
+        tensor([3., 3.])
+    """
+    return _added(input, bmm(batch1, batch2), beta, alpha)
+
+
+@composite(method=False)
+def chain_matmul(*matrices: Any) -> Any:
+    """The product of several matrices (deprecated in PyTorch: linalg.multi_dot).
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.chain_matmul(torch.eye(2), torch.eye(2), torch.ones(2, 1))
+        tensor([[1.],
+                [1.]])
+    """
+    product = matrices[0]
+    for m in matrices[1:]:
+        product = mm(product, m)
+    return product
+
+
+@composite(method=False)
+def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
+    """Sums of products over pairs of dimensions: the last `dims` of `a` with the first of `b`, or two lists of dimensions.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.tensordot(torch.ones(2, 3), torch.ones(3, 4), 1).shape
+        torch.Size([2, 4])
+    """
+    if isinstance(dims, int):
+        if dims < 0 or dims > min(a.dim(), b.dim()):
+            raise RuntimeError(f"tensordot expects dims >= 0 and at most the number of dimensions, but got dims={dims}")
+        left, right = list(range(a.dim() - dims, a.dim())), list(range(dims))
+    else:
+        pair = dims.tolist() if hasattr(dims, "tolist") else dims
+        left, right = [[d] if isinstance(d, int) else list(d) for d in pair]
+    left, right = [d % a.dim() for d in left], [d % b.dim() for d in right]
+    for i, j in zip(left, right, strict=True):
+        if a.shape[i] != b.shape[j]:
+            raise RuntimeError(
+                f"contracted dimensions need to match, but first has size {a.shape[i]} in dim {i} and second has size {b.shape[j]} in dim {j}"
+            )
+    rest_a = [d for d in range(a.dim()) if d not in left]
+    rest_b = [d for d in range(b.dim()) if d not in right]
+    size = 1
+    for i in left:
+        size *= a.shape[i]
+    flat_a = a.permute([*rest_a, *left]).reshape((-1, size) if size else (_numel(a, rest_a), 0))
+    flat_b = b.permute([*right, *rest_b]).reshape((size, -1) if size else (0, _numel(b, rest_b)))
+    return (flat_a @ flat_b).reshape((*[a.shape[d] for d in rest_a], *[b.shape[d] for d in rest_b]))
+
+
+def _numel(t: Any, dims: list[int]) -> int:
+    count = 1
+    for d in dims:
+        count *= t.shape[d]
+    return count

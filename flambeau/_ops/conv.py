@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes, errors
@@ -31,8 +30,15 @@ def _fail(message: str, hint: str = "") -> None:
 
 
 def _check(
-    input: Meta, weight: Meta, bias: Meta | None, stride: Sizes, padding: Sizes, dilation: Sizes, transposed: bool,
-    output_padding: Sizes, groups: int,
+    input: Meta,
+    weight: Meta,
+    bias: Meta | None,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    transposed: bool,
+    output_padding: Sizes,
+    groups: int,
 ) -> None:
     """The user's errors in a convolution."""
     if min(stride) <= 0:
@@ -44,14 +50,21 @@ def _check(
     if groups <= 0:
         _fail(f"non-positive groups is not supported, got {groups}")
     if weight.ndim != input.ndim:
-        _fail(f"Expected a weight of {input.ndim} dimensions for input {list(input.shape)}, but got weight of size {list(weight.shape)}")
+        _fail(
+            f"Expected a weight of {input.ndim} dimensions for input {list(input.shape)}, but got weight of size {list(weight.shape)}"
+        )
     if weight.shape[0] % groups or weight.shape[0] < groups:
-        _fail(f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size "
-              f"{list(weight.shape)} instead")
+        _fail(
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size "
+            f"{list(weight.shape)} instead"
+        )
     _check_channels(input, weight, bias, transposed, groups)
     if input.dtype is not weight.dtype:
-        _fail(f"expected scalar type {errors.TYPE_NAMES[input.dtype.name]} but found {errors.TYPE_NAMES[weight.dtype.name]}: input is "
-              f"{input.dtype}, weight is {weight.dtype}", hint="convert one of them, e.g. input.to(weight.dtype)")
+        _fail(
+            f"expected scalar type {errors.TYPE_NAMES[input.dtype.name]} but found {errors.TYPE_NAMES[weight.dtype.name]}: input is "
+            f"{input.dtype}, weight is {weight.dtype}",
+            hint="convert one of them, e.g. input.to(weight.dtype)",
+        )
     if input.dtype.category <= dtypes.INTEGER and input.dtype is not dtypes.int64:
         raise errors.not_implemented("convolution", input.dtype)
 
@@ -60,13 +73,18 @@ def _check_channels(input: Meta, weight: Meta, bias: Meta | None, transposed: bo
     expected = weight.shape[0] if transposed else weight.shape[1] * groups
     given = f"Given transposed={int(transposed)}" if transposed else f"Given groups={groups}"
     if input.shape[1] != expected:
-        _fail(f"{given}, weight of size {list(weight.shape)}, expected input{list(input.shape)} to have {expected} channels, but got "
-              f"{input.shape[1]} channels instead", hint="dimension 1 of a batch of images holds the channels: (N, C, H, W)")
+        _fail(
+            f"{given}, weight of size {list(weight.shape)}, expected input{list(input.shape)} to have {expected} channels, but got "
+            f"{input.shape[1]} channels instead",
+            hint="dimension 1 of a batch of images holds the channels: (N, C, H, W)",
+        )
     filters = weight.shape[1] * groups if transposed else weight.shape[0]
     if bias is not None and bias.shape != (filters,):
         given = given + ", weight" if transposed else "Given weight"
-        _fail(f"{given} of size {list(weight.shape)}, expected bias to be 1-dimensional with {filters} elements, but got bias of "
-              f"size {list(bias.shape)} instead")
+        _fail(
+            f"{given} of size {list(weight.shape)}, expected bias to be 1-dimensional with {filters} elements, but got bias of "
+            f"size {list(bias.shape)} instead"
+        )
     if bias is not None and bias.dtype is not input.dtype:
         _fail(f"Input type ({input.dtype}) and bias type ({bias.dtype}) should be the same")
 
@@ -76,8 +94,10 @@ def _forward_size(input: Meta, weight: Meta, stride: Sizes, padding: Sizes, dila
     padded = [n + 2 * p for n, p in zip(input.shape[2:], padding, strict=True)]
     reach = [d * (k - 1) + 1 for k, d in zip(weight.shape[2:], dilation, strict=True)]
     if any(n < r for n, r in zip(padded, reach, strict=True)):
-        _fail(f"Calculated padded input size per channel: ({' x '.join(map(str, padded))}). Kernel size: "
-              f"({' x '.join(map(str, reach))}). Kernel size can't be greater than actual input size")
+        _fail(
+            f"Calculated padded input size per channel: ({' x '.join(map(str, padded))}). Kernel size: "
+            f"({' x '.join(map(str, reach))}). Kernel size can't be greater than actual input size"
+        )
     return [(n - r) // s + 1 for n, r, s in zip(padded, reach, stride, strict=True)]
 
 
@@ -87,20 +107,33 @@ def _transposed_size(
     """The inverse of `_forward_size`, with `output_padding` for what the division had dropped."""
     size = [
         (n - 1) * s - 2 * p + d * (k - 1) + 1 + extra
-        for n, s, p, d, k, extra in zip(input.shape[2:], stride, padding, dilation, weight.shape[2:], output_padding, strict=True)
+        for n, s, p, d, k, extra in zip(
+            input.shape[2:], stride, padding, dilation, weight.shape[2:], output_padding, strict=True
+        )
     ]
     if any(extra >= max(s, d) for extra, s, d in zip(output_padding, stride, dilation, strict=True)):
-        _fail(f"output padding must be smaller than either stride or dilation, but got output_padding {list(output_padding)}, "
-              f"stride {list(stride)}, dilation {list(dilation)}")
+        _fail(
+            f"output padding must be smaller than either stride or dilation, but got output_padding {list(output_padding)}, "
+            f"stride {list(stride)}, dilation {list(dilation)}"
+        )
     if min(size) <= 0:
-        _fail(f"Given input size per channel: ({' x '.join(map(str, input.shape[2:]))}). Calculated output size per channel: "
-              f"({' x '.join(map(str, size))}). Output size is too small")
+        _fail(
+            f"Given input size per channel: ({' x '.join(map(str, input.shape[2:]))}). Calculated output size per channel: "
+            f"({' x '.join(map(str, size))}). Output size is too small"
+        )
     return size
 
 
 def _infer(
-    input: Meta, weight: Meta, bias: Meta | None, stride: Sizes, padding: Sizes, dilation: Sizes, transposed: bool,
-    output_padding: Sizes, groups: int,
+    input: Meta,
+    weight: Meta,
+    bias: Meta | None,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    transposed: bool,
+    output_padding: Sizes,
+    groups: int,
 ) -> Meta:
     _check(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups)
     if transposed:
@@ -121,7 +154,9 @@ def _input_gradient(
     """The convolution run in the other direction."""
     extra = (0,) * len(stride)
     if transposed:
-        return _cropped(convolution(g, conjugate(weight), None, stride, padding, dilation, False, extra, groups), input_meta)
+        return _cropped(
+            convolution(g, conjugate(weight), None, stride, padding, dilation, False, extra, groups), input_meta
+        )
     smallest = _transposed_size(g._meta, weight._meta, stride, padding, dilation, extra)
     extra = tuple([n - m for n, m in zip(input_meta.shape[2:], smallest, strict=True)])
     return convolution(g, conjugate(weight), None, stride, padding, dilation, True, extra, groups)
@@ -141,21 +176,27 @@ def _weight_gradient(
 
 
 @library(
-    category="contract", method=False, infer=_infer,
-    gradient={
-        "input": _input_gradient,
-        "weight": _weight_gradient,
-        "bias": lambda g: g.sum([0, *range(2, g.dim())]),
-    },
+    category="contract",
+    method=False,
+    infer=_infer,
+    gradient={"input": _input_gradient, "weight": _weight_gradient, "bias": lambda g: g.sum([0, *range(2, g.dim())])},
 )
 def convolution(
-    input: Any, weight: Any, bias: Any, stride: Sizes, padding: Sizes, dilation: Sizes, transposed: bool, output_padding: Sizes,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    transposed: bool,
+    output_padding: Sizes,
     groups: int,
 ) -> Any:
     """The operation under all convolutions, for a batch of images in any number of dimensions.
 
-    Shapes: `input` (N, C, *space), `weight` (filters, C / groups, *kernel) or, transposed, (C, filters / groups, *kernel), `bias`
-    (filters) or None. `stride`, `padding`, `dilation` and `output_padding` are tuples of one int a spatial dimension.
+    Shapes: `input` (N, C, *space), `weight` (filters, C / groups, *kernel) or, transposed, (C, filters / groups,
+    *kernel), `bias` (filters) or None. `stride`, `padding`, `dilation` and `output_padding` are tuples of one int a
+    spatial dimension.
 
     Example::
 
@@ -181,7 +222,10 @@ def convolution(
 def _grad_output_gradient(
     g: Any, input: Any, grad_output_meta: Meta, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
 ) -> Any:
-    return _cropped(convolution(conjugate(input), g, None, stride, padding, dilation, False, (0,) * len(stride), groups), grad_output_meta)
+    return _cropped(
+        convolution(conjugate(input), g, None, stride, padding, dilation, False, (0,) * len(stride), groups),
+        grad_output_meta,
+    )
 
 
 def _large_gradient(
@@ -191,7 +235,8 @@ def _large_gradient(
 
 
 @library(
-    category="contract", **INTERNAL,
+    category="contract",
+    **INTERNAL,
     infer=lambda grad_output, input, shape, stride, padding, dilation, groups: contiguous(input.dtype, shape),
     gradient={"grad_output": _grad_output_gradient, "input": _large_gradient},
 )
@@ -214,8 +259,10 @@ def _batched(input: Any, weight: Any, n: int, op: str) -> Any:
     if input.dim() == n + 1:
         return input.unsqueeze(0)
     if input.dim() != n + 2:
-        _fail(f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {op}, but got input of size: {list(input.shape)}",
-              hint="images are (N, C, " + ", ".join("DHW"[-n:]) + ")")
+        _fail(
+            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {op}, but got input of size: {list(input.shape)}",
+            hint="images are (N, C, " + ", ".join("DHW"[-n:]) + ")",
+        )
     if weight.dim() != n + 2:
         _fail(f"expected a weight of {n + 2} dimensions for {op}, but got weight of size {list(weight.shape)}")
     return input
@@ -248,12 +295,26 @@ def _named_padding(input: Any, weight: Any, padding: str, stride: Sizes, dilatio
 
 
 def _backward(
-    n: int, op: str, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any
+    n: int,
+    op: str,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: int,
+    dilation: Any,
 ) -> Any:
     batch = _batched(input, weight, n, op)
     numbers = [
         per_dim(v, n, name, op)
-        for v, name in ((stride, "stride"), (padding, "padding"), (dilation, "dilation"), (output_padding, "output_padding"))
+        for v, name in (
+            (stride, "stride"),
+            (padding, "padding"),
+            (dilation, "dilation"),
+            (output_padding, "output_padding"),
+        )
     ]
     result = convolution(batch, weight, bias, *numbers[:3], True, numbers[3], groups)
     return result if batch.dim() == input.dim() else result.squeeze(0)
@@ -285,9 +346,9 @@ def conv2d(
 ) -> Any:
     """Slide `weight` over images and take inner products.
 
-    Shapes: input (N, C, H, W) or (C, H, W), weight (filters, C / groups, kH, kW), bias (filters), result (N, filters, oH, oW) with
-    oH = floor((H + 2 padding - dilation (kH - 1) - 1) / stride) + 1. Numbers may be pairs; `padding` may be 'valid' or 'same'.
-    RuntimeError for sizes that do not fit.
+    Shapes: input (N, C, H, W) or (C, H, W), weight (filters, C / groups, kH, kW), bias (filters), result (N, filters,
+    oH, oW) with oH = floor((H + 2 padding - dilation (kH - 1) - 1) / stride) + 1. Numbers may be pairs; `padding` may
+    be 'valid' or 'same'. RuntimeError for sizes that do not fit.
 
     Example::
 
@@ -317,7 +378,13 @@ def conv3d(
 
 @composite(namespace="nn.functional", method=False)
 def conv_transpose1d(
-    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
     dilation: Any = 1,
 ) -> Any:
     """The transpose of `conv1d` as a linear map: every input adds a scaled kernel to the output.
@@ -337,7 +404,13 @@ def conv_transpose1d(
 
 @composite(namespace="nn.functional", method=False)
 def conv_transpose2d(
-    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
     dilation: Any = 1,
 ) -> Any:
     """The transpose of `conv2d` as a linear map; weight (C, filters / groups, kH, kW), sizes as in `conv_transpose1d`.
@@ -356,10 +429,17 @@ def conv_transpose2d(
 
 @composite(namespace="nn.functional", method=False)
 def conv_transpose3d(
-    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
     dilation: Any = 1,
 ) -> Any:
-    """The transpose of `conv3d` as a linear map; weight (C, filters / groups, kD, kH, kW), sizes as in `conv_transpose1d`.
+    """The transpose of `conv3d` as a linear map; weight (C, filters / groups, kD, kH, kW), sizes as in
+    `conv_transpose1d`.
 
     Example::
 
@@ -383,8 +463,12 @@ def conv_tbc(input: Any, weight: Any, bias: Any, pad: int = 0) -> Any:
         torch.Size([3, 2, 4])
     """
     if input.dim() != 3 or weight.dim() != 3:
-        _fail(f"Input and weight must have 3 dims: time, batch, in_channel; got {list(input.shape)} and {list(weight.shape)}")
+        _fail(
+            f"Input and weight must have 3 dims: time, batch, in_channel; got {list(input.shape)} and {list(weight.shape)}"
+        )
     if input.shape[2] != weight.shape[1]:
-        _fail(f"Input dim 2 (input channels) is not == dim 1 in the weight tensor: {input.shape[2]} and {weight.shape[1]}")
+        _fail(
+            f"Input dim 2 (input channels) is not == dim 1 in the weight tensor: {input.shape[2]} and {weight.shape[1]}"
+        )
     signal = _forward(1, "conv_tbc", input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, 1, pad, 1, 1)
     return signal.permute(2, 0, 1)

@@ -26,17 +26,26 @@ def _fail(message: str) -> None:
 
 def _block_counts(size: Sizes, kernel: Sizes, dilation: Sizes, padding: Sizes, stride: Sizes) -> Sizes:
     """How many blocks fit a dimension: floor((n + 2p - d(k - 1) - 1) / s) + 1."""
-    return tuple([
-        (n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, d, p, s in zip(size, kernel, dilation, padding, stride, strict=True)
-    ])
+    return tuple(
+        [
+            (n + 2 * p - d * (k - 1) - 1) // s + 1
+            for n, k, d, p, s in zip(size, kernel, dilation, padding, stride, strict=True)
+        ]
+    )
 
 
 def _positions(kernel: Sizes, dilation: Sizes, stride: Sizes, counts: Sizes) -> Iterator[tuple[tuple, tuple]]:
     """For each position within the blocks: its index, and the slices of a padded image that all blocks see there."""
     for at in itertools.product(*map(range, kernel)):
-        yield at, tuple([
-            slice(a * d, a * d + (c - 1) * s + 1, s) for a, d, s, c in zip(at, dilation, stride, counts, strict=True)
-        ])
+        yield (
+            at,
+            tuple(
+                [
+                    slice(a * d, a * d + (c - 1) * s + 1, s)
+                    for a, d, s, c in zip(at, dilation, stride, counts, strict=True)
+                ]
+            ),
+        )
 
 
 def _padded(lead: tuple, size: Sizes, padding: Sizes, d: Any) -> tuple[Any, tuple]:
@@ -49,13 +58,17 @@ def _infer_columns(m: Meta, kernel: Sizes, dilation: Sizes, padding: Sizes, stri
     size = tuple(m.shape[-2:])
     counts = _block_counts(size, kernel, dilation, padding, stride)
     if min(counts) < 1:
-        _fail(f"Given input with spatial size {size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, calculated shape "
-              f"of the array of sliding blocks as {counts}, but its components must be at least one.")
+        _fail(
+            f"Given input with spatial size {size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, calculated shape "
+            f"of the array of sliding blocks as {counts}, but its components must be at least one."
+        )
     return contiguous(m.dtype, (m.shape[0], m.shape[1] * kernel[0] * kernel[1], counts[0] * counts[1]))
 
 
 @library(
-    category="window", **INTERNAL, infer=_infer_columns,
+    category="window",
+    **INTERNAL,
+    infer=_infer_columns,
     gradient={
         "input": lambda g, input_meta, kernel, dilation, padding, stride: col2im(
             g, tuple(input_meta.shape[-2:]), kernel, dilation, padding, stride
@@ -77,20 +90,26 @@ def im2col(input: Any, kernel: Sizes, dilation: Sizes, padding: Sizes, stride: S
 def _infer_image(m: Meta, size: Sizes, kernel: Sizes, dilation: Sizes, padding: Sizes, stride: Sizes) -> Meta:
     count = kernel[0] * kernel[1]
     if m.shape[1] % count:
-        _fail("Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got input.size(1)="
-              f"{m.shape[1]} and kernel_size={kernel}.")
+        _fail(
+            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got input.size(1)="
+            f"{m.shape[1]} and kernel_size={kernel}."
+        )
     counts = _block_counts(size, kernel, dilation, padding, stride)
     given = f"Given output_size={size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, stride={stride}"
     if min(counts) < 1:
         _fail(f"{given}, which makes the number of sliding blocks {counts}; it must be at least one in each dimension.")
     if counts[0] * counts[1] != m.shape[2]:
-        _fail(f"{given}, expected size of input's dimension 2 to match the calculated number of sliding blocks {counts[0]} * "
-              f"{counts[1]} = {counts[0] * counts[1]}, but got input.size(2)={m.shape[2]}.")
+        _fail(
+            f"{given}, expected size of input's dimension 2 to match the calculated number of sliding blocks {counts[0]} * "
+            f"{counts[1]} = {counts[0] * counts[1]}, but got input.size(2)={m.shape[2]}."
+        )
     return contiguous(m.dtype, (m.shape[0], m.shape[1] // count, *size))
 
 
 @library(
-    category="window", **INTERNAL, infer=_infer_image,
+    category="window",
+    **INTERNAL,
+    infer=_infer_image,
     gradient={"input": lambda g, kernel, dilation, padding, stride: im2col(g, kernel, dilation, padding, stride)},
 )
 def col2im(input: Any, size: Sizes, kernel: Sizes, dilation: Sizes, padding: Sizes, stride: Sizes) -> Any:
@@ -133,8 +152,10 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
     check_tensor(input, "unfold")
     numbers = _numbers(kernel_size, dilation, padding, stride, "unfold")
     if input.dim() not in (3, 4) or 0 in input.shape[-3:]:
-        _fail("Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: "
-              f"{list(input.shape)}")
+        _fail(
+            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: "
+            f"{list(input.shape)}"
+        )
     if input.dim() == 3:
         return im2col(input.unsqueeze(0), *numbers).squeeze(0)
     return im2col(input, *numbers)
@@ -142,7 +163,8 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
 
 @composite(namespace="nn.functional", method=False)
 def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
-    """Columns (N, C kH kW, L) or (C kH kW, L) summed into images of `output_size`, where `unfold` would have taken them from.
+    """Columns (N, C kH kW, L) or (C kH kW, L) summed into images of `output_size`, where `unfold` would have taken them
+    from.
 
     RuntimeError if L is not the number of blocks of such an image.
 
@@ -157,8 +179,10 @@ def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padd
     check_tensor(input, "fold")
     numbers = _numbers(kernel_size, dilation, padding, stride, "fold")
     if input.dim() not in (2, 3) or 0 in input.shape[-2:]:
-        _fail("Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input, but got: "
-              f"{list(input.shape)}")
+        _fail(
+            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input, but got: "
+            f"{list(input.shape)}"
+        )
     size = per_dim(output_size, 2, "output_size", "fold")
     if input.dim() == 2:
         return col2im(input.unsqueeze(0), size, *numbers).squeeze(0)

@@ -138,15 +138,22 @@ def _check_grid(input: Any, grid: Any, mode: str) -> None:
     if input.shape[0] != grid.shape[0]:
         _fail(f"grid_sampler(): expected grid and input to have same batch size, but got {shapes}")
     if grid.shape[-1] != input.dim() - 2:
-        _fail(f"grid_sampler(): expected grid to have size {input.dim() - 2} in last dimension, but got grid with sizes {list(grid.shape)}")
+        _fail(
+            f"grid_sampler(): expected grid to have size {input.dim() - 2} in last dimension, but got grid with sizes {list(grid.shape)}"
+        )
     if 0 in input.shape[2:]:
-        _fail(f"grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes {list(input.shape)}")
+        _fail(
+            f"grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes {list(input.shape)}"
+        )
     if mode == "bicubic" and input.dim() == 5:
         _fail("grid_sampler(): bicubic interpolation only supports 4D input")
     check_dtype(input.dtype, "grid_sampler")
     if input.dtype is not grid.dtype:
         names = [errors.TYPE_NAMES[t.dtype.name] for t in (input, grid)]
-        _fail(f"expected scalar type {names[0]} but found {names[1]}", hint="convert one of them, e.g. grid.to(input.dtype)")
+        _fail(
+            f"expected scalar type {names[0]} but found {names[1]}",
+            hint="convert one of them, e.g. grid.to(input.dtype)",
+        )
 
 
 def _sample(input: Any, grid: Any, mode: str, padding: str, align: bool) -> Any:
@@ -172,10 +179,11 @@ def grid_sample(
 ) -> Any:
     """`input` sampled at the points of `grid`.
 
-    Shapes: input (N, C, H, W) with grid (N, oH, oW, 2) gives (N, C, oH, oW); input (N, C, D, H, W) with grid (N, oD, oH, oW, 3). The
-    points are (x, y[, z]) with the image in [-1, 1]: its corner pixels' centres at +-1 with `align_corners`, their outer edges
-    without (the default). Modes: 'bilinear', 'nearest', 'bicubic' (images only). Outside lie 'zeros', the 'border' pixel, or the
-    'reflection'. ValueError for other modes, RuntimeError for shapes that do not fit.
+    Shapes: input (N, C, H, W) with grid (N, oH, oW, 2) gives (N, C, oH, oW); input (N, C, D, H, W) with grid (N, oD,
+    oH, oW, 3). The points are (x, y[, z]) with the image in [-1, 1]: its corner pixels' centres at +-1 with
+    `align_corners`, their outer edges without (the default). Modes: 'bilinear', 'nearest', 'bicubic' (images only).
+    Outside lie 'zeros', the 'border' pixel, or the 'reflection'. ValueError for other modes, RuntimeError for shapes
+    that do not fit.
 
     Example::
 
@@ -186,16 +194,21 @@ def grid_sample(
         tensor([[[[2.5000]]]])
     """
     if mode not in _MODES:
-        raise ValueError(f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'")
+        raise ValueError(
+            f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'"
+        )
     if padding_mode not in _PADDINGS:
-        raise ValueError("nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: "
-                         f"'{padding_mode}'")
+        raise ValueError(
+            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: "
+            f"'{padding_mode}'"
+        )
     return _sample(input, grid, mode, padding_mode, bool(align_corners))
 
 
 @composite(method=False, aliases=("grid_sampler_2d", "grid_sampler_3d"))
 def grid_sampler(input: Any, grid: Any, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Any:
-    """`nn.functional.grid_sample` with modes as numbers: 0 bilinear, 1 nearest, 2 bicubic; 0 zeros, 1 border, 2 reflection.
+    """`nn.functional.grid_sample` with modes as numbers: 0 bilinear, 1 nearest, 2 bicubic; 0 zeros, 1 border, 2
+    reflection.
 
     Example::
 
@@ -247,7 +260,9 @@ def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = No
     total = theta.select(2, n).reshape(-1, *[1] * n, n)
     for d in range(n):  # column d multiplies the coordinate along the d-th last dimension
         extent = size[-1 - d]
-        along = _base(theta, extent, bool(align_corners)).reshape(*[extent if i == n - 1 - d else 1 for i in range(n)], 1)
+        along = _base(theta, extent, bool(align_corners)).reshape(
+            *[extent if i == n - 1 - d else 1 for i in range(n)], 1
+        )
         total = total + along * theta.select(2, d).reshape(-1, *[1] * n, n)
     return total
 

@@ -27,8 +27,14 @@ Scales = tuple[float | None, ...]
 
 # mode -> (number of spatial dimensions, or 0 for any; kind of taps)
 _MODES = {
-    "nearest": (0, "nearest"), "nearest-exact": (0, "nearest-exact"), "area": (0, "area"), "linear": (1, "linear"),
-    "bilinear": (2, "linear"), "trilinear": (3, "linear"), "bicubic": (2, "cubic"), "lanczos": (2, "lanczos"),
+    "nearest": (0, "nearest"),
+    "nearest-exact": (0, "nearest-exact"),
+    "area": (0, "area"),
+    "linear": (1, "linear"),
+    "bilinear": (2, "linear"),
+    "trilinear": (3, "linear"),
+    "bicubic": (2, "cubic"),
+    "lanczos": (2, "lanczos"),
 }
 
 
@@ -107,7 +113,8 @@ def _smooth_taps(kind: str, n: int, out: int, step: float) -> Taps:
 
 def _all_taps(shape: Sequence[int], size: Sizes, kind: str, align: bool, scales: Scales, double: bool) -> list[Taps]:
     return [
-        _taps(kind, n, out, align, scale, double) for n, out, scale in zip(shape[-len(size):], size, scales, strict=True)
+        _taps(kind, n, out, align, scale, double)
+        for n, out, scale in zip(shape[-len(size) :], size, scales, strict=True)
     ]
 
 
@@ -118,16 +125,21 @@ def _infer(m: Meta, size: Sizes, kind: str, align: bool, scales: Scales) -> Meta
     check_dtype(m.dtype, "interpolate", *BYTE)
     spatial = tuple(m.shape[2:])
     if min(size) <= 0 or 0 in spatial:
-        raise RuntimeError(errors.explain(
-            f"Input and output sizes should be greater than 0, but got input {spatial} and output {size}", site=user_site(3)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"Input and output sizes should be greater than 0, but got input {spatial} and output {size}",
+                site=user_site(3),
+            )
+        )
     if 0 in m.shape[1:]:
         raise RuntimeError(f"Non-empty {m.ndim}D data tensor expected but got a tensor with sizes {list(m.shape)}")
     return image_layout(m.dtype, (*m.shape[:2], *size), m)
 
 
 @library(
-    category="window", **INTERNAL, infer=_infer,
+    category="window",
+    **INTERNAL,
+    infer=_infer,
     gradient={
         "input": lambda g, input_meta, size, kind, align, scales: resample_backward(
             g, tuple(input_meta.shape), size, kind, align, scales
@@ -144,7 +156,9 @@ def resample(input: Any, size: Sizes, kind: str, align: bool, scales: Scales) ->
 
 
 @library(
-    category="window", **INTERNAL, infer=lambda g, shape, size, kind, align, scales: contiguous(g.dtype, shape),
+    category="window",
+    **INTERNAL,
+    infer=lambda g, shape, size, kind, align, scales: contiguous(g.dtype, shape),
     gradient={"grad": lambda g, size, kind, align, scales: resample(g, size, kind, align, scales)},
 )
 def resample_backward(grad: Any, shape: Sizes, size: Sizes, kind: str, align: bool, scales: Scales) -> Any:
@@ -161,16 +175,23 @@ def _sizes(input: Any, size: Any, scale_factor: Any) -> tuple[Sizes, Scales]:
     n = input.dim() - 2
     spatial = list(input.shape[2:])
     if (size is None) == (scale_factor is None):
-        raise ValueError("either size or scale_factor should be defined" if size is None
-                         else "only one of size or scale_factor should be defined")
+        raise ValueError(
+            "either size or scale_factor should be defined"
+            if size is None
+            else "only one of size or scale_factor should be defined"
+        )
     given = size if scale_factor is None else scale_factor
     name = "output size of" if scale_factor is None else "scale_factor of shape"
     numbers = tuple(given) if isinstance(given, (tuple, list)) else (given,) * n
     if len(numbers) != n:
-        raise ValueError(errors.explain(
-            f"Input and {name.split()[0]} must have the same number of spatial dimensions, but got input with spatial dimensions of "
-            f"{spatial} and {name} {given}.", hint="input is (N, C, d1, d2, ..., dK), the sizes are (o1, ..., oK)", site=user_site(3),
-        ))
+        raise ValueError(
+            errors.explain(
+                f"Input and {name.split()[0]} must have the same number of spatial dimensions, but got input with spatial dimensions of "
+                f"{spatial} and {name} {given}.",
+                hint="input is (N, C, d1, d2, ..., dK), the sizes are (o1, ..., oK)",
+                site=user_site(3),
+            )
+        )
     if scale_factor is None:
         return tuple([int(o) for o in numbers]), (None,) * n
     scales = tuple([float(s) for s in numbers])
@@ -181,33 +202,50 @@ def _kind(input: Any, mode: str, align_corners: bool | None, antialias: bool) ->
     """The kind of taps that `mode` asks for; the user's errors."""
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
-            raise ValueError("align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear")
+            raise ValueError(
+                "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear"
+            )
     if antialias and (mode not in ("bilinear", "bicubic", "lanczos") or input.dim() != 4):
-        raise ValueError("Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input")
+        raise ValueError(
+            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input"
+        )
     if mode not in _MODES or not 3 <= input.dim() <= 5:
-        raise NotImplementedError(errors.explain(
-            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.dim()}D) for the modes: nearest | linear | bilinear | "
-            f"bicubic | trilinear | lanczos | area | nearest-exact (got {mode})", site=user_site(3),
-        ))
+        raise NotImplementedError(
+            errors.explain(
+                f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.dim()}D) for the modes: nearest | linear | bilinear | "
+                f"bicubic | trilinear | lanczos | area | nearest-exact (got {mode})",
+                site=user_site(3),
+            )
+        )
     n, kind = _MODES[mode]
     if n and n != input.dim() - 2:
         raise NotImplementedError(f"Got {input.dim()}D input, but {mode} mode needs {n + 2}D input")
     if mode == "lanczos" and (align_corners or not antialias):
-        raise ValueError("Lanczos mode does not support align_corners=True" if align_corners else "Lanczos mode requires antialias=True")
+        raise ValueError(
+            "Lanczos mode does not support align_corners=True"
+            if align_corners
+            else "Lanczos mode requires antialias=True"
+        )
     return f"smooth {kind}" if antialias else kind
 
 
 @composite(namespace="nn.functional", method=False)
 def interpolate(
-    input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
-    recompute_scale_factor: bool | None = None, antialias: bool = False,
+    input: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
 ) -> Any:
     """`input` (N, C, *space) resized to the spatial sizes `size` or by `scale_factor` (one number or one a dimension).
 
-    Modes: 'nearest', 'nearest-exact', 'area' (means of even bins) for 1 to 3 spatial dimensions; 'linear' for 1, 'bilinear',
-    'bicubic' and 'lanczos' (with `antialias` only) for 2, 'trilinear' for 3. `align_corners` puts the corner elements, instead of
-    their outer edges, at the same place. `recompute_scale_factor` uses the ratio of the sizes instead of the given scale.
-    `antialias` widens the kernel when shrinking. ValueError or NotImplementedError for combinations that have no meaning.
+    Modes: 'nearest', 'nearest-exact', 'area' (means of even bins) for 1 to 3 spatial dimensions; 'linear' for 1,
+    'bilinear', 'bicubic' and 'lanczos' (with `antialias` only) for 2, 'trilinear' for 3. `align_corners` puts the
+    corner elements, instead of their outer edges, at the same place. `recompute_scale_factor` uses the ratio of the
+    sizes instead of the given scale. `antialias` widens the kernel when shrinking. ValueError or NotImplementedError
+    for combinations that have no meaning.
 
     Example::
 
@@ -248,14 +286,16 @@ def upsample(
 @composite(namespace="nn.functional", method=False)
 def upsample_nearest(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
     """The former name of `interpolate(..., mode="nearest")`."""
-    warnings.warn("`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=3)
+    warnings.warn(
+        "`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=3
+    )
     return interpolate(input, size, scale_factor, "nearest")
 
 
 @composite(namespace="nn.functional", method=False)
 def upsample_bilinear(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
     """The former name of `interpolate(..., mode="bilinear", align_corners=True)`."""
-    warnings.warn("`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=3)
+    warnings.warn(
+        "`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=3
+    )
     return interpolate(input, size, scale_factor, "bilinear", True)
-
-

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
-from flambeau._ir.meta import Meta, contiguous
+from flambeau._ir.meta import contiguous
 from flambeau._ops._separable import Taps, apply
 from flambeau._ops._spatial import Sizes, check_tensor, image_layout, widened
 from flambeau._ops.rearrange import constant_pad_nd
@@ -54,23 +54,64 @@ def _taps(mode: str, shape: Sequence[int], padding: Sizes) -> list[Taps]:
     ]
 
 
+def _rims(mode: str, shape: Sequence[int], padding: Sizes) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """For each padded dimension, the innermost first: (position in the rim, position it repeats), in the padded array."""
+    for dim, (n, (front, behind)) in reversed(list(enumerate(zip(shape, _pairs(padding, len(shape)), strict=True)))):
+        if front or behind:
+            at = _positions(mode, n, front, behind) + front
+            yield dim, [(i, int(at[i])) for i in (*range(front), *range(front + n, front + n + behind))]
+
+
+def _inside(shape: Sequence[int], padding: Sizes) -> tuple[slice, ...]:
+    return tuple([slice(a, a + n) for n, (a, _) in zip(shape, _pairs(padding, len(shape)), strict=True)])
+
+
+def _extended(x: np.ndarray, padding: Sizes, mode: str) -> np.ndarray:
+    """Padding without cutting: copy the whole, then the rim line by line."""
+    out = np.empty(_padded_shape(x.shape, padding), x.dtype)
+    out[_inside(x.shape, padding)] = x
+    for dim, rim in _rims(mode, x.shape, padding):
+        lines = np.moveaxis(out, dim, 0)
+        for to, source in rim:
+            lines[to] = lines[source]
+    return out
+
+
+def _folded_back(g: np.ndarray, shape: Sequence[int], padding: Sizes, mode: str) -> np.ndarray:
+    """The transpose of `_extended`: add each line of the rim to the line it repeated, the outermost dimension first."""
+    g = g.copy()
+    for dim, rim in reversed(list(_rims(mode, shape, padding))):
+        lines = np.moveaxis(g, dim, 0)
+        for to, source in rim:
+            lines[source] += lines[to]
+    return g[_inside(shape, padding)]
+
+
 @library(
-    category="view", **INTERNAL,
+    category="view",
+    **INTERNAL,
     infer=lambda m, padding, mode: image_layout(m.dtype, _padded_shape(m.shape, padding), m),
-    gradient={"input": lambda g, input_meta, padding, mode: repeated_pad_backward(g, tuple(input_meta.shape), padding, mode)},
+    gradient={
+        "input": lambda g, input_meta, padding, mode: repeated_pad_backward(g, tuple(input_meta.shape), padding, mode)
+    },
 )
 def repeated_pad(input: Any, padding: Sizes, mode: str) -> Any:
     """`input` padded with its own elements."""
+    if min(padding) >= 0:
+        return _extended(input, padding, mode)
     return apply(input, _taps(mode, input.shape, padding))
 
 
 @library(
-    category="view", **INTERNAL,
+    category="view",
+    **INTERNAL,
     infer=lambda m, shape, padding, mode: contiguous(m.dtype, shape),
     gradient={"grad": lambda g, padding, mode: repeated_pad(g, padding, mode)},
 )
 def repeated_pad_backward(grad: Any, shape: Sizes, padding: Sizes, mode: str) -> Any:
     """The transpose of `repeated_pad`: every element collects what flows to its copies."""
+    if min(padding) >= 0:
+        return _folded_back(widened(grad), shape, padding, mode)
     return apply(widened(grad), [taps.transposed() for taps in _taps(mode, shape, padding)])
 
 
@@ -78,36 +119,50 @@ def _check_repeated(input: Any, padding: Sizes, mode: str) -> None:
     shape = list(input.shape)
     spatial = len(padding) // 2
     if not 1 <= spatial <= 3 or input.dim() not in (spatial + 1, spatial + 2):
-        raise NotImplementedError(errors.explain(
-            f"Padding size {len(padding)} is not supported for {input.dim()}D input tensor.",
-            hint=f"mode '{mode}' pads the last 1, 2 or 3 dimensions of (N, C, ...) or (C, ...); 'constant' pads any", site=user_site(3),
-        ))
+        raise NotImplementedError(
+            errors.explain(
+                f"Padding size {len(padding)} is not supported for {input.dim()}D input tensor.",
+                hint=f"mode '{mode}' pads the last 1, 2 or 3 dimensions of (N, C, ...) or (C, ...); 'constant' pads any",
+                site=user_site(3),
+            )
+        )
     for i, (a, b) in enumerate(_pairs(padding, len(shape))):
         n = shape[i]
         if mode == "reflect" and max(a, b) >= n > 0 and (a or b):
-            raise RuntimeError(errors.explain(
-                f"Padding size should be less than the corresponding input dimension, but got: padding ({a}, {b}) at dimension {i} "
-                f"of input {shape}", site=user_site(3),
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"Padding size should be less than the corresponding input dimension, but got: padding ({a}, {b}) at dimension {i} "
+                    f"of input {shape}",
+                    site=user_site(3),
+                )
+            )
         if mode == "circular" and max(a, b) > n:
-            raise RuntimeError(errors.explain(
-                f"Padding value causes wrapping around more than once: ({a}, {b}) at dimension {i} of input {shape}", site=user_site(3)
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"Padding value causes wrapping around more than once: ({a}, {b}) at dimension {i} of input {shape}",
+                    site=user_site(3),
+                )
+            )
         if n + a + b < 1 and (a or b):
-            raise RuntimeError(errors.explain(
-                f"padding ({a}, {b}) leaves nothing of dimension {i} of input {shape}", site=user_site(3)
-            ))
-    if 0 in shape[-spatial - 1:]:
-        raise RuntimeError(f"Expected a tensor with non-zero dimensions beside the batch for padding '{mode}', but got: {shape}")
+            raise RuntimeError(
+                errors.explain(
+                    f"padding ({a}, {b}) leaves nothing of dimension {i} of input {shape}", site=user_site(3)
+                )
+            )
+    if 0 in shape[-spatial - 1 :]:
+        raise RuntimeError(
+            f"Expected a tensor with non-zero dimensions beside the batch for padding '{mode}', but got: {shape}"
+        )
 
 
 @composite(namespace="nn.functional", method=False)
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     """`input` with something around it.
 
-    `pad` lists (front, behind) pairs starting with the last dimension. Modes: 'constant' (`value`, 0 by default; any dimensions,
-    negative numbers cut off), 'reflect' (mirrored at the border element), 'replicate' (the border element again), 'circular'; the
-    latter three for the last 1, 2 or 3 dimensions of (N, C, ...) or (C, ...). NotImplementedError for other modes and dimensions.
+    `pad` lists (front, behind) pairs starting with the last dimension. Modes: 'constant' (`value`, 0 by default; any
+    dimensions, negative numbers cut off), 'reflect' (mirrored at the border element), 'replicate' (the border element
+    again), 'circular'; the latter three for the last 1, 2 or 3 dimensions of (N, C, ...) or (C, ...).
+    NotImplementedError for other modes and dimensions.
 
     Example::
 

@@ -41,7 +41,7 @@ def _window_count(size: int, kernel: int, stride: int, padding: int, dilation: i
 def _windows(
     shape: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
 ) -> kernels.Windows:
-    size = shape[-len(kernel):]
+    size = shape[-len(kernel) :]
     out = [_window_count(*numbers, ceil_mode) for numbers in zip(size, kernel, stride, padding, dilation, strict=True)]
     return kernels.Windows(size, kernel, stride, padding, dilation, out)
 
@@ -57,30 +57,44 @@ def _pooled_shape(
     if 0 in stride:
         _fail("stride should not be zero")
     if min(stride) < 0 or min(dilation) <= 0:
-        _fail(f"{op}: stride and dilation should be greater than zero, but got stride {list(stride)} and dilation {list(dilation)}")
+        _fail(
+            f"{op}: stride and dilation should be greater than zero, but got stride {list(stride)} and dilation {list(dilation)}"
+        )
     for p, k, d in zip(padding, kernel, dilation, strict=True):
         if p < 0:
             _fail(f"pad must be non-negative, but got pad: {p}")
         if 2 * p > d * (k - 1) + 1:
-            _fail(f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={d}")
+            _fail(
+                f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={d}"
+            )
     out = _windows(m.shape, kernel, stride, padding, dilation, ceil_mode).out
     if min(out) <= 0:
-        sizes = "x".join(map(str, m.shape[-n - 1:]))
-        _fail(f"Given input size: ({sizes}). Calculated output size: ({m.shape[-n - 1]}x{'x'.join(map(str, out))}). Output size is too small")
+        sizes = "x".join(map(str, m.shape[-n - 1 :]))
+        _fail(
+            f"Given input size: ({sizes}). Calculated output size: ({m.shape[-n - 1]}x{'x'.join(map(str, out))}). Output size is too small"
+        )
     return (*m.shape[:-n], *out)
 
 
-def _numbers(n: int, op: str, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[Sizes, Sizes, Sizes, Sizes]:
+def _numbers(
+    n: int, op: str, kernel: Any, stride: Any, padding: Any, dilation: Any
+) -> tuple[Sizes, Sizes, Sizes, Sizes]:
     """Kernel, stride (the kernel by default), padding and dilation as tuples."""
     kernel = per_dim(kernel, n, "kernel_size", op)
-    stride = kernel if stride is None or (isinstance(stride, (tuple, list)) and not stride) else per_dim(stride, n, "stride", op)
+    stride = (
+        kernel
+        if stride is None or (isinstance(stride, (tuple, list)) and not stride)
+        else per_dim(stride, n, "stride", op)
+    )
     return kernel, stride, per_dim(padding, n, "padding", op), per_dim(dilation, n, "dilation", op)
 
 
 # ---------------------------------------------------------------------------------------------- maximum
 
 
-def _infer_max(m: Meta, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool) -> tuple[Meta, Meta]:
+def _infer_max(
+    m: Meta, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
+) -> tuple[Meta, Meta]:
     op = f"max_pool{len(kernel)}d"
     shape = _pooled_shape(m, kernel, stride, padding, dilation, ceil_mode, op)
     if m.dtype is dtypes.bool_ or m.dtype.is_complex or (len(kernel) == 1 and not m.dtype.is_floating_point):
@@ -93,7 +107,10 @@ def _code_dtype(kernel: Sizes) -> dtypes.dtype:
 
 
 @library(
-    category="window", **INTERNAL, infer=_infer_max, nondifferentiable=(1,),
+    category="window",
+    **INTERNAL,
+    infer=_infer_max,
+    nondifferentiable=(1,),
     gradient={
         "input": lambda g0, out1, input_meta, kernel, stride, padding, dilation, ceil_mode: max_pool_place(
             g0, out1, tuple(input_meta.shape), kernel, stride, padding, dilation, ceil_mode
@@ -106,7 +123,8 @@ def max_pool(input: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation:
 
 
 @library(
-    category="window", **INTERNAL,
+    category="window",
+    **INTERNAL,
     infer=lambda g, code, shape, kernel, stride, padding, dilation, ceil_mode: contiguous(g.dtype, shape),
     gradient={
         "grad": lambda g, code, kernel, stride, padding, dilation, ceil_mode: max_pool_take(
@@ -122,7 +140,8 @@ def max_pool_place(
 
 
 @library(
-    category="window", **INTERNAL,
+    category="window",
+    **INTERNAL,
     infer=lambda m, code, kernel, stride, padding, dilation, ceil_mode: contiguous(m.dtype, code.shape),
     gradient={
         "input": lambda g, code, input_meta, kernel, stride, padding, dilation, ceil_mode: max_pool_place(
@@ -138,7 +157,8 @@ def max_pool_take(
 
 
 @library(
-    category="window", **INTERNAL,
+    category="window",
+    **INTERNAL,
     infer=lambda code, shape, kernel, stride, padding, dilation, ceil_mode: contiguous(dtypes.int64, code.shape),
 )
 def max_pool_index(
@@ -148,7 +168,9 @@ def max_pool_index(
     return kernels.flat_index(code, _windows(shape, kernel, stride, padding, dilation, ceil_mode))
 
 
-def _max_pool(n: int, op: str, input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any, indices: bool) -> Any:
+def _max_pool(
+    n: int, op: str, input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any, indices: bool
+) -> Any:
     check_tensor(input, op)
     numbers = (*_numbers(n, op, kernel, stride, padding, dilation), bool(ceil_mode))
     values, code = max_pool(input, *numbers)
@@ -157,13 +179,18 @@ def _max_pool(n: int, op: str, input: Any, kernel: Any, stride: Any, padding: An
 
 @composite(namespace="nn.functional", method=False)
 def max_pool1d(
-    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
     """The maximum of every window of a signal (N, C, L) or (C, L), with `return_indices` also where in L it stands.
 
-    `stride` is the window's size by default; `padding`, at most half the window, never wins; `ceil_mode` keeps an incomplete last
-    window. NaN wins over everything. RuntimeError for sizes that do not fit.
+    `stride` is the window's size by default; `padding`, at most half the window, never wins; `ceil_mode` keeps an
+    incomplete last window. NaN wins over everything. RuntimeError for sizes that do not fit.
 
     Example::
 
@@ -176,7 +203,12 @@ def max_pool1d(
 
 @composite(namespace="nn.functional", method=False)
 def max_pool2d(
-    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
     """The maximum of every window of images (N, C, H, W) or (C, H, W), with `return_indices` also its index in H * W.
@@ -195,7 +227,12 @@ def max_pool2d(
 
 @composite(namespace="nn.functional", method=False)
 def max_pool3d(
-    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
     """The maximum of every window of volumes (N, C, D, H, W) or (C, D, H, W); parameters as in `max_pool1d`.
@@ -213,7 +250,12 @@ def _with_indices(n: int) -> Any:
     """`max_pool{n}d` that always returns the indices, too."""
 
     def pool(
-        input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
+        input: Any,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
         return_indices: bool = True,
     ) -> Any:
         return _max_pool(n, f"max_pool{n}d", input, kernel_size, stride, padding, dilation, ceil_mode, True)
@@ -232,23 +274,34 @@ def _infer_unpool(input: Meta, indices: Meta, size: Sizes) -> Meta:
     if indices.dtype is not dtypes.int64:
         _fail(f"elements in indices should be type int64 but got: {errors.TYPE_NAMES[indices.dtype.name]}")
     if indices.shape != input.shape:
-        _fail(f"Expected shape of indices to be same as that of the input tensor ({list(input.shape)}) but got indices tensor with "
-              f"shape: {list(indices.shape)}")
+        _fail(
+            f"Expected shape of indices to be same as that of the input tensor ({list(input.shape)}) but got indices tensor with "
+            f"shape: {list(indices.shape)}"
+        )
     return contiguous(input.dtype, (*input.shape[: -len(size)], *size))
 
 
 @library(
-    category="index", **INTERNAL, infer=_infer_unpool, fallible=True,
-    gradient={"input": lambda g, indices, size: g.flatten(-len(size)).gather(-1, indices.flatten(-len(size))).view(indices.shape)},
+    category="index",
+    **INTERNAL,
+    infer=_infer_unpool,
+    fallible=True,
+    gradient={
+        "input": lambda g, indices, size: (
+            g.flatten(-len(size)).gather(-1, indices.flatten(-len(size))).view(indices.shape)
+        )
+    },
 )
 def max_unpool(input: Any, indices: Any, size: Sizes) -> Any:
     """Zeros of spatial sizes `size` with the elements of `input` where `indices` point."""
     lead = input.shape[: -len(size)]
     out = np.zeros((*lead, math.prod(size)), input.dtype)
-    flat = indices.reshape(*lead, math.prod(indices.shape[-len(size):]))
+    flat = indices.reshape(*lead, math.prod(indices.shape[-len(size) :]))
     if flat.size and (flat.min() < 0 or flat.max() >= out.shape[-1]):
         wrong = int(flat.max()) if flat.max() >= out.shape[-1] else int(flat.min())
-        raise RuntimeError(f"Found an invalid max index: {wrong} (output volumes are of size {'x'.join(map(str, size))})")
+        raise RuntimeError(
+            f"Found an invalid max index: {wrong} (output volumes are of size {'x'.join(map(str, size))})"
+        )
     np.put_along_axis(out, flat, input.reshape(flat.shape), -1)
     return out.reshape(*lead, *size)
 
@@ -275,7 +328,9 @@ def _unpooled_size(default: list[int], stride: Sizes, output_size: Any) -> Sizes
     if len(size) == n + 2:
         size = size[2:]
     if len(size) != n:
-        raise ValueError(f"output_size should be a sequence containing {n} or {n + 2} elements, but it has a length of '{len(size)}'")
+        raise ValueError(
+            f"output_size should be a sequence containing {n} or {n + 2} elements, but it has a length of '{len(size)}'"
+        )
     for d in range(n):
         low, high = default[d] - stride[d], default[d] + stride[d]
         if not low < size[d] < high:
@@ -305,7 +360,8 @@ def max_unpool1d(
 def max_unpool2d(
     input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Any:
-    """Puts the maxima of `max_pool2d(..., return_indices=True)` back where they came from, zeros elsewhere; see `max_unpool1d`.
+    """Puts the maxima of `max_pool2d(..., return_indices=True)` back where they came from, zeros elsewhere; see
+    `max_unpool1d`.
 
     Example::
 
@@ -322,7 +378,8 @@ def max_unpool2d(
 def max_unpool3d(
     input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Any:
-    """Puts the maxima of `max_pool3d(..., return_indices=True)` back where they came from, zeros elsewhere; see `max_unpool1d`.
+    """Puts the maxima of `max_pool3d(..., return_indices=True)` back where they came from, zeros elsewhere; see
+    `max_unpool1d`.
 
     Example::
 
@@ -352,7 +409,9 @@ def _divisors(windows: kernels.Windows, include_pad: bool, divisor: int | None) 
 
 
 @library(
-    category="window", **INTERNAL, infer=_infer_average,
+    category="window",
+    **INTERNAL,
+    infer=_infer_average,
     gradient={
         "input": lambda g, input_meta, kernel, stride, padding, ceil_mode, include_pad, divisor: avg_pool_backward(
             g, tuple(input_meta.shape), kernel, stride, padding, ceil_mode, include_pad, divisor
@@ -372,7 +431,8 @@ def avg_pool(
 
 
 @library(
-    category="window", **INTERNAL,
+    category="window",
+    **INTERNAL,
     infer=lambda g, shape, kernel, stride, padding, ceil_mode, include_pad, divisor: contiguous(g.dtype, shape),
     gradient={
         "grad": lambda g, kernel, stride, padding, ceil_mode, include_pad, divisor: avg_pool(
@@ -381,7 +441,14 @@ def avg_pool(
     },
 )
 def avg_pool_backward(
-    grad: Any, shape: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, ceil_mode: bool, include_pad: bool, divisor: int | None
+    grad: Any,
+    shape: Sizes,
+    kernel: Sizes,
+    stride: Sizes,
+    padding: Sizes,
+    ceil_mode: bool,
+    include_pad: bool,
+    divisor: int | None,
 ) -> Any:
     """The gradient of `avg_pool`: every element is shared out among its window."""
     g = widened(grad)
@@ -390,7 +457,14 @@ def avg_pool_backward(
 
 
 def _avg_pool(
-    n: int, input: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, include_pad: bool, divisor: int | None = None
+    n: int,
+    input: Any,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    include_pad: bool,
+    divisor: int | None = None,
 ) -> Any:
     op = f"avg_pool{n}d"
     check_tensor(input, op)
@@ -400,12 +474,17 @@ def _avg_pool(
 
 @composite(namespace="nn.functional", method=False)
 def avg_pool1d(
-    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
 ) -> Any:
     """The average of every window of a signal (N, C, L) or (C, L).
 
-    `stride` is the window's size by default; `ceil_mode` keeps an incomplete last window; zeros of `padding` count as elements
-    unless `count_include_pad` is False. RuntimeError for sizes that do not fit.
+    `stride` is the window's size by default; `ceil_mode` keeps an incomplete last window; zeros of `padding` count as
+    elements unless `count_include_pad` is False. RuntimeError for sizes that do not fit.
 
     Example::
 
@@ -418,7 +497,12 @@ def avg_pool1d(
 
 @composite(namespace="nn.functional", method=False)
 def avg_pool2d(
-    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True,
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
     """The average of every window of images (N, C, H, W) or (C, H, W); parameters as in `avg_pool1d`.
@@ -436,7 +520,12 @@ def avg_pool2d(
 
 @composite(namespace="nn.functional", method=False)
 def avg_pool3d(
-    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True,
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
     """The average of every window of volumes (N, C, D, H, W) or (C, D, H, W); parameters as in `avg_pool2d`.

@@ -48,8 +48,10 @@ def _adaptive_size(input: Any, output_size: Any, n: int, op: str) -> Sizes:
     shape = input.shape
     if len(shape) not in (n + 1, n + 2):
         _fail(f"{op}(): Expected {n + 1}D or {n + 2}D tensor, but got {list(shape)}")
-    if 0 in shape[-n - (len(shape) == n + 1):]:
-        _fail(f"{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(shape)}")
+    if 0 in shape[-n - (len(shape) == n + 1) :]:
+        _fail(
+            f"{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(shape)}"
+        )
     if isinstance(output_size, (tuple, list)):
         if len(output_size) != n:
             _fail(f"{op}: output_size must be {n}, got {list(output_size)}")
@@ -64,7 +66,7 @@ def _adaptive_size(input: Any, output_size: Any, n: int, op: str) -> Sizes:
 
 def _even(shape: Sequence[int], size: Sizes) -> Sizes | None:
     """The window, if all bins are equal and do not overlap."""
-    pairs = list(zip(shape[-len(size):], size, strict=True))
+    pairs = list(zip(shape[-len(size) :], size, strict=True))
     return tuple([n // o for n, o in pairs]) if all(o and n % o == 0 for n, o in pairs) else None
 
 
@@ -82,21 +84,25 @@ def _infer_bin_means(m: Meta, size: Sizes) -> Meta:
 
 
 @library(
-    category="window", **INTERNAL, infer=_infer_bin_means,
+    category="window",
+    **INTERNAL,
+    infer=_infer_bin_means,
     gradient={"input": lambda g, input_meta, size: bin_means_backward(g, tuple(input_meta.shape), size)},
 )
 def bin_means(input: Any, size: Sizes) -> Any:
     """The averages of `size` bins over the last dimensions."""
-    return apply(widened(input), [_mean_taps(n, o) for n, o in zip(input.shape[-len(size):], size, strict=True)])
+    return apply(widened(input), [_mean_taps(n, o) for n, o in zip(input.shape[-len(size) :], size, strict=True)])
 
 
 @library(
-    category="window", **INTERNAL, infer=lambda g, shape, size: contiguous(g.dtype, shape),
+    category="window",
+    **INTERNAL,
+    infer=lambda g, shape, size: contiguous(g.dtype, shape),
     gradient={"grad": lambda g, size: bin_means(g, size)},
 )
 def bin_means_backward(grad: Any, shape: Sizes, size: Sizes) -> Any:
     """The transpose of `bin_means`, to an input of the given shape."""
-    taps = [_mean_taps(n, o).transposed() for n, o in zip(shape[-len(size):], size, strict=True)]
+    taps = [_mean_taps(n, o).transposed() for n, o in zip(shape[-len(size) :], size, strict=True)]
     return apply(widened(grad), taps)
 
 
@@ -178,7 +184,7 @@ def _flat_windows(tables: Sequence[Any], size: Sequence[int]) -> Any:
 def _point_back(g: Any, index: Any, m: Meta, n: int) -> Any:
     """The gradient of maxima: each element of `g` is added where `index` points in an input described by `m`."""
     lead = tuple(m.shape[: m.ndim - n])
-    flat = math.prod(m.shape[m.ndim - n:])
+    flat = math.prod(m.shape[m.ndim - n :])
     return g.new_zeros((*lead, flat)).scatter_add(-1, index.flatten(-n), g.flatten(-n)).reshape(tuple(m.shape))
 
 
@@ -189,12 +195,15 @@ def _infer_bin_maxima(m: Meta, size: Sizes) -> tuple[Meta, Meta]:
 
 
 @library(
-    category="window", **INTERNAL, infer=_infer_bin_maxima, nondifferentiable=(1,),
+    category="window",
+    **INTERNAL,
+    infer=_infer_bin_maxima,
+    nondifferentiable=(1,),
     gradient={"input": lambda g0, out1, input_meta, size: _point_back(g0, out1, input_meta, len(size))},
 )
 def bin_maxima(input: Any, size: Sizes) -> Any:
     """The maxima of `size` bins over the last dimensions and their flat indices."""
-    spatial = input.shape[-len(size):]
+    spatial = input.shape[-len(size) :]
     index = _flat_windows([_bin_table(n, o)[0] for n, o in zip(spatial, size, strict=True)], spatial)
     x = widened(input).reshape(*input.shape[: -len(size)], math.prod(spatial))
     shape = (*input.shape[: -len(size)], *size)
@@ -214,7 +223,8 @@ def _adaptive_max(n: int, input: Any, output_size: Any, return_indices: bool) ->
 
 @composite(namespace="nn.functional", method=False)
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The maxima of `output_size` even bins of a signal (N, C, L) or (C, L), with `return_indices` also where they stand.
+    """The maxima of `output_size` even bins of a signal (N, C, L) or (C, L), with `return_indices` also where they
+    stand.
 
     Bins as in `adaptive_avg_pool1d`.
 
@@ -288,7 +298,9 @@ def _fractional_starts(sample: Any, n: int, out: int, kernel: int) -> Any:
 def _infer_fractional(m: Meta, samples: Meta, kernel: Sizes, size: Sizes) -> tuple[Meta, Meta]:
     op = f"fractional_max_pool{len(kernel)}d"
     check_dtype(m.dtype, op)
-    for name, k, n, o in zip(("time", "height", "width")[-len(kernel):], kernel, m.shape[-len(kernel):], size, strict=True):
+    for name, k, n, o in zip(
+        ("time", "height", "width")[-len(kernel) :], kernel, m.shape[-len(kernel) :], size, strict=True
+    ):
         if o + k - 1 > n:
             _fail(f"{op}(): pool {name} {k} too large relative to input {name} {n}, for an output {name} of {o}")
     shape = (*m.shape[: -len(size)], *size)
@@ -296,7 +308,10 @@ def _infer_fractional(m: Meta, samples: Meta, kernel: Sizes, size: Sizes) -> tup
 
 
 @library(
-    category="window", **INTERNAL, infer=_infer_fractional, nondifferentiable=(1,),
+    category="window",
+    **INTERNAL,
+    infer=_infer_fractional,
+    nondifferentiable=(1,),
     gradient={"input": lambda g0, out1, input_meta, size: _point_back(g0, out1, input_meta, len(size))},
 )
 def fractional_maxima(input: Any, samples: Any, kernel: Sizes, size: Sizes) -> Any:
@@ -336,13 +351,18 @@ def _fractional(
 
 @composite(namespace="nn.functional", method=False)
 def fractional_max_pool2d(
-    input: Any, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False,
+    input: Any,
+    kernel_size: Any,
+    output_size: Any = None,
+    output_ratio: Any = None,
+    return_indices: bool = False,
     _random_samples: Any = None,
 ) -> Any:
-    """The maxima of windows at pseudo-random distances, so that sizes shrink by any ratio; images (N, C, H, W) or (C, H, W).
+    """The maxima of windows at pseudo-random distances, so that sizes shrink by any ratio; images (N, C, H, W) or (C,
+    H, W).
 
-    Either `output_size` or `output_ratio` (between 0 and 1) says how many windows; `_random_samples` (N, C, 2) in [0, 1) replaces
-    the random draw. Source: B. Graham, Fractional Max-Pooling, 2014. ValueError without a size.
+    Either `output_size` or `output_ratio` (between 0 and 1) says how many windows; `_random_samples` (N, C, 2) in [0,
+    1) replaces the random draw. Source: B. Graham, Fractional Max-Pooling, 2014. ValueError without a size.
 
     Example::
 
@@ -355,7 +375,11 @@ def fractional_max_pool2d(
 
 @composite(namespace="nn.functional", method=False)
 def fractional_max_pool3d(
-    input: Any, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False,
+    input: Any,
+    kernel_size: Any,
+    output_size: Any = None,
+    output_ratio: Any = None,
+    return_indices: bool = False,
     _random_samples: Any = None,
 ) -> Any:
     """`fractional_max_pool2d` of volumes (N, C, D, H, W) or (C, D, H, W); `_random_samples` is (N, C, 3).
@@ -371,7 +395,11 @@ def fractional_max_pool3d(
 
 def _fractional_with_indices(n: int) -> Any:
     def pool(
-        input: Any, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = True,
+        input: Any,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = True,
         _random_samples: Any = None,
     ) -> Any:
         return _fractional(n, input, kernel_size, output_size, output_ratio, True, _random_samples)

@@ -41,8 +41,10 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     _check_pixels(input, r, "pixel_shuffle", "upscale_factor")
     *lead, channels, height, width = input.shape
     if channels % (r * r):
-        _fail("pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
-              f"input.size(-3)={channels} is not divisible by {r * r}")
+        _fail(
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
+            f"input.size(-3)={channels} is not divisible by {r * r}"
+        )
     c, n = channels // (r * r), len(lead)
     blocks = input.reshape(*lead, c, r, r, height, width).permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
     return blocks.reshape(*lead, c, height * r, width * r)
@@ -63,10 +65,14 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     *lead, channels, height, width = input.shape
     for name, dim, size in (("height", -2, height), ("width", -1, width)):
         if size % r:
-            _fail(f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({dim})={size} is not "
-                  f"divisible by {r}")
+            _fail(
+                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({dim})={size} is not "
+                f"divisible by {r}"
+            )
     n = len(lead)
-    blocks = input.reshape(*lead, channels, height // r, r, width // r, r).permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)
+    blocks = input.reshape(*lead, channels, height // r, r, width // r, r).permute(
+        *range(n), n, n + 2, n + 4, n + 1, n + 3
+    )
     return blocks.reshape(*lead, channels * r * r, height // r, width // r)
 
 
@@ -92,3 +98,6 @@ def channel_shuffle(input: Any, groups: int) -> Any:
     if channels % groups:
         _fail(f"Number of channels must be divisible by groups. Got {channels} channels and {groups} groups.")
     return input.reshape(n, groups, channels // groups, *space).transpose(1, 2).reshape(n, channels, *space)
+
+
+native_channel_shuffle = channel_shuffle

@@ -14,7 +14,10 @@ from flambeau._core.errors import explain
 from flambeau._core.sites import describe, user_site
 from flambeau._engine.window import state
 from flambeau._ir.recording import TensorBase
+from flambeau._ir.program import Storage
+from flambeau._ops.convert import copy_of
 from flambeau._ops.registry import OPS
+from flambeau.autograd import graph
 from flambeau.autograd.graph import AccumulateGrad, Node
 
 
@@ -327,10 +330,19 @@ def accumulate(node: AccumulateGrad, grad: Any, create_graph: bool) -> None:
         return
     held = leaf._grad
     if held is None:
-        leaf._grad = grad if create_graph else grad.detach()
+        leaf._grad = grad.clone() if create_graph or grad.is_sparse else own_copy(grad)
     elif create_graph or held.is_sparse or grad.is_sparse:
         leaf._grad = held + grad
     else:
         held.add_(grad)
     for hook in list((node.post_accumulate_hooks or {}).values()):
         hook(leaf)
+
+
+def own_copy(grad: Any) -> Any:
+    """A gradient in a storage of its own, as nobody may see the leaf's gradient change. The value itself is shared: whoever writes to one
+    of two storages with the same value copies it first."""
+    storage, m = grad._storage, grad._meta
+    if not m.is_contiguous or storage.exposed or storage.nbytes != m.nbytes:
+        return copy_of(grad.detach(), False)
+    return graph.unpack(Storage(storage.value, storage.nbytes), m, None, 0)

@@ -282,7 +282,7 @@ def changed_in_place(storage: Any, m: Meta, version: int, node: Node) -> Runtime
     )
 
 
-unpack: Callable[[Any, Meta, Node, int], Any]  # (storage, meta, node, output number) -> Tensor; set by _tensor.dispatch
+unpack: Callable[[Any, Meta, Node | None, int], Any]  # (storage, meta, node, output number) -> Tensor; set by _tensor.dispatch
 
 
 def gradient_edge(tensor: Any) -> Edge:
