@@ -3,7 +3,7 @@
 `import flambeau as torch` and go on as you know it.
 """
 
-from flambeau import _api, autograd, cuda, fft, linalg, nn, optim, random, serialization, utils
+from flambeau import _api, autograd, cuda, fft, linalg, nn, optim, random, serialization, special, utils
 from flambeau._api import *  # noqa: F403
 from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from flambeau.serialization import load, save
@@ -11,6 +11,6 @@ from flambeau.serialization import load, save
 __version__ = "0.1.0"
 
 __all__ = [
-    *_api.__all__, "autograd", "cuda", "fft", "linalg", "is_anomaly_enabled", "load", "nn", "optim", "random", "save", "serialization",
+    *_api.__all__, "autograd", "cuda", "fft", "linalg", "is_anomaly_enabled", "load", "nn", "optim", "random", "save", "serialization", "special",
     "is_anomaly_check_nan_enabled", "utils",
 ]

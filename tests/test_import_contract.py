@@ -29,6 +29,7 @@ LAYERS = [
     ["autograd"],
     ["_tensor"],
     ["_api"],
+    ["cuda", "fft", "linalg", "random"],
     ["nn"],
     ["optim"],
     ["utils", "serialization"],

@@ -75,7 +75,7 @@ def test_docstring_examples(module_name: str) -> None:
         test = doctest.DocTestParser().get_doctest(docstring, dict(names), place, module_name, line)
         flambeau.manual_seed(0)
         runner.run(test, out=report.append)
-    assert report == [], "".join(report)
+    assert not report, "".join(report)
 
 
 def docstrings(path: Path) -> list[tuple[str, str, int]]:
@@ -95,4 +95,4 @@ def test_document_examples(document: Path) -> None:
     test = doctest.DocTestParser().get_doctest(text, {}, document.name, str(document), 0)
     report: list[str] = []
     doctest.DocTestRunner(verbose=False).run(test, out=report.append)
-    assert report == [], "".join(report)
+    assert not report, "".join(report)

@@ -183,8 +183,11 @@ def _padded(x: np.ndarray, geometry: Geometry) -> np.ndarray:
     return padded
 
 
-def _columns(x: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The columns of a block of images: (images, groups, rows of the matrix, positions); merged: one matrix a group."""
+def _columns(x: np.ndarray, geometry: Geometry, ones: bool = False) -> np.ndarray:
+    """The columns of a block of images: (images, groups, rows of the matrix, positions); merged: one matrix a group.
+
+    `ones` appends a row of ones, which a bias is the weight of.
+    """
     images = len(x)
     if geometry.plain:
         return x.reshape(images, geometry.groups, geometry.channels // geometry.groups, -1)
@@ -193,17 +196,19 @@ def _columns(x: np.ndarray, geometry: Geometry) -> np.ndarray:
     kernel_steps = [s * d for s, d in zip(steps, geometry.dilation, strict=True)][len(steps) - len(geometry.unrolled) :]
     space_steps = [s * t for s, t in zip(steps, geometry.stride, strict=True)]
     front, middle = (1, images) if geometry.merged else (images, 1)
-    shape = (front, geometry.channels, *geometry.unrolled, geometry.rows, middle, *geometry.out[1:])
-    windows = _strided(x, shape, (step_n, step_c, *kernel_steps, space_steps[0], step_n, *space_steps[1:]))
-    columns = _scratch.empty("columns", shape, x.dtype)
-    np.copyto(columns, windows)
-    return columns.reshape(
-        front, geometry.groups, geometry.channels // geometry.groups * math.prod(geometry.unrolled), -1
-    )
+    per_group = geometry.channels // geometry.groups
+    shape = (front, geometry.groups, per_group, *geometry.unrolled, geometry.rows, middle, *geometry.out[1:])
+    strides = (step_n, step_c * per_group, step_c, *kernel_steps, space_steps[0], step_n, *space_steps[1:])
+    depth, positions = per_group * math.prod(geometry.unrolled), geometry.rows * middle * math.prod(geometry.out[1:])
+    columns = _scratch.empty("columns", (front, geometry.groups, depth + ones, positions), x.dtype)
+    np.copyto(columns[:, :, :depth].reshape(shape), _strided(x, shape, strides))  # splits dimensions: a view
+    if ones:
+        columns[:, :, depth] = 1
+    return columns
 
 
 def _positions(y: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """A block of output-like images as (images, groups, filters of a group, positions), merged in the order of the columns."""
+    """Output-like images as (images, groups, filters of a group, positions), merged in the order of the columns."""
     group = (geometry.groups, geometry.filters // geometry.groups, -1)
     if not geometry.merged:
         return y.reshape(len(y), *group)
@@ -220,10 +225,15 @@ def correlate(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geomet
     out = np.empty((geometry.batch, geometry.filters, *geometry.out), x.dtype)
     x = np.ascontiguousarray(x).reshape(*x.shape[:2], *geometry.size)
     matrices = geometry.weight_matrices(weight)
+    first, depth = matrices[0], matrices.shape[-1]
+    with_ones = False
+    if bias is not None and not geometry.plain:
+        with_ones = True
+        first = np.concatenate([first, bias.reshape(*first.shape[:2], 1)], -1)
     for block in geometry.blocks():
         y = out[block]
         images = len(y)
-        columns = _columns(x[block], geometry)
+        columns = _columns(x[block], geometry, with_ones)
         shape = (
             columns.shape[0],
             geometry.groups,
@@ -231,16 +241,16 @@ def correlate(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geomet
             y[0, 0].size * images // len(columns),
         )
         total = _scratch.empty("total", shape, x.dtype) if geometry.merged else y.reshape(shape)
-        np.matmul(matrices[0], geometry.shifted(columns, 0, images), out=total)
+        np.matmul(first, geometry.shifted(columns, 0, images), out=total)
         if geometry.shifts > 1:
             part = _scratch.empty("part", shape, x.dtype)
             for shift in range(1, geometry.shifts):
-                np.matmul(matrices[shift], geometry.shifted(columns, shift, images), out=part)
+                np.matmul(matrices[shift], geometry.shifted(columns[:, :, :depth], shift, images), out=part)
                 total += part
         if geometry.merged:
             merged = total.reshape(geometry.filters, geometry.out[0], images, *geometry.out[1:])
             np.copyto(y, merged.transpose(2, 0, 1, *range(3, merged.ndim)))
-        if bias is not None:
+        if bias is not None and geometry.plain:
             y += bias.reshape(-1, *[1] * len(geometry.out))
     return out
 
@@ -261,7 +271,7 @@ def weight_gradient(grad: np.ndarray, x: np.ndarray, geometry: Geometry) -> np.n
 
 
 def transposed(grad: np.ndarray, weight: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The transpose of `correlate` as a linear map: from outputs (batch, filters, *out) to inputs (batch, channels, *size)."""
+    """The transpose of `correlate`: from outputs (batch, filters, *out) to inputs (batch, channels, *size)."""
     flipped = _flipped(geometry, grad.dtype.itemsize)
     if flipped is not None:
         g, k = geometry.groups, geometry.kernel
@@ -277,7 +287,7 @@ def transposed(grad: np.ndarray, weight: np.ndarray, geometry: Geometry) -> np.n
             out[block],
             geometry,
         )
-    inside = tuple([slice(p, p + n) for p, n in zip(geometry.padding, geometry.size, strict=True)])
+    inside: tuple[Any, ...] = tuple([slice(p, p + n) for p, n in zip(geometry.padding, geometry.size, strict=True)])
     return out[(..., *inside)]
 
 
@@ -320,7 +330,7 @@ def _gradient_columns(g: np.ndarray, matrices: np.ndarray, geometry: Geometry, i
     return columns
 
 
-def _scatter(columns: np.ndarray, out: np.ndarray, geometry: Geometry) -> None:
+def _scatter(columns: Any, out: Any, geometry: Geometry) -> None:
     """Add every column entry to the input it was copied from; `out` is a block of padded images."""
     unrolled = geometry.unrolled
     if geometry.merged:  # (1, channels, *kernel, rows, images, *inner) to images in front
@@ -332,7 +342,7 @@ def _scatter(columns: np.ndarray, out: np.ndarray, geometry: Geometry) -> None:
     for position in itertools.product(*map(range, unrolled)):
         offsets = position if whole else (0, *position)
         sizes = (geometry.rows, *geometry.out[1:])
-        target = tuple(
+        target: tuple[Any, ...] = tuple(
             [
                 slice(k * d, k * d + (n - 1) * s + 1, s)
                 for k, d, n, s in zip(offsets, geometry.dilation, sizes, geometry.stride, strict=True)
@@ -351,7 +361,7 @@ def geometry_of(
     groups: int,
     dtype: Any,
 ) -> Geometry:
-    """The geometry of a convolution from (batch, channels, *space) with a weight (filters, channels of a group, *kernel)."""
+    """The geometry for an input (batch, channels, *space) and a weight (filters, channels of a group, *kernel)."""
     return Geometry(
         x_shape[0],
         x_shape[1],

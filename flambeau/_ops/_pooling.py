@@ -22,7 +22,7 @@ Sizes = tuple[int, ...]
 
 
 class Windows:
-    """How pooling windows lie over the last `len(kernel)` dimensions of an input of sizes `size`; `out` windows a dimension."""
+    """How pooling windows lie over the last dimensions, of sizes `size`; `out` windows a dimension."""
 
     __slots__ = ("size", "kernel", "stride", "padding", "dilation", "out")
 
@@ -78,17 +78,17 @@ class Windows:
         return x[tuple(index)]
 
     def coordinate(self, dim: int, position: np.ndarray) -> np.ndarray:
-        """Where along `dim` the given position of each window lies in the input; `position` has the shape of the output."""
+        """Where along `dim` the given position of each window lies in the input."""
         shape = [1] * len(self.out)
         shape[dim] = -1
         start = (np.arange(self.out[dim]) * self.stride[dim] - self.padding[dim]).reshape(shape)
-        # Only a window full of the lowest value can have chosen padding: what PyTorch reports is its first real element.
+        # Only a window full of the lowest value can have chosen padding: PyTorch reports its first real element.
         first = np.where(start < 0, -(start // self.dilation[dim]), 0)
         return start + np.maximum(position, first) * self.dilation[dim]
 
 
 def maximum(x: np.ndarray, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-    """The maxima and, as the position within the window (row-major), where they were found; NaN is greater than everything."""
+    """The maxima and their row-major positions within the windows; NaN is greater than everything."""
     best = windows.pad(x, _lowest(x.dtype))
     count = math.prod(windows.kernel)
     code_type = np.uint8 if count <= 256 else np.int32
@@ -97,6 +97,7 @@ def maximum(x: np.ndarray, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
     for dim in reversed(range(len(windows.kernel))):
         best, code = _maximum_along(best, code, dim, weight, windows, code_type)
         weight *= windows.kernel[dim]
+    assert code is not None
     if best.dtype.kind == "f" and np.isnan(best).any():
         code = _positions_of_nan(x, best, code, windows)
     return best, code
@@ -105,7 +106,7 @@ def maximum(x: np.ndarray, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
 def _maximum_along(
     x: np.ndarray, code: np.ndarray | None, dim: int, weight: int, windows: Windows, code_type: type
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One dimension's maxima; positions along it count `weight` each, added to the `code` of the dimensions inside it."""
+    """One dimension's maxima; positions along it count `weight` each, beside the `code` of the dimensions inside."""
     first = windows.at(x, dim, 0)
     best = np.array(first, order="C")
     codes = np.zeros(first.shape, code_type) if code is None else np.array(windows.at(code, dim, 0), order="C")
@@ -126,7 +127,7 @@ def _lowest(d: np.dtype) -> object:
 
 
 def _positions_of_nan(x: np.ndarray, best: np.ndarray, code: np.ndarray, windows: Windows) -> np.ndarray:
-    """`code` with, in windows that hold a NaN, the position of the last one, which is where a scan stops changing its mind."""
+    """`code` with, in windows that hold a NaN, the position of the last one: there a scan stops changing its mind."""
     padded = windows.pad(x, 0)
     last = np.full(best.shape, -1)
     for position in range(math.prod(windows.kernel)):

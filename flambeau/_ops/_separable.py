@@ -18,7 +18,7 @@ else:
 
 
 class Taps:
-    """`index` and `weight` are (outputs, taps); `weight` is None where all weights are 1 and there is one tap. `size`: inputs."""
+    """`index` and `weight` are (outputs, taps); `weight` is None for one tap of weight 1. `size` counts the inputs."""
 
     __slots__ = ("index", "weight", "size")
 
@@ -73,7 +73,7 @@ def _apply_one(x: np.ndarray, taps: Taps, axis: int) -> np.ndarray:
 
 
 def apply_to_bytes(x: np.ndarray, taps: Sequence[Taps]) -> np.ndarray:
-    """`apply` for images of bytes, in fixed point, as image libraries do it: innermost first, each pass rounded to bytes."""
+    """`apply` for bytes, in fixed point as image libraries do it: innermost first, each pass rounded to bytes."""
     lead = x.ndim - len(taps)
     for i in reversed(range(len(taps))):
         if len(taps[i].index) != taps[i].size:

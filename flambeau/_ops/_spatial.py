@@ -29,7 +29,8 @@ def per_dim(value: Any, n: int, name: str, op: str) -> Sizes:
             return (int(value[0]),) * n
         raise RuntimeError(
             errors.explain(
-                f"expected {name} to be a single integer value or a list of {n} values to match the dimensions of {op}, "
+                f"expected {name} to be a single integer value or a list of {n} values to match the dimensions of "
+                f"{op}, "
                 f"but got {name}={list(value)}",
                 site=user_site(3),
             )
@@ -56,7 +57,8 @@ def check_images(m: Meta, n: int, op: str) -> None:
     if m.ndim not in (n + 1, n + 2):
         raise RuntimeError(
             errors.explain(
-                f"{op}: Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got:"
+                f"{op}: Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, "
+                f"but got:"
                 f"{list(m.shape)}",
                 hint="add a dimension with .unsqueeze(0)" if m.ndim == n else "",
                 site=user_site(3),
@@ -65,7 +67,8 @@ def check_images(m: Meta, n: int, op: str) -> None:
     if 0 in m.shape[-n - 1 :]:
         raise RuntimeError(
             errors.explain(
-                f"{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(m.shape)}",
+                f"{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "
+                f"{list(m.shape)}",
                 site=user_site(3),
             )
         )

@@ -51,17 +51,20 @@ def _check(
         _fail(f"non-positive groups is not supported, got {groups}")
     if weight.ndim != input.ndim:
         _fail(
-            f"Expected a weight of {input.ndim} dimensions for input {list(input.shape)}, but got weight of size {list(weight.shape)}"
+            f"Expected a weight of {input.ndim} dimensions for input {list(input.shape)}, but got weight of size "
+            f"{list(weight.shape)}"
         )
     if weight.shape[0] % groups or weight.shape[0] < groups:
         _fail(
-            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size "
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of "
+            f"size "
             f"{list(weight.shape)} instead"
         )
     _check_channels(input, weight, bias, transposed, groups)
     if input.dtype is not weight.dtype:
         _fail(
-            f"expected scalar type {errors.TYPE_NAMES[input.dtype.name]} but found {errors.TYPE_NAMES[weight.dtype.name]}: input is "
+            f"expected scalar type {errors.TYPE_NAMES[input.dtype.name]} but found "
+            f"{errors.TYPE_NAMES[weight.dtype.name]}: input is "
             f"{input.dtype}, weight is {weight.dtype}",
             hint="convert one of them, e.g. input.to(weight.dtype)",
         )
@@ -74,7 +77,8 @@ def _check_channels(input: Meta, weight: Meta, bias: Meta | None, transposed: bo
     given = f"Given transposed={int(transposed)}" if transposed else f"Given groups={groups}"
     if input.shape[1] != expected:
         _fail(
-            f"{given}, weight of size {list(weight.shape)}, expected input{list(input.shape)} to have {expected} channels, but got "
+            f"{given}, weight of size {list(weight.shape)}, expected input{list(input.shape)} to have {expected} "
+            f"channels, but got "
             f"{input.shape[1]} channels instead",
             hint="dimension 1 of a batch of images holds the channels: (N, C, H, W)",
         )
@@ -82,7 +86,8 @@ def _check_channels(input: Meta, weight: Meta, bias: Meta | None, transposed: bo
     if bias is not None and bias.shape != (filters,):
         given = given + ", weight" if transposed else "Given weight"
         _fail(
-            f"{given} of size {list(weight.shape)}, expected bias to be 1-dimensional with {filters} elements, but got bias of "
+            f"{given} of size {list(weight.shape)}, expected bias to be 1-dimensional with {filters} elements, but "
+            f"got bias of "
             f"size {list(bias.shape)} instead"
         )
     if bias is not None and bias.dtype is not input.dtype:
@@ -113,12 +118,14 @@ def _transposed_size(
     ]
     if any(extra >= max(s, d) for extra, s, d in zip(output_padding, stride, dilation, strict=True)):
         _fail(
-            f"output padding must be smaller than either stride or dilation, but got output_padding {list(output_padding)}, "
+            f"output padding must be smaller than either stride or dilation, but got output_padding "
+            f"{list(output_padding)}, "
             f"stride {list(stride)}, dilation {list(dilation)}"
         )
     if min(size) <= 0:
         _fail(
-            f"Given input size per channel: ({' x '.join(map(str, input.shape[2:]))}). Calculated output size per channel: "
+            f"Given input size per channel: ({' x '.join(map(str, input.shape[2:]))}). Calculated output size per "
+            f"channel: "
             f"({' x '.join(map(str, size))}). Output size is too small"
         )
     return size
@@ -145,7 +152,7 @@ def _infer(
     return image_layout(input.dtype, (input.shape[0], channels, *size), input, weight)
 
 
-# ---------------------------------------------------------------------------------------------- the two library operations
+# -------------------------------------------------------------------------------- the two library operations
 
 
 def _input_gradient(
@@ -260,7 +267,8 @@ def _batched(input: Any, weight: Any, n: int, op: str) -> Any:
         return input.unsqueeze(0)
     if input.dim() != n + 2:
         _fail(
-            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {op}, but got input of size: {list(input.shape)}",
+            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {op}, but got input of size: "
+            f"{list(input.shape)}",
             hint="images are (N, C, " + ", ".join("DHW"[-n:]) + ")",
         )
     if weight.dim() != n + 2:
@@ -464,7 +472,8 @@ def conv_tbc(input: Any, weight: Any, bias: Any, pad: int = 0) -> Any:
     """
     if input.dim() != 3 or weight.dim() != 3:
         _fail(
-            f"Input and weight must have 3 dims: time, batch, in_channel; got {list(input.shape)} and {list(weight.shape)}"
+            f"Input and weight must have 3 dims: time, batch, in_channel; got {list(input.shape)} and "
+            f"{list(weight.shape)}"
         )
     if input.shape[2] != weight.shape[1]:
         _fail(

@@ -59,7 +59,8 @@ def _infer_columns(m: Meta, kernel: Sizes, dilation: Sizes, padding: Sizes, stri
     counts = _block_counts(size, kernel, dilation, padding, stride)
     if min(counts) < 1:
         _fail(
-            f"Given input with spatial size {size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, calculated shape "
+            f"Given input with spatial size {size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, "
+            f"calculated shape "
             f"of the array of sliding blocks as {counts}, but its components must be at least one."
         )
     return contiguous(m.dtype, (m.shape[0], m.shape[1] * kernel[0] * kernel[1], counts[0] * counts[1]))
@@ -100,7 +101,8 @@ def _infer_image(m: Meta, size: Sizes, kernel: Sizes, dilation: Sizes, padding: 
         _fail(f"{given}, which makes the number of sliding blocks {counts}; it must be at least one in each dimension.")
     if counts[0] * counts[1] != m.shape[2]:
         _fail(
-            f"{given}, expected size of input's dimension 2 to match the calculated number of sliding blocks {counts[0]} * "
+            f"{given}, expected size of input's dimension 2 to match the calculated number of sliding blocks "
+            f"{counts[0]} * "
             f"{counts[1]} = {counts[0] * counts[1]}, but got input.size(2)={m.shape[2]}."
         )
     return contiguous(m.dtype, (m.shape[0], m.shape[1] // count, *size))
@@ -153,7 +155,8 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
     numbers = _numbers(kernel_size, dilation, padding, stride, "unfold")
     if input.dim() not in (3, 4) or 0 in input.shape[-3:]:
         _fail(
-            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: "
+            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for "
+            "input, but got: "
             f"{list(input.shape)}"
         )
     if input.dim() == 3:
@@ -180,7 +183,8 @@ def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padd
     numbers = _numbers(kernel_size, dilation, padding, stride, "fold")
     if input.dim() not in (2, 3) or 0 in input.shape[-2:]:
         _fail(
-            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input, but got: "
+            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for "
+            "input, but got: "
             f"{list(input.shape)}"
         )
     size = per_dim(output_size, 2, "output_size", "fold")

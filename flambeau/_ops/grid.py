@@ -139,11 +139,13 @@ def _check_grid(input: Any, grid: Any, mode: str) -> None:
         _fail(f"grid_sampler(): expected grid and input to have same batch size, but got {shapes}")
     if grid.shape[-1] != input.dim() - 2:
         _fail(
-            f"grid_sampler(): expected grid to have size {input.dim() - 2} in last dimension, but got grid with sizes {list(grid.shape)}"
+            f"grid_sampler(): expected grid to have size {input.dim() - 2} in last dimension, but got grid with "
+            f"sizes {list(grid.shape)}"
         )
     if 0 in input.shape[2:]:
         _fail(
-            f"grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes {list(input.shape)}"
+            f"grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes "
+            f"{list(input.shape)}"
         )
     if mode == "bicubic" and input.dim() == 5:
         _fail("grid_sampler(): bicubic interpolation only supports 4D input")
@@ -238,7 +240,8 @@ def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = No
     Example::
 
         >>> import flambeau as torch
-        >>> torch.nn.functional.affine_grid(torch.tensor([[[1., 0., 0.], [0., 1., 0.]]]), (1, 1, 1, 2), align_corners=False)
+        >>> identity = torch.eye(2, 3).unsqueeze(0)
+        >>> torch.nn.functional.affine_grid(identity, (1, 1, 1, 2), align_corners=False)
         tensor([[[[-0.5000,  0.0000],
                   [ 0.5000,  0.0000]]]])
     """
@@ -249,7 +252,8 @@ def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = No
         raise ValueError(f"Expected theta to have floating point type, but got {theta.dtype}")
     if n not in (2, 3):
         raise NotImplementedError(
-            f"affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size {size}."
+            f"affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size "
+            f"{size}."
         )
     if tuple(theta.shape[1:]) != (n, n + 1):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Resizing images: nearest neighbours, linear, cubic and Lanczos interpolation, with and without antialiasing, and area means."""
+"""Resizing images: nearest neighbours, linear, cubic and Lanczos interpolation, antialiased or not, and area means."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def _step(n: int, out: int, align: bool, scale: float | None) -> float:
 @functools.lru_cache(maxsize=256)
 def _taps(kind: str, n: int, out: int, align: bool, scale: float | None, double: bool) -> Taps:
     """The taps of one dimension from `n` to `out` elements."""
-    real = np.float64 if double else np.float32
-    i = np.arange(out, dtype=real)
+    real: Any = np.float64 if double else np.float32
+    i: Any = np.arange(out, dtype=real)
     step = real(_step(n, out, align, scale))
     if kind in ("nearest", "nearest-exact"):
         source = i * step if kind == "nearest" else (i + real(0.5)) * step
@@ -118,7 +118,7 @@ def _all_taps(shape: Sequence[int], size: Sizes, kind: str, align: bool, scales:
     ]
 
 
-# ---------------------------------------------------------------------------------------------- the operation and its transpose
+# -------------------------------------------------------------------------------- the operation and its transpose
 
 
 def _infer(m: Meta, size: Sizes, kind: str, align: bool, scales: Scales) -> Meta:
@@ -186,7 +186,8 @@ def _sizes(input: Any, size: Any, scale_factor: Any) -> tuple[Sizes, Scales]:
     if len(numbers) != n:
         raise ValueError(
             errors.explain(
-                f"Input and {name.split()[0]} must have the same number of spatial dimensions, but got input with spatial dimensions of "
+                f"Input and {name.split()[0]} must have the same number of spatial dimensions, but got input with "
+                f"spatial dimensions of "
                 f"{spatial} and {name} {given}.",
                 hint="input is (N, C, d1, d2, ..., dK), the sizes are (o1, ..., oK)",
                 site=user_site(3),
@@ -203,7 +204,8 @@ def _kind(input: Any, mode: str, align_corners: bool | None, antialias: bool) ->
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
             raise ValueError(
-                "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear"
+                "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | "
+                "trilinear"
             )
     if antialias and (mode not in ("bilinear", "bicubic", "lanczos") or input.dim() != 4):
         raise ValueError(
@@ -212,7 +214,8 @@ def _kind(input: Any, mode: str, align_corners: bool | None, antialias: bool) ->
     if mode not in _MODES or not 3 <= input.dim() <= 5:
         raise NotImplementedError(
             errors.explain(
-                f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.dim()}D) for the modes: nearest | linear | bilinear | "
+                f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.dim()}D) for the modes: "
+                f"nearest | linear | bilinear | "
                 f"bicubic | trilinear | lanczos | area | nearest-exact (got {mode})",
                 site=user_site(3),
             )

@@ -55,7 +55,7 @@ def _taps(mode: str, shape: Sequence[int], padding: Sizes) -> list[Taps]:
 
 
 def _rims(mode: str, shape: Sequence[int], padding: Sizes) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """For each padded dimension, the innermost first: (position in the rim, position it repeats), in the padded array."""
+    """For each padded dimension, the innermost first: (position in the rim, position it repeats)."""
     for dim, (n, (front, behind)) in reversed(list(enumerate(zip(shape, _pairs(padding, len(shape)), strict=True)))):
         if front or behind:
             at = _positions(mode, n, front, behind) + front
@@ -122,7 +122,7 @@ def _check_repeated(input: Any, padding: Sizes, mode: str) -> None:
         raise NotImplementedError(
             errors.explain(
                 f"Padding size {len(padding)} is not supported for {input.dim()}D input tensor.",
-                hint=f"mode '{mode}' pads the last 1, 2 or 3 dimensions of (N, C, ...) or (C, ...); 'constant' pads any",
+                hint=f"'{mode}' pads the last 1, 2 or 3 dimensions of (N, C, ...) or (C, ...); 'constant' pads any",
                 site=user_site(3),
             )
         )
@@ -131,7 +131,8 @@ def _check_repeated(input: Any, padding: Sizes, mode: str) -> None:
         if mode == "reflect" and max(a, b) >= n > 0 and (a or b):
             raise RuntimeError(
                 errors.explain(
-                    f"Padding size should be less than the corresponding input dimension, but got: padding ({a}, {b}) at dimension {i} "
+                    f"Padding size should be less than the corresponding input dimension, but got: padding ({a}, "
+                    f"{b}) at dimension {i} "
                     f"of input {shape}",
                     site=user_site(3),
                 )
@@ -139,7 +140,8 @@ def _check_repeated(input: Any, padding: Sizes, mode: str) -> None:
         if mode == "circular" and max(a, b) > n:
             raise RuntimeError(
                 errors.explain(
-                    f"Padding value causes wrapping around more than once: ({a}, {b}) at dimension {i} of input {shape}",
+                    f"Padding value causes wrapping around more than once: ({a}, {b}) at dimension {i} of input "
+                    f"{shape}",
                     site=user_site(3),
                 )
             )

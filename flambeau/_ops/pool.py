@@ -30,7 +30,7 @@ def _fail(message: str, hint: str = "") -> None:
 
 
 def _window_count(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
-    """floor((n + 2p - d(k - 1) - 1) / s) + 1; with `ceil_mode` rounded up, but no window starts in the padding behind."""
+    """floor((n + 2p - d(k - 1) - 1) / s) + 1; `ceil_mode` rounds up, but no window starts in the padding behind."""
     room = size + 2 * padding - dilation * (kernel - 1) - 1
     if not ceil_mode:
         return room // stride + 1
@@ -58,20 +58,23 @@ def _pooled_shape(
         _fail("stride should not be zero")
     if min(stride) < 0 or min(dilation) <= 0:
         _fail(
-            f"{op}: stride and dilation should be greater than zero, but got stride {list(stride)} and dilation {list(dilation)}"
+            f"{op}: stride and dilation should be greater than zero, but got stride {list(stride)} and dilation "
+            f"{list(dilation)}"
         )
     for p, k, d in zip(padding, kernel, dilation, strict=True):
         if p < 0:
             _fail(f"pad must be non-negative, but got pad: {p}")
         if 2 * p > d * (k - 1) + 1:
             _fail(
-                f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={d}"
+                f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and "
+                f"dilation={d}"
             )
     out = _windows(m.shape, kernel, stride, padding, dilation, ceil_mode).out
     if min(out) <= 0:
         sizes = "x".join(map(str, m.shape[-n - 1 :]))
         _fail(
-            f"Given input size: ({sizes}). Calculated output size: ({m.shape[-n - 1]}x{'x'.join(map(str, out))}). Output size is too small"
+            f"Given input size: ({sizes}). Calculated output size: ({m.shape[-n - 1]}x{'x'.join(map(str, out))}). "
+            f"Output size is too small"
         )
     return (*m.shape[:-n], *out)
 
@@ -267,7 +270,7 @@ def _with_indices(n: int) -> Any:
 max_pool1d_with_indices, max_pool2d_with_indices, max_pool3d_with_indices = map(_with_indices, (1, 2, 3))
 
 
-# ---------------------------------------------------------------------------------------------- the inverse of maximum pooling
+# -------------------------------------------------------------------------------- the inverse of maximum pooling
 
 
 def _infer_unpool(input: Meta, indices: Meta, size: Sizes) -> Meta:
@@ -275,7 +278,8 @@ def _infer_unpool(input: Meta, indices: Meta, size: Sizes) -> Meta:
         _fail(f"elements in indices should be type int64 but got: {errors.TYPE_NAMES[indices.dtype.name]}")
     if indices.shape != input.shape:
         _fail(
-            f"Expected shape of indices to be same as that of the input tensor ({list(input.shape)}) but got indices tensor with "
+            f"Expected shape of indices to be same as that of the input tensor ({list(input.shape)}) but got indices "
+            f"tensor with "
             f"shape: {list(indices.shape)}"
         )
     return contiguous(input.dtype, (*input.shape[: -len(size)], *size))
@@ -366,7 +370,8 @@ def max_unpool2d(
     Example::
 
         >>> import flambeau as torch
-        >>> values, indices = torch.nn.functional.max_pool2d(torch.tensor([[[1., 2.], [3., 4.]]]), 2, return_indices=True)
+        >>> x = torch.tensor([[[1., 2.], [3., 4.]]])
+        >>> values, indices = torch.nn.functional.max_pool2d(x, 2, return_indices=True)
         >>> torch.nn.functional.max_unpool2d(values, indices, 2)
         tensor([[[0., 0.],
                  [0., 4.]]])

@@ -159,7 +159,7 @@ def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
 
 
 def _window_maxima(x: Any, index: Any) -> tuple[Any, Any]:
-    """Maxima over the last axis of `index`, (..., windows, elements), which points into the flattened last axis of `x`."""
+    """Maxima over the last axis of `index` (..., windows, elements), which points into the last axis of `x`."""
     flat = index.reshape(*index.shape[:-2], index.shape[-2] * index.shape[-1])
     taken = x[..., flat] if flat.ndim == 1 else np.take_along_axis(x, flat, -1)
     taken = taken.reshape(*taken.shape[:-1], *index.shape[-2:])
@@ -318,7 +318,7 @@ def fractional_maxima(input: Any, samples: Any, kernel: Sizes, size: Sizes) -> A
     """The maxima of windows whose starts are drawn by `samples` (N, C, dimensions), and their flat indices."""
     n = len(size)
     spatial, lead = input.shape[-n:], input.shape[:-n]
-    drawn = widened(samples).reshape(*lead, n)
+    drawn = widened(samples)[: len(input)] if input.ndim == n + 2 else widened(samples)[0]
     # in two dimensions the first sample is the width's, in three the first is the depth's
     order = range(n)[::-1] if n == 2 else range(n)
     tables = [

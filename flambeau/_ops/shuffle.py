@@ -42,7 +42,8 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     *lead, channels, height, width = input.shape
     if channels % (r * r):
         _fail(
-            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, "
+            "but "
             f"input.size(-3)={channels} is not divisible by {r * r}"
         )
     c, n = channels // (r * r), len(lead)
@@ -66,7 +67,8 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     for name, dim, size in (("height", -2, height), ("width", -1, width)):
         if size % r:
             _fail(
-                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({dim})={size} is not "
+                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({dim})={size} "
+                f"is not "
                 f"divisible by {r}"
             )
     n = len(lead)

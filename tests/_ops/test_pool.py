@@ -1,4 +1,4 @@
-"""Pooling against its definition, and against numbers of PyTorch 2.13 where the definition leaves a choice (NaN, ties, rims)."""
+"""Pooling against its definition, and against PyTorch 2.13 where the definition leaves a choice (NaN, ties, rims)."""
 
 from __future__ import annotations
 

@@ -86,7 +86,8 @@ def test_once_differentiable_refuses_the_second_derivative():
             return g * 3 * ctx.saved_tensors[0] ** 2
 
     x = double(2.0)
-    (g,) = torch.autograd.grad(Once.apply(x), x, create_graph=True)
+    weight = double(1.0)
+    (g,) = torch.autograd.grad(Once.apply(x), x, weight, create_graph=True)
     assert g.item() == 12
     with pytest.raises(RuntimeError, match="once_differentiable"):
         g.backward()

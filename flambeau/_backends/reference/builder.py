@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flambeau._backends.reference import special
 from flambeau._core.lazy import lazy_module
 
 if TYPE_CHECKING:
@@ -15,22 +16,87 @@ if TYPE_CHECKING:
 else:
     np = lazy_module("numpy")
 
+# Primitives that are one NumPy function under another name; any other name is NumPy's own.
+RENAMED = {
+    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh",
+    "atan2": "arctan2", "shift_left": "left_shift", "round": "rint",
+}
+SPECIAL = frozenset({"erf", "erfc", "erfinv", "lgamma", "digamma", "zeta", "i0e", "i1e", "log_ndtr", "ndtri", "erfcx"})
+
 
 class NumpyBuilder:
     """`k` of the reference backend."""
 
     def __getattr__(self, name: str) -> Any:
-        """A primitive that is one NumPy function under another name."""
-        function = getattr(np, _NUMPY.get(name, name))
+        """A primitive that NumPy has, or one of `reference.special`."""
+        function = getattr(special, name) if name in SPECIAL else getattr(np, RENAMED.get(name, name))
         setattr(self, name, function)
         return function
+
+    # ------------------------------------------------------------------------------------ questions about the dtype
+
+    def is_float(self, x: Any) -> bool:
+        """Is the body computing in a floating-point dtype?"""
+        return np.asarray(x).dtype.kind == "f"
+
+    def is_bool(self, x: Any) -> bool:
+        """Is the body computing with booleans?"""
+        return np.asarray(x).dtype.kind == "b"
+
+    # ------------------------------------------------------------------------------------ division
+
+    def floor_divide(self, x: Any, y: Any) -> Any:
+        """The quotient rounded down; by zero an error for integers, infinite or NaN for floats."""
+        if self.is_float(x):
+            quotient = np.floor_divide(x, y)
+            return np.where(y == 0, x / y, quotient)  # NumPy gives NaN for inf // y too
+        return np.floor_divide(x, self._divisor(y))
+
+    def trunc_divide(self, x: Any, y: Any) -> Any:
+        """The quotient rounded towards zero."""
+        if self.is_float(x):
+            return np.trunc(x / y)
+        y = self._divisor(y)
+        quotient = np.floor_divide(x, y)
+        return quotient + ((quotient < 0) & (quotient * y != x))
+
+    def remainder(self, x: Any, y: Any) -> Any:
+        """x - y * floor(x / y)."""
+        return np.remainder(x, y if self.is_float(x) else self._divisor(y))
+
+    def fmod(self, x: Any, y: Any) -> Any:
+        """x - y * trunc(x / y)."""
+        return np.fmod(x, y if self.is_float(x) else self._divisor(y))
+
+    def _divisor(self, y: Any) -> Any:
+        if np.any(np.asarray(y) == 0):
+            raise RuntimeError("ZeroDivisionError: integer division or remainder by zero")
+        return y
+
+    def pow(self, x: Any, y: Any) -> Any:
+        """x to the power of y; integers wrap around, and negative powers of integers truncate."""
+        x, y = np.asarray(x), np.asarray(y)
+        if x.dtype.kind == "b":
+            return x | ~y
+        if x.dtype.kind not in "iu" or not (y < 0).any():
+            return np.power(x, y)
+        sign = np.where(y % 2 == 0, 1, x)
+        small = np.where(x == 1, 1, np.where(x == -1, sign, 0))
+        return np.where(y < 0, small, np.power(x, np.maximum(y, 0)))
+
+    def shift_right(self, x: Any, y: Any) -> Any:
+        """The bits moved right; further than there are bits leaves the sign."""
+        bits = np.asarray(x).dtype.itemsize * 8
+        return np.right_shift(x, np.clip(y, 0, bits - 1))
+
+    # ------------------------------------------------------------------------------------ functions
 
     def sigmoid(self, x: Any) -> Any:
         """1 / (1 + exp(-x)), without overflow on either side."""
         if np.asarray(x).dtype.kind == "c":
             return 1 / (1 + np.exp(-x))
         small = np.exp(-np.abs(x))
-        return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
+        return np.where(x >= 0, np.ones_like(small), small) / (1 + small)
 
     def sgn(self, x: Any) -> Any:
         """The sign; of complex numbers the number over its modulus."""
@@ -39,13 +105,9 @@ class NumpyBuilder:
         modulus = np.abs(x)
         return np.where(modulus == 0, 0, x / np.where(modulus == 0, 1, modulus))
 
-    def is_float(self, x: Any) -> bool:
-        """Is the body computing in a floating-point dtype?"""
-        return np.asarray(x).dtype.kind == "f"
-
-
-_NUMPY = {
-    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh",
-    "atan2": "arctan2", "pow": "power", "shift_left": "left_shift", "shift_right": "right_shift", "round": "rint",
-    "maximum": "maximum", "minimum": "minimum",
-}
+    def logaddexp(self, x: Any, y: Any) -> Any:
+        """log(exp(x) + exp(y)); NumPy has no complex form."""
+        if np.asarray(x).dtype.kind != "c":
+            return np.logaddexp(x, y)
+        high, low = np.where(x.real >= y.real, x, y), np.where(x.real >= y.real, y, x)
+        return high + np.log1p(np.exp(low - high))

@@ -1,0 +1,308 @@
+"""Special functions (`torch.special`, some also `torch`)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from flambeau._core import dtypes
+from flambeau._ops import reduce, rounding, softmax, transcendental
+from flambeau._ops.registry import OPS, composite, pointwise
+
+
+@pointwise(inplace=True, result="float", refuses=("complex",), gradient={"input": lambda g, input: g * (-input * input).exp() * (2 / math.sqrt(math.pi))})
+def erf(k: Any, input: Any) -> Any:
+    """The error function.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.erf(torch.tensor([0.]))
+        tensor([0.])
+    """
+    return k.erf(input)
+
+
+@pointwise(inplace=True, result="float", refuses=("complex",), gradient={"input": lambda g, input: g * (-input * input).exp() * (-2 / math.sqrt(math.pi))})
+def erfc(k: Any, input: Any) -> Any:
+    """1 - erf(input), exact for large input.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.erfc(torch.tensor([0.]))
+        tensor([1.])
+    """
+    return k.erfc(input)
+
+
+@pointwise(inplace=True, result="float", refuses=("complex",), gradient={"input": lambda g, out: g * (out * out).exp() * (math.sqrt(math.pi) / 2)})
+def erfinv(k: Any, input: Any) -> Any:
+    """The inverse of the error function.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.erfinv(torch.tensor([0.]))
+        tensor([0.])
+    """
+    return k.erfinv(input)
+
+
+@pointwise(inplace=True, result="float", refuses=("complex",), gradient={"input": lambda g, input: g * input.digamma()})
+def lgamma(k: Any, input: Any) -> Any:
+    """The logarithm of |gamma(input)|.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.lgamma(torch.tensor([1.]))
+        tensor([0.])
+    """
+    return k.lgamma(input)
+
+
+@pointwise(inplace=True, result="float", refuses=("complex",), gradient={"input": lambda g, input: g * polygamma(1, input)})
+def digamma(k: Any, input: Any) -> Any:
+    """The derivative of lgamma.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.digamma(torch.tensor([1.]))
+        tensor([-0.5772])
+    """
+    return k.digamma(input)
+
+
+def special(**options: Any) -> Any:
+    """Declares a pointwise operation of torch.special."""
+    return pointwise(method=False, namespace="special", result="float", refuses=("complex",), **options)
+
+
+@special(gradient={"input": lambda g, input: g * OPS["special.i1"].function(input)})
+def i0(k: Any, input: Any) -> Any:
+    """The modified Bessel function of the first kind, order 0.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.special.i0(torch.tensor([0.]))
+        tensor([1.])
+    """
+    return k.i0e(input) * k.exp(k.abs(input))
+
+
+@special(gradient={"input": lambda g, input, out: g * (OPS["special.i1e"].function(input) - input.sgn() * out)})
+def i0e(k: Any, input: Any) -> Any:
+    """exp(-|input|) i0(input).
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.special.i0e(torch.tensor([0.]))
+        tensor([1.])
+    """
+    return k.i0e(input)
+
+
+@special(gradient={"input": lambda g, input, out: g * (i0(input) - (out / input).masked_fill(input == 0, 0.5))})
+def i1(k: Any, input: Any) -> Any:
+    """The modified Bessel function of the first kind, order 1.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.special.i1(torch.tensor([0.]))
+        tensor([0.])
+    """
+    return k.i1e(input) * k.exp(k.abs(input))
+
+
+@special(gradient={"input": lambda g, input, out: g * (i0e(input) - out * (input.sgn() + (1 / input).masked_fill(input == 0, 0)) - (input == 0) * 0.5)})
+def i1e(k: Any, input: Any) -> Any:
+    """exp(-|input|) i1(input).
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.special.i1e(torch.tensor([0.]))
+        tensor([0.])
+    """
+    return k.i1e(input)
+
+
+@special(gradient={"input": lambda g, input: g * (input * input * -0.5).exp() * (1 / math.sqrt(2 * math.pi))})
+def ndtr(k: Any, input: Any) -> Any:
+    """The normal distribution function.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.special.ndtr(torch.tensor([0.]))
+        tensor([0.5000])
+    """
+    return k.erfc(input * -0.7071067811865476) * 0.5
+
+
+@special(gradient={"input": lambda g, out: g * (out * out * 0.5).exp() * math.sqrt(2 * math.pi)})
+def ndtri(k: Any, input: Any) -> Any:
+    """The inverse of the normal distribution function.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.special.ndtri(torch.tensor([0.5]))
+        tensor([0.])
+    """
+    return k.ndtri(input)
+
+
+@special(gradient={"input": lambda g, input, out: g * (input * input * -0.5 - out).exp() * (1 / math.sqrt(2 * math.pi))})
+def log_ndtr(k: Any, input: Any) -> Any:
+    """The logarithm of the normal distribution function.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.special.log_ndtr(torch.tensor([0.]))
+        tensor([-0.6931])
+    """
+    return k.log_ndtr(input)
+
+
+@special(gradient={"input": lambda g, input, out: g * (2 * input * out - 2 / math.sqrt(math.pi))})
+def erfcx(k: Any, input: Any) -> Any:
+    """exp(input^2) erfc(input).
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.special.erfcx(torch.tensor([0.]))
+        tensor([1.])
+    """
+    return k.erfcx(input)
+
+
+@special(gradient={"input": lambda g, input: g * (-input.log() - 1)})
+def entr(k: Any, input: Any) -> Any:
+    """-x log(x), 0 at 0 and minus infinity below.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.special.entr(torch.tensor([0., 1.]))
+        tensor([0., -0.])
+    """
+    return k.where(input > 0, -input * k.log(input), k.where(input == 0, input * 0, input * 0 - math.inf))
+
+
+@special()
+def zeta(k: Any, input: Any, other: Any) -> Any:
+    """Hurwitz' zeta function: the sum of (other + k) ** -input.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.special.zeta(torch.tensor([2.]), torch.tensor([1.]))
+        tensor([1.6449])
+    """
+    return k.zeta(input, other)
+
+
+@special(gradient={
+    "input": lambda g, input, other: g * other_log1p(input, other, g), "other": lambda g, input, other: g * input / (other + 1),
+})
+def xlog1py(k: Any, input: Any, other: Any) -> Any:
+    """`input * log1p(other)`, 0 where `input` is 0.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.special.xlog1py(torch.tensor([0., 1.]), torch.tensor([-1., 0.]))
+        tensor([0., 0.])
+    """
+    return k.where((input == 0) & (other == other), input * 0, input * k.log1p(other))
+
+
+def other_log1p(x: Any, y: Any, like: Any) -> Any:
+    y = transcendental.as_tensor(y, like)
+    return y.log1p().masked_fill((transcendental.as_tensor(x, like) == 0) & (y <= -1), 0)
+
+
+@pointwise(method=False, function=False, result="float", refuses=("complex",), operands=("input",),
+           gradient={"input": lambda g, n, input: g * polygamma_of(n + 1, input)})
+def polygamma_of(k: Any, n: Any, input: Any) -> Any:
+    """The n-th derivative of digamma, n >= 1: (-1)^(n+1) n! zeta(n + 1, x)."""
+    return k.zeta(input * 0 + (n + 1), input) * ((-1.0) ** (n + 1) * math.factorial(int(n)))
+
+
+@composite()
+def polygamma(n: Any, input: Any) -> Any:
+    """The n-th derivative of digamma (as a method: `x.polygamma(n)`).
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.polygamma(1, torch.tensor([1.]))
+        tensor([1.6449])
+    """
+    n, input = (input, n) if hasattr(n, "_meta") else (n, input)
+    if n < 0:
+        raise RuntimeError("polygamma(n, x) does not support negative n.")
+    return digamma(input) if n == 0 else polygamma_of(n, input)
+
+
+@composite(inplace=True, aliases=())
+def mvlgamma(input: Any, p: int) -> Any:
+    """The logarithm of the multivariate gamma function of dimension `p`.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.mvlgamma(torch.tensor([1.]), 1)
+        tensor([0.])
+    """
+    if p < 1:
+        raise RuntimeError("p has to be greater than or equal to 1")
+    input = input if input.dtype.differentiable else input.to(dtypes.get_default_dtype())
+    total = lgamma(input) + (p * (p - 1) / 4 * math.log(math.pi))
+    for j in range(1, p):
+        total = total + lgamma(input - j / 2)
+    return total
+
+
+# Functions of torch.special that have another home: (name here, function)
+SHARED = (
+    ("erf", erf), ("erfc", erfc), ("erfinv", erfinv), ("gammaln", lgamma), ("digamma", digamma), ("psi", digamma),
+    ("polygamma", polygamma), ("multigammaln", mvlgamma), ("expit", transcendental.sigmoid), ("exp2", transcendental.exp2),
+    ("expm1", transcendental.expm1), ("log1p", transcendental.log1p), ("logit", transcendental.logit),
+    ("sinc", transcendental.sinc), ("xlogy", transcendental.xlogy), ("round", rounding.round),
+    ("logsumexp", reduce.logsumexp), ("softmax", softmax.softmax), ("log_softmax", softmax.log_softmax),
+)
+
+
+def _share(name: str, function: Any) -> None:
+    def body(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    body.__name__, body.__doc__ = name, function.__doc__
+    composite(method=False, namespace="special", name=name)(body)
+
+
+for _name, _function in SHARED:
+    _share(_name, _function)
+
+
+@composite(name="i0", inplace=True)
+def torch_i0(input: Any) -> Any:
+    """`special.i0`.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.i0(torch.tensor([0.]))
+        tensor([1.])
+    """
+    return i0(input)
+
