@@ -28,6 +28,7 @@ from flambeau._core.formats import preserve_format as preserve_format
 from flambeau._core.formats import sparse_coo as sparse_coo
 from flambeau._core.formats import strided as strided
 from flambeau._core.size import Size as Size
+from flambeau._ops import conv, pool, pool_adaptive, shuffle
 from flambeau._ops.registry import OPS
 from flambeau._tensor import creation, methods, random
 from flambeau._tensor.creation import arange as arange
@@ -89,6 +90,8 @@ def operations(namespace: str) -> dict[str, Any]:
 
 
 globals().update({name: f for name, f in operations("").items() if name not in globals()})
+for module in (conv, pool, pool_adaptive, shuffle):  # functions of nn.functional that PyTorch exports here too
+    globals().update({name: getattr(module, name) for name in module.TOP_LEVEL})
 globals().update({f.__name__: f for f in random.FUNCTIONS})
 globals().update({d.name: d for d in dtypes.ALL} | dtypes.ALIASES | creation.LEGACY_TYPES)
 # Names of Python's own that a module should not shadow while it defines things.
@@ -97,7 +100,8 @@ globals().update({"complex": creation.complex_, "range": creation.range_})
 newaxis = None
 
 __all__ = [name for name in globals() if not name.startswith("_") and name not in ("annotations", "TYPE_CHECKING", "Any", "OPS",
-           "dtypes", "creation", "methods", "operations", "random")]
+           "dtypes", "creation", "methods", "operations", "random",
+           "conv", "pool", "pool_adaptive", "shuffle", "module")]
 
 if TYPE_CHECKING:
 

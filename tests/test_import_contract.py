@@ -29,7 +29,7 @@ LAYERS = [
     ["autograd"],
     ["_tensor"],
     ["_api"],
-    ["cuda", "fft", "linalg", "random"],
+    ["cuda", "fft", "linalg", "random", "special"],
     ["nn"],
     ["optim"],
     ["utils", "serialization"],

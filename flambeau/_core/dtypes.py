@@ -48,7 +48,7 @@ class dtype:  # noqa: N801 (PyTorch's name)
         return "torch." + self.name
 
     def __reduce__(self) -> str:
-        return self.name
+        return "bool_" if self.name == "bool" else self.name
 
     @property
     def numpy(self) -> np.dtype:

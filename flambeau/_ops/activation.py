@@ -51,7 +51,7 @@ def written(name: str, function: Any) -> None:
     composite(method=False, namespace="nn.functional", name=name + "_")(body)
 
 
-@pointwise(method=False, function=False, refuses=REFUSED, gradient={
+@pointwise(method=False, function=False, node_name="LeakyReluBackward0", refuses=REFUSED, gradient={
     "input": lambda g, input, negative_slope: choose(input > 0, g, g * negative_slope),
 })
 def leaky(k: Any, input: Any, negative_slope: Any = 0.01) -> Any:
@@ -59,7 +59,7 @@ def leaky(k: Any, input: Any, negative_slope: Any = 0.01) -> Any:
     return k.where(input > 0, input, input * negative_slope)
 
 
-@pointwise(method=False, function=False, refuses=REFUSED, gradient={
+@pointwise(method=False, function=False, node_name="EluBackward0", refuses=REFUSED, gradient={
     "input": lambda g, input, alpha, scale, input_scale: g * choose(
         input > 0, scale, (input * input_scale).clamp(max=0).exp() * (alpha * scale * input_scale)),
 })
@@ -99,7 +99,7 @@ def celu(input: Any, alpha: float = 1.0) -> Any:
     return exponential_linear(input, alpha, 1.0, 1.0 / alpha)
 
 
-@pointwise(method=False, function=False, refuses=REFUSED, gradient={"input": lambda g, input: g * _gelu_slope(input)})
+@pointwise(method=False, function=False, node_name="GeluBackward0", refuses=REFUSED, gradient={"input": lambda g, input: g * _gelu_slope(input)})
 def gelu_by_erf(k: Any, input: Any) -> Any:
     """x times the normal distribution function, by erfc so that the left tail keeps its digits (Hendrycks & Gimpel 2016)."""
     return input * 0.5 * k.erfc(input * -0.7071067811865476)
@@ -109,7 +109,7 @@ def _gelu_slope(x: Any) -> Any:
     return 0.5 * (x * -0.7071067811865476).erfc() + x * (x * x * -0.5).exp() * (1 / math.sqrt(2 * math.pi))
 
 
-@pointwise(method=False, function=False, refuses=REFUSED, gradient={"input": lambda g, input: g * _gelu_tanh_slope(input)})
+@pointwise(method=False, function=False, node_name="GeluBackward0", refuses=REFUSED, gradient={"input": lambda g, input: g * _gelu_tanh_slope(input)})
 def gelu_by_tanh(k: Any, input: Any) -> Any:
     """The approximation of GELU by a hyperbolic tangent."""
     inner = (input + input * input * input * 0.044715) * 0.7978845608028654
@@ -127,7 +127,7 @@ def _gelu(input: Any, approximate: str) -> Any:
     return gelu_by_tanh(input) if approximate == "tanh" else gelu_by_erf(input)
 
 
-@pointwise(method=False, function=False, refuses=("bool", "integer"), gradient={"input": lambda g, input: g * _silu_slope(input)})
+@pointwise(method=False, function=False, node_name="SiluBackward0", refuses=("bool", "integer"), gradient={"input": lambda g, input: g * _silu_slope(input)})
 def swish(k: Any, input: Any) -> Any:
     """x * sigmoid(x)."""
     return input * k.sigmoid(input)
@@ -139,7 +139,7 @@ def _silu_slope(x: Any) -> Any:
     return slope.conj() if x.dtype.is_complex else slope
 
 
-@pointwise(method=False, function=False, refuses=REFUSED, gradient={
+@pointwise(method=False, function=False, node_name="SoftplusBackward0", refuses=REFUSED, gradient={
     "input": lambda g, input, beta, threshold: g * choose(input * beta > threshold, 1.0, (input * beta).sigmoid()),
 })
 def soft_plus(k: Any, input: Any, beta: Any = 1.0, threshold: Any = 20.0) -> Any:
@@ -148,13 +148,13 @@ def soft_plus(k: Any, input: Any, beta: Any = 1.0, threshold: Any = 20.0) -> Any
     return k.where(z > threshold, input, (k.maximum(z, 0) + k.log1p(k.exp(-k.abs(z)))) / beta)
 
 
-@pointwise(method=False, function=False, refuses=("bool", "integer"), gradient={"input": lambda g, input: g * (-input).sigmoid()})
+@pointwise(method=False, function=False, node_name="LogSigmoidBackward0", refuses=("bool", "integer"), gradient={"input": lambda g, input: g * (-input).sigmoid()})
 def log_sigmoid(k: Any, input: Any) -> Any:
     """log(sigmoid(x)), without overflow."""
     return k.minimum(input, 0) - k.log1p(k.exp(-k.abs(input)))
 
 
-@pointwise(method=False, function=False, refuses=("bool", "complex"), gradient={
+@pointwise(method=False, function=False, node_name="HardtanhBackward0", refuses=("bool", "complex"), gradient={
     "input": lambda g, input, min_val, max_val: g * ((input > min_val) & (input < max_val)),
 })
 def hard_tanh(k: Any, input: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
@@ -162,13 +162,13 @@ def hard_tanh(k: Any, input: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> An
     return k.minimum(k.maximum(input, min_val), max_val)
 
 
-@pointwise(method=False, function=False, refuses=REFUSED, gradient={"input": lambda g, input: g * ((input > -3) & (input < 3)) * (1 / 6)})
+@pointwise(method=False, function=False, node_name="HardsigmoidBackward0", refuses=REFUSED, gradient={"input": lambda g, input: g * ((input > -3) & (input < 3)) * (1 / 6)})
 def hard_sigmoid(k: Any, input: Any) -> Any:
     """The line from 0 at -3 to 1 at 3."""
     return k.minimum(k.maximum(input + 3, 0), 6) / 6
 
 
-@pointwise(method=False, function=False, refuses=REFUSED, gradient={
+@pointwise(method=False, function=False, node_name="HardswishBackward0", refuses=REFUSED, gradient={
     "input": lambda g, input: g * choose(input <= -3, 0.0, choose(input < 3, input / 3 + 0.5, 1.0)),
 })
 def hard_swish(k: Any, input: Any) -> Any:
@@ -176,19 +176,19 @@ def hard_swish(k: Any, input: Any) -> Any:
     return input * k.minimum(k.maximum(input + 3, 0), 6) / 6
 
 
-@pointwise(method=False, function=False, refuses=REFUSED, gradient={"input": lambda g, input, lambd: g * ((input > lambd) | (input < -lambd))})
+@pointwise(method=False, function=False, node_name="HardshrinkBackward0", refuses=REFUSED, gradient={"input": lambda g, input, lambd: g * ((input > lambd) | (input < -lambd))})
 def hard_shrink(k: Any, input: Any, lambd: Any = 0.5) -> Any:
     """0 within `lambd` of zero, else x; NaN stays."""
     return k.where((input >= -lambd) & (input <= lambd), 0, input)
 
 
-@pointwise(method=False, function=False, refuses=REFUSED, gradient={"input": lambda g, input, lambd: g * ((input > lambd) | (input < -lambd))})
+@pointwise(method=False, function=False, node_name="SoftshrinkBackward0", refuses=REFUSED, gradient={"input": lambda g, input, lambd: g * ((input > lambd) | (input < -lambd))})
 def soft_shrink(k: Any, input: Any, lambd: Any = 0.5) -> Any:
     """x moved towards zero by `lambd`, 0 within it; NaN stays."""
     return k.where(input > lambd, input - lambd, k.where(input < -lambd, input + lambd, input * 0))
 
 
-@pointwise(method=False, function=False, refuses=("bool", "complex"), gradient={"input": lambda g, input, threshold: g * (input > threshold)})
+@pointwise(method=False, function=False, node_name="ThresholdBackward0", refuses=("bool", "complex"), gradient={"input": lambda g, input, threshold: g * (input > threshold)})
 def above(k: Any, input: Any, threshold: Any, value: Any) -> Any:
     """x where it is above `threshold`, else `value`."""
     return k.where(input <= threshold, value, input)
@@ -198,7 +198,7 @@ above_op = OPS["above"]
 above_op.operands = frozenset({0})  # the numbers do not take part in promotion
 
 
-@pointwise(method=False, function=False, refuses=REFUSED, operands=("input", "weight"), gradient={
+@pointwise(method=False, function=False, node_name="PreluKernelBackward0", refuses=REFUSED, operands=("input", "weight"), gradient={
     "input": lambda g, input, weight: choose(input > 0, g, g * weight), "weight": lambda g, input: choose(input > 0, 0, input) * g,
 })
 def parametric(k: Any, input: Any, weight: Any) -> Any:

@@ -119,7 +119,7 @@ def _infer_embedding(indices: Meta, weight: Meta, padding_idx: int, scale_grad_b
 
 
 @library(
-    category="index", method=False, function=False, infer=_infer_embedding, fallible=True,
+    category="index", method=False, function=False, node_name="EmbeddingBackward0", infer=_infer_embedding, fallible=True,
     gradient={"weight": lambda g, indices, weight_meta, padding_idx, scale_grad_by_freq, sparse:
               _embedding_grad(g, indices, weight_meta, padding_idx, scale_grad_by_freq, sparse)},
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
+import os
 
 import flambeau._ops as package
 
 
 def load() -> None:
     """Fill the op table."""
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    for file in sorted(os.listdir(os.path.dirname(__file__))):
+        name, extension = os.path.splitext(file)
+        if extension == ".py" and name not in ("__init__", "loader"):
+            importlib.import_module(f"{package.__name__}.{name}")

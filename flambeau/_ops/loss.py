@@ -201,7 +201,7 @@ def binary_cross_entropy(
 
 
 @library(
-    category="norm", method=False, function=False, infer=lambda x, t: contiguous(x.dtype, x.shape),
+    category="norm", method=False, function=False, node_name="BinaryCrossEntropyBackward0", infer=lambda x, t: contiguous(x.dtype, x.shape),
     gradient={
         "input": lambda g, input, target: g * (input - target) / ((1 - input) * input).clamp(min=1e-12),
         "target": lambda g, input: g * ((1 - input).log().clamp(min=-100) - input.log().clamp(min=-100)),
@@ -288,7 +288,7 @@ def _checked_targets(target: np.ndarray, classes: int, ignore_index: int) -> tup
 
 
 @library(
-    category="norm", method=False, function=False, infer=_infer_nll, fallible=True, nondifferentiable=(1,),
+    category="norm", method=False, function=False, node_name="NllLossBackward0", infer=_infer_nll, fallible=True, nondifferentiable=(1,),
     gradient={"input": lambda g0, input_meta, target, out1: _nll_grad(g0, input_meta, target, out1)},
 )
 def nll_of(input: Any, target: Any, weight: Any, ignore_index: int) -> Any:

@@ -127,7 +127,7 @@ def nansum(input: Any, dim: Dims = None, keepdim: bool = False, dtype: dtype | N
 
 
 @library(
-    category="reduce", method=False, function=False,
+    category="reduce", method=False, function=False, node_name="ProdBackward0",
     infer=lambda m, dim, keepdim, dtype: contiguous(sum_dtype(m, dtype), reduced_shape(m, dim, keepdim)),
     gradient={"input": lambda g, input, out, dim, keepdim: _prod_grad(g, input, out, dim, keepdim)},
 )
@@ -171,7 +171,7 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: dt
 
 
 @library(
-    category="reduce", method=False, function=False,
+    category="reduce", method=False, function=False, node_name="MeanBackward0",
     infer=lambda m, dim, keepdim, dtype: (
         require_float("mean", dtype or m.dtype), contiguous(dtype or m.dtype, reduced_shape(m, dim, keepdim)))[1],
     gradient={"input": lambda g, input_meta, dim, keepdim:
@@ -221,7 +221,7 @@ def nanmean(input: Any, dim: Dims = None, keepdim: bool = False, *, dtype: dtype
 
 
 @library(
-    category="reduce", method=False, function=False,
+    category="reduce", method=False, function=False, node_name="VarBackward0",
     infer=lambda m, dim, correction, keepdim: contiguous(m.dtype.to_real(), reduced_shape(m, dim, keepdim)),
     gradient={"input": lambda g, input, dim, correction, keepdim: _var_grad(g, input, dim, correction, keepdim)},
 )
@@ -289,7 +289,7 @@ def std(
 
 
 @library(
-    category="pointwise", method=False, function=False, infer=lambda m: contiguous(m.dtype, m.shape),
+    category="pointwise", method=False, function=False, node_name="StdBackward0", infer=lambda m: contiguous(m.dtype, m.shape),
     gradient={"input": lambda g, out: (g / (out * 2)).masked_fill(out == 0, 0)},
 )
 def root_with_zero_gradient(input: Any) -> Any:
@@ -408,7 +408,7 @@ def sum_to_size_method(input: Any, *size: Any) -> Any:
 
 
 @library(
-    category="reduce", method=False, function=False,
+    category="reduce", method=False, function=False, node_name="LogsumexpBackward0",
     infer=lambda m, dim, keepdim: contiguous(
         m.dtype if m.dtype.category >= dtypes.FLOAT else dtypes.get_default_dtype(), reduced_shape(m, dim, keepdim)),
     gradient={"input": lambda g, input, out, dim, keepdim:

@@ -38,7 +38,7 @@ def shifted(x: np.ndarray, dim: int) -> np.ndarray:
 
 
 @library(
-    category="norm", method=False, function=False, infer=lambda m, dim: infer_rows("softmax", m, dim),
+    category="norm", method=False, function=False, node_name="SoftmaxBackward0", infer=lambda m, dim: infer_rows("softmax", m, dim),
     gradient={"input": lambda g, out, dim: softmax_backward(g, out, dim)},
 )
 def softmax_rows(input: Any, dim: int) -> Any:
@@ -56,7 +56,7 @@ def softmax_backward(g: Any, out: Any, dim: int) -> Any:
 
 
 @library(
-    category="norm", method=False, function=False, infer=lambda m, dim: infer_rows("log_softmax", m, dim),
+    category="norm", method=False, function=False, node_name="LogSoftmaxBackward0", infer=lambda m, dim: infer_rows("log_softmax", m, dim),
     gradient={"input": lambda g, out, dim: g - out.exp() * g.sum(dim, True)},
 )
 def log_softmax_rows(input: Any, dim: int) -> Any:

@@ -70,7 +70,7 @@ class Generator:
 
     def initial_seed(self) -> int:
         """The seed last started from."""
-        return self._twister.initial_seed()
+        return self._twister.initial_seed
 
     def get_state(self) -> Any:
         """The state as a uint8 tensor, laid out as PyTorch's."""

@@ -428,6 +428,7 @@ class Tensor(TensorBase):
         return printing.format_tensor(
             interop.array(self), dtype_name=self.dtype.name, size=tuple(self.shape), requires_grad=self.requires_grad,
             grad_fn=None if node is None else node.name(), default_dtype=dtypes.get_default_dtype().name,
+            class_name="tensor" if type(self) is Tensor else type(self).__name__,
         )
 
     def __format__(self, spec: str) -> str:
