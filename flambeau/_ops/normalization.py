@@ -35,17 +35,16 @@ def _infer_standardize(m: Meta, dims: tuple[int, ...], eps: float) -> tuple[Meta
 
 @library(
     category="norm", method=False, function=False, infer=_infer_standardize, nondifferentiable=(1, 2),
-    gradient={"input": lambda g0, out0, out2, dims: standardize_backward(g0, out0, out2, dims)},
+    gradient={"input": lambda g0, out0, out2, dims, eps: standardize_backward(g0, out0, (out2 + eps).rsqrt(), dims)},
 )
 def standardize(input: Any, dims: tuple[int, ...], eps: float) -> Any:
-    """((x - mean) / sqrt(var + eps), mean, 1 / sqrt(var + eps)) with the biased variance over `dims`, in two passes."""
+    """((x - mean) / sqrt(var + eps), mean, var) with the biased variance over `dims`, in two passes."""
     x = accumulated(input)
-    mean = x.mean(axis=dims, keepdims=True)
+    mean = x.mean(axis=dims, keepdims=True) if x.size else np.zeros([1 if i in dims else n for i, n in enumerate(x.shape)], x.dtype)
     centred = x - mean
-    variance = np.mean(centred * centred, axis=dims, keepdims=True)
-    inverse = 1 / np.sqrt(variance + variance.dtype.type(eps))
-    centred *= inverse
-    return centred, mean, inverse
+    variance = np.mean(centred * centred, axis=dims, keepdims=True) if x.size else mean
+    centred /= np.sqrt(variance + variance.dtype.type(eps))
+    return centred, mean, variance
 
 
 def standardize_backward(g: Any, out: Any, inverse: Any, dims: tuple[int, ...]) -> Any:
@@ -111,21 +110,18 @@ def batch_norm(
     if count == 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
     dims = (0, *range(2, input.dim()))
-    normalised, mean, inverse = standardize(input, dims, eps)
-    if running_mean is not None or running_var is not None:
-        update_running(running_mean, running_var, mean.reshape(-1), inverse.reshape(-1), count, momentum, eps)
+    normalised, mean, variance = standardize(input, dims, eps)
+    if count:
+        update_running(running_mean, running_var, mean.reshape(-1), variance.reshape(-1), count, momentum)
     return affine(normalised, weight, bias, shape)
 
 
-def update_running(running_mean: Any, running_var: Any, mean: Any, inverse: Any, count: int, momentum: float, eps: float) -> None:
-    """Move the running statistics towards the batch's; the variance is the unbiased one."""
-    if running_mean is not None:
-        own = running_mean.detach()
-        own.mul_(1 - momentum).add_(mean.detach().to(own.dtype), alpha=momentum)
-    if running_var is not None:
-        own = running_var.detach()
-        variance = (inverse.detach() ** -2 - eps) * (count / (count - 1))
-        own.mul_(1 - momentum).add_(variance.to(own.dtype), alpha=momentum)
+def update_running(running_mean: Any, running_var: Any, mean: Any, variance: Any, count: int, momentum: float) -> None:
+    """Move the running statistics (either may be None) towards the batch's; the variance becomes the unbiased one."""
+    for running, batch in ((running_mean, mean.detach()), (running_var, variance.detach() * (count / (count - 1)))):
+        if running is not None:
+            own = running.detach()
+            own.mul_(1 - momentum).add_(batch.to(own.dtype), alpha=momentum)
 
 
 @composite(method=False, namespace="nn.functional")
@@ -147,11 +143,10 @@ def instance_norm(
     if count == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
     dims = tuple(range(2, input.dim()))
-    normalised, mean, inverse = standardize(input, dims, eps)
-    if running_mean is not None:
-        averaged = mean.reshape(input.shape[:2]).mean(0)
-        variance = (inverse.reshape(input.shape[:2]) ** -2).mean(0)
-        update_running(running_mean, running_var, averaged, variance**-0.5, count, momentum, eps)
+    normalised, mean, variance = standardize(input, dims, eps)
+    if running_mean is not None and count:
+        means, variances = mean.reshape(input.shape[:2]), variance.reshape(input.shape[:2])
+        update_running(running_mean, running_var, means.mean(0), variances.mean(0), count, momentum)
     return affine(normalised, weight, bias, [1, input.shape[1]] + [1] * (input.dim() - 2))
 
 
@@ -252,6 +247,8 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
             f"num_groups={num_groups}"
         )
     _check_channels("group_norm", input, weight=weight, bias=bias)
+    if input.numel() == 0:
+        return affine(input, weight, bias, [1, channels] + [1] * (input.dim() - 2))
     grouped = input.reshape(input.shape[0], num_groups, -1)
     normalised = standardize(grouped, (2,), eps)[0].reshape(input.shape)
     return affine(normalised, weight, bias, [1, channels] + [1] * (input.dim() - 2))

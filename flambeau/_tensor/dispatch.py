@@ -143,6 +143,9 @@ def pointwise(op: Any, args: tuple) -> Any:
 
 def _edges(args: tuple, mask: int) -> tuple:
     """One edge an argument: to the node of each tensor in `mask`."""
+    if len(args) == 2:  # nearly always: written out for speed
+        a, b = args
+        return (a._node, a._index) if mask & 1 else None, (b._node, b._index) if mask & 2 else None
     return tuple([(a._node, a._index) if mask >> i & 1 else None for i, a in enumerate(args)])
 
 

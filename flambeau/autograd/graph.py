@@ -18,6 +18,8 @@ from flambeau._ops.convert import cast
 from flambeau._ops.reduce import sum_to_size
 
 _sequence = itertools.count()
+_next_number = _sequence.__next__
+_NOTHING: dict[int, Any] = {}
 Edge = tuple["Node", int] | None
 
 
@@ -145,24 +147,16 @@ class OpNode(Node):
         # Written out, without super(): this runs for every operation recorded with gradients.
         self.edges = edges
         self.output_metas = output_metas
-        self.seq = next(_sequence)
+        self.seq = _next_number()
         self.site = site
         self.pre_hooks = self.post_hooks = self.retained = self.extra = None
         self.op = op
         self.metas = metas
         saved, outputs = op.save_plans.get(mask) or op.save_plan(mask)
-        versions: dict[int, Any] | None = None
-        kept = list(args)
-        for i, arg in enumerate(args):
-            if isinstance(arg, (TensorBase, tuple)):
-                if i not in saved:
-                    kept[i] = None
-                    continue
-                if versions is None:
-                    versions = {}
-                versions[i] = arg._storage.version if isinstance(arg, TensorBase) else versions_of(arg)
-        self.args: tuple | None = tuple(kept)
-        self.versions = versions
+        # tensors are dropped unless a gradient asks for them; numbers and other attributes stay
+        kept = [None if type(m) is Meta or type(m) is tuple else a for a, m in zip(args, metas)]  # noqa: B905 (slow)
+        self.args: list[Any] | None = kept
+        self.versions = _save(kept, saved, args, metas) if saved else _NOTHING
         self.saved_outputs: list[tuple] | None = [] if outputs else None
 
     def name(self) -> str:
@@ -223,7 +217,7 @@ class OpNode(Node):
         if i >= len(self.args):
             return self.op.defaults[self.op.parameters[i]]
         arg = self.args[i]
-        if self.versions is not None and i in self.versions:
+        if i in self.versions:
             check_versions(arg, self.versions[i], self)
         return arg
 
@@ -239,6 +233,20 @@ class OpNode(Node):
         for (p, edge), v, m in zip(group, value if many else (value,), metas if many else (metas,), strict=False):
             if edge is not None and v is not None:
                 results[p] = fit(v, m)
+
+
+def _save(kept: list[Any], saved: tuple[int, ...], args: tuple, metas: tuple) -> dict[int, Any]:
+    """Put the arguments that a gradient asks for into `kept`; the versions of those that are tensors."""
+    versions: dict[int, Any] = {}
+    count = len(args)
+    for i in saved:
+        if i < count and kept[i] is None:
+            kept[i] = arg = args[i]
+            if type(metas[i]) is Meta:
+                versions[i] = arg._storage.version
+            elif arg is not None:
+                versions[i] = versions_of(arg)
+    return versions
 
 
 def _wanted(group: list[tuple[int, Edge]]) -> bool:

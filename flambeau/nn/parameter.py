@@ -67,7 +67,8 @@ class Parameter(torch.Tensor, metaclass=_ParameterMeta):
         return known
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
-        return "Parameter containing:\n" + super().__repr__(tensor_contents=tensor_contents)
+        plain = self.detach().requires_grad_(self.requires_grad)
+        return "Parameter containing:\n" + repr(plain)
 
 
 class _BufferMeta(type(torch.Tensor)):  # type: ignore[misc]

@@ -114,9 +114,8 @@ def _is_orthogonal(q: Tensor) -> bool:
 
 def _orthogonalised(matrix: Tensor) -> Tensor:
     """The Q of the QR decomposition whose R has a positive diagonal."""
-    reflections, tau = torch.geqrf(matrix)
-    q = torch.linalg.householder_product(reflections, tau)
-    return q * reflections.diagonal(dim1=-2, dim2=-1).sgn().unsqueeze(-2)
+    q, r = torch.linalg.qr(matrix)
+    return q * r.diagonal(dim1=-2, dim2=-1).sgn().unsqueeze(-2)
 
 
 def orthogonal(
