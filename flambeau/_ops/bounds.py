@@ -84,7 +84,7 @@ def _share(wins: Any, ties: Any) -> Any:
 
 def _check_bounds(*args: Any, **kwargs: Any) -> None:
     """RuntimeError for a clamp without bounds."""
-    if all(b is None for b in (*args[1:], *[v for n, v in kwargs.items() if n != "out"])):
+    if all(bound is None for bound in (*args[1:], *kwargs.values())):
         raise RuntimeError(errors.explain("torch.clamp: At least one of 'min' or 'max' must not be None", site=user_site(4)))
 
 

@@ -246,7 +246,7 @@ class Pointwise(Op):
             return function
 
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            guard(*args, **kwargs)
+            guard(*args, **{name: value for name, value in kwargs.items() if name != "out"})
             return function(*args, **kwargs)
 
         return named_like(guarded, self.body, self.name)
