@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau import linalg
 
 __all__ = [
     "calculate_gain",
@@ -320,7 +321,7 @@ def orthogonal_(tensor: torch.Tensor, gain: float = 1, generator: torch.Generato
     columns = tensor.numel() // rows
     with torch.no_grad():
         drawn = tensor.new_empty((rows, columns)).normal_(0, 1, generator=generator)
-        q, r = torch.linalg.qr(drawn.t() if rows < columns else drawn)
+        q, r = linalg.qr(drawn.t() if rows < columns else drawn)
         # The sign makes the decomposition unique, hence Q evenly distributed (Mezzadri, 2006).
         q = q * torch.diag(r, 0).sign()
         if rows < columns:

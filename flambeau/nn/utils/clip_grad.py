@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from types import GeneratorType
 
 from flambeau import _api as torch
+from flambeau import linalg
 
 __all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
@@ -43,8 +44,8 @@ def get_total_norm(
         return torch.tensor(0.0)
     device = tensors[0].device
     with torch.no_grad():
-        norms = [torch.linalg.vector_norm(tensor, norm_type).to(device) for tensor in tensors]
-        total = torch.linalg.vector_norm(torch.stack(norms), norm_type)
+        norms = [linalg.vector_norm(tensor, norm_type).to(device) for tensor in tensors]
+        total = linalg.vector_norm(torch.stack(norms), norm_type)
         if error_if_nonfinite and not bool(torch.isfinite(total)):
             raise RuntimeError(
                 f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau import linalg
 from flambeau.nn import functional as F
 
 from ..modules.module import Module
@@ -59,13 +60,13 @@ class _Orthogonal(Module):
             q = torch.matrix_exp(skew)
         else:
             one = torch.eye(rows, dtype=skew.dtype, device=skew.device)
-            q = torch.linalg.solve(one - skew * 0.5, one + skew * 0.5)
+            q = linalg.solve(one - skew * 0.5, one + skew * 0.5)
         return q[..., :columns]
 
     def _by_reflections(self, x: Tensor) -> Tensor:
         below = x.tril(diagonal=-1)
         tau = 2.0 / (1.0 + (below * below).sum(dim=-2))
-        q = torch.linalg.householder_product(below, tau)
+        q = linalg.householder_product(below, tau)
         # The diagonal holds a sign for each column, which is no parameter: int() cuts its gradient.
         return q * x.diagonal(dim1=-2, dim2=-1).int().unsqueeze(-2)
 
@@ -114,7 +115,7 @@ def _is_orthogonal(q: Tensor) -> bool:
 
 def _orthogonalised(matrix: Tensor) -> Tensor:
     """The Q of the QR decomposition whose R has a positive diagonal."""
-    q, r = torch.linalg.qr(matrix)
+    q, r = linalg.qr(matrix)
     return q * r.diagonal(dim1=-2, dim2=-1).sgn().unsqueeze(-2)
 
 

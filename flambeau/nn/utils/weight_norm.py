@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau import linalg
 
 from ..modules.module import Module
 from ..parameter import Parameter, is_lazy
@@ -20,9 +21,9 @@ Tensor = torch.Tensor
 def norm_except_dim(v: Tensor, dim: int) -> Tensor:
     """The 2-norm over all dimensions but `dim`, with their sizes 1; over all of them for dim -1, a scalar."""
     if dim == -1:
-        return torch.linalg.vector_norm(v)
+        return linalg.vector_norm(v)
     others = tuple(d for d in range(v.dim()) if d != dim % v.dim())
-    return torch.linalg.vector_norm(v, dim=others, keepdim=True) if others else v.abs()
+    return linalg.vector_norm(v, dim=others, keepdim=True) if others else v.abs()
 
 
 def normalised_weight(v: Tensor, g: Tensor, dim: int) -> Tensor:
