@@ -11,6 +11,19 @@ from flambeau.serialization import load, save
 __version__ = "0.1.0"
 
 __all__ = [
-    *_api.__all__, "autograd", "cuda", "fft", "linalg", "is_anomaly_enabled", "load", "nn", "optim", "random", "save", "serialization", "special",
-    "is_anomaly_check_nan_enabled", "utils",
+    *_api.__all__,
+    "autograd",
+    "cuda",
+    "fft",
+    "linalg",
+    "is_anomaly_enabled",
+    "load",
+    "nn",
+    "optim",
+    "random",
+    "save",
+    "serialization",
+    "special",
+    "is_anomaly_check_nan_enabled",
+    "utils",
 ]

@@ -52,7 +52,9 @@ from flambeau._tensor.creation import zeros_like as zeros_like
 from flambeau._tensor.interop import from_dlpack as from_dlpack
 from flambeau._tensor.interop import from_numpy as from_numpy
 from flambeau._tensor.printing import set_printoptions as set_printoptions
+from flambeau._tensor.queries import finfo as finfo
 from flambeau._tensor.queries import get_num_threads as get_num_threads
+from flambeau._tensor.queries import iinfo as iinfo
 from flambeau._tensor.queries import is_complex as is_complex
 from flambeau._tensor.queries import is_conj as is_conj
 from flambeau._tensor.queries import is_floating_point as is_floating_point
@@ -64,8 +66,6 @@ from flambeau._tensor.queries import is_tensor as is_tensor
 from flambeau._tensor.queries import numel as numel
 from flambeau._tensor.queries import result_type as result_type
 from flambeau._tensor.queries import set_num_threads as set_num_threads
-from flambeau._tensor.queries import finfo as finfo
-from flambeau._tensor.queries import iinfo as iinfo
 from flambeau._tensor.random import Generator as Generator
 from flambeau._tensor.random import default_generator as default_generator
 from flambeau._tensor.sparse import sparse_coo_tensor as sparse_coo_tensor
@@ -99,9 +99,28 @@ globals().update({"complex": creation.complex_, "range": creation.range_})
 
 newaxis = None
 
-__all__ = [name for name in globals() if not name.startswith("_") and name not in ("annotations", "TYPE_CHECKING", "Any", "OPS",
-           "dtypes", "creation", "methods", "operations", "random",
-           "conv", "pool", "pool_adaptive", "shuffle", "module")]
+__all__ = [
+    name
+    for name in globals()
+    if not name.startswith("_")
+    and name
+    not in (
+        "annotations",
+        "TYPE_CHECKING",
+        "Any",
+        "OPS",
+        "dtypes",
+        "creation",
+        "methods",
+        "operations",
+        "random",
+        "conv",
+        "pool",
+        "pool_adaptive",
+        "shuffle",
+        "module",
+    )
+]
 
 if TYPE_CHECKING:
 

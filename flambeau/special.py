@@ -8,7 +8,9 @@ from flambeau._api import operations
 
 globals().update(operations("special"))
 
-__all__ = [name for name in globals() if name[0] != "_" and name not in ("annotations", "TYPE_CHECKING", "Any", "operations")]
+__all__ = [
+    name for name in globals() if name[0] != "_" and name not in ("annotations", "TYPE_CHECKING", "Any", "operations")
+]
 
 if TYPE_CHECKING:
 

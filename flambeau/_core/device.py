@@ -39,7 +39,9 @@ class device:  # noqa: N801 (PyTorch's name)
         raise AttributeError(f"a device cannot be changed (tried to set {name!r})")
 
     def __repr__(self) -> str:
-        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+        return (
+            f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+        )
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"
@@ -58,7 +60,9 @@ def _parse(spec: str | int, index: int | None) -> tuple[str, int | None]:
         raise TypeError(f"device(): expected a string, an int or a device, got {type(spec).__name__}")
     kind, colon, number = spec.partition(":")
     if kind not in KINDS or (colon and not number.isdigit()) or (colon and index is not None):
-        raise RuntimeError(f"Invalid device string: '{spec}'; expected one of {', '.join(KINDS)}, with an optional ':index'")
+        raise RuntimeError(
+            f"Invalid device string: '{spec}'; expected one of {', '.join(KINDS)}, with an optional ':index'"
+        )
     return kind, int(number) if colon else index
 
 

@@ -31,7 +31,14 @@ class dtype:  # noqa: N801 (PyTorch's name)
     """
 
     __slots__ = (
-        "name", "itemsize", "category", "is_floating_point", "is_complex", "is_signed", "differentiable", "_numpy",
+        "name",
+        "itemsize",
+        "category",
+        "is_floating_point",
+        "is_complex",
+        "is_signed",
+        "differentiable",
+        "_numpy",
     )
 
     def __init__(self, name: str, itemsize: int, category: int, is_signed: bool = True) -> None:
@@ -83,15 +90,36 @@ complex64 = dtype("complex64", 8, COMPLEX)
 complex128 = dtype("complex128", 16, COMPLEX)
 
 ALL = (
-    bool_, uint8, int8, int16, int32, int64, uint16, uint32, uint64, float16, bfloat16, float32, float64, complex64, complex128,
+    bool_,
+    uint8,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint16,
+    uint32,
+    uint64,
+    float16,
+    bfloat16,
+    float32,
+    float64,
+    complex64,
+    complex128,
 )
 BY_NAME = {d.name: d for d in ALL}
 HALVES = (float16, bfloat16)
 
 # Names under which PyTorch also exports a dtype.
 ALIASES = {
-    "half": float16, "float": float32, "double": float64, "char": int8, "short": int16, "int": int32, "long": int64,
-    "cfloat": complex64, "cdouble": complex128,
+    "half": float16,
+    "float": float32,
+    "double": float64,
+    "char": int8,
+    "short": int16,
+    "int": int32,
+    "long": int64,
+    "cfloat": complex64,
+    "cdouble": complex128,
 }
 
 _by_numpy: dict[Any, dtype] = {}

@@ -24,11 +24,24 @@ def explain(expected: str, *, hint: str = "", site: sites.Site | None = None) ->
 def not_implemented(op: str, dtype: object) -> RuntimeError:
     """What PyTorch raises for an operation that has no meaning, or no kernel, for a dtype."""
     name = TYPE_NAMES.get(str(dtype).removeprefix("torch."), str(dtype))
-    return NotImplementedError(f'"{op}" not implemented for \'{name}\'')
+    return NotImplementedError(f"\"{op}\" not implemented for '{name}'")
 
 
 TYPE_NAMES = {
-    "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int8": "Char", "uint8": "Byte",
-    "int16": "Short", "int32": "Int", "int64": "Long", "bool": "Bool", "complex64": "ComplexFloat",
-    "complex128": "ComplexDouble", "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64", "complex32": "ComplexHalf",
+    "float32": "Float",
+    "float64": "Double",
+    "float16": "Half",
+    "bfloat16": "BFloat16",
+    "int8": "Char",
+    "uint8": "Byte",
+    "int16": "Short",
+    "int32": "Int",
+    "int64": "Long",
+    "bool": "Bool",
+    "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble",
+    "uint16": "UInt16",
+    "uint32": "UInt32",
+    "uint64": "UInt64",
+    "complex32": "ComplexHalf",
 }

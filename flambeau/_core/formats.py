@@ -17,7 +17,9 @@ class memory_format:  # noqa: N801 (PyTorch's name)
         if self.ndim is None:
             return list(range(ndim))
         if ndim != self.ndim:
-            raise RuntimeError(f"required rank {self.ndim} tensor to use {self.name} format, got one of {ndim} dimensions")
+            raise RuntimeError(
+                f"required rank {self.ndim} tensor to use {self.name} format, got one of {ndim} dimensions"
+            )
         return [0, *range(2, ndim), 1]
 
     def __repr__(self) -> str:

@@ -51,18 +51,31 @@ def written(name: str, function: Any) -> None:
     composite(method=False, namespace="nn.functional", name=name + "_")(body)
 
 
-@pointwise(method=False, function=False, node_name="LeakyReluBackward0", refuses=REFUSED, gradient={
-    "input": lambda g, input, negative_slope: choose(input > 0, g, g * negative_slope),
-})
+@pointwise(
+    method=False,
+    function=False,
+    node_name="LeakyReluBackward0",
+    refuses=REFUSED,
+    gradient={
+        "input": lambda g, input, negative_slope: choose(input > 0, g, g * negative_slope),
+    },
+)
 def leaky(k: Any, input: Any, negative_slope: Any = 0.01) -> Any:
     """`input` above zero, `negative_slope * input` below."""
     return k.where(input > 0, input, input * negative_slope)
 
 
-@pointwise(method=False, function=False, node_name="EluBackward0", refuses=REFUSED, gradient={
-    "input": lambda g, input, alpha, scale, input_scale: g * choose(
-        input > 0, scale, (input * input_scale).clamp(max=0).exp() * (alpha * scale * input_scale)),
-})
+@pointwise(
+    method=False,
+    function=False,
+    node_name="EluBackward0",
+    refuses=REFUSED,
+    gradient={
+        "input": lambda g, input, alpha, scale, input_scale: (
+            g * choose(input > 0, scale, (input * input_scale).clamp(max=0).exp() * (alpha * scale * input_scale))
+        ),
+    },
+)
 def exponential_linear(k: Any, input: Any, alpha: Any = 1.0, scale: Any = 1.0, input_scale: Any = 1.0) -> Any:
     """scale * (x above zero, alpha * (exp(input_scale * x) - 1) below) (Clevert et al. 2016)."""
     return k.where(input > 0, input * scale, k.expm1(k.minimum(input * input_scale, 0)) * (alpha * scale))
@@ -99,7 +112,13 @@ def celu(input: Any, alpha: float = 1.0) -> Any:
     return exponential_linear(input, alpha, 1.0, 1.0 / alpha)
 
 
-@pointwise(method=False, function=False, node_name="GeluBackward0", refuses=REFUSED, gradient={"input": lambda g, input: g * _gelu_slope(input)})
+@pointwise(
+    method=False,
+    function=False,
+    node_name="GeluBackward0",
+    refuses=REFUSED,
+    gradient={"input": lambda g, input: g * _gelu_slope(input)},
+)
 def gelu_by_erf(k: Any, input: Any) -> Any:
     """x times the normal distribution function, by erfc so that the left tail keeps its digits (Hendrycks & Gimpel 2016)."""
     return input * 0.5 * k.erfc(input * -0.7071067811865476)
@@ -109,7 +128,13 @@ def _gelu_slope(x: Any) -> Any:
     return 0.5 * (x * -0.7071067811865476).erfc() + x * (x * x * -0.5).exp() * (1 / math.sqrt(2 * math.pi))
 
 
-@pointwise(method=False, function=False, node_name="GeluBackward0", refuses=REFUSED, gradient={"input": lambda g, input: g * _gelu_tanh_slope(input)})
+@pointwise(
+    method=False,
+    function=False,
+    node_name="GeluBackward0",
+    refuses=REFUSED,
+    gradient={"input": lambda g, input: g * _gelu_tanh_slope(input)},
+)
 def gelu_by_tanh(k: Any, input: Any) -> Any:
     """The approximation of GELU by a hyperbolic tangent."""
     inner = (input + input * input * input * 0.044715) * 0.7978845608028654
@@ -127,7 +152,13 @@ def _gelu(input: Any, approximate: str) -> Any:
     return gelu_by_tanh(input) if approximate == "tanh" else gelu_by_erf(input)
 
 
-@pointwise(method=False, function=False, node_name="SiluBackward0", refuses=("bool", "integer"), gradient={"input": lambda g, input: g * _silu_slope(input)})
+@pointwise(
+    method=False,
+    function=False,
+    node_name="SiluBackward0",
+    refuses=("bool", "integer"),
+    gradient={"input": lambda g, input: g * _silu_slope(input)},
+)
 def swish(k: Any, input: Any) -> Any:
     """x * sigmoid(x)."""
     return input * k.sigmoid(input)
@@ -139,56 +170,104 @@ def _silu_slope(x: Any) -> Any:
     return slope.conj() if x.dtype.is_complex else slope
 
 
-@pointwise(method=False, function=False, node_name="SoftplusBackward0", refuses=REFUSED, gradient={
-    "input": lambda g, input, beta, threshold: g * choose(input * beta > threshold, 1.0, (input * beta).sigmoid()),
-})
+@pointwise(
+    method=False,
+    function=False,
+    node_name="SoftplusBackward0",
+    refuses=REFUSED,
+    gradient={
+        "input": lambda g, input, beta, threshold: g * choose(input * beta > threshold, 1.0, (input * beta).sigmoid()),
+    },
+)
 def soft_plus(k: Any, input: Any, beta: Any = 1.0, threshold: Any = 20.0) -> Any:
     """log(1 + exp(beta x)) / beta; the line above `threshold`."""
     z = input * beta
     return k.where(z > threshold, input, (k.maximum(z, 0) + k.log1p(k.exp(-k.abs(z)))) / beta)
 
 
-@pointwise(method=False, function=False, node_name="LogSigmoidBackward0", refuses=("bool", "integer"), gradient={"input": lambda g, input: g * (-input).sigmoid()})
+@pointwise(
+    method=False,
+    function=False,
+    node_name="LogSigmoidBackward0",
+    refuses=("bool", "integer"),
+    gradient={"input": lambda g, input: g * (-input).sigmoid()},
+)
 def log_sigmoid(k: Any, input: Any) -> Any:
     """log(sigmoid(x)), without overflow."""
     return k.minimum(input, 0) - k.log1p(k.exp(-k.abs(input)))
 
 
-@pointwise(method=False, function=False, node_name="HardtanhBackward0", refuses=("bool", "complex"), gradient={
-    "input": lambda g, input, min_val, max_val: g * ((input > min_val) & (input < max_val)),
-})
+@pointwise(
+    method=False,
+    function=False,
+    node_name="HardtanhBackward0",
+    refuses=("bool", "complex"),
+    gradient={
+        "input": lambda g, input, min_val, max_val: g * ((input > min_val) & (input < max_val)),
+    },
+)
 def hard_tanh(k: Any, input: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
     """`input` kept between two numbers; no gradient at the ends."""
     return k.minimum(k.maximum(input, min_val), max_val)
 
 
-@pointwise(method=False, function=False, node_name="HardsigmoidBackward0", refuses=REFUSED, gradient={"input": lambda g, input: g * ((input > -3) & (input < 3)) * (1 / 6)})
+@pointwise(
+    method=False,
+    function=False,
+    node_name="HardsigmoidBackward0",
+    refuses=REFUSED,
+    gradient={"input": lambda g, input: g * ((input > -3) & (input < 3)) * (1 / 6)},
+)
 def hard_sigmoid(k: Any, input: Any) -> Any:
     """The line from 0 at -3 to 1 at 3."""
     return k.minimum(k.maximum(input + 3, 0), 6) / 6
 
 
-@pointwise(method=False, function=False, node_name="HardswishBackward0", refuses=REFUSED, gradient={
-    "input": lambda g, input: g * choose(input <= -3, 0.0, choose(input < 3, input / 3 + 0.5, 1.0)),
-})
+@pointwise(
+    method=False,
+    function=False,
+    node_name="HardswishBackward0",
+    refuses=REFUSED,
+    gradient={
+        "input": lambda g, input: g * choose(input <= -3, 0.0, choose(input < 3, input / 3 + 0.5, 1.0)),
+    },
+)
 def hard_swish(k: Any, input: Any) -> Any:
     """x * hardsigmoid(x) (Howard et al. 2019)."""
     return input * k.minimum(k.maximum(input + 3, 0), 6) / 6
 
 
-@pointwise(method=False, function=False, node_name="HardshrinkBackward0", refuses=REFUSED, gradient={"input": lambda g, input, lambd: g * ((input > lambd) | (input < -lambd))})
+@pointwise(
+    method=False,
+    function=False,
+    node_name="HardshrinkBackward0",
+    refuses=REFUSED,
+    gradient={"input": lambda g, input, lambd: g * ((input > lambd) | (input < -lambd))},
+)
 def hard_shrink(k: Any, input: Any, lambd: Any = 0.5) -> Any:
     """0 within `lambd` of zero, else x; NaN stays."""
     return k.where((input >= -lambd) & (input <= lambd), 0, input)
 
 
-@pointwise(method=False, function=False, node_name="SoftshrinkBackward0", refuses=REFUSED, gradient={"input": lambda g, input, lambd: g * ((input > lambd) | (input < -lambd))})
+@pointwise(
+    method=False,
+    function=False,
+    node_name="SoftshrinkBackward0",
+    refuses=REFUSED,
+    gradient={"input": lambda g, input, lambd: g * ((input > lambd) | (input < -lambd))},
+)
 def soft_shrink(k: Any, input: Any, lambd: Any = 0.5) -> Any:
     """x moved towards zero by `lambd`, 0 within it; NaN stays."""
     return k.where(input > lambd, input - lambd, k.where(input < -lambd, input + lambd, input * 0))
 
 
-@pointwise(method=False, function=False, node_name="ThresholdBackward0", refuses=("bool", "complex"), gradient={"input": lambda g, input, threshold: g * (input > threshold)})
+@pointwise(
+    method=False,
+    function=False,
+    node_name="ThresholdBackward0",
+    refuses=("bool", "complex"),
+    gradient={"input": lambda g, input, threshold: g * (input > threshold)},
+)
 def above(k: Any, input: Any, threshold: Any, value: Any) -> Any:
     """x where it is above `threshold`, else `value`."""
     return k.where(input <= threshold, value, input)
@@ -198,9 +277,17 @@ above_op = OPS["above"]
 above_op.operands = frozenset({0})  # the numbers do not take part in promotion
 
 
-@pointwise(method=False, function=False, node_name="PreluKernelBackward0", refuses=REFUSED, operands=("input", "weight"), gradient={
-    "input": lambda g, input, weight: choose(input > 0, g, g * weight), "weight": lambda g, input: choose(input > 0, 0, input) * g,
-})
+@pointwise(
+    method=False,
+    function=False,
+    node_name="PreluKernelBackward0",
+    refuses=REFUSED,
+    operands=("input", "weight"),
+    gradient={
+        "input": lambda g, input, weight: choose(input > 0, g, g * weight),
+        "weight": lambda g, input: choose(input > 0, 0, input) * g,
+    },
+)
 def parametric(k: Any, input: Any, weight: Any) -> Any:
     """x above zero, `weight * x` below."""
     return k.where(input > 0, input, input * weight)
@@ -219,7 +306,9 @@ def prelu(input: Any, weight: Any) -> Any:
     if weight.numel() != 1:
         channels = input.shape[1] if input.dim() > 1 else 1
         if weight.numel() != channels:
-            raise RuntimeError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight.numel()} and channel size = {channels}.")
+            raise RuntimeError(
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight.numel()} and channel size = {channels}."
+            )
         weight = weight.reshape([1, -1] + [1] * (input.dim() - 2)) if input.dim() > 1 else weight
     else:
         weight = weight.reshape([1] * input.dim())
@@ -273,7 +362,12 @@ def _threshold(input: Any, threshold: float, value: float) -> Any:
 FORMS: tuple[tuple[str, Any, str, tuple], ...] = (
     ("relu", relu, "max(input, 0).", ()),
     ("leaky_relu", leaky, "`input` above zero, `negative_slope * input` below.", (("negative_slope", 0.01),)),
-    ("elu", lambda x, alpha: exponential_linear(x, alpha), "x above zero, alpha * (exp(x) - 1) below.", (("alpha", 1.0),)),
+    (
+        "elu",
+        lambda x, alpha: exponential_linear(x, alpha),
+        "x above zero, alpha * (exp(x) - 1) below.",
+        (("alpha", 1.0),),
+    ),
     ("selu", selu, "The self-normalising ELU (Klambauer et al. 2017).", ()),
     ("celu", celu, "max(0, x) + min(0, alpha * (exp(x / alpha) - 1)).", (("alpha", 1.0),)),
     ("silu", swish, "x * sigmoid(x).", ()),
@@ -283,10 +377,20 @@ FORMS: tuple[tuple[str, Any, str, tuple], ...] = (
     ("hardsigmoid", hard_sigmoid, "The line from 0 at -3 to 1 at 3.", ()),
     ("hardswish", hard_swish, "x * hardsigmoid(x).", ()),
     ("threshold", _threshold, "x where it is above `threshold`, else `value`.", (("threshold", 0.0), ("value", 0.0))),
-    ("rrelu", _rrelu, "Leaky ReLU with a random slope while training.", (("lower", 1 / 8), ("upper", 1 / 3), ("training", False))),
+    (
+        "rrelu",
+        _rrelu,
+        "Leaky ReLU with a random slope while training.",
+        (("lower", 1 / 8), ("upper", 1 / 3), ("training", False)),
+    ),
 )
 PLAIN: tuple[tuple[str, Any, str, tuple], ...] = (
-    ("gelu", _gelu, "x times the normal distribution function; `approximate` \"none\" or \"tanh\".", (("approximate", "none"),)),
+    (
+        "gelu",
+        _gelu,
+        'x times the normal distribution function; `approximate` "none" or "tanh".',
+        (("approximate", "none"),),
+    ),
     ("softplus", soft_plus, "log(1 + exp(beta x)) / beta.", (("beta", 1.0), ("threshold", 20.0))),
     ("logsigmoid", log_sigmoid, "log(sigmoid(x)).", ()),
     ("hardshrink", hard_shrink, "0 within `lambd` of zero, else x.", (("lambd", 0.5),)),

@@ -15,8 +15,14 @@ from flambeau._ops.softmax import softmax_rows
 
 @composite(method=False, namespace="nn.functional")
 def scaled_dot_product_attention(
-    query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
-    scale: float | None = None, enable_gqa: bool = False,
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Any:
     """softmax(query key^T / sqrt(width) + mask) value: query [..., L, E], key [..., S, E], value [..., S, Ev]; result [..., L, Ev].
 
@@ -70,18 +76,40 @@ def in_projection(
     else:
         weights = separate
     biases = (None, None, None) if bias is None else bias.split(weights[0].shape[0], 0)
-    return tuple([  # type: ignore[return-value]
-        linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True)
-    ])
+    return tuple(
+        [  # type: ignore[return-value]
+            linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True)
+        ]
+    )
 
 
 @composite(method=False, namespace="nn.functional")
 def multi_head_attention_forward(
-    query: Any, key: Any, value: Any, embed_dim_to_check: int, num_heads: int, in_proj_weight: Any, in_proj_bias: Any, bias_k: Any,
-    bias_v: Any, add_zero_attn: bool, dropout_p: float, out_proj_weight: Any, out_proj_bias: Any, training: bool = True,
-    key_padding_mask: Any = None, need_weights: bool = True, attn_mask: Any = None, use_separate_proj_weight: bool = False,
-    q_proj_weight: Any = None, k_proj_weight: Any = None, v_proj_weight: Any = None, static_k: Any = None, static_v: Any = None,
-    average_attn_weights: bool = True, is_causal: bool = False,
+    query: Any,
+    key: Any,
+    value: Any,
+    embed_dim_to_check: int,
+    num_heads: int,
+    in_proj_weight: Any,
+    in_proj_bias: Any,
+    bias_k: Any,
+    bias_v: Any,
+    add_zero_attn: bool,
+    dropout_p: float,
+    out_proj_weight: Any,
+    out_proj_bias: Any,
+    training: bool = True,
+    key_padding_mask: Any = None,
+    need_weights: bool = True,
+    attn_mask: Any = None,
+    use_separate_proj_weight: bool = False,
+    q_proj_weight: Any = None,
+    k_proj_weight: Any = None,
+    v_proj_weight: Any = None,
+    static_k: Any = None,
+    static_v: Any = None,
+    average_attn_weights: bool = True,
+    is_causal: bool = False,
 ) -> Any:
     """Attention by several heads over slices of the width: query [L, N, E], key and value [S, N, E] (or without N).
 

@@ -13,10 +13,13 @@ from flambeau._ops.registry import composite, pointwise
 np = lazy_module("numpy")
 
 
-@pointwise(refuses=("complex",), gradient={
-    "input": lambda g, input, other: g * _share(input > other, input == other),
-    "other": lambda g, input, other: g * _share(other > input, input == other),
-})
+@pointwise(
+    refuses=("complex",),
+    gradient={
+        "input": lambda g, input, other: g * _share(input > other, input == other),
+        "other": lambda g, input, other: g * _share(other > input, input == other),
+    },
+)
 def maximum(k: Any, input: Any, other: Any) -> Any:
     """The larger of each pair; NaN wins. The gradient of equals is shared.
 
@@ -29,10 +32,13 @@ def maximum(k: Any, input: Any, other: Any) -> Any:
     return k.maximum(input, other)
 
 
-@pointwise(refuses=("complex",), gradient={
-    "input": lambda g, input, other: g * _share(input < other, input == other),
-    "other": lambda g, input, other: g * _share(other < input, input == other),
-})
+@pointwise(
+    refuses=("complex",),
+    gradient={
+        "input": lambda g, input, other: g * _share(input < other, input == other),
+        "other": lambda g, input, other: g * _share(other < input, input == other),
+    },
+)
 def minimum(k: Any, input: Any, other: Any) -> Any:
     """The smaller of each pair; NaN wins. The gradient of equals is shared.
 
@@ -45,10 +51,13 @@ def minimum(k: Any, input: Any, other: Any) -> Any:
     return k.minimum(input, other)
 
 
-@pointwise(refuses=("complex",), gradient={
-    "input": lambda g, input, other: g * _share((input > other) | other.isnan(), input == other),
-    "other": lambda g, input, other: g * _share((other > input) | input.isnan(), input == other),
-})
+@pointwise(
+    refuses=("complex",),
+    gradient={
+        "input": lambda g, input, other: g * _share((input > other) | other.isnan(), input == other),
+        "other": lambda g, input, other: g * _share((other > input) | input.isnan(), input == other),
+    },
+)
 def fmax(k: Any, input: Any, other: Any) -> Any:
     """The larger of each pair; NaN loses. The gradient of equals is shared.
 
@@ -61,10 +70,13 @@ def fmax(k: Any, input: Any, other: Any) -> Any:
     return k.fmax(input, other)
 
 
-@pointwise(refuses=("complex",), gradient={
-    "input": lambda g, input, other: g * _share((input < other) | other.isnan(), input == other),
-    "other": lambda g, input, other: g * _share((other < input) | input.isnan(), input == other),
-})
+@pointwise(
+    refuses=("complex",),
+    gradient={
+        "input": lambda g, input, other: g * _share((input < other) | other.isnan(), input == other),
+        "other": lambda g, input, other: g * _share((other < input) | input.isnan(), input == other),
+    },
+)
 def fmin(k: Any, input: Any, other: Any) -> Any:
     """The smaller of each pair; NaN loses. The gradient of equals is shared.
 
@@ -85,14 +97,23 @@ def _share(wins: Any, ties: Any) -> Any:
 def _check_bounds(*args: Any, **kwargs: Any) -> None:
     """RuntimeError for a clamp without bounds."""
     if all(bound is None for bound in (*args[1:], *kwargs.values())):
-        raise RuntimeError(errors.explain("torch.clamp: At least one of 'min' or 'max' must not be None", site=user_site(4)))
+        raise RuntimeError(
+            errors.explain("torch.clamp: At least one of 'min' or 'max' must not be None", site=user_site(4))
+        )
 
 
-@pointwise(inplace=True, refuses=("complex",), operands=("input", "min", "max"), aliases=("clip",), guard=_check_bounds, gradient={
-    "input": lambda g, input, min, max: g * _inside(input, min, max),
-    "min": lambda g, input, min, max: g * ((input < min) if max is None else (input < min) & (min < max)),
-    "max": lambda g, input, min, max: g * ((input > max) if min is None else (input > max) | (max < min)),
-})
+@pointwise(
+    inplace=True,
+    refuses=("complex",),
+    operands=("input", "min", "max"),
+    aliases=("clip",),
+    guard=_check_bounds,
+    gradient={
+        "input": lambda g, input, min, max: g * _inside(input, min, max),
+        "min": lambda g, input, min, max: g * ((input < min) if max is None else (input < min) & (min < max)),
+        "max": lambda g, input, min, max: g * ((input > max) if min is None else (input > max) | (max < min)),
+    },
+)
 def clamp(k: Any, input: Any, min: Any = None, max: Any = None) -> Any:  # noqa: A002
     """`input` kept between `min` and `max` (numbers or tensors; either may be left out); NaN stays.
 

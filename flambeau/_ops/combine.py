@@ -39,24 +39,32 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
     """
     vectors = tensors_of(unpacked(tensors), "meshgrid")
     if indexing not in (None, "ij", "xy"):
-        raise RuntimeError(errors.explain(
-            f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}', site=user_site(3)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}', site=user_site(3)
+            )
+        )
     for v in vectors:
         if v._meta.ndim > 1:
-            raise RuntimeError(errors.explain(
-                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {list(v.shape)}", site=user_site(3)
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {list(v.shape)}",
+                    site=user_site(3),
+                )
+            )
         if v._meta.dtype is not vectors[0]._meta.dtype:
-            raise RuntimeError(errors.explain(
-                f"torch.meshgrid expects all tensors to have the same dtype, got {vectors[0].dtype} and {v.dtype}", site=user_site(3)
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"torch.meshgrid expects all tensors to have the same dtype, got {vectors[0].dtype} and {v.dtype}",
+                    site=user_site(3),
+                )
+            )
     swap = indexing == "xy" and len(vectors) > 1
     if swap:
         vectors = (vectors[1], vectors[0], *vectors[2:])
     shape = tuple([v._meta.numel for v in vectors])
     ones = (1,) * len(shape)
-    grids = [expand_(reshape(v, (*ones[:i], shape[i], *ones[i + 1:])), shape) for i, v in enumerate(vectors)]
+    grids = [expand_(reshape(v, (*ones[:i], shape[i], *ones[i + 1 :])), shape) for i, v in enumerate(vectors)]
     if swap:
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
@@ -84,8 +92,11 @@ def cartesian_prod(*tensors: Any) -> Any:
     return stack([reshape(g, -1) for g in meshgrid(*vectors, indexing="ij")], 1)
 
 
-@library(category="fill", infer=lambda n, r, repeated: contiguous(
-    dtypes.int64, (math.comb(n + r - 1 if repeated and n else n, r), r)), **INTERNAL)
+@library(
+    category="fill",
+    infer=lambda n, r, repeated: contiguous(dtypes.int64, (math.comb(n + r - 1 if repeated and n else n, r), r)),
+    **INTERNAL,
+)
 def combination_indices(n: int, r: int, repeated: bool) -> Any:
     """The increasing (or, if `repeated`, non-decreasing) r-tuples of the numbers below n."""
     tuples = (itertools.combinations_with_replacement if repeated else itertools.combinations)(range(n), r)
@@ -127,9 +138,12 @@ def block_diag(*tensors: Any) -> Any:
     found = unpacked(tensors)
     for i, t in enumerate(found):
         if t._meta.ndim > 2:
-            raise RuntimeError(errors.explain(
-                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t._meta.ndim} dimensions", site=user_site(3)
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t._meta.ndim} dimensions",
+                    site=user_site(3),
+                )
+            )
     matrices = [reshape(t, (1, t._meta.numel)) if t._meta.ndim < 2 else t for t in found]
     d = joined_dtype([t._meta for t in found])
     width, left, rows = sum([t._meta.shape[1] for t in matrices]), 0, []

@@ -22,7 +22,7 @@ def eq(k: Any, input: Any, other: Any) -> Any:
     return input == other
 
 
-@pointwise(inplace=True, result="bool", aliases=('not_equal',))
+@pointwise(inplace=True, result="bool", aliases=("not_equal",))
 def ne(k: Any, input: Any, other: Any) -> Any:
     """Is `input` different from `other`, element by element?
 
@@ -35,7 +35,7 @@ def ne(k: Any, input: Any, other: Any) -> Any:
     return input != other
 
 
-@pointwise(inplace=True, result="bool", aliases=('less',), refuses=("complex",))
+@pointwise(inplace=True, result="bool", aliases=("less",), refuses=("complex",))
 def lt(k: Any, input: Any, other: Any) -> Any:
     """Is `input` less than `other`, element by element?
 
@@ -48,7 +48,7 @@ def lt(k: Any, input: Any, other: Any) -> Any:
     return input < other
 
 
-@pointwise(inplace=True, result="bool", aliases=('less_equal',), refuses=("complex",))
+@pointwise(inplace=True, result="bool", aliases=("less_equal",), refuses=("complex",))
 def le(k: Any, input: Any, other: Any) -> Any:
     """Is `input` at most `other`, element by element?
 
@@ -61,7 +61,7 @@ def le(k: Any, input: Any, other: Any) -> Any:
     return input <= other
 
 
-@pointwise(inplace=True, result="bool", aliases=('greater',), refuses=("complex",))
+@pointwise(inplace=True, result="bool", aliases=("greater",), refuses=("complex",))
 def gt(k: Any, input: Any, other: Any) -> Any:
     """Is `input` greater than `other`, element by element?
 
@@ -74,7 +74,7 @@ def gt(k: Any, input: Any, other: Any) -> Any:
     return input > other
 
 
-@pointwise(inplace=True, result="bool", aliases=('greater_equal',), refuses=("complex",))
+@pointwise(inplace=True, result="bool", aliases=("greater_equal",), refuses=("complex",))
 def ge(k: Any, input: Any, other: Any) -> Any:
     """Is `input` at least `other`, element by element?
 
@@ -228,7 +228,9 @@ def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equa
         tensor([ True, False])
     """
     if input.dtype is not other.dtype:
-        raise RuntimeError(f"isclose(): expected both tensors to have the same dtype, got {input.dtype} and {other.dtype}")
+        raise RuntimeError(
+            f"isclose(): expected both tensors to have the same dtype, got {input.dtype} and {other.dtype}"
+        )
     if rtol < 0 or atol < 0:
         raise RuntimeError(f"rtol and atol must be at least zero, but got {rtol} and {atol}")
     close = input == other

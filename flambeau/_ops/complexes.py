@@ -95,5 +95,7 @@ def polar(abs: Any, angle: Any) -> Any:  # noqa: A002
         tensor([1.+0.j])
     """
     if abs.dtype is not angle.dtype or abs.dtype not in (dtypes.float32, dtypes.float64):
-        raise RuntimeError(f"Expected both inputs to be Float or Double tensors of one dtype but got {abs.dtype} and {angle.dtype}")
+        raise RuntimeError(
+            f"Expected both inputs to be Float or Double tensors of one dtype but got {abs.dtype} and {angle.dtype}"
+        )
     return abs * (angle.cos() + angle.sin() * 1j)

@@ -29,10 +29,14 @@ def infer_matmul(a: Meta, b: Meta) -> Meta:
     if a.ndim == 0 or b.ndim == 0:
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {a.ndim}D and {b.ndim}D")
     if a.dtype is not b.dtype:
-        raise RuntimeError(errors.explain(
-            f"expected m1 and m2 to have the same dtype, but got: {errors.TYPE_NAMES[a.dtype.name]} != "
-            f"{errors.TYPE_NAMES[b.dtype.name]}", hint="convert one of them, e.g. x.float()", site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"expected m1 and m2 to have the same dtype, but got: {errors.TYPE_NAMES[a.dtype.name]} != "
+                f"{errors.TYPE_NAMES[b.dtype.name]}",
+                hint="convert one of them, e.g. x.float()",
+                site=user_site(4),
+            )
+        )
     inner_a, inner_b = a.shape[-1], b.shape[-2 if b.ndim > 1 else 0]
     if inner_a != inner_b:
         raise RuntimeError(_mismatch(a, b, inner_a, inner_b))
@@ -44,8 +48,10 @@ def infer_matmul(a: Meta, b: Meta) -> Meta:
 
 def _mismatch(a: Meta, b: Meta, inner_a: int, inner_b: int) -> str:
     if a.ndim == 1 and b.ndim == 1:
-        fact = (f"inconsistent tensor size, expected tensor [{inner_a}] and src [{inner_b}] to have the same number of elements, "
-                f"but got {inner_a} and {inner_b} elements respectively")
+        fact = (
+            f"inconsistent tensor size, expected tensor [{inner_a}] and src [{inner_b}] to have the same number of elements, "
+            f"but got {inner_a} and {inner_b} elements respectively"
+        )
     elif a.ndim == 2 and b.ndim == 1:
         fact = f"size mismatch, got input ({a.shape[0]}), mat ({a.shape[0]}x{a.shape[1]}), vec ({b.shape[0]})"
     else:
@@ -54,12 +60,14 @@ def _mismatch(a: Meta, b: Meta, inner_a: int, inner_b: int) -> str:
         fact = f"mat1 and mat2 shapes cannot be multiplied ({left} and {right})"
     return errors.explain(
         f"{fact}; the tensors have shapes {list(a.shape)} and {list(b.shape)}",
-        hint=f"the last size of the first ({inner_a}) must equal the first matrix size of the second ({inner_b})", site=user_site(5),
+        hint=f"the last size of the first ({inner_a}) must equal the first matrix size of the second ({inner_b})",
+        site=user_site(5),
     )
 
 
 @library(
-    category="contract", infer=infer_matmul,
+    category="contract",
+    infer=infer_matmul,
     gradient={
         "input": lambda g, other, input_meta: _grad_left(g, other, input_meta),
         "other": lambda g, input, other_meta: _grad_right(g, input, other_meta),
@@ -111,9 +119,12 @@ def _require(op: str, ranks: tuple[int, ...], *tensors: Any) -> None:
     """RuntimeError unless the tensors have these numbers of dimensions."""
     if tuple([t.dim() for t in tensors]) != ranks:
         wanted = " and ".join(f"{r}D" for r in ranks)
-        raise RuntimeError(errors.explain(
-            f"{op}: expected {wanted} tensors, got shapes {' and '.join(str(list(t.shape)) for t in tensors)}", site=user_site(4)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"{op}: expected {wanted} tensors, got shapes {' and '.join(str(list(t.shape)) for t in tensors)}",
+                site=user_site(4),
+            )
+        )
 
 
 @composite()
@@ -175,10 +186,13 @@ def dot(input: Any, tensor: Any) -> Any:
         tensor(11.)
     """
     if input.dim() != 1 or tensor.dim() != 1:
-        raise RuntimeError(errors.explain(
-            f"1D tensors expected, but got {input.dim()}D and {tensor.dim()}D tensors", hint="use torch.matmul for matrices",
-            site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"1D tensors expected, but got {input.dim()}D and {tensor.dim()}D tensors",
+                hint="use torch.matmul for matrices",
+                site=user_site(3),
+            )
+        )
     return matmul(input, tensor)
 
 

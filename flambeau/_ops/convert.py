@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau._core.dtypes import dtype
 from flambeau._core.lazy import lazy_module
-from flambeau._ir.meta import Meta, contiguous as contiguous_meta, dense_order, meta, strides_in_order
+from flambeau._ir.meta import Meta, dense_order, meta, strides_in_order
+from flambeau._ir.meta import contiguous as contiguous_meta
 from flambeau._ops.registry import composite, library
 
 if TYPE_CHECKING:
@@ -22,7 +23,12 @@ def preserved(m: Meta, d: dtype | None = None) -> Meta:
     return contiguous_meta(d, m.shape) if order is None else meta(d, m.shape, strides_in_order(m.shape, order))
 
 
-@library(category="pointwise", method=False, infer=preserved, gradient={"input": lambda g, input_meta: cast(g, input_meta.dtype)})
+@library(
+    category="pointwise",
+    method=False,
+    infer=preserved,
+    gradient={"input": lambda g, input_meta: cast(g, input_meta.dtype)},
+)
 def cast(input: Any, dtype: dtype) -> Any:
     """`input` with elements converted to `dtype`; complex to real keeps the real part.
 
@@ -42,8 +48,12 @@ def cast(input: Any, dtype: dtype) -> Any:
     return input.astype(dtype.numpy)
 
 
-@library(category="pointwise", method=False, infer=lambda m, dense: preserved(m) if dense else contiguous_meta(m.dtype, m.shape),
-         gradient={"input": lambda g: g})
+@library(
+    category="pointwise",
+    method=False,
+    infer=lambda m, dense: preserved(m) if dense else contiguous_meta(m.dtype, m.shape),
+    gradient={"input": lambda g: g},
+)
 def copy_of(input: Any, dense: bool) -> Any:
     """A copy in fresh memory; `dense` keeps a dense order of dimensions, otherwise the copy is row-major."""
     return input.copy()

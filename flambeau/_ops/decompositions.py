@@ -50,7 +50,11 @@ def _infer_cholesky(m: Meta) -> Meta:
 
 
 @library(
-    category="linalg", method=False, function=False, infer=_infer_cholesky, fallible=True,
+    category="linalg",
+    method=False,
+    function=False,
+    infer=_infer_cholesky,
+    fallible=True,
     gradient={"input": lambda g, out: _cholesky_grad(g, out)},
 )
 def lower_cholesky(input: Any) -> Any:
@@ -142,8 +146,11 @@ def cholesky_inverse(L: Any, upper: bool = False) -> Any:  # noqa: N803
 
 
 @library(
-    category="linalg", method=False, function=False,
-    infer=lambda m, mode: _infer_qr(m, mode), gradient={"input": lambda g0, g1, out0, out1: _qr_grad(g0, g1, out0, out1)},
+    category="linalg",
+    method=False,
+    function=False,
+    infer=lambda m, mode: _infer_qr(m, mode),
+    gradient={"input": lambda g0, g1, out0, out1: _qr_grad(g0, g1, out0, out1)},
 )
 def qr_factors(input: Any, mode: str) -> Any:
     """(Q, R)."""
@@ -155,7 +162,9 @@ def qr_factors(input: Any, mode: str) -> Any:
 def _infer_qr(m: Meta, mode: str) -> tuple[Meta, Meta]:
     require_matrix("linalg.qr", m)
     if mode not in ("reduced", "complete", "r"):
-        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'")
+        raise RuntimeError(
+            f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'"
+        )
     rows, columns = m.shape[-2:]
     k = min(rows, columns)
     batch = m.shape[:-2]
@@ -212,7 +221,9 @@ def qr(input: Any, some: bool = True) -> Any:
 
 
 @library(
-    category="linalg", method=False, function=False,
+    category="linalg",
+    method=False,
+    function=False,
     gradient={"input": lambda g0, g1, g2, out0, out1, out2: _svd_grad(g0, g1, g2, out0, out1, out2)},
 )
 def full_svd(input: Any, full_matrices: bool) -> Any:
@@ -302,7 +313,10 @@ def svd(input: Any, some: bool = True, compute_uv: bool = True) -> Any:
 
 
 @library(
-    category="linalg", method=False, function=False, gradient={"input": lambda g0, g1, out0, out1: _eigh_grad(g0, g1, out0, out1)},
+    category="linalg",
+    method=False,
+    function=False,
+    gradient={"input": lambda g0, g1, out0, out1: _eigh_grad(g0, g1, out0, out1)},
 )
 def eigh_of(input: Any, uplo: str) -> Any:
     """(eigenvalues in ascending order, eigenvectors) of Hermitian matrices."""
@@ -310,7 +324,11 @@ def eigh_of(input: Any, uplo: str) -> Any:
 
 
 def _eigh_grad(gl: Any, gv: Any, values: Any, vectors: Any) -> Any:
-    inner = values.new_zeros((*values.shape, values.shape[-1])).to(vectors.dtype) if gl is None else gl.to(vectors.dtype).diag_embed()
+    inner = (
+        values.new_zeros((*values.shape, values.shape[-1])).to(vectors.dtype)
+        if gl is None
+        else gl.to(vectors.dtype).diag_embed()
+    )
     if gv is not None:
         gaps = values.unsqueeze(-2) - values.unsqueeze(-1)
         f = (1 / gaps.masked_fill(gaps == 0, 1)).masked_fill(gaps == 0, 0).to(vectors.dtype)
@@ -347,7 +365,10 @@ def eigvalsh(A: Any, UPLO: str = "L") -> Any:  # noqa: N803
 
 
 @library(
-    category="linalg", method=False, function=False, gradient={"input": lambda g0, g1, input_meta, out0, out1: _eig_grad(g0, g1, input_meta, out0, out1)},
+    category="linalg",
+    method=False,
+    function=False,
+    gradient={"input": lambda g0, g1, input_meta, out0, out1: _eig_grad(g0, g1, input_meta, out0, out1)},
 )
 def eig_of(input: Any) -> Any:
     """(eigenvalues, eigenvectors), complex."""
@@ -412,8 +433,8 @@ def lu_rows(input: Any) -> Any:
         for table in (batch, order):
             table[every, k], table[every, pivot] = table[every, pivot].copy(), table[every, k].copy()
         head = batch[:, k, k][:, None]
-        factor = np.divide(batch[:, k + 1:, k], head, out=np.zeros_like(batch[:, k + 1:, k]), where=head != 0)
-        batch[:, k + 1:, k:] -= factor[:, :, None] * batch[:, k: k + 1, k:]
+        factor = np.divide(batch[:, k + 1 :, k], head, out=np.zeros_like(batch[:, k + 1 :, k]), where=head != 0)
+        batch[:, k + 1 :, k:] -= factor[:, :, None] * batch[:, k : k + 1, k:]
     return order.reshape((*input.shape[:-2], rows))
 
 
@@ -440,7 +461,9 @@ def lu(A: Any, *, pivot: bool = True) -> Any:  # noqa: N803
     lower, upper = _eliminate(permuted)
     identity = A.new_zeros((A.shape[-2], A.shape[-2]))
     identity.diagonal().fill_(1)
-    permutation = identity[order.reshape(-1, A.shape[-2])].reshape((*A.shape[:-2], A.shape[-2], A.shape[-2])).transpose(-2, -1)
+    permutation = (
+        identity[order.reshape(-1, A.shape[-2])].reshape((*A.shape[:-2], A.shape[-2], A.shape[-2])).transpose(-2, -1)
+    )
     return lu_result(permutation, lower, upper)
 
 
@@ -452,13 +475,11 @@ def _eliminate(a: Any) -> tuple[Any, Any]:
     factors: list[Any] = []
     rest = a
     for i in range(k):
-        head = rest[..., i: i + 1, :]
+        head = rest[..., i : i + 1, :]
         upper_rows.append(head)
-        pivot = head[..., i: i + 1]
-        column = rest[..., i: i + 1] / pivot.masked_fill(pivot == 0, 1)
+        pivot = head[..., i : i + 1]
+        column = rest[..., i : i + 1] / pivot.masked_fill(pivot == 0, 1)
         below = (column.new_tensor([[float(r > i)] for r in range(rows)], dtype=column.dtype)) * column
         factors.append(below.squeeze(-1) + column.new_tensor([float(r == i) for r in range(rows)], dtype=column.dtype))
         rest = rest - below @ head
     return stack(factors, -1), cat(upper_rows, -2).triu()
-
-

@@ -68,7 +68,9 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
         torch.Size([1, 2, 3])
     """
     if input.dim() not in (2, 3):
-        raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {input.dim()}D input: {list(input.shape)}")
+        raise RuntimeError(
+            f"dropout1d: Expected 2D or 3D input, but received a {input.dim()}D input: {list(input.shape)}"
+        )
     return _apply(input, p, training, inplace, _channels(input, 1, True))
 
 

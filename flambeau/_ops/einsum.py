@@ -33,7 +33,7 @@ def einsum(equation: Any, *operands: Any) -> Any:
     current, letters = _diagonals(operands[0], terms[0])
     for i in range(1, len(operands)):
         other, other_letters = _diagonals(operands[i], terms[i])
-        needed = set(result).union(*terms[i + 1:])
+        needed = set(result).union(*terms[i + 1 :])
         current, letters = _contract(current, letters, other, other_letters, needed, sizes)
     summed = [i for i, letter in enumerate(letters) if letter not in result]
     if summed:
@@ -64,7 +64,10 @@ def parse(equation: str, ranks: list[int]) -> tuple[list[list[str]], list[str]]:
             f"in '{equation}'"
         )
     written = [_letters(term, rank, n) for n, (term, rank) in enumerate(zip(terms, ranks, strict=True))]
-    covered = max((rank - len(term.replace("...", "")) for term, rank in zip(terms, ranks, strict=True) if "..." in term), default=0)
+    covered = max(
+        (rank - len(term.replace("...", "")) for term, rank in zip(terms, ranks, strict=True) if "..." in term),
+        default=0,
+    )
     if arrow:
         result = list(right.replace("...", ELLIPSIS_LETTERS[:covered][::-1]))
     else:
@@ -75,7 +78,9 @@ def parse(equation: str, ranks: list[int]) -> tuple[list[list[str]], list[str]]:
         if result.count(letter) > 1:
             raise RuntimeError(f"einsum(): output subscript {letter} appears more than once in the output")
         if not any(letter in term for term in written):
-            raise RuntimeError(f"einsum(): output subscript {letter} does not appear in the equation for any input operand")
+            raise RuntimeError(
+                f"einsum(): output subscript {letter} does not appear in the equation for any input operand"
+            )
     return written, result
 
 
@@ -83,7 +88,9 @@ def _letters(term: str, rank: int, n: int) -> list[str]:
     plain = term.replace("...", "")
     for letter in plain:
         if letter not in string.ascii_letters:
-            raise RuntimeError(f"einsum(): invalid subscript given at index {term.index(letter)} in the equation string, subscripts must be in [a-zA-Z]")
+            raise RuntimeError(
+                f"einsum(): invalid subscript given at index {term.index(letter)} in the equation string, subscripts must be in [a-zA-Z]"
+            )
     covered = rank - len(plain)
     if covered < 0 or ("..." not in term and covered):
         raise RuntimeError(
@@ -103,7 +110,9 @@ def _sizes(terms: list[list[str]], operands: tuple) -> dict[str, int]:
                 raise RuntimeError(
                     f"einsum(): subscript {letter} has size {size} for operand {n} which does not broadcast with previously seen size {known}"
                 )
-            sizes[letter] = max(known, size) if 0 not in (known, size) else 0 if known == size or 1 in (known, size) else known
+            sizes[letter] = (
+                max(known, size) if 0 not in (known, size) else 0 if known == size or 1 in (known, size) else known
+            )
     return sizes
 
 
@@ -143,7 +152,11 @@ def _contract(
 
     left = arranged(a, a_letters, (batch, rows, inner))
     right = arranged(b, b_letters, (batch, inner, columns))
-    shape = [a.shape[a_letters.index(x)] for x in batch] + [a.shape[a_letters.index(x)] for x in rows] + [b.shape[b_letters.index(x)] for x in columns]
+    shape = (
+        [a.shape[a_letters.index(x)] for x in batch]
+        + [a.shape[a_letters.index(x)] for x in rows]
+        + [b.shape[b_letters.index(x)] for x in columns]
+    )
     return (left @ right).reshape(shape), batch + rows + columns
 
 

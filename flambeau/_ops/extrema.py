@@ -70,7 +70,8 @@ def _even_grad(g: Any, x: Any, out: Any, dim: Dims, keepdim: bool) -> Any:
 
 
 @library(
-    category="reduce", infer=lambda m, dim=None, keepdim=False: _infer_extremum("amax", m, dim, keepdim),
+    category="reduce",
+    infer=lambda m, dim=None, keepdim=False: _infer_extremum("amax", m, dim, keepdim),
     gradient={"input": lambda g, input, out, dim, keepdim: _even_grad(g, input, out, dim, keepdim)},
 )
 def amax(input: Any, dim: Dims = None, keepdim: bool = False) -> Any:
@@ -86,7 +87,8 @@ def amax(input: Any, dim: Dims = None, keepdim: bool = False) -> Any:
 
 
 @library(
-    category="reduce", infer=lambda m, dim=None, keepdim=False: _infer_extremum("amin", m, dim, keepdim),
+    category="reduce",
+    infer=lambda m, dim=None, keepdim=False: _infer_extremum("amin", m, dim, keepdim),
     gradient={"input": lambda g, input, out, dim, keepdim: _even_grad(g, input, out, dim, keepdim)},
 )
 def amin(input: Any, dim: Dims = None, keepdim: bool = False) -> Any:
@@ -186,7 +188,12 @@ def _along(x: np.ndarray, dim: int, keepdim: bool, find: Any) -> tuple[np.ndarra
 
 
 @library(
-    category="reduce", method=False, function=False, node_name="MaxBackward0", result_type=max_result, nondifferentiable=(1,),
+    category="reduce",
+    method=False,
+    function=False,
+    node_name="MaxBackward0",
+    result_type=max_result,
+    nondifferentiable=(1,),
     infer=lambda m, dim, keepdim: _infer_along("max", m, dim, keepdim),
     gradient={"input": lambda g0, out1, input_meta, dim, keepdim: scatter_grad(g0, input_meta, dim, keepdim, out1)},
 )
@@ -196,7 +203,12 @@ def max_along(input: Any, dim: int, keepdim: bool) -> Any:
 
 
 @library(
-    category="reduce", method=False, function=False, node_name="MinBackward0", result_type=min_result, nondifferentiable=(1,),
+    category="reduce",
+    method=False,
+    function=False,
+    node_name="MinBackward0",
+    result_type=min_result,
+    nondifferentiable=(1,),
     infer=lambda m, dim, keepdim: _infer_along("min", m, dim, keepdim),
     gradient={"input": lambda g0, out1, input_meta, dim, keepdim: scatter_grad(g0, input_meta, dim, keepdim, out1)},
 )
@@ -206,7 +218,11 @@ def min_along(input: Any, dim: int, keepdim: bool) -> Any:
 
 
 @library(
-    category="reduce", method=False, function=False, node_name="MaxBackward1", infer=lambda m: _infer_extremum("max", m),
+    category="reduce",
+    method=False,
+    function=False,
+    node_name="MaxBackward1",
+    infer=lambda m: _infer_extremum("max", m),
     gradient={"input": lambda g, input, out: _even_grad(g, input, out, None, False)},
 )
 def max_of_all(input: Any) -> Any:
@@ -215,7 +231,11 @@ def max_of_all(input: Any) -> Any:
 
 
 @library(
-    category="reduce", method=False, function=False, node_name="MinBackward1", infer=lambda m: _infer_extremum("min", m),
+    category="reduce",
+    method=False,
+    function=False,
+    node_name="MinBackward1",
+    infer=lambda m: _infer_extremum("min", m),
     gradient={"input": lambda g, input, out: _even_grad(g, input, out, None, False)},
 )
 def min_of_all(input: Any) -> Any:

@@ -23,7 +23,9 @@ def filled(shape: tuple[int, ...], value: Any, dtype: dtype) -> Any:
     return np.full(shape, value, dtype.numpy)
 
 
-@library(category="fill", method=False, function=False, infer=lambda start, step, count, dtype: contiguous(dtype, (count,)))
+@library(
+    category="fill", method=False, function=False, infer=lambda start, step, count, dtype: contiguous(dtype, (count,))
+)
 def stepped(start: Any, step: Any, count: int, dtype: dtype) -> Any:
     """`start + i * step` for i below `count`; PyTorch computes in the result's precision, integers exactly."""
     if dtype.category <= 1:
@@ -32,7 +34,9 @@ def stepped(start: Any, step: Any, count: int, dtype: dtype) -> Any:
     return wide(start) + np.arange(count, dtype=wide) * wide(step)
 
 
-@library(category="fill", method=False, function=False, infer=lambda start, end, steps, dtype: contiguous(dtype, (steps,)))
+@library(
+    category="fill", method=False, function=False, infer=lambda start, end, steps, dtype: contiguous(dtype, (steps,))
+)
 def spaced(start: Any, end: Any, steps: int, dtype: dtype) -> Any:
     """`steps` numbers from `start` to `end`, the second half counted back from the end, as PyTorch does for symmetry."""
     if steps == 1:

@@ -34,9 +34,15 @@ def signbit(k: Any, input: Any) -> Any:
     return k.signbit(input) if k.is_float(input) else input < 0
 
 
-@pointwise(inplace=True, result="float", refuses=("complex",), gradient={
-    "input": lambda g, input, out: g * (input.sgn() * out.sgn()), "other": lambda g: no_gradient(g),
-})
+@pointwise(
+    inplace=True,
+    result="float",
+    refuses=("complex",),
+    gradient={
+        "input": lambda g, input, out: g * (input.sgn() * out.sgn()),
+        "other": lambda g: no_gradient(g),
+    },
+)
 def copysign(k: Any, input: Any, other: Any) -> Any:
     """The size of `input` with the sign of `other`.
 
@@ -62,10 +68,14 @@ def nextafter(k: Any, input: Any, other: Any) -> Any:
     return k.nextafter(input, other)
 
 
-@pointwise(inplace=True, refuses=("bool", "integer", "complex"), gradient={
-    "input": lambda g, input, out: g * (input / out).masked_fill(out == 0, 0),
-    "other": lambda g, other, out: g * (other / out).masked_fill(out == 0, 0),
-})
+@pointwise(
+    inplace=True,
+    refuses=("bool", "integer", "complex"),
+    gradient={
+        "input": lambda g, input, out: g * (input / out).masked_fill(out == 0, 0),
+        "other": lambda g, other, out: g * (other / out).masked_fill(out == 0, 0),
+    },
+)
 def hypot(k: Any, input: Any, other: Any) -> Any:
     """The length of the hypotenuse, without overflow.
 
@@ -88,11 +98,17 @@ def ldexp(input: Any, other: Any) -> Any:
         >>> torch.ldexp(torch.tensor([1.]), torch.tensor([3]))
         tensor([8.])
     """
-    return input * 2.0 ** other
+    return input * 2.0**other
 
 
-@library(category="pointwise", method=False, function=False, infer=lambda m: (contiguous(m.dtype, m.shape), contiguous(dtypes.int32, m.shape)),
-         result_type=frexp_result, gradient={"input": lambda g0, out1: g0 * 2.0 ** -out1})
+@library(
+    category="pointwise",
+    method=False,
+    function=False,
+    infer=lambda m: (contiguous(m.dtype, m.shape), contiguous(dtypes.int32, m.shape)),
+    result_type=frexp_result,
+    gradient={"input": lambda g0, out1: g0 * 2.0**-out1},
+)
 def mantissa_and_exponent(input: Any) -> Any:
     """(mantissa in [0.5, 1), exponent)."""
     return tuple(np.frexp(accumulated(input)))

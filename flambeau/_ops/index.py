@@ -40,28 +40,38 @@ def expanded_indices(m: Meta, indices: Indices) -> tuple[Any, ...]:
         d = index._meta.dtype
         if d is dtypes.bool_ or d is dtypes.uint8:
             if d is dtypes.uint8:
-                warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
-                              UserWarning, stacklevel=4)
+                warnings.warn(
+                    "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
+                    UserWarning,
+                    stacklevel=4,
+                )
             _check_mask_shape(m, index._meta, len(found), position)
             found.extend(nonzero_positions(index).unbind(1))
         elif d.category == dtypes.INTEGER:
             found.append(index if d is dtypes.int64 else cast(index, dtypes.int64))
         else:
-            raise IndexError(errors.explain(
-                f"tensors used as indices must be long, int, byte or bool tensors, got {d}", site=user_site(4)
-            ))
+            raise IndexError(
+                errors.explain(
+                    f"tensors used as indices must be long, int, byte or bool tensors, got {d}", site=user_site(4)
+                )
+            )
     if len(found) > m.ndim:
-        raise IndexError(errors.explain(f"too many indices for tensor of dimension {m.ndim} (got {len(found)})", site=user_site(4)))
+        raise IndexError(
+            errors.explain(f"too many indices for tensor of dimension {m.ndim} (got {len(found)})", site=user_site(4))
+        )
     return tuple(found)
 
 
 def _check_mask_shape(m: Meta, mask: Meta, dim: int, position: int) -> None:
     for i, n in enumerate(mask.shape):
         if dim + i >= m.ndim or m.shape[dim + i] != n:
-            raise IndexError(errors.explain(
-                f"The shape of the mask {list(mask.shape)} at index {i} does not match the shape of the indexed tensor "
-                f"{list(m.shape)} at index {dim + i}", site=user_site(5),
-            ))
+            raise IndexError(
+                errors.explain(
+                    f"The shape of the mask {list(mask.shape)} at index {i} does not match the shape of the indexed tensor "
+                    f"{list(m.shape)} at index {dim + i}",
+                    site=user_site(5),
+                )
+            )
 
 
 def indexed_dims(indices: Indices) -> list[int]:
@@ -81,21 +91,31 @@ def indexed_shape(shape: Sequence[int], indices: Indices) -> tuple[int, ...]:
         common = broadcast_shapes(shapes)
     except RuntimeError:
         listed = ", ".join(str(list(s)) for s in shapes)
-        raise IndexError(errors.explain(
-            f"shape mismatch: indexing tensors could not be broadcast together with shapes {listed}", site=user_site(4)
-        )) from None
+        raise IndexError(
+            errors.explain(
+                f"shape mismatch: indexing tensors could not be broadcast together with shapes {listed}",
+                site=user_site(4),
+            )
+        ) from None
     lead = lead_of(dims)
     rest = [n for d, n in enumerate(shape) if d not in dims]
     return (*rest[:lead], *common, *rest[lead:])
 
 
 def _numpy_index(x: np.ndarray, indices: Indices) -> tuple[Any, ...]:
-    return tuple([slice(None) if i is None else checked(i, x.shape[d], d, negative=True) for d, i in enumerate(indices)])
+    return tuple(
+        [slice(None) if i is None else checked(i, x.shape[d], d, negative=True) for d, i in enumerate(indices)]
+    )
 
 
-@library(category="index", name="index", fallible=True,
-         infer=lambda input, indices: contiguous(input.dtype, indexed_shape(input.shape, indices)), gradient={
-             "input": lambda g, input_meta, indices: put_at(g.new_zeros(input_meta.shape), indices, g, True)}, **INTERNAL)
+@library(
+    category="index",
+    name="index",
+    fallible=True,
+    infer=lambda input, indices: contiguous(input.dtype, indexed_shape(input.shape, indices)),
+    gradient={"input": lambda g, input_meta, indices: put_at(g.new_zeros(input_meta.shape), indices, g, True)},
+    **INTERNAL,
+)
 def index_at(input: Any, indices: tuple) -> Any:
     """The elements at index tensors, one (or None) a dimension, placed by NumPy's rule."""
     return input[_numpy_index(input, indices)]
@@ -104,16 +124,21 @@ def index_at(input: Any, indices: tuple) -> Any:
 def _infer_put(input: Meta, indices: Indices, values: Meta, accumulate: bool) -> Meta:
     shape = indexed_shape(input.shape, indices)
     if not fits(values.shape, shape):
-        raise RuntimeError(errors.explain(
-            f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result of shape {list(shape)}",
-            site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result of shape {list(shape)}",
+                site=user_site(4),
+            )
+        )
     if values.dtype is not input.dtype:
-        raise RuntimeError(errors.explain(
-            "Index put requires the source and destination dtypes match, got "
-            f"{errors.TYPE_NAMES[input.dtype.name]} for the destination and {errors.TYPE_NAMES[values.dtype.name]} for the source.",
-            hint="convert the values with .to(x.dtype)", site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "Index put requires the source and destination dtypes match, got "
+                f"{errors.TYPE_NAMES[input.dtype.name]} for the destination and {errors.TYPE_NAMES[values.dtype.name]} for the source.",
+                hint="convert the values with .to(x.dtype)",
+                site=user_site(4),
+            )
+        )
     return contiguous(input.dtype, input.shape)
 
 
@@ -122,13 +147,23 @@ def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
     extra = len(shape) - len(into)
     if extra > 0 and any(n != 1 for n in shape[:extra]):
         return False
-    own = shape[max(extra, 0):]
+    own = shape[max(extra, 0) :]
     return all(a in (1, b) for a, b in zip(reversed(own), reversed(into), strict=False))
 
 
-@library(category="index", name="index_put", fallible=True, infer=_infer_put, gradient={
-    "input": lambda g, indices, accumulate, values_meta: g if accumulate else put_at(g, indices, g.new_zeros(()), False),
-    "values": lambda g, indices: index_at(g, indices)}, **INTERNAL)
+@library(
+    category="index",
+    name="index_put",
+    fallible=True,
+    infer=_infer_put,
+    gradient={
+        "input": lambda g, indices, accumulate, values_meta: (
+            g if accumulate else put_at(g, indices, g.new_zeros(()), False)
+        ),
+        "values": lambda g, indices: index_at(g, indices),
+    },
+    **INTERNAL,
+)
 def put_at(input: Any, indices: tuple, values: Any, accumulate: bool) -> Any:
     """`input` with `values` written to, or added at, `input[indices]`."""
     where = _numpy_index(input, indices)
@@ -146,10 +181,10 @@ def put_at(input: Any, indices: tuple, values: Any, accumulate: bool) -> Any:
         rows = rows * input.shape[d] + a
     lead = lead_of(dims)
     wanted = indexed_shape(input.shape, indices)
-    spread = np.broadcast_to(values.reshape(values.shape[max(0, values.ndim - len(wanted)):]), wanted)
+    spread = np.broadcast_to(values.reshape(values.shape[max(0, values.ndim - len(wanted)) :]), wanted)
     spread = np.moveaxis(spread, range(lead, lead + rows.ndim), range(rows.ndim))
     target = np.ascontiguousarray(result.transpose(dims + rest))
-    inner = target.shape[len(dims):]
+    inner = target.shape[len(dims) :]
     add_rows(target.reshape(-1, *inner), rows.reshape(-1), spread.reshape(-1, *inner).astype(target.dtype, copy=False))
     return target.transpose(np.argsort(dims + rest))
 
@@ -174,9 +209,15 @@ def index_put(input: Any, indices: Indices, values: Any, accumulate: bool = Fals
 
 def _check_vector(index: Meta, name: str) -> None:
     if index.ndim > 1:
-        raise IndexError(errors.explain(f"{name}(): Index is supposed to be a vector, got {index.ndim} dimensions", site=user_site(4)))
+        raise IndexError(
+            errors.explain(
+                f"{name}(): Index is supposed to be a vector, got {index.ndim} dimensions", site=user_site(4)
+            )
+        )
     if index.dtype not in (dtypes.int64, dtypes.int32):
-        raise RuntimeError(errors.explain(f"{name}(): Expected dtype int32/int64 for index, got {index.dtype}", site=user_site(4)))
+        raise RuntimeError(
+            errors.explain(f"{name}(): Expected dtype int32/int64 for index, got {index.dtype}", site=user_site(4))
+        )
 
 
 def _infer_index_select(input: Meta, dim: int, index: Meta) -> Meta:
@@ -189,8 +230,12 @@ def _infer_index_select(input: Meta, dim: int, index: Meta) -> Meta:
     return contiguous(input.dtype, shape)
 
 
-@library(category="index", fallible=True, infer=_infer_index_select, gradient={
-    "input": lambda g, input_meta, dim, index: g.new_zeros(input_meta.shape).index_add(dim, index, g)})
+@library(
+    category="index",
+    fallible=True,
+    infer=_infer_index_select,
+    gradient={"input": lambda g, input_meta, dim, index: g.new_zeros(input_meta.shape).index_add(dim, index, g)},
+)
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """The slices of dimension `dim` that the vector `index` (int32 or int64) names, in a new tensor.
 
@@ -213,18 +258,24 @@ def _infer_source(name: str, input: Meta, dim: int, index: Meta, source: Meta) -
     _check_vector(index, name)
     dim = wrap_dim(dim, input.ndim)
     if source.dtype is not input.dtype:
-        raise RuntimeError(errors.explain(
-            f"{name}(): self and source expected to have the same dtype, but got (self) {errors.TYPE_NAMES[input.dtype.name]} and "
-            f"(source) {errors.TYPE_NAMES[source.dtype.name]}", site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"{name}(): self and source expected to have the same dtype, but got (self) {errors.TYPE_NAMES[input.dtype.name]} and "
+                f"(source) {errors.TYPE_NAMES[source.dtype.name]}",
+                site=user_site(4),
+            )
+        )
     own = list(input.shape) if input.ndim else [1]
     given = list(source.shape) if source.ndim else [1]
     own[dim] = index.numel
     if own != given:
-        raise RuntimeError(errors.explain(
-            f"{name}(): Number of indices and the source's shape must fit: expected a source of shape {own} for {index.numel} indices "
-            f"of dimension {dim}, got {list(source.shape)}", site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"{name}(): Number of indices and the source's shape must fit: expected a source of shape {own} for {index.numel} indices "
+                f"of dimension {dim}, got {list(source.shape)}",
+                site=user_site(4),
+            )
+        )
     return contiguous(input.dtype, input.shape)
 
 
@@ -233,10 +284,18 @@ def _first(x: np.ndarray, dim: int) -> np.ndarray:
     return np.moveaxis(x.reshape(x.shape or (1,)), dim, 0)
 
 
-@library(category="index", fallible=True, inplace=True, gradient={
-    "input": lambda g: g,
-    "source": lambda g, dim, index, alpha, source_meta: reshape(g.index_select(dim, index), source_meta.shape) * alpha},
-    infer=lambda input, dim, index, source, alpha=1: _infer_source("index_add", input, dim, index, source))
+@library(
+    category="index",
+    fallible=True,
+    inplace=True,
+    gradient={
+        "input": lambda g: g,
+        "source": lambda g, dim, index, alpha, source_meta: (
+            reshape(g.index_select(dim, index), source_meta.shape) * alpha
+        ),
+    },
+    infer=lambda input, dim, index, source, alpha=1: _infer_source("index_add", input, dim, index, source),
+)
 def index_add(input: Any, dim: int, index: Any, source: Any, alpha: float = 1) -> Any:
     """`input` with `alpha * source` added to the slices of dimension `dim` that the vector `index` names.
 
@@ -256,10 +315,16 @@ def index_add(input: Any, dim: int, index: Any, source: Any, alpha: float = 1) -
     return np.moveaxis(result, 0, dim).reshape(input.shape)
 
 
-@library(category="index", fallible=True, inplace=True, gradient={
-    "input": lambda g, dim, index: g.index_fill(dim, index, 0),
-    "source": lambda g, dim, index, source_meta: reshape(g.index_select(dim, index), source_meta.shape)},
-    infer=lambda input, dim, index, source: _infer_source("index_copy", input, dim, index, source))
+@library(
+    category="index",
+    fallible=True,
+    inplace=True,
+    gradient={
+        "input": lambda g, dim, index: g.index_fill(dim, index, 0),
+        "source": lambda g, dim, index, source_meta: reshape(g.index_select(dim, index), source_meta.shape),
+    },
+    infer=lambda input, dim, index, source: _infer_source("index_copy", input, dim, index, source),
+)
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """`input` with the slices of dimension `dim` that the vector `index` names replaced by those of `source`.
 
@@ -281,9 +346,17 @@ def _infer_fill(input: Meta, dim: int, index: Meta, value: Any) -> Meta:
     return contiguous(input.dtype, input.shape)
 
 
-@library(category="index", fallible=True, name="index_fill", infer=_infer_fill, gradient={
-    "input": lambda g, dim, index: filled_along(g, dim, index, 0),
-    "value": lambda g, dim, index: g.index_select(dim, index.unique()).sum()}, **INTERNAL)
+@library(
+    category="index",
+    fallible=True,
+    name="index_fill",
+    infer=_infer_fill,
+    gradient={
+        "input": lambda g, dim, index: filled_along(g, dim, index, 0),
+        "value": lambda g, dim, index: g.index_select(dim, index.unique()).sum(),
+    },
+    **INTERNAL,
+)
 def filled_along(input: Any, dim: int, index: Any, value: Any) -> Any:
     """`input` with slices of a dimension filled with a number."""
     dim = wrap_dim(dim, input.ndim)
@@ -304,9 +377,12 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """
     if isinstance(value, TensorBase):
         if value._meta.ndim:
-            raise RuntimeError(errors.explain(
-                f"Only supports 0-dimension value tensor, but got tensor with {value._meta.ndim} dimension(s).", site=user_site(3)
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"Only supports 0-dimension value tensor, but got tensor with {value._meta.ndim} dimension(s).",
+                    site=user_site(3),
+                )
+            )
         value = value.to(input._meta.dtype)
     else:
         value = fitting_number(value, input._meta.dtype)
@@ -326,9 +402,12 @@ def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, *, 
         tensor([15.,  1.])
     """
     if reduce not in ("prod", "mean", "amax", "amin"):
-        raise RuntimeError(errors.explain(
-            f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.", site=user_site(3)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.",
+                site=user_site(3),
+            )
+        )
     m = _infer_source("index_reduce", input._meta, dim, index._meta, source._meta)
     dim = wrap_dim(dim, m.ndim)
     own, given = (input, source) if m.ndim else (input.unsqueeze(0), reshape(source, -1))
@@ -341,8 +420,12 @@ def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, *, 
 # ---------------------------------------------------------------------------------------------- flat indices
 
 
-@library(category="index", fallible=True, infer=lambda input, index: contiguous(input.dtype, index.shape), gradient={
-    "input": lambda g, input_meta, index: g.new_zeros(input_meta.shape).put(index, g, True)})
+@library(
+    category="index",
+    fallible=True,
+    infer=lambda input, index: contiguous(input.dtype, index.shape),
+    gradient={"input": lambda g, input_meta, index: g.new_zeros(input_meta.shape).put(index, g, True)},
+)
 def take(input: Any, index: Any) -> Any:
     """The elements at flat (row-major) indices, in the shape of `index`. IndexError for an index out of range.
 
@@ -357,16 +440,26 @@ def take(input: Any, index: Any) -> Any:
 
 def _infer_flat_put(input: Meta, index: Meta, source: Meta, accumulate: bool = False) -> Meta:
     if source.dtype is not input.dtype or index.numel != source.numel:
-        raise RuntimeError(errors.explain(
-            "put_(): Expected self and source to have the same dtype and index and source the same number of elements, got "
-            f"{input.dtype} and {source.dtype}, {index.numel} and {source.numel} elements", site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "put_(): Expected self and source to have the same dtype and index and source the same number of elements, got "
+                f"{input.dtype} and {source.dtype}, {index.numel} and {source.numel} elements",
+                site=user_site(4),
+            )
+        )
     return contiguous(input.dtype, input.shape)
 
 
-@library(category="index", fallible=True, inplace=True, infer=_infer_flat_put, gradient={
-    "input": lambda g, index, accumulate, source_meta: g if accumulate else g.put(index, g.new_zeros(index.shape)),
-    "source": lambda g, index, source_meta: reshape(g.take(index), source_meta.shape)})
+@library(
+    category="index",
+    fallible=True,
+    inplace=True,
+    infer=_infer_flat_put,
+    gradient={
+        "input": lambda g, index, accumulate, source_meta: g if accumulate else g.put(index, g.new_zeros(index.shape)),
+        "source": lambda g, index, source_meta: reshape(g.take(index), source_meta.shape),
+    },
+)
 def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     """`input` with `source` written at flat (row-major) indices, or added there with `accumulate`.
 
@@ -402,14 +495,19 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     if dim is None:
         return reshape(input, -1).gather(0, reshape(indices, -1))
     if input._meta.ndim != indices._meta.ndim:
-        raise RuntimeError(errors.explain(
-            f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got {input._meta.ndim} "
-            f"dimensions for input, and {indices._meta.ndim} dimensions for indices", site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got {input._meta.ndim} "
+                f"dimensions for input, and {indices._meta.ndim} dimensions for indices",
+                site=user_site(3),
+            )
+        )
     dim = wrap_dim(dim, input._meta.ndim)
     ours, theirs = list(input._meta.shape), list(indices._meta.shape)
     n, k = ours[dim], theirs[dim]
     indices = indices + (indices < 0) * n  # negative ones count from the end
     ours[dim] = theirs[dim] = 1
     common = list(broadcast_shapes([ours, theirs], "take_along_dim"))
-    return expand_(input, (*common[:dim], n, *common[dim + 1:])).gather(dim, expand_(indices, (*common[:dim], k, *common[dim + 1:])))
+    return expand_(input, (*common[:dim], n, *common[dim + 1 :])).gather(
+        dim, expand_(indices, (*common[:dim], k, *common[dim + 1 :]))
+    )

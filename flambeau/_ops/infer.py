@@ -32,10 +32,13 @@ def broadcast_shapes(shapes: Iterable[Sequence[int]], op: str = "") -> tuple[int
                 if n != 1 and merged[i] != 1:
                     a, b = result, tuple(shape)
                     ia, ib = i - (len(longer) - len(a)), i - (len(longer) - len(b))
-                    raise RuntimeError(errors.explain(
-                        f"The size of tensor a ({a[ia]}) must match the size of tensor b ({b[ib]}) at non-singleton "
-                        f"dimension {i}" + (f" in {op}(): shapes {list(a)} and {list(b)}" if op else ""), site=user_site(3),
-                    ))
+                    raise RuntimeError(
+                        errors.explain(
+                            f"The size of tensor a ({a[ia]}) must match the size of tensor b ({b[ib]}) at non-singleton "
+                            f"dimension {i}" + (f" in {op}(): shapes {list(a)} and {list(b)}" if op else ""),
+                            site=user_site(3),
+                        )
+                    )
                 merged[i] = n if merged[i] == 1 else merged[i]
         result = tuple(merged)
     return result
@@ -47,10 +50,12 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
     operands = [metas[i] for i in range(len(metas)) if i in op.operands and metas[i] is not type(None)]
     tensors = [m for m in metas if isinstance(m, Meta)]
     if not tensors:
-        raise TypeError(errors.explain(
-            f"{op.name}(): argument '{op.parameters[0]}' (position 1) must be Tensor, not {type(args[0]).__name__}",
-            site=user_site(4),
-        ))
+        raise TypeError(
+            errors.explain(
+                f"{op.name}(): argument '{op.parameters[0]}' (position 1) must be Tensor, not {type(args[0]).__name__}",
+                site=user_site(4),
+            )
+        )
     promoted = dtypes.result_type_of([(m.dtype, m.ndim) if isinstance(m, Meta) else m for m in operands])
     if op.check is not None:
         op.check(metas)
@@ -113,9 +118,12 @@ def wrap_dim(dim: int, ndim: int) -> int:
     if not isinstance(dim, int):
         dim = int(dim)
     if not -count <= dim < count:
-        raise IndexError(errors.explain(
-            f"Dimension out of range (expected to be in range of [{-count}, {count - 1}], but got {dim})", site=user_site(3)
-        ))
+        raise IndexError(
+            errors.explain(
+                f"Dimension out of range (expected to be in range of [{-count}, {count - 1}], but got {dim})",
+                site=user_site(3),
+            )
+        )
     return dim % count
 
 

@@ -33,15 +33,20 @@ def joined_dtype(metas: Sequence[Meta]) -> dtype:
 def tensors_of(tensors: Any, name: str) -> tuple:
     """A list of tensors as a tuple; TypeError for anything else, ValueError for none."""
     if isinstance(tensors, TensorBase) or not hasattr(tensors, "__iter__"):
-        raise TypeError(errors.explain(
-            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}", site=user_site(4)
-        ))
+        raise TypeError(
+            errors.explain(
+                f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}",
+                site=user_site(4),
+            )
+        )
     found = tuple(tensors)
     for i, t in enumerate(found):
         if not isinstance(t, TensorBase):
-            raise TypeError(errors.explain(
-                f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}", site=user_site(4)
-            ))
+            raise TypeError(
+                errors.explain(
+                    f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}", site=user_site(4)
+                )
+            )
     if not found:
         raise ValueError(errors.explain(f"torch.{name}(): expected a non-empty list of Tensors", site=user_site(4)))
     return found
@@ -60,9 +65,13 @@ def infer_cat(metas: Sequence[Meta], dim: int) -> Meta:
     d = joined_dtype(metas)
     for i, m in enumerate(metas):
         if not m.ndim:
-            raise RuntimeError(errors.explain(
-                f"zero-dimensional tensor (at position {i}) cannot be concatenated", hint="use torch.stack", site=user_site(4)
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"zero-dimensional tensor (at position {i}) cannot be concatenated",
+                    hint="use torch.stack",
+                    site=user_site(4),
+                )
+            )
     real = [(i, m) for i, m in enumerate(metas) if not is_legacy_empty(m)]
     if not real:
         return contiguous(d, (0,))
@@ -71,18 +80,24 @@ def infer_cat(metas: Sequence[Meta], dim: int) -> Meta:
     total = 0
     for i, m in real:
         if m.ndim != first.ndim:
-            raise RuntimeError(errors.explain(
-                f"Tensors must have same number of dimensions: got {first.ndim} and {m.ndim} "
-                f"(shapes {list(first.shape)} and {list(m.shape)})", site=user_site(4),
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"Tensors must have same number of dimensions: got {first.ndim} and {m.ndim} "
+                    f"(shapes {list(first.shape)} and {list(m.shape)})",
+                    site=user_site(4),
+                )
+            )
         for axis, (a, b) in enumerate(zip(first.shape, m.shape, strict=True)):
             if a != b and axis != dim:
-                raise RuntimeError(errors.explain(
-                    f"Sizes of tensors must match except in dimension {dim}. Expected size {a} but got size {b} for tensor number "
-                    f"{i} in the list (shapes {list(first.shape)} and {list(m.shape)}).", site=user_site(4),
-                ))
+                raise RuntimeError(
+                    errors.explain(
+                        f"Sizes of tensors must match except in dimension {dim}. Expected size {a} but got size {b} for tensor number "
+                        f"{i} in the list (shapes {list(first.shape)} and {list(m.shape)}).",
+                        site=user_site(4),
+                    )
+                )
         total += m.shape[dim]
-    return contiguous(d, (*tuple(first.shape)[:dim], total, *tuple(first.shape)[dim + 1:]))
+    return contiguous(d, (*tuple(first.shape)[:dim], total, *tuple(first.shape)[dim + 1 :]))
 
 
 def _cat_backward(g: Any, metas: Sequence[Meta], dim: int) -> tuple:
@@ -98,8 +113,13 @@ def _cat_backward(g: Any, metas: Sequence[Meta], dim: int) -> tuple:
     return tuple(pieces)
 
 
-@library(category="join", name="cat", infer=infer_cat, gradient={
-    "tensors": lambda g, tensors_meta, dim: _cat_backward(g, tensors_meta, dim)}, **INTERNAL)
+@library(
+    category="join",
+    name="cat",
+    infer=infer_cat,
+    gradient={"tensors": lambda g, tensors_meta, dim: _cat_backward(g, tensors_meta, dim)},
+    **INTERNAL,
+)
 def cat_(tensors: tuple, dim: int) -> Any:
     """`tensors`, a tuple, joined along a dimension."""
     kept = [t for t in tensors if t.shape != (0,)] or [tensors[0]]
@@ -134,20 +154,28 @@ def infer_stack(metas: Sequence[Meta], dim: int) -> Meta:
     first = metas[0].shape
     for i, m in enumerate(metas):
         if m.shape != first:
-            raise RuntimeError(errors.explain(
-                f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(m.shape)} at entry {i}",
-                site=user_site(4),
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(m.shape)} at entry {i}",
+                    site=user_site(4),
+                )
+            )
     dim = wrap_dim(dim, len(first) + 1)
     return contiguous(joined_dtype(metas), (*tuple(first)[:dim], len(metas), *tuple(first)[dim:]))
 
 
-@library(category="join", name="stack", infer=infer_stack, gradient={"tensors": lambda g, dim: g.unbind(dim)}, **INTERNAL)
+@library(
+    category="join", name="stack", infer=infer_stack, gradient={"tensors": lambda g, dim: g.unbind(dim)}, **INTERNAL
+)
 def stack_(tensors: tuple, dim: int) -> Any:
     """`tensors`, a tuple, stacked in a new dimension."""
     axis = dim % (tensors[0].ndim + 1)
     expanded = [np.expand_dims(t, axis) for t in tensors]
-    return np.concatenate(expanded, axis=axis) if len({t.dtype for t in tensors}) == 1 else _concatenate_mixed(expanded, axis)
+    return (
+        np.concatenate(expanded, axis=axis)
+        if len({t.dtype for t in tensors}) == 1
+        else _concatenate_mixed(expanded, axis)
+    )
 
 
 @composite(method=False)
@@ -280,4 +308,6 @@ def column_stack(tensors: Sequence[Any]) -> Any:
         tensor([[1, 3],
                 [2, 4]])
     """
-    return hstack([reshape(t, t._meta.numel, 1) if t._meta.ndim <= 1 else t for t in tensors_of(tensors, "column_stack")])
+    return hstack(
+        [reshape(t, t._meta.numel, 1) if t._meta.ndim <= 1 else t for t in tensors_of(tensors, "column_stack")]
+    )

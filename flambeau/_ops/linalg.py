@@ -36,9 +36,12 @@ def require_square(op: str, m: Meta) -> None:
     """RuntimeError unless `m` is a batch of square matrices of a floating-point or complex dtype."""
     require_matrix(op, m)
     if m.shape[-1] != m.shape[-2]:
-        raise RuntimeError(errors.explain(
-            f"{op}: A must be batches of square matrices, but they are {m.shape[-2]} by {m.shape[-1]} matrices", site=user_site(5)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"{op}: A must be batches of square matrices, but they are {m.shape[-2]} by {m.shape[-1]} matrices",
+                site=user_site(5),
+            )
+        )
 
 
 def require_matrix(op: str, m: Meta) -> None:
@@ -46,7 +49,9 @@ def require_matrix(op: str, m: Meta) -> None:
     if m.ndim < 2:
         raise RuntimeError(f"{op}: The input tensor A must have at least 2 dimensions.")
     if m.dtype.category < dtypes.FLOAT or m.dtype in dtypes.HALVES:
-        raise RuntimeError(f"{op}: Expected a floating point or complex tensor as input. Got {errors.TYPE_NAMES[m.dtype.name]}")
+        raise RuntimeError(
+            f"{op}: Expected a floating point or complex tensor as input. Got {errors.TYPE_NAMES[m.dtype.name]}"
+        )
 
 
 def H(x: Any) -> Any:  # noqa: N802 (the field's name)
@@ -70,7 +75,9 @@ def lapack(op: str, function: Any, *args: Any) -> Any:
     try:
         return function(*args)
     except np.linalg.LinAlgError as error:
-        raise LinAlgError(f"{op}: {error}: the input matrix cannot be dealt with (singular or not converging)") from None
+        raise LinAlgError(
+            f"{op}: {error}: the input matrix cannot be dealt with (singular or not converging)"
+        ) from None
 
 
 # ---------------------------------------------------------------------------------------------- solving and inverses
@@ -82,7 +89,11 @@ def _same_square(m: Meta) -> Meta:
 
 
 @library(
-    category="linalg", method=False, namespace="linalg", infer=_same_square, fallible=True,
+    category="linalg",
+    method=False,
+    namespace="linalg",
+    infer=_same_square,
+    fallible=True,
     gradient={"A": lambda g, out: -(H(out) @ g @ H(out))},
 )
 def inv(A: Any) -> Any:  # noqa: N803
@@ -139,16 +150,24 @@ def is_vector_case(a: Meta, b: Meta) -> bool:
 def _infer_solve(a: Meta, b: Meta) -> Meta:
     require_square("linalg.solve", a)
     if a.dtype is not b.dtype:
-        raise RuntimeError(f"linalg.solve: Expected A and B to have the same dtype, but found A of type {a.dtype} and B of type {b.dtype}")
+        raise RuntimeError(
+            f"linalg.solve: Expected A and B to have the same dtype, but found A of type {a.dtype} and B of type {b.dtype}"
+        )
     if is_vector_case(a, b):
         return contiguous(a.dtype, (*a.shape[:-2], a.shape[-1]))
     if a.shape[-1] != b.shape[-2]:
-        raise RuntimeError(f"linalg.solve: Incompatible shapes of A and B for the equation AX = B ({list(a.shape)} and {list(b.shape)})")
+        raise RuntimeError(
+            f"linalg.solve: Incompatible shapes of A and B for the equation AX = B ({list(a.shape)} and {list(b.shape)})"
+        )
     return contiguous(a.dtype, (*broadcast_shapes((a.shape[:-2], b.shape[:-2])), *b.shape[-2:]))
 
 
 @library(
-    category="linalg", method=False, function=False, infer=_infer_solve, fallible=True,
+    category="linalg",
+    method=False,
+    function=False,
+    infer=_infer_solve,
+    fallible=True,
     gradient={("A", "B"): lambda g, A, out, B_meta, needs: _solve_grad(g, A, out, B_meta, needs)},
 )
 def solution(A: Any, B: Any) -> Any:  # noqa: N803
@@ -198,7 +217,12 @@ def solve_ex(A: Any, B: Any, *, left: bool = True, check_errors: bool = False) -
 
 @composite(method=False, namespace="linalg")
 def solve_triangular(
-    A: Any, B: Any, *, upper: bool, left: bool = True, unitriangular: bool = False  # noqa: N803
+    A: Any,
+    B: Any,
+    *,
+    upper: bool,
+    left: bool = True,
+    unitriangular: bool = False,  # noqa: N803
 ) -> Any:
     """X with A X = B for triangular A, of which only one triangle is looked at; `unitriangular` takes its diagonal as ones.
 
@@ -228,7 +252,7 @@ def tensorsolve(A: Any, B: Any, dims: Sequence[int] | None = None) -> Any:  # no
     """
     if dims is not None:
         A = A.movedim(tuple(dims), tuple(range(A.dim() - len(dims), A.dim())))  # noqa: N806
-    rest = A.shape[B.dim():]
+    rest = A.shape[B.dim() :]
     return solution(A.reshape(B.numel(), -1), B.reshape(-1)).reshape(tuple(rest))
 
 
@@ -258,7 +282,11 @@ def _infer_det(m: Meta) -> Meta:
 
 
 @library(
-    category="linalg", method=False, namespace="linalg", infer=_infer_det, name="det",
+    category="linalg",
+    method=False,
+    namespace="linalg",
+    infer=_infer_det,
+    name="det",
     gradient={"A": lambda g, A: _det_grad(g, A)},
 )
 def linalg_det(A: Any) -> Any:  # noqa: N803
@@ -317,7 +345,11 @@ def _infer_slogdet(m: Meta) -> tuple[Meta, Meta]:
 
 
 @library(
-    category="linalg", method=False, function=False, infer=_infer_slogdet, result_type=slogdet_result,
+    category="linalg",
+    method=False,
+    function=False,
+    infer=_infer_slogdet,
+    result_type=slogdet_result,
     gradient={"input": lambda g0, g1, input, out0: _slogdet_grad(g0, g1, input, out0)},
 )
 def sign_and_log(input: Any) -> Any:
@@ -397,7 +429,9 @@ def linalg_matrix_power(A: Any, n: int) -> Any:  # noqa: N803
         tensor([[8.]])
     """
     if A.dim() < 2 or A.shape[-1] != A.shape[-2]:
-        raise RuntimeError(f"linalg.matrix_power: A must be batches of square matrices, but its shape is {list(A.shape)}")
+        raise RuntimeError(
+            f"linalg.matrix_power: A must be batches of square matrices, but its shape is {list(A.shape)}"
+        )
     if n == 0:
         return _identity_like(A) + A * 0
     base, n = (inv(A), -n) if n < 0 else (A, n)
@@ -479,7 +513,7 @@ def multi_dot(tensors: Sequence[Any]) -> Any:
     factors[-1] = factors[-1].unsqueeze(1) if column else factors[-1]
     while len(factors) > 1:  # the pair whose shared dimension is largest goes first
         i = max(range(len(factors) - 1), key=lambda i: factors[i].shape[1])
-        factors[i: i + 2] = [matmul(factors[i], factors[i + 1])]
+        factors[i : i + 2] = [matmul(factors[i], factors[i + 1])]
     result = factors[0]
     result = result.squeeze(0) if row else result
     return result.squeeze(-1) if column else result
@@ -511,7 +545,9 @@ def linalg_cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     if input.dim() != other.dim():
         raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
     if input.shape[dim] != 3 or other.shape[dim] != 3:
-        raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[dim]} and {other.shape[dim]}")
+        raise RuntimeError(
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[dim]} and {other.shape[dim]}"
+        )
     d = wrap_dim(dim, input.dim())
     return input.roll(-1, d) * other.roll(-2, d) - input.roll(-2, d) * other.roll(-1, d)
 
@@ -582,7 +618,12 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # no
 
 @composite(method=False, namespace="linalg")
 def matrix_rank(
-    A: Any, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None  # noqa: N803
+    A: Any,
+    tol: Any = None,
+    hermitian: bool = False,
+    *,
+    atol: Any = None,
+    rtol: Any = None,  # noqa: N803
 ) -> Any:
     """The number of singular values above max(atol, rtol * the largest).
 
@@ -597,7 +638,9 @@ def matrix_rank(
     if atol is None and rtol is None:
         rtol = max(A.shape[-2:]) * float(np.finfo(values.dtype.numpy).eps)
     largest = values.amax(-1, True) if values.shape[-1] else values.new_zeros((*values.shape[:-1], 1))
-    relative = largest * (rtol if not hasattr(rtol, "unsqueeze") else rtol.unsqueeze(-1)) if rtol is not None else largest * 0
+    relative = (
+        largest * (rtol if not hasattr(rtol, "unsqueeze") else rtol.unsqueeze(-1)) if rtol is not None else largest * 0
+    )
     absolute = 0 if atol is None else atol.unsqueeze(-1) if hasattr(atol, "unsqueeze") else atol
     return (values > relative.maximum(relative * 0 + absolute)).sum(-1)
 
@@ -633,8 +676,13 @@ def linalg_pinv(A: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any
 
 
 @library(
-    category="linalg", method=False, function=False,
-    infer=lambda m, rtol, atol, hermitian: (require_matrix("linalg.pinv", m), contiguous(m.dtype, (*m.shape[:-2], m.shape[-1], m.shape[-2])))[1],
+    category="linalg",
+    method=False,
+    function=False,
+    infer=lambda m, rtol, atol, hermitian: (
+        require_matrix("linalg.pinv", m),
+        contiguous(m.dtype, (*m.shape[:-2], m.shape[-1], m.shape[-2])),
+    )[1],
     gradient={"input": lambda g, input, out: _pinv_grad(g, input, out)},
 )
 def pseudo_inverse(input: Any, rtol: Any, atol: Any, hermitian: bool) -> Any:
@@ -646,7 +694,10 @@ def pseudo_inverse(input: Any, rtol: Any, atol: Any, hermitian: bool) -> Any:
     u, s, vh = np.linalg.svd(input, full_matrices=False)
     if rtol is None and (atol is None or not np.any(atol)):
         rtol = max(input.shape[-2:]) * np.finfo(s.dtype).eps
-    limit = np.maximum(np.asarray(0 if atol is None else atol)[..., None], np.asarray(0 if rtol is None else rtol)[..., None] * s[..., :1])
+    limit = np.maximum(
+        np.asarray(0 if atol is None else atol)[..., None],
+        np.asarray(0 if rtol is None else rtol)[..., None] * s[..., :1],
+    )
     inverse = np.where(s > limit, 1 / np.where(s > limit, s, 1), 0)
     return (vh.conj().swapaxes(-1, -2) * inverse[..., None, :]) @ u.conj().swapaxes(-1, -2)
 

@@ -25,23 +25,35 @@ def infer_linear(x: Meta, weight: Meta, bias: Any = None) -> Meta:
         got = x.shape[-1] if x.ndim else 1
         flattened = x.numel // x.shape[0] if x.ndim > 1 and x.shape[0] else 0
         hint = (
-            f"flatten the input first: x.flatten(1) has {features} features" if flattened == features
+            f"flatten the input first: x.flatten(1) has {features} features"
+            if flattened == features
             else f"the input has {got} features: nn.Linear({got}, {weight.shape[0]}) would take it"
         )
-        raise RuntimeError(errors.explain(
-            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{got} and {features}x{weight.shape[0]}); linear got an input of "
-            f"shape {list(x.shape)} and expects {features} features in its last dimension", hint=hint, site=user_site(5),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"mat1 and mat2 shapes cannot be multiplied ({rows}x{got} and {features}x{weight.shape[0]}); linear got an input of "
+                f"shape {list(x.shape)} and expects {features} features in its last dimension",
+                hint=hint,
+                site=user_site(5),
+            )
+        )
     if x.dtype is not weight.dtype:
-        raise RuntimeError(errors.explain(
-            f"mat1 and mat2 must have the same dtype, but got {errors.TYPE_NAMES[x.dtype.name]} and "
-            f"{errors.TYPE_NAMES[weight.dtype.name]}", hint="convert the input, e.g. x.float(), or the layer", site=user_site(5),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"mat1 and mat2 must have the same dtype, but got {errors.TYPE_NAMES[x.dtype.name]} and "
+                f"{errors.TYPE_NAMES[weight.dtype.name]}",
+                hint="convert the input, e.g. x.float(), or the layer",
+                site=user_site(5),
+            )
+        )
     return contiguous(x.dtype, (*x.shape[:-1], *weight.shape[:-1]))
 
 
 @library(
-    category="contract", method=False, namespace="nn.functional", infer=infer_linear,
+    category="contract",
+    method=False,
+    namespace="nn.functional",
+    infer=infer_linear,
     gradient={
         "input": lambda g, weight, input_meta: _linear_input_grad(g, weight, input_meta),
         "weight": lambda g, input, weight_meta: _linear_weight_grad(g, input, weight_meta),
@@ -97,7 +109,9 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     out, in1, in2 = weight.shape
     for given, expected, name in ((input1, in1, "input1"), (input2, in2, "input2")):
         if given.shape[-1] != expected:
-            raise RuntimeError(f"bilinear(): {name} size does not match weight size: got {given.shape[-1]} but expected {expected}")
+            raise RuntimeError(
+                f"bilinear(): {name} size does not match weight size: got {given.shape[-1]} but expected {expected}"
+            )
     batch = input1.shape[:-1]
     left = input1.reshape(-1, in1) @ weight.permute(1, 0, 2).reshape(in1, out * in2)
     result = (left.reshape(-1, out, in2) * input2.reshape(-1, 1, in2)).sum(2).reshape((*batch, out))
@@ -109,31 +123,43 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
 
 def _infer_embedding(indices: Meta, weight: Meta, padding_idx: int, scale_grad_by_freq: bool, sparse: bool) -> Meta:
     if indices.dtype not in (dtypes.int64, dtypes.int32):
-        raise RuntimeError(errors.explain(
-            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
-            f"{errors.TYPE_NAMES[indices.dtype.name]} instead", hint="use indices.long()", site=user_site(6),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
+                f"{errors.TYPE_NAMES[indices.dtype.name]} instead",
+                hint="use indices.long()",
+                site=user_site(6),
+            )
+        )
     if weight.ndim != 2:
         raise RuntimeError(f"'weight' must be 2-D, got shape {list(weight.shape)}")
     return contiguous(weight.dtype, (*indices.shape, weight.shape[1]))
 
 
 @library(
-    category="index", method=False, function=False, node_name="EmbeddingBackward0", infer=_infer_embedding, fallible=True,
-    gradient={"weight": lambda g, indices, weight_meta, padding_idx, scale_grad_by_freq, sparse:
-              _embedding_grad(g, indices, weight_meta, padding_idx, scale_grad_by_freq, sparse)},
+    category="index",
+    method=False,
+    function=False,
+    node_name="EmbeddingBackward0",
+    infer=_infer_embedding,
+    fallible=True,
+    gradient={
+        "weight": lambda g, indices, weight_meta, padding_idx, scale_grad_by_freq, sparse: _embedding_grad(
+            g, indices, weight_meta, padding_idx, scale_grad_by_freq, sparse
+        )
+    },
 )
 def rows_of(indices: Any, weight: Any, padding_idx: int, scale_grad_by_freq: bool, sparse: bool) -> Any:
     """The rows of `weight` that `indices` name."""
     wrong = (indices < 0) | (indices >= weight.shape[0])
     if wrong.any():
-        raise IndexError(f"index out of range in embedding: got {int(indices[wrong].reshape(-1)[0])}, the table has {weight.shape[0]} rows")
+        raise IndexError(
+            f"index out of range in embedding: got {int(indices[wrong].reshape(-1)[0])}, the table has {weight.shape[0]} rows"
+        )
     return weight[indices]
 
 
-def _embedding_grad(
-    g: Any, indices: Any, m: Meta, padding_idx: int, scale_grad_by_freq: bool, sparse: bool
-) -> Any:
+def _embedding_grad(g: Any, indices: Any, m: Meta, padding_idx: int, scale_grad_by_freq: bool, sparse: bool) -> Any:
     """What flows to each row of the table, added up; a sparse tensor of the rows used if asked for."""
     flat, rows = indices.reshape(-1).long(), g.reshape(-1, m.shape[1])
     if padding_idx >= 0:
@@ -149,8 +175,13 @@ def _embedding_grad(
 
 @composite(method=False, namespace="nn.functional")
 def embedding(
-    input: Any, weight: Any, padding_idx: int | None = None, max_norm: float | None = None, norm_type: float = 2.0,
-    scale_grad_by_freq: bool = False, sparse: bool = False,
+    input: Any,
+    weight: Any,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
 ) -> Any:
     """The rows of `weight` [n, width] that `input` (int64, any shape) names; result [*input.shape, width].
 
@@ -190,8 +221,16 @@ def renormalise(weight: Any, indices: Any, max_norm: float, norm_type: float) ->
 
 @composite(method=False, namespace="nn.functional")
 def embedding_bag(
-    input: Any, weight: Any, offsets: Any = None, max_norm: float | None = None, norm_type: float = 2, scale_grad_by_freq: bool = False,
-    mode: str = "mean", sparse: bool = False, per_sample_weights: Any = None, include_last_offset: bool = False,
+    input: Any,
+    weight: Any,
+    offsets: Any = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Any = None,
+    include_last_offset: bool = False,
     padding_idx: int | None = None,
 ) -> Any:
     """Sums, means or maxima over bags of rows of `weight`: bags are the rows of a 2-d `input`, or stretches of a 1-d one that start at
@@ -206,7 +245,9 @@ def embedding_bag(
     if mode not in ("sum", "mean", "max"):
         raise ValueError("mode has to be one of sum, mean or max")
     if per_sample_weights is not None and mode != "sum":
-        raise NotImplementedError(f"embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' (got mode='{mode}').")
+        raise NotImplementedError(
+            f"embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' (got mode='{mode}')."
+        )
     flat, bags, count = _bags(input, offsets, include_last_offset)
     rows = embedding(flat, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
     if per_sample_weights is not None:
@@ -229,16 +270,22 @@ def _bags(input: Any, offsets: Any, include_last_offset: bool) -> tuple[Any, Any
     """(indices in one dimension, the bag of each, the number of bags)."""
     if input.dim() == 2:
         if offsets is not None:
-            raise ValueError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences.")
+            raise ValueError(
+                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences."
+            )
         rows, width = input.shape
-        bags = input.new_zeros((rows, width)).long() + input.new_tensor(list(range(rows)), dtype=dtypes.int64).unsqueeze(1)
+        bags = input.new_zeros((rows, width)).long() + input.new_tensor(
+            list(range(rows)), dtype=dtypes.int64
+        ).unsqueeze(1)
         return input.reshape(-1), bags.reshape(-1), rows
     if input.dim() != 1:
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
     if offsets is None or offsets.dim() != 1:
         raise ValueError("offsets has to be a 1D Tensor where the input is 1D")
     starts = offsets[:-1] if include_last_offset else offsets
-    marks = input.new_zeros((input.shape[0] + 1,)).long().index_add(0, starts.long(), starts.new_ones(starts.shape).long())
+    marks = (
+        input.new_zeros((input.shape[0] + 1,)).long().index_add(0, starts.long(), starts.new_ones(starts.shape).long())
+    )
     return input, marks[:-1].cumsum(0) - 1, starts.shape[0]
 
 
@@ -254,7 +301,9 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
                 [0, 0, 1]])
     """
     if tensor.dtype is not dtypes.int64:
-        raise RuntimeError(errors.explain("one_hot is only applicable to index tensor.", hint="use tensor.long()", site=user_site(3)))
+        raise RuntimeError(
+            errors.explain("one_hot is only applicable to index tensor.", hint="use tensor.long()", site=user_site(3))
+        )
     if tensor.numel() == 0:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
@@ -265,7 +314,9 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     if num_classes == -1:
         num_classes = largest + 1
     elif largest >= num_classes:
-        raise RuntimeError(f"Class values must be smaller than num_classes: got {largest} with num_classes={num_classes}")
+        raise RuntimeError(
+            f"Class values must be smaller than num_classes: got {largest} with num_classes={num_classes}"
+        )
     return tensor.new_zeros((*tensor.shape, num_classes)).scatter(-1, tensor.unsqueeze(-1), 1)
 
 

@@ -44,7 +44,9 @@ def _warn_if_broadcast(name: str, input: Any, target: Any) -> None:
         warnings.warn(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) in {name}. "
             "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size, "
-            f"e.g. target.reshape({list(input.shape)}).", UserWarning, stacklevel=4,
+            f"e.g. target.reshape({list(input.shape)}).",
+            UserWarning,
+            stacklevel=4,
         )
 
 
@@ -53,7 +55,12 @@ def _warn_if_broadcast(name: str, input: Any, target: Any) -> None:
 
 @functional()
 def mse_loss(
-    input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", weight: Any = None
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Any = None,
 ) -> Any:
     """The squared error, averaged by default.
 
@@ -72,12 +79,21 @@ def _weighted(loss: Any, weight: Any, reduction: str, size_average: bool | None,
     if weight is None:
         return reduced(loss, reduction, size_average, reduce)
     loss = loss * weight
-    return loss.sum() / weight.expand(loss.shape).sum() if reduction == "mean" else reduced(loss, reduction, size_average, reduce)
+    return (
+        loss.sum() / weight.expand(loss.shape).sum()
+        if reduction == "mean"
+        else reduced(loss, reduction, size_average, reduce)
+    )
 
 
 @functional()
 def l1_loss(
-    input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", weight: Any = None
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Any = None,
 ) -> Any:
     """The absolute error, averaged by default.
 
@@ -93,7 +109,12 @@ def l1_loss(
 
 @functional()
 def smooth_l1_loss(
-    input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", beta: float = 1.0
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
 ) -> Any:
     """Squared below `beta`, absolute above (Girshick 2015).
 
@@ -109,7 +130,9 @@ def smooth_l1_loss(
     if beta == 0:
         return reduced((input - target).abs(), reduction, size_average, reduce)
     error = (input - target).abs()
-    return reduced(choose(error < beta, 0.5 * error * error / beta, error - 0.5 * beta), reduction, size_average, reduce)
+    return reduced(
+        choose(error < beta, 0.5 * error * error / beta, error - 0.5 * beta), reduction, size_average, reduce
+    )
 
 
 @functional()
@@ -132,8 +155,14 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
 
 @functional()
 def poisson_nll_loss(
-    input: Any, target: Any, log_input: bool = True, full: bool = False, size_average: bool | None = None, eps: float = 1e-8,
-    reduce: bool | None = None, reduction: str = "mean",
+    input: Any,
+    target: Any,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: bool | None = None,
+    eps: float = 1e-8,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """The negative log likelihood of Poisson counts; `full` adds Stirling's approximation of log(target!).
 
@@ -181,7 +210,12 @@ def gaussian_nll_loss(
 
 @functional()
 def binary_cross_entropy(
-    input: Any, target: Any, weight: Any = None, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """Cross entropy of probabilities in [0, 1]; logarithms are kept above -100.
 
@@ -201,11 +235,16 @@ def binary_cross_entropy(
 
 
 @library(
-    category="norm", method=False, function=False, node_name="BinaryCrossEntropyBackward0", infer=lambda x, t: contiguous(x.dtype, x.shape),
+    category="norm",
+    method=False,
+    function=False,
+    node_name="BinaryCrossEntropyBackward0",
+    infer=lambda x, t: contiguous(x.dtype, x.shape),
     gradient={
         "input": lambda g, input, target: g * (input - target) / ((1 - input) * input).clamp(min=1e-12),
         "target": lambda g, input: g * ((1 - input).log().clamp(min=-100) - input.log().clamp(min=-100)),
-    }, fallible=True,
+    },
+    fallible=True,
 )
 def bce_of(input: Any, target: Any) -> Any:
     """The cross entropy of every element."""
@@ -220,8 +259,13 @@ def bce_of(input: Any, target: Any) -> Any:
 
 @functional()
 def binary_cross_entropy_with_logits(
-    input: Any, target: Any, weight: Any = None, size_average: bool | None = None, reduce: bool | None = None,
-    reduction: str = "mean", pos_weight: Any = None,
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Any = None,
 ) -> Any:
     """Cross entropy of sigmoid(input), computed without overflow.
 
@@ -257,13 +301,19 @@ def _classes(name: str, m: Meta, target: Meta) -> None:
             hint = "one-hot targets are given as class numbers (target.argmax(1)) or as floating-point probabilities"
         else:
             hint = "scores have shape [batch, classes, ...], targets [batch, ...]"
-        raise ValueError(errors.explain(f"{what} Scores {list(m.shape)}, targets {list(target.shape)}", hint=hint, site=user_site(6)))
+        raise ValueError(
+            errors.explain(f"{what} Scores {list(m.shape)}, targets {list(target.shape)}", hint=hint, site=user_site(6))
+        )
     if target.dtype not in (dtypes.int64, dtypes.uint8):
-        raise RuntimeError(errors.explain(
-            f"expected scalar type Long but found {errors.TYPE_NAMES[target.dtype.name]}: targets of {name} are class numbers",
-            hint="use target.long()" if target.dtype.category <= dtypes.INTEGER else "are input and target swapped? or use target.long()",
-            site=user_site(6),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"expected scalar type Long but found {errors.TYPE_NAMES[target.dtype.name]}: targets of {name} are class numbers",
+                hint="use target.long()"
+                if target.dtype.category <= dtypes.INTEGER
+                else "are input and target swapped? or use target.long()",
+                site=user_site(6),
+            )
+        )
 
 
 def _infer_nll(m: Meta, target: Meta, weight: Any, ignore_index: int) -> tuple[Meta, Meta]:
@@ -283,12 +333,20 @@ def _checked_targets(target: np.ndarray, classes: int, ignore_index: int) -> tup
     safe = np.where(counted, target, 0)
     wrong = (safe < 0) | (safe >= classes)
     if wrong.any():
-        raise IndexError(f"Target {int(safe[wrong].reshape(-1)[0])} is out of bounds: there are {classes} classes, 0 to {classes - 1}.")
+        raise IndexError(
+            f"Target {int(safe[wrong].reshape(-1)[0])} is out of bounds: there are {classes} classes, 0 to {classes - 1}."
+        )
     return safe, counted
 
 
 @library(
-    category="norm", method=False, function=False, node_name="NllLossBackward0", infer=_infer_nll, fallible=True, nondifferentiable=(1,),
+    category="norm",
+    method=False,
+    function=False,
+    node_name="NllLossBackward0",
+    infer=_infer_nll,
+    fallible=True,
+    nondifferentiable=(1,),
     gradient={"input": lambda g0, input_meta, target, out1: _nll_grad(g0, input_meta, target, out1)},
 )
 def nll_of(input: Any, target: Any, weight: Any, ignore_index: int) -> Any:
@@ -298,7 +356,9 @@ def nll_of(input: Any, target: Any, weight: Any, ignore_index: int) -> Any:
     safe, counted = _checked_targets(target, x.shape[axis], ignore_index)
     picked = np.take_along_axis(x, np.expand_dims(safe, axis) if x.ndim > 1 else safe.reshape(1), axis)
     picked = picked.squeeze(axis) if x.ndim > 1 else picked.reshape(target.shape)
-    weights = counted.astype(x.dtype) if weight is None else np.where(counted, accumulated(weight)[safe], 0).astype(x.dtype)
+    weights = (
+        counted.astype(x.dtype) if weight is None else np.where(counted, accumulated(weight)[safe], 0).astype(x.dtype)
+    )
     return np.where(counted, -picked * weights, 0), weights
 
 
@@ -314,8 +374,13 @@ def _nll_grad(g: Any, m: Meta, target: Any, weights: Any) -> Any:
 
 @functional()
 def nll_loss(
-    input: Any, target: Any, weight: Any = None, size_average: bool | None = None, ignore_index: int = -100,
-    reduce: bool | None = None, reduction: str = "mean",
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """The negative log likelihood: minus the log probability ([N, C, ...]) of each target class ([N, ...], int64).
 
@@ -336,8 +401,14 @@ def nll_loss(
 
 @functional()
 def cross_entropy(
-    input: Any, target: Any, weight: Any = None, size_average: bool | None = None, ignore_index: int = -100,
-    reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0,
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
 ) -> Any:
     """The cross entropy between scores ([N, C, ...], not probabilities) and targets: class numbers ([N, ...], int64) or
     probabilities (floating point, the shape of the scores).
@@ -363,7 +434,11 @@ def cross_entropy(
         return plain
     classes = input.shape[axis]
     _, weights = nll_of(log_probabilities.detach(), target, weight, ignore_index)
-    spread_over = log_probabilities if weight is None else log_probabilities * weight.reshape([-1 if i == axis else 1 for i in range(input.dim())])
+    spread_over = (
+        log_probabilities
+        if weight is None
+        else log_probabilities * weight.reshape([-1 if i == axis else 1 for i in range(input.dim())])
+    )
     counted = target != ignore_index
     smooth = -spread_over.sum(axis) * counted
     smooth = smooth.sum() / weights.sum() if reduction == "mean" else reduced(smooth, reduction)
@@ -374,7 +449,9 @@ def _cross_entropy_with_probabilities(
     input: Any, target: Any, weight: Any, axis: int, reduction: str, label_smoothing: float
 ) -> Any:
     if target.shape != input.shape:
-        raise RuntimeError(f"expected targets of probabilities to have the scores' shape {list(input.shape)}, got {list(target.shape)}")
+        raise RuntimeError(
+            f"expected targets of probabilities to have the scores' shape {list(input.shape)}, got {list(target.shape)}"
+        )
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / input.shape[axis]
     terms = log_softmax_rows(input, axis) * target
@@ -387,7 +464,11 @@ def _cross_entropy_with_probabilities(
 
 @functional()
 def kl_div(
-    input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
     log_target: bool = False,
 ) -> Any:
     """The Kullback-Leibler divergence of `target` (probabilities, or their logarithms) from `input` (log probabilities);
@@ -410,7 +491,12 @@ def kl_div(
 
 @functional()
 def hinge_embedding_loss(
-    input: Any, target: Any, margin: float = 1.0, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    margin: float = 1.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """The distance where target is 1, max(0, margin - distance) where it is -1.
 
@@ -426,7 +512,12 @@ def hinge_embedding_loss(
 
 @functional()
 def margin_ranking_loss(
-    input1: Any, input2: Any, target: Any, margin: float = 0, size_average: bool | None = None, reduce: bool | None = None,
+    input1: Any,
+    input2: Any,
+    target: Any,
+    margin: float = 0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
     """max(0, margin - target * (input1 - input2)): target 1 wants the first ranked higher.
@@ -462,7 +553,12 @@ def soft_margin_loss(
 
 @functional()
 def multilabel_soft_margin_loss(
-    input: Any, target: Any, weight: Any = None, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """The binary cross entropy of each label, averaged over labels.
 
@@ -479,8 +575,14 @@ def multilabel_soft_margin_loss(
 
 @functional()
 def multi_margin_loss(
-    input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, size_average: bool | None = None,
-    reduce: bool | None = None, reduction: str = "mean",
+    input: Any,
+    target: Any,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """The hinge of every wrong class against the right one (Crammer & Singer 2001), averaged over classes.
 
@@ -527,7 +629,12 @@ def multilabel_margin_loss(
 
 @functional()
 def cosine_embedding_loss(
-    input1: Any, input2: Any, target: Any, margin: float = 0, size_average: bool | None = None, reduce: bool | None = None,
+    input1: Any,
+    input2: Any,
+    target: Any,
+    margin: float = 0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
     """1 - cosine where target is 1, max(0, cosine - margin) where it is -1.
@@ -539,7 +646,11 @@ def cosine_embedding_loss(
         tensor(0.)
     """
     epsilon = 1e-12
-    product, one, two = (input1 * input2).sum(-1), (input1 * input1).sum(-1) + epsilon, (input2 * input2).sum(-1) + epsilon
+    product, one, two = (
+        (input1 * input2).sum(-1),
+        (input1 * input1).sum(-1) + epsilon,
+        (input2 * input2).sum(-1) + epsilon,
+    )
     cosine = product / (one * two).sqrt()
     loss = choose(target == 1, 1 - cosine, 0) + choose(target == -1, (cosine - margin).clamp(min=0), 0)
     return reduced(loss, reduction, size_average, reduce)
@@ -547,8 +658,16 @@ def cosine_embedding_loss(
 
 @functional()
 def triplet_margin_loss(
-    anchor: Any, positive: Any, negative: Any, margin: float = 1.0, p: float = 2, eps: float = 1e-6, swap: bool = False,
-    size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    margin: float = 1.0,
+    p: float = 2,
+    eps: float = 1e-6,
+    swap: bool = False,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """max(0, d(anchor, positive) - d(anchor, negative) + margin) (Balntas et al. 2016).
 
@@ -577,7 +696,13 @@ def _triplet(
 
 @functional()
 def triplet_margin_with_distance_loss(
-    anchor: Any, positive: Any, negative: Any, *, distance_function: Any = None, margin: float = 1.0, swap: bool = False,
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    *,
+    distance_function: Any = None,
+    margin: float = 1.0,
+    swap: bool = False,
     reduction: str = "mean",
 ) -> Any:
     """The triplet loss with any distance; the Euclidean one by default.

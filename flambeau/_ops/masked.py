@@ -22,17 +22,27 @@ else:
 def check_mask(mask: Any, name: str) -> None:
     """RuntimeError unless `mask` is a boolean tensor."""
     if mask._meta.dtype is not dtypes.bool_:
-        raise RuntimeError(errors.explain(
-            f"{name}: expected BoolTensor for mask, got {mask._meta.dtype}", hint="make one by comparing, e.g. x > 0, or by .bool()",
-            site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"{name}: expected BoolTensor for mask, got {mask._meta.dtype}",
+                hint="make one by comparing, e.g. x > 0, or by .bool()",
+                site=user_site(4),
+            )
+        )
 
 
 # ---------------------------------------------------------------------------------------------- fill
 
 
-@pointwise(name="masked_fill", operands=("input",), gradient={
-    "input": lambda g, mask: filled_where(g, mask, 0), "value": lambda g, mask: filled_where(g, mask.logical_not(), 0)}, **INTERNAL)
+@pointwise(
+    name="masked_fill",
+    operands=("input",),
+    gradient={
+        "input": lambda g, mask: filled_where(g, mask, 0),
+        "value": lambda g, mask: filled_where(g, mask.logical_not(), 0),
+    },
+    **INTERNAL,
+)
 def filled_where(k: Any, input: Any, mask: Any, value: Any) -> Any:
     """`value` where `mask` is true, elsewhere `input`, whose dtype the result has."""
     return k.where(mask, value, input)
@@ -54,10 +64,14 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     d = input._meta.dtype
     if isinstance(value, TensorBase):
         if value._meta.ndim:
-            raise RuntimeError(errors.explain(
-                "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
-                f"{value._meta.ndim} dimension(s).", hint="torch.where(mask, value, x) takes any shape", site=user_site(3),
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+                    f"{value._meta.ndim} dimension(s).",
+                    hint="torch.where(mask, value, x) takes any shape",
+                    site=user_site(3),
+                )
+            )
         if value._meta.dtype is not d:
             value = value.to(d)
     else:
@@ -68,7 +82,9 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
 def fitting_number(value: Any, d: dtypes.dtype) -> Any:
     """A Python number as one that fits a dtype: truncated for integers; RuntimeError for complex into real, or out of range."""
     if isinstance(value, complex) and not d.is_complex and value.imag:
-        raise RuntimeError(errors.explain(f"value cannot be converted to type {d.name} without overflow", site=user_site(4)))
+        raise RuntimeError(
+            errors.explain(f"value cannot be converted to type {d.name} without overflow", site=user_site(4))
+        )
     if isinstance(value, complex) and not d.is_complex:
         value = value.real
     if d is dtypes.bool_:
@@ -78,7 +94,11 @@ def fitting_number(value: Any, d: dtypes.dtype) -> Any:
         # unsigned dtypes take negative numbers of their width, which wrap around
         low, high = -(1 << bits - 1) if d.is_signed else -(1 << bits), (1 << bits - d.is_signed) - 1
         if value != value or not low <= value <= high:
-            raise RuntimeError(errors.explain(f"value cannot be converted to type {d.name} without overflow: {value}", site=user_site(4)))
+            raise RuntimeError(
+                errors.explain(
+                    f"value cannot be converted to type {d.name} without overflow: {value}", site=user_site(4)
+                )
+            )
         value = int(value)
         return value if value >= 0 or d.is_signed else value % (1 << bits)
     return value
@@ -87,9 +107,16 @@ def fitting_number(value: Any, d: dtypes.dtype) -> Any:
 # ---------------------------------------------------------------------------------------------- select and scatter
 
 
-@library(category="index", name="masked_select", gradient={
-    "input": lambda g, mask, input_meta: scattered_where(
-        g.new_zeros(broadcast_shapes([input_meta.shape, mask.shape])), mask, g)}, **INTERNAL)
+@library(
+    category="index",
+    name="masked_select",
+    gradient={
+        "input": lambda g, mask, input_meta: scattered_where(
+            g.new_zeros(broadcast_shapes([input_meta.shape, mask.shape])), mask, g
+        )
+    },
+    **INTERNAL,
+)
 def selected_where(input: Any, mask: Any) -> Any:
     """The elements of `input` where `mask` is true, in row-major order."""
     input, mask = np.broadcast_arrays(input, mask)
@@ -122,9 +149,17 @@ def _source_gradient(g: Any, mask: Any, source: Meta) -> Any:
     return taken.new_zeros(source.numel).slice_scatter(taken, 0, 0, taken.numel()).reshape(source.shape)
 
 
-@library(category="index", fallible=True, name="masked_scatter", infer=_infer_scattered, gradient={
-    "input": lambda g, mask: filled_where(g, mask, 0),
-    "source": lambda g, mask, source_meta: _source_gradient(g, mask, source_meta)}, **INTERNAL)
+@library(
+    category="index",
+    fallible=True,
+    name="masked_scatter",
+    infer=_infer_scattered,
+    gradient={
+        "input": lambda g, mask: filled_where(g, mask, 0),
+        "source": lambda g, mask, source_meta: _source_gradient(g, mask, source_meta),
+    },
+    **INTERNAL,
+)
 def scattered_where(input: Any, mask: Any, source: Any) -> Any:
     """`input` with elements of `source`, in order, where `mask` is true."""
     mask, input = np.broadcast_arrays(mask, input)
@@ -152,10 +187,13 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     """
     check_mask(mask, "masked_scatter_")
     if source._meta.dtype is not input._meta.dtype:
-        raise RuntimeError(errors.explain(
-            "masked_scatter: expected self and source to have same dtypes but got "
-            f"{input._meta.dtype} and {source._meta.dtype}", site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "masked_scatter: expected self and source to have same dtypes but got "
+                f"{input._meta.dtype} and {source._meta.dtype}",
+                site=user_site(3),
+            )
+        )
     return scattered_where(input, mask, source)
 
 
@@ -200,8 +238,11 @@ def argwhere(input: Any) -> Any:
     return nonzero_positions(input)
 
 
-@library(category="index", name="nonzero_static",
-         infer=lambda input, size, fill_value=-1: contiguous(dtypes.int64, (size, input.ndim)))
+@library(
+    category="index",
+    name="nonzero_static",
+    infer=lambda input, size, fill_value=-1: contiguous(dtypes.int64, (size, input.ndim)),
+)
 def nonzero_static(input: Any, size: int, fill_value: int = -1) -> Any:
     """The first `size` rows of `nonzero`; missing ones hold `fill_value`.
 

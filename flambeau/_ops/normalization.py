@@ -34,13 +34,21 @@ def _infer_standardize(m: Meta, dims: tuple[int, ...], eps: float) -> tuple[Meta
 
 
 @library(
-    category="norm", method=False, function=False, infer=_infer_standardize, nondifferentiable=(1, 2),
+    category="norm",
+    method=False,
+    function=False,
+    infer=_infer_standardize,
+    nondifferentiable=(1, 2),
     gradient={"input": lambda g0, out0, out2, dims, eps: standardize_backward(g0, out0, (out2 + eps).rsqrt(), dims)},
 )
 def standardize(input: Any, dims: tuple[int, ...], eps: float) -> Any:
     """((x - mean) / sqrt(var + eps), mean, var) with the biased variance over `dims`, in two passes."""
     x = accumulated(input)
-    mean = x.mean(axis=dims, keepdims=True) if x.size else np.zeros([1 if i in dims else n for i, n in enumerate(x.shape)], x.dtype)
+    mean = (
+        x.mean(axis=dims, keepdims=True)
+        if x.size
+        else np.zeros([1 if i in dims else n for i, n in enumerate(x.shape)], x.dtype)
+    )
     centred = x - mean
     variance = np.mean(centred * centred, axis=dims, keepdims=True) if x.size else mean
     centred /= np.sqrt(variance + variance.dtype.type(eps))
@@ -72,16 +80,26 @@ def _check_channels(name: str, input: Any, **tensors: Any) -> None:
     channels = input.shape[1]
     for what, t in tensors.items():
         if t is not None and t.numel() != channels:
-            raise RuntimeError(errors.explain(
-                f"{what} should contain {channels} elements not {t.numel()}: {name} got an input of shape {list(input.shape)}, "
-                f"whose dimension 1 has {channels} channels", hint=f"construct the layer with num_features={channels}", site=user_site(4),
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"{what} should contain {channels} elements not {t.numel()}: {name} got an input of shape {list(input.shape)}, "
+                    f"whose dimension 1 has {channels} channels",
+                    hint=f"construct the layer with num_features={channels}",
+                    site=user_site(4),
+                )
+            )
 
 
 @composite(method=False, namespace="nn.functional")
 def batch_norm(
-    input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, training: bool = False,
-    momentum: float = 0.1, eps: float = 1e-5,
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
 ) -> Any:
     """Every channel (dimension 1) standardised: with the batch's statistics while training, which also move the running ones, else
     with the running ones (Ioffe & Szegedy 2015).
@@ -96,16 +114,16 @@ def batch_norm(
         tensor([[-1.0000],
                 [ 1.0000]])
     """
-    _check_channels(
-        "batch_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var
-    )
+    _check_channels("batch_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     shape = [1, input.shape[1]] + [1] * (input.dim() - 2)
     if not training:
         if running_mean is None or running_var is None:
             raise RuntimeError("batch_norm in evaluation mode needs running_mean and running_var")
         scale = (running_var + eps).rsqrt()
         normalised = (input - running_mean.reshape(shape)) * scale.reshape(shape)
-        return affine(normalised if normalised.dtype is input.dtype else normalised.to(input.dtype), weight, bias, shape)
+        return affine(
+            normalised if normalised.dtype is input.dtype else normalised.to(input.dtype), weight, bias, shape
+        )
     count = input.numel() // max(input.shape[1], 1)
     if count == 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
@@ -126,8 +144,14 @@ def update_running(running_mean: Any, running_var: Any, mean: Any, variance: Any
 
 @composite(method=False, namespace="nn.functional")
 def instance_norm(
-    input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None, use_input_stats: bool = True,
-    momentum: float = 0.1, eps: float = 1e-5,
+    input: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
 ) -> Any:
     """Every channel of every sample standardised by itself (Ulyanov et al. 2016).
 
@@ -156,16 +180,22 @@ def instance_norm(
 def _trailing(name: str, input: Any, normalized_shape: Sequence[int]) -> tuple[int, ...]:
     """The trailing dimensions that `normalized_shape` names; RuntimeError if they have other sizes."""
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if not shape or tuple(input.shape[-len(shape):]) != shape:
-        raise RuntimeError(errors.explain(
-            f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but got input of size "
-            f"{list(input.shape)}", hint=f"{name} normalises over the last dimensions of its input", site=user_site(4),
-        ))
+    if not shape or tuple(input.shape[-len(shape) :]) != shape:
+        raise RuntimeError(
+            errors.explain(
+                f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but got input of size "
+                f"{list(input.shape)}",
+                hint=f"{name} normalises over the last dimensions of its input",
+                site=user_site(4),
+            )
+        )
     return tuple(range(input.dim() - len(shape), input.dim()))
 
 
 @composite(method=False, namespace="nn.functional")
-def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+def layer_norm(
+    input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
     """Every sample standardised over its last dimensions (Ba et al. 2016); weight and bias have `normalized_shape`.
 
     Example::
@@ -176,12 +206,17 @@ def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, 
     """
     dims = _trailing("layer_norm", input, normalized_shape)
     normalised = standardize(input, dims, eps)[0]
-    return affine(normalised, weight, bias, input.shape[dims[0]:])
+    return affine(normalised, weight, bias, input.shape[dims[0] :])
 
 
 @composite(method=False, name="layer_norm")
 def torch_layer_norm(
-    input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5, cudnn_enable: bool = True
+    input: Any,
+    normalized_shape: Sequence[int],
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+    cudnn_enable: bool = True,
 ) -> Any:
     """`nn.functional.layer_norm`.
 
@@ -271,7 +306,14 @@ def torch_group_norm(
 
 @composite(method=False, name="batch_norm")
 def torch_batch_norm(
-    input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool, momentum: float, eps: float,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    training: bool,
+    momentum: float,
+    eps: float,
     cudnn_enabled: bool = True,
 ) -> Any:
     """`nn.functional.batch_norm` with the arguments in another order.

@@ -25,12 +25,17 @@ def _infer_norm(m: Meta, ord: float, dim: Dims, keepdim: bool) -> Meta:  # noqa:
         raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {m.dtype}")
     for d in wrap_dims(dim, m.ndim):
         if m.shape[d] == 0 and (ord < 0 or ord == math.inf):
-            raise RuntimeError(f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the operation has no identity")
+            raise RuntimeError(
+                f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the operation has no identity"
+            )
     return contiguous(m.dtype.to_real(), reduced_shape(m, dim, keepdim))
 
 
 @library(
-    category="reduce", method=False, function=False, infer=_infer_norm,
+    category="reduce",
+    method=False,
+    function=False,
+    infer=_infer_norm,
     gradient={"input": lambda g, input, out, ord, dim, keepdim: _norm_grad(g, input, out, ord, dim, keepdim)},
 )
 def p_norm(input: Any, ord: float, dim: Dims, keepdim: bool) -> Any:  # noqa: A002
@@ -65,12 +70,16 @@ def _norm_grad(g: Any, x: Any, out: Any, p: float, dim: Dims, keepdim: bool) -> 
         count = hit.sum(wrap_dims(dim, x.dim()), True) if x.dim() else hit.sum()
         return x.sgn() * (g / count) * hit
     if p < 2:
-        return (x.sgn() * size.masked_fill(size == 0, 1) ** (p - 1) * (size != 0)) * (g * out ** (1 - p)).masked_fill(out == 0, 0)
+        return (x.sgn() * size.masked_fill(size == 0, 1) ** (p - 1) * (size != 0)) * (g * out ** (1 - p)).masked_fill(
+            out == 0, 0
+        )
     return x * size ** (p - 2) * (g * out ** (1 - p)).masked_fill(out == 0, 0)
 
 
 @composite(method=False, namespace="linalg")
-def vector_norm(x: Any, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: dtype_class | None = None) -> Any:  # noqa: A002
+def vector_norm(
+    x: Any, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: dtype_class | None = None
+) -> Any:  # noqa: A002
     """(sum |x|^ord)^(1/ord) over `dim` (all by default), as if it were one vector; `ord` may be inf, -inf or 0.
 
     Example::
@@ -79,12 +88,22 @@ def vector_norm(x: Any, ord: float = 2, dim: Dims = None, keepdim: bool = False,
         >>> torch.linalg.vector_norm(torch.tensor([3., 4.]))
         tensor(5.)
     """
-    return p_norm(x if dtype is None else x.to(dtype), float(ord), dim if dim is None or isinstance(dim, int) else tuple(dim), keepdim)
+    return p_norm(
+        x if dtype is None else x.to(dtype),
+        float(ord),
+        dim if dim is None or isinstance(dim, int) else tuple(dim),
+        keepdim,
+    )
 
 
 @composite(method=False, namespace="linalg")
 def matrix_norm(
-    A: Any, ord: Any = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False, *, dtype: dtype_class | None = None  # noqa: A002, N803
+    A: Any,
+    ord: Any = "fro",
+    dim: Sequence[int] = (-2, -1),
+    keepdim: bool = False,
+    *,
+    dtype: dtype_class | None = None,  # noqa: A002, N803
 ) -> Any:
     """A norm of matrices in the two dimensions `dim`: "fro", "nuc" (sum of singular values), 2, -2 (largest, smallest singular value),
     1, -1 (column sums), inf, -inf (row sums).
@@ -124,7 +143,9 @@ def matrix_norm(
 
 
 @library(
-    category="linalg", method=False, function=False,
+    category="linalg",
+    method=False,
+    function=False,
     infer=lambda m: contiguous(m.dtype.to_real(), (*m.shape[:-2], min(m.shape[-2:]))),
     gradient={"input": lambda g, input: _singular_values_grad(g, input)},
 )
@@ -146,7 +167,9 @@ def svd_factors(input: Any, full_matrices: bool) -> Any:
 
 
 @composite(method=False, namespace="linalg", name="norm")
-def linalg_norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: dtype_class | None = None) -> Any:  # noqa: A002, N803
+def linalg_norm(
+    A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: dtype_class | None = None
+) -> Any:  # noqa: A002, N803
     """A norm of a vector (one dimension in `dim`, or 1-d input with `ord`), of matrices (two), or of all elements (neither).
 
     Example::
@@ -163,7 +186,9 @@ def linalg_norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False,
         return vector_norm(A, 2, dim, keepdim, dtype=dtype)
     if dim is None:
         if A.dim() not in (1, 2):
-            raise RuntimeError(f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.dim()}D.")
+            raise RuntimeError(
+                f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.dim()}D."
+            )
         dim = 0 if A.dim() == 1 else (0, 1)
     if isinstance(dim, tuple) and len(dim) == 2:
         return matrix_norm(A, ord, dim, keepdim, dtype=dtype)

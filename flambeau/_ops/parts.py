@@ -25,11 +25,14 @@ def select_layout(input: Meta, dim: int, index: int) -> Meta:
     shape, strides = input.shape, input.strides
     n, at = shape[dim], int(index)
     if not -n <= at < n:
-        raise IndexError(errors.explain(
-            f"select(): index {at} out of range for tensor of size {list(shape)} at dimension {dim}", site=user_site(4)
-        ))
+        raise IndexError(
+            errors.explain(
+                f"select(): index {at} out of range for tensor of size {list(shape)} at dimension {dim}",
+                site=user_site(4),
+            )
+        )
     offset = input.offset + (at + n if at < 0 else at) * strides[dim]
-    return meta(input.dtype, tuple(shape)[:dim] + tuple(shape)[dim + 1:], strides[:dim] + strides[dim + 1:], offset)
+    return meta(input.dtype, tuple(shape)[:dim] + tuple(shape)[dim + 1 :], strides[:dim] + strides[dim + 1 :], offset)
 
 
 @view_op(gradient={"input": lambda g, input_meta, dim, index: part_backward(select_layout, g, input_meta, dim, index)})
@@ -51,7 +54,9 @@ def slice_layout(input: Meta, dim: int = 0, start: int | None = None, end: int |
     if not input.ndim:
         raise RuntimeError(errors.explain("slice() cannot be applied to a 0-dim tensor.", site=user_site(4)))
     if step <= 0:
-        raise RuntimeError(errors.explain(f"slice step must be positive, got {step}", hint="use .flip(dim)", site=user_site(4)))
+        raise RuntimeError(
+            errors.explain(f"slice step must be positive, got {step}", hint="use .flip(dim)", site=user_site(4))
+        )
     start, end, step = slice(start, end, step).indices(input.shape[dim])
     shape, strides = list(input.shape), list(input.strides)
     offset = input.offset + start * strides[dim]
@@ -60,8 +65,15 @@ def slice_layout(input: Meta, dim: int = 0, start: int | None = None, end: int |
     return meta(input.dtype, shape, strides, offset)
 
 
-@view_op(name="slice", gradient={"input": lambda g, input_meta, dim, start, end, step: part_backward(
-    slice_layout, g, input_meta, dim, start, end, step)}, **INTERNAL)
+@view_op(
+    name="slice",
+    gradient={
+        "input": lambda g, input_meta, dim, start, end, step: part_backward(
+            slice_layout, g, input_meta, dim, start, end, step
+        )
+    },
+    **INTERNAL,
+)
 def slice_(input: Meta, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Meta:
     """`start:end:step` of dimension `dim`."""
     return slice_layout(input, dim, start, end, step)
@@ -87,14 +99,16 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     if length < 0:
         raise RuntimeError(errors.explain(f"narrow(): length must be non-negative, got {length}", site=user_site(3)))
     if not -n <= start <= n:
-        raise IndexError(errors.explain(
-            f"start out of range (expected to be in range of [{-n}, {n}], but got {start})", site=user_site(3)
-        ))
+        raise IndexError(
+            errors.explain(
+                f"start out of range (expected to be in range of [{-n}, {n}], but got {start})", site=user_site(3)
+            )
+        )
     start = start + n if start < 0 else start
     if start + length > n:
-        raise RuntimeError(errors.explain(
-            f"start ({start}) + length ({length}) exceeds dimension size ({n}).", site=user_site(3)
-        ))
+        raise RuntimeError(
+            errors.explain(f"start ({start}) + length ({length}) exceeds dimension size ({n}).", site=user_site(3))
+        )
     return slice_(input, dim, start, start + length, 1)
 
 
@@ -103,7 +117,9 @@ def diagonal_layout(input: Meta, offset: int = 0, dim1: int = 0, dim2: int = 1) 
     a, b = wrap_dim(dim1, input.ndim), wrap_dim(dim2, input.ndim)
     if a == b:
         raise RuntimeError(errors.explain(f"diagonal dimensions cannot be identical {dim1}, {dim2}", site=user_site(4)))
-    length = min(input.shape[a], input.shape[b] - offset) if offset >= 0 else min(input.shape[a] + offset, input.shape[b])
+    length = (
+        min(input.shape[a], input.shape[b] - offset) if offset >= 0 else min(input.shape[a] + offset, input.shape[b])
+    )
     start = offset * input.strides[b] if offset >= 0 else -offset * input.strides[a]
     rest = [i for i in range(input.ndim) if i not in (a, b)]
     shape = [input.shape[i] for i in rest] + [max(length, 0)]
@@ -111,8 +127,13 @@ def diagonal_layout(input: Meta, offset: int = 0, dim1: int = 0, dim2: int = 1) 
     return meta(input.dtype, shape, strides, input.offset + (start if length > 0 else 0))
 
 
-@view_op(gradient={"input": lambda g, input_meta, offset, dim1, dim2: part_backward(
-    diagonal_layout, g, input_meta, offset, dim1, dim2)})
+@view_op(
+    gradient={
+        "input": lambda g, input_meta, offset, dim1, dim2: part_backward(
+            diagonal_layout, g, input_meta, offset, dim1, dim2
+        )
+    }
+)
 def diagonal(input: Meta, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Meta:
     """The diagonal of two dimensions, as a view whose last dimension it is; `offset` > 0 lies above the main diagonal.
 
@@ -130,7 +151,9 @@ def unfold_layout(input: Meta, dimension: int, size: int, step: int) -> Meta:
     dim = wrap_dim(dimension, input.ndim)
     n = input.shape[dim] if input.ndim else 1
     if size < 0 or size > n:
-        raise RuntimeError(errors.explain(f"maximum size for tensor at dimension {dim} is {n} but size is {size}", site=user_site(4)))
+        raise RuntimeError(
+            errors.explain(f"maximum size for tensor at dimension {dim} is {n} but size is {size}", site=user_site(4))
+        )
     if step <= 0:
         raise RuntimeError(errors.explain(f"step is {step} but must be > 0", site=user_site(4)))
     if not input.ndim:
@@ -142,8 +165,14 @@ def unfold_layout(input: Meta, dimension: int, size: int, step: int) -> Meta:
     return meta(input.dtype, [*shape, size], [*strides, stride], input.offset)
 
 
-@view_op(function=False, gradient={"input": lambda g, input_meta, dimension, size, step: part_backward(
-    unfold_layout, g, input_meta, dimension, size, step)})
+@view_op(
+    function=False,
+    gradient={
+        "input": lambda g, input_meta, dimension, size, step: part_backward(
+            unfold_layout, g, input_meta, dimension, size, step
+        )
+    },
+)
 def unfold(input: Meta, dimension: int, size: int, step: int) -> Meta:
     """All windows of `size` indices along a dimension, `step` apart, as a view with one more (last) dimension.
 
@@ -174,15 +203,18 @@ def _pieces_backward(gs: list[Any], m: Meta, lengths: Sequence[int], dim: int) -
 def pieces(m: Meta, lengths: Sequence[int], dim: int) -> list[Meta]:
     """The layouts of consecutive pieces of a dimension."""
     found, start, stride = [], 0, m.strides[dim]
-    before, after = tuple(m.shape)[:dim], tuple(m.shape)[dim + 1:]
+    before, after = tuple(m.shape)[:dim], tuple(m.shape)[dim + 1 :]
     for n in lengths:
         found.append(meta(m.dtype, (*before, n, *after), m.strides, m.offset + start * stride))
         start += n
     return found
 
 
-@view_op(name="split", gradient={"input": lambda gs, input_meta, lengths, dim: _pieces_backward(gs, input_meta, lengths, dim)},
-         **INTERNAL)
+@view_op(
+    name="split",
+    gradient={"input": lambda gs, input_meta, lengths, dim: _pieces_backward(gs, input_meta, lengths, dim)},
+    **INTERNAL,
+)
 def split_(input: Meta, lengths: tuple[int, ...], dim: int) -> tuple[Meta, ...]:
     """Consecutive pieces of these lengths, which add up to the size of `dim` (counted from the front)."""
     return tuple(pieces(input, lengths, dim))
@@ -215,11 +247,15 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
     dim, size = wrap_dim(dim, m.ndim), int(split_size_or_sections)  # type: ignore[arg-type]
     n = m.shape[dim]
     if size < 0:
-        raise RuntimeError(errors.explain(f"split expects split_size be non-negative, but got split_size={size}", site=user_site(3)))
+        raise RuntimeError(
+            errors.explain(f"split expects split_size be non-negative, but got split_size={size}", site=user_site(3))
+        )
     if size == 0 and n != 0:
-        raise RuntimeError(errors.explain(
-            f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}", site=user_site(3)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}", site=user_site(3)
+            )
+        )
     return split_(input, equal_lengths(n, size), dim)
 
 
@@ -238,10 +274,13 @@ def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tu
         raise RuntimeError(errors.explain("split expects at least a 1-dimensional tensor", site=user_site(3)))
     dim, lengths = wrap_dim(dim, m.ndim), tuple([int(n) for n in split_sizes])
     if sum(lengths) != m.shape[dim] or any(n < 0 for n in lengths):
-        raise RuntimeError(errors.explain(
-            f"split_with_sizes expects split_sizes to sum exactly to {m.shape[dim]} (input tensor's size at dimension {dim}), "
-            f"with no negative entries, but got split_sizes={list(lengths)}", site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"split_with_sizes expects split_sizes to sum exactly to {m.shape[dim]} (input tensor's size at dimension {dim}), "
+                f"with no negative entries, but got split_sizes={list(lengths)}",
+                site=user_site(3),
+            )
+        )
     return split_(input, lengths, dim)
 
 
@@ -259,7 +298,9 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     if not m.ndim:
         raise RuntimeError(errors.explain("chunk expects at least a 1-dimensional tensor", site=user_site(3)))
     if chunks <= 0:
-        raise RuntimeError(errors.explain(f"chunk expects `chunks` to be greater than 0, got: {chunks}", site=user_site(3)))
+        raise RuntimeError(
+            errors.explain(f"chunk expects `chunks` to be greater than 0, got: {chunks}", site=user_site(3))
+        )
     dim = wrap_dim(dim, m.ndim)
     n = m.shape[dim]
     lengths = (0,) * chunks if n == 0 else equal_lengths(n, (n + chunks - 1) // chunks)
@@ -267,7 +308,9 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
 
 
 @composite()
-def tensor_split(input: Any, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None) -> tuple[Any, ...]:
+def tensor_split(
+    input: Any, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None
+) -> tuple[Any, ...]:
     """Views of pieces: that many of nearly equal size (larger ones first), or cut at the indices given.
 
     Example::
@@ -286,7 +329,9 @@ def tensor_split(input: Any, indices_or_sections: Any = None, dim: int = 0, *, i
         given = given.tolist()  # a tensor of indices, or of the number of sections
     if isinstance(given, int):
         if given <= 0:
-            raise RuntimeError(errors.explain(f"number of sections must be larger than 0, got {given}", site=user_site(3)))
+            raise RuntimeError(
+                errors.explain(f"number of sections must be larger than 0, got {given}", site=user_site(3))
+            )
         return split_(input, tuple([n // given + (i < n % given) for i in range(given)]), dim)
     cuts = [0, *[int(i) for i in given], n]
     return tuple([slice_(input, dim, a, b, 1) for a, b in zip(cuts, cuts[1:], strict=False)])
@@ -295,15 +340,22 @@ def tensor_split(input: Any, indices_or_sections: Any = None, dim: int = 0, *, i
 def _named_split(input: Any, indices_or_sections: Any, dim: int, name: str, required: int) -> tuple[Any, ...]:
     m = input._meta
     if m.ndim < required:
-        raise RuntimeError(errors.explain(
-            f"torch.{name} requires a tensor with at least {required} dimension{'s' * (required > 1)}, but got a tensor with "
-            f"{m.ndim} dimensions!", site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"torch.{name} requires a tensor with at least {required} dimension{'s' * (required > 1)}, but got a tensor with "
+                f"{m.ndim} dimensions!",
+                site=user_site(4),
+            )
+        )
     if isinstance(indices_or_sections, int) and (indices_or_sections <= 0 or m.shape[dim] % indices_or_sections):
-        raise RuntimeError(errors.explain(
-            f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {m.shape[dim]} is not divisible "
-            f"by the split_size {indices_or_sections}!", hint="tensor_split allows unequal pieces", site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {m.shape[dim]} is not divisible "
+                f"by the split_size {indices_or_sections}!",
+                hint="tensor_split allows unequal pieces",
+                site=user_site(4),
+            )
+        )
     return tensor_split(input, indices_or_sections, dim)
 
 
@@ -364,5 +416,5 @@ def unbind(input: Meta, dim: int = 0) -> tuple[Meta, ...]:
 def slices_of(m: Meta, dim: int) -> list[Meta]:
     """The layouts of every index of a dimension."""
     dim = wrap_dim(dim, m.ndim)
-    shape, strides = tuple(m.shape)[:dim] + tuple(m.shape)[dim + 1:], m.strides[:dim] + m.strides[dim + 1:]
+    shape, strides = tuple(m.shape)[:dim] + tuple(m.shape)[dim + 1 :], m.strides[:dim] + m.strides[dim + 1 :]
     return [meta(m.dtype, shape, strides, m.offset + i * m.strides[dim]) for i in range(m.shape[dim])]

@@ -53,32 +53,43 @@ def _category(metas: tuple) -> int:
 def _check_alpha(metas: tuple) -> None:
     """RuntimeError for a factor that the result's dtype cannot hold."""
     if len(metas) > 2 and metas[2] in (float, complex) and _category(metas[:2]) < FLOAT:
-        raise RuntimeError(errors.explain(
-            "For integral input tensors, argument alpha must not be a floating point number.", site=user_site(5)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "For integral input tensors, argument alpha must not be a floating point number.", site=user_site(5)
+            )
+        )
 
 
 def _check_subtraction(metas: tuple) -> None:
     """RuntimeError for booleans, of which differences have no meaning."""
     if _is_bool(metas[0]) and _is_bool(metas[1]):
-        raise RuntimeError(errors.explain(
-            "Subtraction, the `-` operator, with two bool tensors is not supported.",
-            hint="Use the `^` or `logical_xor()` operator instead.", site=user_site(5),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "Subtraction, the `-` operator, with two bool tensors is not supported.",
+                hint="Use the `^` or `logical_xor()` operator instead.",
+                site=user_site(5),
+            )
+        )
     if _is_bool(metas[0]) or _is_bool(metas[1]):
-        raise RuntimeError(errors.explain(
-            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, "
-            "use the `~` or `logical_not()` operator instead.", site=user_site(5),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, "
+                "use the `~` or `logical_not()` operator instead.",
+                site=user_site(5),
+            )
+        )
     _check_alpha(metas)
 
 
 def _check_negation(metas: tuple) -> None:
     if _is_bool(metas[0]):
-        raise RuntimeError(errors.explain(
-            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, "
-            "use the `~` or `logical_not()` operator instead.", site=user_site(5),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, "
+                "use the `~` or `logical_not()` operator instead.",
+                site=user_site(5),
+            )
+        )
 
 
 def _is_one(number: Any) -> bool:
@@ -88,7 +99,9 @@ def _is_one(number: Any) -> bool:
 # ---------------------------------------------------------------------------------------------- sums and products
 
 
-@pointwise(inplace=True, check=_check_alpha, gradient={"input": lambda g: g, "other": lambda g, alpha: _scaled(g, alpha)})
+@pointwise(
+    inplace=True, check=_check_alpha, gradient={"input": lambda g: g, "other": lambda g, alpha: _scaled(g, alpha)}
+)
 def add(k: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
     """`input + alpha * other`, for operands of any dtypes and shapes that broadcast; of booleans the logical or.
 
@@ -103,8 +116,12 @@ def add(k: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
     return input + other if _is_one(alpha) else input + other * alpha
 
 
-@pointwise(inplace=True, aliases=("subtract",), check=_check_subtraction,
-           gradient={"input": lambda g: g, "other": lambda g, alpha: -_scaled(g, alpha)})
+@pointwise(
+    inplace=True,
+    aliases=("subtract",),
+    check=_check_subtraction,
+    gradient={"input": lambda g: g, "other": lambda g, alpha: -_scaled(g, alpha)},
+)
 def sub(k: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
     """`input - alpha * other`; RuntimeError for booleans.
 
@@ -117,8 +134,12 @@ def sub(k: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
     return input - other if _is_one(alpha) else input - other * alpha
 
 
-@pointwise(check=_check_subtraction, gradient={"input": lambda g, alpha: -_scaled(g, alpha), "other": lambda g: g},
-           node_name="RsubBackward1", method=False)
+@pointwise(
+    check=_check_subtraction,
+    gradient={"input": lambda g, alpha: -_scaled(g, alpha), "other": lambda g: g},
+    node_name="RsubBackward1",
+    method=False,
+)
 def rsub(k: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
     """`other - alpha * input`, the difference the other way round.
 
@@ -131,8 +152,11 @@ def rsub(k: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
     return other - input if _is_one(alpha) else other - input * alpha
 
 
-@pointwise(inplace=True, aliases=("multiply",),
-           gradient={"input": lambda g, other: g * conj(other), "other": lambda g, input: g * conj(input)})
+@pointwise(
+    inplace=True,
+    aliases=("multiply",),
+    gradient={"input": lambda g, other: g * conj(other), "other": lambda g, input: g * conj(input)},
+)
 def mul(k: Any, input: Any, other: Any) -> Any:
     """`input * other`; of booleans the logical and.
 
@@ -176,8 +200,12 @@ def positive(input: Any) -> Any:
 # ---------------------------------------------------------------------------------------------- quotients
 
 
-@pointwise(inplace=True, result="float", node_name="DivBackward0",
-           gradient={"input": lambda g, other: g / conj(other), "other": lambda g, out, other: -g * conj(out / other)})
+@pointwise(
+    inplace=True,
+    result="float",
+    node_name="DivBackward0",
+    gradient={"input": lambda g, other: g / conj(other), "other": lambda g, out, other: -g * conj(out / other)},
+)
 def true_divide(k: Any, input: Any, other: Any) -> Any:
     """`input / other`; integers give the default floating-point dtype.
 
@@ -213,13 +241,20 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
         return floor_divide(input, other)
     if rounding_mode == "trunc":
         return truncated_quotient(input, other)
-    raise RuntimeError(errors.explain(
-        f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'", site=user_site(2)
-    ))
+    raise RuntimeError(
+        errors.explain(
+            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'",
+            site=user_site(2),
+        )
+    )
 
 
-@pointwise(inplace=True, refuses=("bool", "complex"), fallible=True,
-           gradient={"input": lambda g: no_gradient(g), "other": lambda g: no_gradient(g)})
+@pointwise(
+    inplace=True,
+    refuses=("bool", "complex"),
+    fallible=True,
+    gradient={"input": lambda g: no_gradient(g), "other": lambda g: no_gradient(g)},
+)
 def floor_divide(k: Any, input: Any, other: Any) -> Any:
     """The quotient rounded down; RuntimeError for a division of integers by zero.
 
@@ -232,15 +267,25 @@ def floor_divide(k: Any, input: Any, other: Any) -> Any:
     return k.floor_divide(input, other)
 
 
-@pointwise(method=False, function=False, refuses=("bool", "complex"), fallible=True, node_name="DivBackward1",
-           gradient={"input": lambda g: no_gradient(g), "other": lambda g: no_gradient(g)})
+@pointwise(
+    method=False,
+    function=False,
+    refuses=("bool", "complex"),
+    fallible=True,
+    node_name="DivBackward1",
+    gradient={"input": lambda g: no_gradient(g), "other": lambda g: no_gradient(g)},
+)
 def truncated_quotient(k: Any, input: Any, other: Any) -> Any:
     """The quotient rounded towards zero."""
     return k.trunc_divide(input, other)
 
 
-@pointwise(inplace=True, refuses=("bool", "complex"), fallible=True,
-           gradient={"input": lambda g: g, "other": lambda g, input, other: -g * floor_divide(input, other)})
+@pointwise(
+    inplace=True,
+    refuses=("bool", "complex"),
+    fallible=True,
+    gradient={"input": lambda g: g, "other": lambda g, input, other: -g * floor_divide(input, other)},
+)
 def remainder(k: Any, input: Any, other: Any) -> Any:
     """`input - other * floor(input / other)`: the sign of `other`, as Python's `%`.
 
@@ -255,8 +300,12 @@ def remainder(k: Any, input: Any, other: Any) -> Any:
     return k.remainder(input, other)
 
 
-@pointwise(inplace=True, refuses=("bool", "complex"), fallible=True,
-           gradient={"input": lambda g: g, "other": lambda g, input, other: -g * truncated_quotient(input, other)})
+@pointwise(
+    inplace=True,
+    refuses=("bool", "complex"),
+    fallible=True,
+    gradient={"input": lambda g: g, "other": lambda g, input, other: -g * truncated_quotient(input, other)},
+)
 def fmod(k: Any, input: Any, other: Any) -> Any:
     """`input - other * trunc(input / other)`: the sign of `input`, as C's `fmod`.
 
@@ -277,16 +326,24 @@ def fmod(k: Any, input: Any, other: Any) -> Any:
 def _refuse_negative_power(input: Any, exponent: Any) -> None:
     """RuntimeError for an integer tensor to the power of a negative Python integer, which is no integer."""
     if type(exponent) is int and exponent < 0 and input._meta.dtype.category < FLOAT:
-        raise RuntimeError(errors.explain(
-            f"Integers to negative integer powers are not allowed: {input._meta.dtype} to the power of {exponent}.",
-            hint="convert the base first, e.g. x.float()", site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"Integers to negative integer powers are not allowed: {input._meta.dtype} to the power of {exponent}.",
+                hint="convert the base first, e.g. x.float()",
+                site=user_site(3),
+            )
+        )
 
 
-@pointwise(inplace=True, refuses=("bool",), guard=_refuse_negative_power, gradient={
-    "input": lambda g, input, exponent: _pow_grad_base(g, input, exponent),
-    "exponent": lambda g, out, input, exponent: _pow_grad_exponent(g, out, input, exponent),
-})
+@pointwise(
+    inplace=True,
+    refuses=("bool",),
+    guard=_refuse_negative_power,
+    gradient={
+        "input": lambda g, input, exponent: _pow_grad_base(g, input, exponent),
+        "exponent": lambda g, out, input, exponent: _pow_grad_exponent(g, out, input, exponent),
+    },
+)
 def pow(k: Any, input: Any, exponent: Any) -> Any:  # noqa: A001
     """`input` to the power of `exponent` (tensors or numbers, one of them a tensor); 0 to the power of 0 is 1.
 
@@ -349,10 +406,13 @@ def float_power_(input: Any, exponent: Any) -> Any:
     """
     result = float_power(input, exponent)
     if input._meta.dtype is not result._meta.dtype:
-        raise RuntimeError(errors.explain(
-            f"the base given to float_power_ has dtype {errors.TYPE_NAMES[input._meta.dtype.name]} but the operation's result "
-            f"requires dtype {errors.TYPE_NAMES[result._meta.dtype.name]}", site=user_site(2),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"the base given to float_power_ has dtype {errors.TYPE_NAMES[input._meta.dtype.name]} but the operation's result "
+                f"requires dtype {errors.TYPE_NAMES[result._meta.dtype.name]}",
+                site=user_site(2),
+            )
+        )
     return input.copy_(result)
 
 
@@ -366,7 +426,7 @@ def square(input: Any) -> Any:
         >>> torch.square(torch.tensor([2., 3.]))
         tensor([4., 9.])
     """
-    return input ** 2
+    return input**2
 
 
 # ---------------------------------------------------------------------------------------------- fused sums
@@ -374,11 +434,14 @@ def square(input: Any) -> Any:
 
 def _check_addcdiv(metas: tuple) -> None:
     if _category(metas[1:3]) < FLOAT:
-        raise RuntimeError(errors.explain(
-            "Integer division with addcdiv is no longer supported",
-            hint="(input + value * torch.trunc(tensor1 / tensor2)) divides integers, "
-                 "(input + value * tensor1 / tensor2) gives floating-point numbers", site=user_site(5),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "Integer division with addcdiv is no longer supported",
+                hint="(input + value * torch.trunc(tensor1 / tensor2)) divides integers, "
+                "(input + value * tensor1 / tensor2) gives floating-point numbers",
+                site=user_site(5),
+            )
+        )
 
 
 def _check_value(metas: tuple) -> None:
@@ -386,10 +449,15 @@ def _check_value(metas: tuple) -> None:
         raise RuntimeError(errors.explain("addcmul(): a boolean result needs a boolean value", site=user_site(5)))
 
 
-@pointwise(inplace=True, check=_check_value, gradient={
-    "input": lambda g: g, "tensor1": lambda g, tensor2, value: _scaled(g, value) * conj(tensor2),
-    "tensor2": lambda g, tensor1, value: _scaled(g, value) * conj(tensor1),
-})
+@pointwise(
+    inplace=True,
+    check=_check_value,
+    gradient={
+        "input": lambda g: g,
+        "tensor1": lambda g, tensor2, value: _scaled(g, value) * conj(tensor2),
+        "tensor2": lambda g, tensor1, value: _scaled(g, value) * conj(tensor1),
+    },
+)
 def addcmul(k: Any, input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """`input + value * tensor1 * tensor2`.
 
@@ -403,10 +471,15 @@ def addcmul(k: Any, input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -
     return input + (product if _is_one(value) else product * value)
 
 
-@pointwise(inplace=True, check=_check_addcdiv, gradient={
-    "input": lambda g: g, "tensor1": lambda g, tensor2, value: _scaled(g, value) / conj(tensor2),
-    "tensor2": lambda g, tensor1, tensor2, value: -_scaled(g, value) * conj(tensor1 / (tensor2 * tensor2)),
-})
+@pointwise(
+    inplace=True,
+    check=_check_addcdiv,
+    gradient={
+        "input": lambda g: g,
+        "tensor1": lambda g, tensor2, value: _scaled(g, value) / conj(tensor2),
+        "tensor2": lambda g, tensor1, tensor2, value: -_scaled(g, value) * conj(tensor1 / (tensor2 * tensor2)),
+    },
+)
 def addcdiv(k: Any, input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """`input + value * tensor1 / tensor2`; RuntimeError where both are integers.
 
@@ -426,18 +499,26 @@ def _check_lerp(metas: tuple) -> None:
     for name, m in zip(("end", "weight"), metas[1:], strict=False):
         found = getattr(m, "dtype", expected)
         if found is not expected:
-            raise RuntimeError(errors.explain(
-                f"expected dtype {expected} for `{name}` but got dtype {found}", hint="convert one of them with .to()",
-                site=user_site(5),
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"expected dtype {expected} for `{name}` but got dtype {found}",
+                    hint="convert one of them with .to()",
+                    site=user_site(5),
+                )
+            )
     if expected.category < FLOAT:
         raise errors.not_implemented("lerp_kernel_scalar", expected)
 
 
-@pointwise(inplace=True, check=_check_lerp, gradient={
-    "input": lambda g, weight: g * conj(1 - weight), "end": lambda g, weight: g * conj(weight),
-    "weight": lambda g, input, end: g * conj(end - input),
-})
+@pointwise(
+    inplace=True,
+    check=_check_lerp,
+    gradient={
+        "input": lambda g, weight: g * conj(1 - weight),
+        "end": lambda g, weight: g * conj(weight),
+        "weight": lambda g, input, end: g * conj(end - input),
+    },
+)
 def lerp(k: Any, input: Any, end: Any, weight: Any) -> Any:
     """`input + weight * (end - input)`, exact at both ends; `weight` is a number or a tensor.
 
@@ -454,9 +535,16 @@ def lerp(k: Any, input: Any, end: Any, weight: Any) -> Any:
 # ---------------------------------------------------------------------------------------------- choice
 
 
-@pointwise(operands=("input", "other"), gradient={
-    "input": lambda g, condition: choose(condition, g, 0), "other": lambda g, condition: choose(condition, 0, g),
-}, method=False, function=False, node_name="WhereBackward0")
+@pointwise(
+    operands=("input", "other"),
+    gradient={
+        "input": lambda g, condition: choose(condition, g, 0),
+        "other": lambda g, condition: choose(condition, 0, g),
+    },
+    method=False,
+    function=False,
+    node_name="WhereBackward0",
+)
 def choose(k: Any, condition: Any, input: Any, other: Any) -> Any:
     """`input` where `condition` holds, else `other`."""
     return k.where(condition, input, other)
@@ -480,10 +568,13 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     d = condition._meta.dtype
     if d is not dtypes.bool_:
         if d is not dtypes.uint8:
-            raise RuntimeError(errors.explain(
-                f"where expected condition to be a boolean tensor, but got a tensor with dtype {errors.TYPE_NAMES[d.name]}",
-                hint="compare first, e.g. torch.where(x > 0, ...)", site=user_site(2),
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"where expected condition to be a boolean tensor, but got a tensor with dtype {errors.TYPE_NAMES[d.name]}",
+                    hint="compare first, e.g. torch.where(x > 0, ...)",
+                    site=user_site(2),
+                )
+            )
         condition = condition.bool()
     return choose(condition, input, other)
 

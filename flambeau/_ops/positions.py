@@ -64,7 +64,15 @@ def add_rows(target: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
         target[ordered[starts]] += np.add.reduceat(values[order], starts, axis=0)
 
 
-_COMBINE = {"sum": "add", "add": "add", "mean": "add", "prod": "multiply", "multiply": "multiply", "amax": "maximum", "amin": "minimum"}
+_COMBINE = {
+    "sum": "add",
+    "add": "add",
+    "mean": "add",
+    "prod": "multiply",
+    "multiply": "multiply",
+    "amax": "maximum",
+    "amin": "minimum",
+}
 
 
 def identity(reduce: str, d: Any) -> Any:
@@ -78,7 +86,9 @@ def identity(reduce: str, d: Any) -> Any:
     return 1 if reduce in ("prod", "multiply") else 0
 
 
-def reduce_at(target: np.ndarray, positions: np.ndarray, values: np.ndarray, reduce: str, include_self: bool = True) -> None:
+def reduce_at(
+    target: np.ndarray, positions: np.ndarray, values: np.ndarray, reduce: str, include_self: bool = True
+) -> None:
     """Combine `values[i]` into `target[positions[i]]`, a flat array; without `include_self` old values there do not count."""
     if not include_self:
         target[positions] = identity(reduce, target.dtype)

@@ -25,8 +25,13 @@ else:
 # ---------------------------------------------------------------------------------------------- flip, roll, rotate
 
 
-@library(category="rearrange", name="flip", infer=lambda input, dims: preserved(input),
-         gradient={"input": lambda g, dims: flip_(g, dims)}, **INTERNAL)
+@library(
+    category="rearrange",
+    name="flip",
+    infer=lambda input, dims: preserved(input),
+    gradient={"input": lambda g, dims: flip_(g, dims)},
+    **INTERNAL,
+)
 def flip_(input: Any, dims: tuple[int, ...]) -> Any:
     """The order of `dims` (counted from the front) reversed."""
     return np.flip(input, dims)
@@ -78,8 +83,13 @@ def flipud(input: Any) -> Any:
     return flip_(input, (0,))
 
 
-@library(category="rearrange", name="roll", infer=lambda input, shifts, dims: contiguous(input.dtype, input.shape), gradient={
-    "input": lambda g, shifts, dims: roll_(g, tuple([-s for s in shifts]), dims)}, **INTERNAL)
+@library(
+    category="rearrange",
+    name="roll",
+    infer=lambda input, shifts, dims: contiguous(input.dtype, input.shape),
+    gradient={"input": lambda g, shifts, dims: roll_(g, tuple([-s for s in shifts]), dims)},
+    **INTERNAL,
+)
 def roll_(input: Any, shifts: tuple[int, ...], dims: tuple[int, ...] | None) -> Any:
     """Elements moved on by `shifts` along `dims` (None: as if flat)."""
     return np.roll(input, shifts[0]) if dims is None else np.roll(input, shifts, dims)
@@ -102,9 +112,11 @@ def roll(input: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | No
     if not axes and len(moves) == 1:
         return roll_(input, moves, None)
     if axes is None or len(axes) != len(moves):
-        raise RuntimeError(errors.explain(
-            f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(axes or ())}", site=user_site(3)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(axes or ())}", site=user_site(3)
+            )
+        )
     return roll_(input, moves, tuple([wrap_dim(d, input._meta.ndim) for d in axes]))
 
 
@@ -121,12 +133,17 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     """
     ndim = input._meta.ndim
     if len(dims) != 2 or ndim < 2:
-        raise RuntimeError(errors.explain(
-            f"expected total rotation dims == 2 and total dims >= 2, but got dims = {list(dims)} and total dims = {ndim}", site=user_site(3)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"expected total rotation dims == 2 and total dims >= 2, but got dims = {list(dims)} and total dims = {ndim}",
+                site=user_site(3),
+            )
+        )
     a, b = (wrap_dim(d, ndim) for d in dims)
     if a == b:
-        raise RuntimeError(errors.explain(f"expected rotation dims to be different, but got {list(dims)}", site=user_site(3)))
+        raise RuntimeError(
+            errors.explain(f"expected rotation dims to be different, but got {list(dims)}", site=user_site(3))
+        )
     turns = k % 4
     if turns == 0:
         return input.clone()
@@ -152,12 +169,18 @@ def repeat(input: Any, *args: Any, repeats: Any = None) -> Any:
     times, m = sizes_or(args, repeats), input._meta
     lead = len(times) - m.ndim
     if lead < 0:
-        raise RuntimeError(errors.explain(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: "
-            f"got {list(times)} for shape {list(m.shape)}", hint="torch.tile repeats the last dimensions", site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: "
+                f"got {list(times)} for shape {list(m.shape)}",
+                hint="torch.tile repeats the last dimensions",
+                site=user_site(3),
+            )
+        )
     if any(n < 0 for n in times):
-        raise RuntimeError(errors.explain(f"Trying to create tensor with negative dimension: repeats {list(times)}", site=user_site(3)))
+        raise RuntimeError(
+            errors.explain(f"Trying to create tensor with negative dimension: repeats {list(times)}", site=user_site(3))
+        )
     shape = (1,) * lead + tuple(m.shape)
     apart = [n for s in shape for n in (1, s)]
     expanded = [n for s, t in zip(shape, times, strict=True) for n in (t, s)]
@@ -189,7 +212,9 @@ def interleaved_positions(repeats: Any) -> Any:
 
 
 @composite()
-def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Any:
+def repeat_interleave(
+    input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Any:
     """Each index of dimension `dim` repeated in place: all the same number of times, or as often as an integer tensor says.
 
     Without `dim` as if flat. With one argument, a tensor of counts: the indices 0, 1, 2... each that many times.
@@ -212,13 +237,16 @@ def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *
     if isinstance(repeats, int):
         if repeats < 0:
             raise RuntimeError(errors.explain(f"Repeats must be non-negative, got {repeats}", site=user_site(3)))
-        repeated = expand_(input.unsqueeze(dim + 1), (*shape[: dim + 1], repeats, *shape[dim + 1:]))
-        return reshape(repeated.clone(), (*shape[:dim], shape[dim] * repeats, *shape[dim + 1:]))
+        repeated = expand_(input.unsqueeze(dim + 1), (*shape[: dim + 1], repeats, *shape[dim + 1 :]))
+        return reshape(repeated.clone(), (*shape[:dim], shape[dim] * repeats, *shape[dim + 1 :]))
     if repeats._meta.ndim != 1 or repeats._meta.numel != shape[dim]:
-        raise RuntimeError(errors.explain(
-            f"repeats must have the same size as input along dim, but got repeats {list(repeats.shape)} and "
-            f"size {shape[dim]} of dimension {dim}", site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"repeats must have the same size as input along dim, but got repeats {list(repeats.shape)} and "
+                f"size {shape[dim]} of dimension {dim}",
+                site=user_site(3),
+            )
+        )
     return input.index_select(dim, interleaved_positions(repeats))
 
 
@@ -228,25 +256,35 @@ def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *
 def padded_shape(m: Meta, pad: Sequence[int]) -> tuple[int, ...]:
     """The shape after padding; `pad` lists (before, after) from the last dimension on. RuntimeError if nothing is left."""
     if len(pad) % 2 or len(pad) > 2 * m.ndim:
-        raise RuntimeError(errors.explain(
-            f"Length of pad must be even and at most twice the number of dimensions of the input: got pad {list(pad)} for shape "
-            f"{list(m.shape)}", site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"Length of pad must be even and at most twice the number of dimensions of the input: got pad {list(pad)} for shape "
+                f"{list(m.shape)}",
+                site=user_site(4),
+            )
+        )
     shape = list(m.shape)
     for i in range(len(pad) // 2):
         d = m.ndim - 1 - i
         shape[d] += pad[2 * i] + pad[2 * i + 1]
         if shape[d] < 0:
-            raise RuntimeError(errors.explain(
-                f"The input size {m.shape[d]}, plus negative padding {pad[2 * i]} and {pad[2 * i + 1]} resulted in a negative output "
-                f"size, which is invalid. Check dimension {d} of your input.", site=user_site(4),
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"The input size {m.shape[d]}, plus negative padding {pad[2 * i]} and {pad[2 * i + 1]} resulted in a negative output "
+                    f"size, which is invalid. Check dimension {d} of your input.",
+                    site=user_site(4),
+                )
+            )
     return tuple(shape)
 
 
-@library(category="rearrange", name="constant_pad_nd",
-         infer=lambda input, pad, value: contiguous(input.dtype, padded_shape(input, pad)),
-         gradient={"input": lambda g, pad: padded_with(g, tuple([-n for n in pad]), 0)}, **INTERNAL)
+@library(
+    category="rearrange",
+    name="constant_pad_nd",
+    infer=lambda input, pad, value: contiguous(input.dtype, padded_shape(input, pad)),
+    gradient={"input": lambda g, pad: padded_with(g, tuple([-n for n in pad]), 0)},
+    **INTERNAL,
+)
 def padded_with(input: Any, pad: tuple[int, ...], value: Any) -> Any:
     """`input` with a frame of one number; negative padding cuts off."""
     shape, source, target = list(input.shape), [slice(None)] * input.ndim, [slice(None)] * input.ndim

@@ -69,10 +69,14 @@ def numel_over(m: Meta, dim: Dims) -> int:
 def require_float(op: str, d: dtype) -> None:
     """RuntimeError for integers, as `mean` and its kin raise it."""
     if d.category < dtypes.FLOAT:
-        raise RuntimeError(errors.explain(
-            f"{op}(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
-            f"Got: {errors.TYPE_NAMES[d.name]}", hint="convert first, e.g. x.float()", site=user_site(5),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"{op}(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
+                f"Got: {errors.TYPE_NAMES[d.name]}",
+                hint="convert first, e.g. x.float()",
+                site=user_site(5),
+            )
+        )
 
 
 # ---------------------------------------------------------------------------------------------- sums and products
@@ -93,7 +97,9 @@ def in_dtype(x: np.ndarray, d: dtype | None) -> np.ndarray:
 
 @library(
     category="reduce",
-    infer=lambda m, dim=None, keepdim=False, dtype=None: contiguous(sum_dtype(m, dtype), reduced_shape(m, dim, keepdim)),
+    infer=lambda m, dim=None, keepdim=False, dtype=None: contiguous(
+        sum_dtype(m, dtype), reduced_shape(m, dim, keepdim)
+    ),
     gradient={"input": lambda g, input_meta, dim, keepdim: spread(g, input_meta, dim, keepdim)},
 )
 def sum(input: Any, dim: Dims = None, keepdim: bool = False, dtype: dtype | None = None) -> Any:  # noqa: A001
@@ -110,8 +116,12 @@ def sum(input: Any, dim: Dims = None, keepdim: bool = False, dtype: dtype | None
 
 @library(
     category="reduce",
-    infer=lambda m, dim=None, keepdim=False, dtype=None: contiguous(sum_dtype(m, dtype), reduced_shape(m, dim, keepdim)),
-    gradient={"input": lambda g, input, dim, keepdim: spread(g, input._meta, dim, keepdim) * input.isnan().logical_not()},
+    infer=lambda m, dim=None, keepdim=False, dtype=None: contiguous(
+        sum_dtype(m, dtype), reduced_shape(m, dim, keepdim)
+    ),
+    gradient={
+        "input": lambda g, input, dim, keepdim: spread(g, input._meta, dim, keepdim) * input.isnan().logical_not()
+    },
 )
 def nansum(input: Any, dim: Dims = None, keepdim: bool = False, dtype: dtype | None = None) -> Any:
     """The sum over `dim`, NaN counted as zero.
@@ -127,7 +137,10 @@ def nansum(input: Any, dim: Dims = None, keepdim: bool = False, dtype: dtype | N
 
 
 @library(
-    category="reduce", method=False, function=False, node_name="ProdBackward0",
+    category="reduce",
+    method=False,
+    function=False,
+    node_name="ProdBackward0",
     infer=lambda m, dim, keepdim, dtype: contiguous(sum_dtype(m, dtype), reduced_shape(m, dim, keepdim)),
     gradient={"input": lambda g, input, out, dim, keepdim: _prod_grad(g, input, out, dim, keepdim)},
 )
@@ -171,11 +184,20 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: dt
 
 
 @library(
-    category="reduce", method=False, function=False, node_name="MeanBackward0",
+    category="reduce",
+    method=False,
+    function=False,
+    node_name="MeanBackward0",
     infer=lambda m, dim, keepdim, dtype: (
-        require_float("mean", dtype or m.dtype), contiguous(dtype or m.dtype, reduced_shape(m, dim, keepdim)))[1],
-    gradient={"input": lambda g, input_meta, dim, keepdim:
-              spread(g, input_meta, dim, keepdim) * (1 / numel_over(input_meta, dim) if numel_over(input_meta, dim) else float("nan"))},
+        require_float("mean", dtype or m.dtype),
+        contiguous(dtype or m.dtype, reduced_shape(m, dim, keepdim)),
+    )[1],
+    gradient={
+        "input": lambda g, input_meta, dim, keepdim: (
+            spread(g, input_meta, dim, keepdim)
+            * (1 / numel_over(input_meta, dim) if numel_over(input_meta, dim) else float("nan"))
+        )
+    },
 )
 def average(input: Any, dim: Dims, keepdim: bool, dtype: dtype | None) -> Any:
     """The mean over `dim`."""
@@ -221,7 +243,10 @@ def nanmean(input: Any, dim: Dims = None, keepdim: bool = False, *, dtype: dtype
 
 
 @library(
-    category="reduce", method=False, function=False, node_name="VarBackward0",
+    category="reduce",
+    method=False,
+    function=False,
+    node_name="VarBackward0",
     infer=lambda m, dim, correction, keepdim: contiguous(m.dtype.to_real(), reduced_shape(m, dim, keepdim)),
     gradient={"input": lambda g, input, dim, correction, keepdim: _var_grad(g, input, dim, correction, keepdim)},
 )
@@ -253,7 +278,9 @@ def _spread_arguments(dim: Any, unbiased: bool | None) -> tuple[Dims, bool | Non
 
 def _require_var(op: str, d: dtype) -> None:
     if d.category < dtypes.FLOAT:
-        raise RuntimeError(f"{op}(): only support floating point and complex dtypes, got {d}; convert first, e.g. x.float()")
+        raise RuntimeError(
+            f"{op}(): only support floating point and complex dtypes, got {d}; convert first, e.g. x.float()"
+        )
 
 
 @composite()
@@ -289,7 +316,11 @@ def std(
 
 
 @library(
-    category="pointwise", method=False, function=False, node_name="StdBackward0", infer=lambda m: contiguous(m.dtype, m.shape),
+    category="pointwise",
+    method=False,
+    function=False,
+    node_name="StdBackward0",
+    infer=lambda m: contiguous(m.dtype, m.shape),
     gradient={"input": lambda g, out: (g / (out * 2)).masked_fill(out == 0, 0)},
 )
 def root_with_zero_gradient(input: Any) -> Any:
@@ -340,7 +371,10 @@ def _truth(x: np.ndarray) -> np.ndarray:
     return x if x.dtype.kind == "b" else x != 0
 
 
-@library(category="reduce", infer=lambda m, dim=None, keepdim=False: contiguous(_logic_dtype(m), reduced_shape(m, dim, keepdim)))
+@library(
+    category="reduce",
+    infer=lambda m, dim=None, keepdim=False: contiguous(_logic_dtype(m), reduced_shape(m, dim, keepdim)),
+)
 def all(input: Any, dim: Dims = None, keepdim: bool = False) -> Any:  # noqa: A001
     """Are all elements over `dim` (all by default) true?
 
@@ -353,7 +387,10 @@ def all(input: Any, dim: Dims = None, keepdim: bool = False) -> Any:  # noqa: A0
     return _truth(input).all(axis=axes(input, dim), keepdims=keepdim)
 
 
-@library(category="reduce", infer=lambda m, dim=None, keepdim=False: contiguous(_logic_dtype(m), reduced_shape(m, dim, keepdim)))
+@library(
+    category="reduce",
+    infer=lambda m, dim=None, keepdim=False: contiguous(_logic_dtype(m), reduced_shape(m, dim, keepdim)),
+)
 def any(input: Any, dim: Dims = None, keepdim: bool = False) -> Any:  # noqa: A001
     """Is an element over `dim` (all by default) true?
 
@@ -408,11 +445,18 @@ def sum_to_size_method(input: Any, *size: Any) -> Any:
 
 
 @library(
-    category="reduce", method=False, function=False, node_name="LogsumexpBackward0",
+    category="reduce",
+    method=False,
+    function=False,
+    node_name="LogsumexpBackward0",
     infer=lambda m, dim, keepdim: contiguous(
-        m.dtype if m.dtype.category >= dtypes.FLOAT else dtypes.get_default_dtype(), reduced_shape(m, dim, keepdim)),
-    gradient={"input": lambda g, input, out, dim, keepdim:
-              restored(g, input._meta, dim, keepdim) * (input - restored(out, input._meta, dim, keepdim)).exp().conj()},
+        m.dtype if m.dtype.category >= dtypes.FLOAT else dtypes.get_default_dtype(), reduced_shape(m, dim, keepdim)
+    ),
+    gradient={
+        "input": lambda g, input, out, dim, keepdim: (
+            restored(g, input._meta, dim, keepdim) * (input - restored(out, input._meta, dim, keepdim)).exp().conj()
+        )
+    },
 )
 def log_sum_exp(input: Any, dim: Dims, keepdim: bool) -> Any:
     """log(sum(exp(input))), shifted by the maximum so that nothing overflows."""
@@ -440,6 +484,25 @@ def logsumexp(input: Any, dim: Dims, keepdim: bool = False) -> Any:
 
 
 __all__ = [
-    "all", "any", "average", "count_nonzero", "log_sum_exp", "logsumexp", "mean", "nanmean", "nansum", "prod", "product",
-    "reduced_shape", "restored", "spread", "std", "std_mean", "sum", "sum_to_size", "var", "var_mean", "variance",
+    "all",
+    "any",
+    "average",
+    "count_nonzero",
+    "log_sum_exp",
+    "logsumexp",
+    "mean",
+    "nanmean",
+    "nansum",
+    "prod",
+    "product",
+    "reduced_shape",
+    "restored",
+    "spread",
+    "std",
+    "std_mean",
+    "sum",
+    "sum_to_size",
+    "var",
+    "var_mean",
+    "variance",
 ]

@@ -61,9 +61,18 @@ class Op:
     family = ""
 
     def __init__(
-        self, body: Callable, *, skip: int = 0, gradient: Mapping[Any, Callable] | None = None, method: bool = True,
-        inplace: bool = False, function: bool = True, aliases: tuple[str, ...] = (), name: str | None = None,
-        namespace: str = "", node_name: str = "",
+        self,
+        body: Callable,
+        *,
+        skip: int = 0,
+        gradient: Mapping[Any, Callable] | None = None,
+        method: bool = True,
+        inplace: bool = False,
+        function: bool = True,
+        aliases: tuple[str, ...] = (),
+        name: str | None = None,
+        namespace: str = "",
+        node_name: str = "",
     ) -> None:
         code = body.__code__
         count = code.co_argcount + code.co_kwonlyargcount
@@ -74,7 +83,7 @@ class Op:
         self.body_positional = code.co_argcount
         defaults = body.__defaults__ or ()
         self.defaults: dict[str, Any] = dict(
-            zip(self.parameters[self.positional - len(defaults): self.positional], defaults, strict=True)
+            zip(self.parameters[self.positional - len(defaults) : self.positional], defaults, strict=True)
         )
         self.defaults.update(body.__kwdefaults__ or {})
         self.required = len([p for p in self.parameters[: self.positional] if p not in self.defaults])
@@ -146,14 +155,16 @@ class Op:
 
     def complete(self, args: tuple) -> tuple:
         """`args` with the defaults of the parameters that were left out."""
-        return args + tuple([self.defaults[n] for n in self.parameters[len(args):]])
+        return args + tuple([self.defaults[n] for n in self.parameters[len(args) :]])
 
     def run(self, *args: Any) -> Any:
         """Call the body with arguments in the order of the parameters, keyword-only ones by their names."""
-        named = args[self.body_positional:]
+        named = args[self.body_positional :]
         if not named:
             return self.body(*args)
-        return self.body(*args[: self.body_positional], **dict(zip(self.parameters[self.positional:], named, strict=False)))
+        return self.body(
+            *args[: self.body_positional], **dict(zip(self.parameters[self.positional :], named, strict=False))
+        )
 
     def save_plan(self, mask: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Which arguments and which outputs backward needs when the inputs in `mask` (bit i: parameter i) want gradients."""
@@ -161,7 +172,8 @@ class Op:
         if plan is None:
             sources = {s for i, d in self.derivative_of.items() if mask >> i & 1 for s in d.sources}
             plan = self.save_plans[mask] = (
-                tuple(sorted(i for kind, i in sources if kind == "arg")), tuple(sorted(i for kind, i in sources if kind == "out")),
+                tuple(sorted(i for kind, i in sources if kind == "arg")),
+                tuple(sorted(i for kind, i in sources if kind == "out")),
             )
         return plan
 
@@ -223,9 +235,16 @@ class Pointwise(Op):
     family = "pointwise"
 
     def __init__(
-        self, body: Callable, *, operands: tuple[str, ...] | None = None, result: Any = "promoted",
-        refuses: tuple[str, ...] = (), check: Callable[[tuple], None] | None = None, guard: Callable[..., None] | None = None,
-        fallible: bool = False, **common: Any,
+        self,
+        body: Callable,
+        *,
+        operands: tuple[str, ...] | None = None,
+        result: Any = "promoted",
+        refuses: tuple[str, ...] = (),
+        check: Callable[[tuple], None] | None = None,
+        guard: Callable[..., None] | None = None,
+        fallible: bool = False,
+        **common: Any,
     ) -> None:
         self.check = check
         self.guard = guard
@@ -263,8 +282,14 @@ class Library(Op):
     family = "library"
 
     def __init__(
-        self, body: Callable, *, infer: Callable[..., Meta | tuple[Meta, ...]] | None = None, category: str = "library",
-        fallible: bool = False, nondifferentiable: tuple[int, ...] = (), result_type: type[tuple] | None = None,
+        self,
+        body: Callable,
+        *,
+        infer: Callable[..., Meta | tuple[Meta, ...]] | None = None,
+        category: str = "library",
+        fallible: bool = False,
+        nondifferentiable: tuple[int, ...] = (),
+        result_type: type[tuple] | None = None,
         **common: Any,
     ) -> None:
         super().__init__(body, **common)

@@ -20,14 +20,19 @@ def view_dtype(input: Meta, dtype: dtype) -> Meta:
     if old == new:
         return input.with_dtype(dtype)
     if input.ndim == 0:
-        raise RuntimeError(errors.explain(
-            f"self.dim() cannot be 0 to view {input.dtype} as {dtype} (different element sizes)", site=user_site(4)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"self.dim() cannot be 0 to view {input.dtype} as {dtype} (different element sizes)", site=user_site(4)
+            )
+        )
     if input.strides[-1] != 1:
-        raise RuntimeError(errors.explain(
-            f"self.stride(-1) must be 1 to view {input.dtype} as {dtype} (different element sizes), but got {input.strides[-1]}",
-            hint="call .contiguous() first", site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"self.stride(-1) must be 1 to view {input.dtype} as {dtype} (different element sizes), but got {input.strides[-1]}",
+                hint="call .contiguous() first",
+                site=user_site(4),
+            )
+        )
     shape, strides = list(input.shape), list(input.strides)
     if new < old:
         ratio = old // new
@@ -35,10 +40,13 @@ def view_dtype(input: Meta, dtype: dtype) -> Meta:
         return meta(dtype, shape, [*[s * ratio for s in strides[:-1]], 1], input.offset * ratio)
     ratio = new // old
     if shape[-1] % ratio or input.offset % ratio or any(s % ratio for s in strides[:-1]):
-        raise RuntimeError(errors.explain(
-            f"self.size(-1), the storage offset and the strides must be divisible by {ratio} to view {input.dtype} as {dtype} "
-            f"(different element sizes), but got shape {shape}, offset {input.offset} and strides {strides}", site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"self.size(-1), the storage offset and the strides must be divisible by {ratio} to view {input.dtype} as {dtype} "
+                f"(different element sizes), but got shape {shape}, offset {input.offset} and strides {strides}",
+                site=user_site(4),
+            )
+        )
     shape[-1] //= ratio
     return meta(dtype, shape, [*[s // ratio for s in strides[:-1]], 1], input.offset // ratio)
 
@@ -71,19 +79,28 @@ def view_as_complex(input: Meta) -> Meta:
         tensor([1.+2.j])
     """
     if input.dtype not in (dtypes.float32, dtypes.float64):
-        raise RuntimeError(errors.explain(
-            f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: "
-            f"{errors.TYPE_NAMES[input.dtype.name]}", site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: "
+                f"{errors.TYPE_NAMES[input.dtype.name]}",
+                site=user_site(4),
+            )
+        )
     if not input.ndim or input.shape[-1] != 2:
-        raise RuntimeError(errors.explain(
-            f"Tensor must have a last dimension of size 2, got shape {list(input.shape)}", site=user_site(4)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"Tensor must have a last dimension of size 2, got shape {list(input.shape)}", site=user_site(4)
+            )
+        )
     if input.strides[-1] != 1 or input.offset % 2 or any(s % 2 for s in input.strides[:-1]):
-        raise RuntimeError(errors.explain(
-            f"Tensor must have a last dimension with stride 1 and even strides and offset elsewhere, got strides "
-            f"{list(input.strides)} and offset {input.offset}", hint="call .contiguous() first", site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"Tensor must have a last dimension with stride 1 and even strides and offset elsewhere, got strides "
+                f"{list(input.strides)} and offset {input.offset}",
+                hint="call .contiguous() first",
+                site=user_site(4),
+            )
+        )
     strides = [s // 2 for s in input.strides[:-1]]
     return meta(input.dtype.to_complex(), tuple(input.shape)[:-1], strides, input.offset // 2)
 
@@ -130,7 +147,9 @@ def imag(input: Any) -> Any:
         tensor([2.])
     """
     if not input._meta.dtype.is_complex:
-        raise RuntimeError(errors.explain("imag is not implemented for tensors with non-complex dtypes.", site=user_site(3)))
+        raise RuntimeError(
+            errors.explain("imag is not implemented for tensors with non-complex dtypes.", site=user_site(3))
+        )
     return imaginary_part(input)
 
 

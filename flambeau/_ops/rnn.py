@@ -123,7 +123,9 @@ def run_direction(step: Step, x: Any, state: tuple, weights: tuple, backwards: b
     return stack(outputs, 0), state
 
 
-def run_packed(step: Step, x: Any, sizes: list[int], state: tuple, weights: tuple, backwards: bool) -> tuple[Any, tuple]:
+def run_packed(
+    step: Step, x: Any, sizes: list[int], state: tuple, weights: tuple, backwards: bool
+) -> tuple[Any, tuple]:
     """The same over a packed sequence: rows [sum(sizes), in], where time t has sizes[t] rows."""
     w_ih, w_hh, b_ih, b_hh, w_hr = weights
     gates = linear(x, w_ih, b_ih).split(sizes, 0)
@@ -144,15 +146,24 @@ def split_weights(weights: list[Any], has_biases: bool, projected: bool) -> list
     width = 2 + 2 * has_biases + projected
     found = []
     for i in range(0, len(weights), width):
-        w_ih, w_hh, *rest = weights[i: i + width]
+        w_ih, w_hh, *rest = weights[i : i + width]
         b_ih, b_hh = rest[:2] if has_biases else (None, None)
         found.append((w_ih, w_hh, b_ih, b_hh, rest[-1] if projected else None))
     return found
 
 
 def run(
-    step: Step, x: Any, states: tuple, weights: list[Any], has_biases: bool, layers: int, dropout_p: float, train: bool,
-    bidirectional: bool, batch_first: bool, sizes: list[int] | None,
+    step: Step,
+    x: Any,
+    states: tuple,
+    weights: list[Any],
+    has_biases: bool,
+    layers: int,
+    dropout_p: float,
+    train: bool,
+    bidirectional: bool,
+    batch_first: bool,
+    sizes: list[int] | None,
 ) -> tuple:
     """All layers and directions; returns (outputs, last states...)."""
     directions = 2 if bidirectional else 1

@@ -48,7 +48,14 @@ def trunc(k: Any, input: Any) -> Any:
     return k.trunc(input) if k.is_float(input) else input
 
 
-@pointwise(inplace=True, method=False, function=False, node_name="RoundBackward0", refuses=("bool", "complex"), gradient={"input": lambda g: no_gradient(g)})
+@pointwise(
+    inplace=True,
+    method=False,
+    function=False,
+    node_name="RoundBackward0",
+    refuses=("bool", "complex"),
+    gradient={"input": lambda g: no_gradient(g)},
+)
 def nearest_even(k: Any, input: Any) -> Any:
     """The nearest integer, halves to the even one."""
     return k.round(input) if k.is_float(input) else input

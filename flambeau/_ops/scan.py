@@ -34,7 +34,10 @@ def reversed_cumsum(g: Any, dim: int) -> Any:
 
 
 @library(
-    category="scan", inplace=True, infer=_infer_scan, gradient={"input": lambda g, dim: reversed_cumsum(g, dim)},
+    category="scan",
+    inplace=True,
+    infer=_infer_scan,
+    gradient={"input": lambda g, dim: reversed_cumsum(g, dim)},
 )
 def cumsum(input: Any, dim: int, dtype: dtype | None = None) -> Any:
     """Running sums along `dim`; integers as int64.
@@ -50,7 +53,9 @@ def cumsum(input: Any, dim: int, dtype: dtype | None = None) -> Any:
 
 
 @library(
-    category="scan", inplace=True, infer=_infer_scan,
+    category="scan",
+    inplace=True,
+    infer=_infer_scan,
     gradient={"input": lambda g, input, out, dim: _cumprod_grad(g, input, out, dim)},
 )
 def cumprod(input: Any, dim: int, dtype: dtype | None = None) -> Any:
@@ -87,7 +92,9 @@ def _cumprod_grad(g: Any, x: Any, out: Any, dim: int) -> Any:
 
 
 @library(
-    category="scan", inplace=True, infer=lambda m, dim: _infer_scan(m, dim, m.dtype if m.dtype.differentiable else dtypes.get_default_dtype()),
+    category="scan",
+    inplace=True,
+    infer=lambda m, dim: _infer_scan(m, dim, m.dtype if m.dtype.differentiable else dtypes.get_default_dtype()),
     gradient={"input": lambda g, input, out, dim: _logcumsumexp_grad(g, input, out, dim)},
 )
 def logcumsumexp(input: Any, dim: int) -> Any:
@@ -151,7 +158,10 @@ def _grad_to_positions(g: Any, m: Meta, dim: int, positions: Any) -> Any:
 
 
 @library(
-    category="scan", infer=_infer_cumulative_extremum, result_type=cummax_result, nondifferentiable=(1,),
+    category="scan",
+    infer=_infer_cumulative_extremum,
+    result_type=cummax_result,
+    nondifferentiable=(1,),
     gradient={"input": lambda g0, out1, input_meta, dim: _grad_to_positions(g0, input_meta, dim, out1)},
 )
 def cummax(input: Any, dim: int) -> Any:
@@ -167,7 +177,10 @@ def cummax(input: Any, dim: int) -> Any:
 
 
 @library(
-    category="scan", infer=_infer_cumulative_extremum, result_type=cummin_result, nondifferentiable=(1,),
+    category="scan",
+    infer=_infer_cumulative_extremum,
+    result_type=cummin_result,
+    nondifferentiable=(1,),
     gradient={"input": lambda g0, out1, input_meta, dim: _grad_to_positions(g0, input_meta, dim, out1)},
 )
 def cummin(input: Any, dim: int) -> Any:
@@ -248,6 +261,6 @@ def _areas(y: Any, x: Any, dx: Any, dim: int) -> Any:
         return pairs * ((1 if dx is None else dx) / 2)
     if x.dim() == 1 and y.dim() > 1:
         shape: Sequence[int] = [1] * y.dim()
-        shape = [*shape[: wrap_dim(dim, y.dim())], x.shape[0], *shape[wrap_dim(dim, y.dim()) + 1:]]
+        shape = [*shape[: wrap_dim(dim, y.dim())], x.shape[0], *shape[wrap_dim(dim, y.dim()) + 1 :]]
         x = x.reshape(shape)
     return pairs * diff(x, dim=dim) / 2

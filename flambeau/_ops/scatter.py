@@ -27,20 +27,28 @@ def _check(name: str, input: Meta, dim: int, index: Meta, src: Meta | None = Non
     if not index.numel:
         return dim
     if index.dtype not in (dtypes.int64, dtypes.int32):
-        raise RuntimeError(errors.explain(f"{name}(): Expected dtype int32/int64 for index, got {index.dtype}", site=user_site(4)))
+        raise RuntimeError(
+            errors.explain(f"{name}(): Expected dtype int32/int64 for index, got {index.dtype}", site=user_site(4))
+        )
     if max(index.ndim, 1) != max(input.ndim, 1) or src is not None and max(src.ndim, 1) != max(index.ndim, 1):
-        raise RuntimeError(errors.explain(
-            "Index tensor must have the same number of dimensions as the tensor it indexes (and src): got index "
-            f"{list(index.shape)}, self {list(input.shape)}" + (f", src {list(src.shape)}" if src is not None else ""),
-            site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "Index tensor must have the same number of dimensions as the tensor it indexes (and src): got index "
+                f"{list(index.shape)}, self {list(input.shape)}"
+                + (f", src {list(src.shape)}" if src is not None else ""),
+                site=user_site(4),
+            )
+        )
     for d, n in enumerate(index.shape):
         if input.ndim and d != dim and n > input.shape[d] or src is not None and src.ndim and n > src.shape[d]:
-            raise RuntimeError(errors.explain(
-                f"Size does not match at dimension {d}: expected index {list(index.shape)} to be no larger than self "
-                f"{list(input.shape)} apart from dimension {dim}"
-                + (f", and no larger than src {list(src.shape)}" if src is not None else ""), site=user_site(4),
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"Size does not match at dimension {d}: expected index {list(index.shape)} to be no larger than self "
+                    f"{list(input.shape)} apart from dimension {dim}"
+                    + (f", and no larger than src {list(src.shape)}" if src is not None else ""),
+                    site=user_site(4),
+                )
+            )
     return dim
 
 
@@ -56,8 +64,12 @@ def _infer_gather(input: Meta, dim: int, index: Meta, sparse_grad: bool = False)
     return contiguous(input.dtype, index.shape)
 
 
-@library(category="index", fallible=True, infer=_infer_gather, gradient={
-    "input": lambda g, input_meta, dim, index: g.new_zeros(input_meta.shape).scatter_add(dim, index, g)})
+@library(
+    category="index",
+    fallible=True,
+    infer=_infer_gather,
+    gradient={"input": lambda g, input_meta, dim, index: g.new_zeros(input_meta.shape).scatter_add(dim, index, g)},
+)
 def gather(input: Any, dim: int, index: Any, sparse_grad: bool = False) -> Any:
     """For every element of `index` the element of `input` at the same place, except along `dim`, where the index says.
 
@@ -83,9 +95,12 @@ def gather(input: Any, dim: int, index: Any, sparse_grad: bool = False) -> Any:
 def _infer_scatter(input: Meta, dim: int, index: Meta, src: Any, *_: Any) -> Meta:
     _check("scatter", input, dim, index, src if isinstance(src, Meta) else None)
     if isinstance(src, Meta) and src.dtype is not input.dtype:
-        raise RuntimeError(errors.explain(
-            f"scatter(): Expected self.dtype to be equal to src.dtype, got {input.dtype} and {src.dtype}", site=user_site(4)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"scatter(): Expected self.dtype to be equal to src.dtype, got {input.dtype} and {src.dtype}",
+                site=user_site(4),
+            )
+        )
     return contiguous(input.dtype, input.shape)
 
 
@@ -99,9 +114,17 @@ def _places(target: np.ndarray, dim: int, index: np.ndarray, src: Any) -> tuple[
     return target.reshape(-1), positions, np.full(positions.shape, src, target.dtype)
 
 
-@library(category="index", fallible=True, name="scatter", infer=_infer_scatter, gradient={
-    "input": lambda g, dim, index: scattered(g, dim, index, 0),
-    "src": lambda g, dim, index, src_meta: _fitted(g.gather(dim, index), src_meta)}, **INTERNAL)
+@library(
+    category="index",
+    fallible=True,
+    name="scatter",
+    infer=_infer_scatter,
+    gradient={
+        "input": lambda g, dim, index: scattered(g, dim, index, 0),
+        "src": lambda g, dim, index, src_meta: _fitted(g.gather(dim, index), src_meta),
+    },
+    **INTERNAL,
+)
 def scattered(input: Any, dim: int, index: Any, src: Any) -> Any:
     """`input` with elements of `src`, a tensor or a number, written where the index says."""
     result = np.array(input, order="C")
@@ -120,12 +143,17 @@ def _fitted(g: Any, m: Meta) -> Any:
         return result
     for d, n in enumerate(g.shape):  # lay the part into zeros, a dimension at a time
         if n < m.shape[d]:
-            g = g.new_zeros((*g.shape[:d], m.shape[d], *g.shape[d + 1:])).slice_scatter(g, d, 0, n)
+            g = g.new_zeros((*g.shape[:d], m.shape[d], *g.shape[d + 1 :])).slice_scatter(g, d, 0, n)
     return g
 
 
-@library(category="index", fallible=True, inplace=True, infer=_infer_scatter, gradient={
-    "input": lambda g: g, "src": lambda g, dim, index, src_meta: _fitted(g.gather(dim, index), src_meta)})
+@library(
+    category="index",
+    fallible=True,
+    inplace=True,
+    infer=_infer_scatter,
+    gradient={"input": lambda g: g, "src": lambda g, dim, index, src_meta: _fitted(g.gather(dim, index), src_meta)},
+)
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """`input` with the elements of `src` added where `index` says along `dim`: the opposite of `gather`.
 
@@ -163,7 +191,9 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = N
     if reduce is None:
         return scattered(input, dim, index, src)
     if reduce not in ("add", "multiply"):
-        raise RuntimeError(errors.explain(f"reduce argument must be either add or multiply, got {reduce!r}.", site=user_site(3)))
+        raise RuntimeError(
+            errors.explain(f"reduce argument must be either add or multiply, got {reduce!r}.", site=user_site(3))
+        )
     if not isinstance(src, TensorBase):
         src = input.new_full(index._meta.shape, src)
     return scatter_add(input, dim, index, src) if reduce == "add" else scatter_reduce(input, dim, index, src, "prod")
@@ -172,9 +202,18 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = N
 # ---------------------------------------------------------------------------------------------- scatter_reduce
 
 
-@library(category="index", fallible=True, name="scatter_reduce", infer=_infer_scatter, gradient={
-    ("input", "src"): lambda g, input, dim, index, src, reduce, include_self, out: _reduce_backward(
-        g, input, dim, index, src, reduce, include_self, out)}, **INTERNAL)
+@library(
+    category="index",
+    fallible=True,
+    name="scatter_reduce",
+    infer=_infer_scatter,
+    gradient={
+        ("input", "src"): lambda g, input, dim, index, src, reduce, include_self, out: _reduce_backward(
+            g, input, dim, index, src, reduce, include_self, out
+        )
+    },
+    **INTERNAL,
+)
 def reduced_at(input: Any, dim: int, index: Any, src: Any, reduce: str, include_self: bool) -> Any:
     """`input` with elements of `src` combined where the index says."""
     result = widened(input)
@@ -197,14 +236,23 @@ def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, i
         tensor([5., 4.])
     """
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
-        raise RuntimeError(errors.explain(
-            f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}", site=user_site(3)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}", site=user_site(3)
+            )
+        )
     return reduced_at(input, dim, index, src, reduce, bool(include_self))
 
 
 def _reduce_backward(
-    g: Any, input: Any, dim: int, index: Any, src: Any, reduce: str, include_self: bool, out: Any,
+    g: Any,
+    input: Any,
+    dim: int,
+    index: Any,
+    src: Any,
+    reduce: str,
+    include_self: bool,
+    out: Any,
 ) -> tuple[Any, Any]:
     """The gradients of `scatter_reduce` for the tensor and for what was combined into it."""
     used = src[tuple([slice(n) for n in index.shape])] if src.dim() else src
@@ -226,10 +274,14 @@ def _mean_backward(g: Any, input: Any, dim: int, index: Any, src: Any, include_s
     return shared, shared.gather(dim, index)
 
 
-def _product_backward(g: Any, input: Any, dim: int, index: Any, src: Any, include_self: bool, out: Any) -> tuple[Any, Any]:
+def _product_backward(
+    g: Any, input: Any, dim: int, index: Any, src: Any, include_self: bool, out: Any
+) -> tuple[Any, Any]:
     """Each factor's gradient is the product of the others: the whole divided by it, zeros being left out of the product."""
     own_zero, src_zero = input == 0, src == 0
-    zeros = scatter_add(own_zero.to(g.dtype) if include_self else g.new_zeros(input.shape), dim, index, src_zero.to(g.dtype))
+    zeros = scatter_add(
+        own_zero.to(g.dtype) if include_self else g.new_zeros(input.shape), dim, index, src_zero.to(g.dtype)
+    )
     own = input.masked_fill(own_zero, 1)
     rest = reduced_at(own, dim, index, src.masked_fill(src_zero, 1), "prod", include_self)
     # with one zero only the zero has a gradient, with more nothing has
@@ -239,7 +291,9 @@ def _product_backward(g: Any, input: Any, dim: int, index: Any, src: Any, includ
     return grad_input, (weighted.gather(dim, index) / src.masked_fill(src_zero, 1)).masked_fill(others > 0, 0)
 
 
-def _extremum_backward(g: Any, input: Any, dim: int, index: Any, src: Any, include_self: bool, out: Any) -> tuple[Any, Any]:
+def _extremum_backward(
+    g: Any, input: Any, dim: int, index: Any, src: Any, include_self: bool, out: Any
+) -> tuple[Any, Any]:
     """The gradient goes to the elements equal to the extremum, in equal shares."""
     own_best, src_best = (input == out).to(g.dtype), (src == out.gather(dim, index)).to(g.dtype)
     winners = scatter_add(own_best, dim, index, src_best)

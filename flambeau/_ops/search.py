@@ -48,7 +48,13 @@ def _as_values(like: Any, value: Any) -> Any:
 
 @composite(method=False)
 def searchsorted(
-    sorted_sequence: Any, input: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None, sorter: Any = None,
+    sorted_sequence: Any,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Any = None,
 ) -> Any:
     """For every value of `input` the place in the sorted sequence before which it would go (after equal ones with `right`).
 
@@ -64,24 +70,37 @@ def searchsorted(
     values = _as_values(sorted_sequence, input)
     s, v = sorted_sequence._meta, values._meta
     if side not in (None, "left", "right"):
-        raise RuntimeError(errors.explain(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}", site=user_site(3)))
+        raise RuntimeError(
+            errors.explain(
+                f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}", site=user_site(3)
+            )
+        )
     if side == "left" and right:
-        raise RuntimeError(errors.explain(
-            "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True", site=user_site(3)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True",
+                site=user_site(3),
+            )
+        )
     if s.ndim == 0:
-        raise RuntimeError(errors.explain("torch.searchsorted(): sorted_sequence must have at least one dimension", site=user_site(3)))
+        raise RuntimeError(
+            errors.explain("torch.searchsorted(): sorted_sequence must have at least one dimension", site=user_site(3))
+        )
     if s.ndim > 1 and tuple(s.shape)[:-1] != tuple(v.shape)[:-1]:
-        raise RuntimeError(errors.explain(
-            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and "
-            f"input value tensor must match, but we got boundaries tensor {list(s.shape)} and input value tensor {list(v.shape)}",
-            site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and "
+                f"input value tensor must match, but we got boundaries tensor {list(s.shape)} and input value tensor {list(v.shape)}",
+                site=user_site(3),
+            )
+        )
     if sorter is not None and sorter._meta.shape != s.shape:
-        raise RuntimeError(errors.explain(
-            f"torch.searchsorted(): boundary and sorter must have the same size, but got {list(s.shape)} and {list(sorter.shape)}",
-            site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"torch.searchsorted(): boundary and sorter must have the same size, but got {list(s.shape)} and {list(sorter.shape)}",
+                site=user_site(3),
+            )
+        )
     return places(sorted_sequence, values, right or side == "right", out_int32, sorter)
 
 
@@ -98,9 +117,11 @@ def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bo
         tensor([0, 1, 2])
     """
     if boundaries._meta.ndim != 1:
-        raise RuntimeError(errors.explain(
-            f"boundaries tensor must be 1 dimension, but got dim({boundaries._meta.ndim})", site=user_site(3)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"boundaries tensor must be 1 dimension, but got dim({boundaries._meta.ndim})", site=user_site(3)
+            )
+        )
     return places(boundaries, _as_values(boundaries, input), right, out_int32, None)
 
 
@@ -117,12 +138,13 @@ def unravel_index(indices: Any, shape: int | Sequence[int]) -> tuple[Any, ...]:
         (tensor([1, 1]), tensor([2, 0]))
     """
     if indices._meta.dtype.category != dtypes.INTEGER:
-        raise TypeError(errors.explain(
-            f"unravel_index(): expected an integer tensor for `indices`, got {indices._meta.dtype}", site=user_site(3)
-        ))
+        raise TypeError(
+            errors.explain(
+                f"unravel_index(): expected an integer tensor for `indices`, got {indices._meta.dtype}",
+                site=user_site(3),
+            )
+        )
     dims = (shape,) if isinstance(shape, int) else tuple([int(n) for n in shape])
     if any(n < 0 for n in dims):
         raise ValueError(errors.explain(f"'shape' cannot have negative values, but got {dims}", site=user_site(3)))
-    return tuple([
-        (indices // math.prod(dims[i + 1:])) % n if n else indices for i, n in enumerate(dims)
-    ])
+    return tuple([(indices // math.prod(dims[i + 1 :])) % n if n else indices for i, n in enumerate(dims)])

@@ -23,11 +23,13 @@ def infer_rows(op: str, m: Meta, dim: int) -> Meta:
     """The meta of a row-wise result; integers have no softmax."""
     wrap_dim(dim, m.ndim)
     if m.dtype.category != dtypes.FLOAT:
-        raise NotImplementedError(errors.explain(
-            f"\"{op}_lastdim_kernel_impl\" not implemented for '{errors.TYPE_NAMES[m.dtype.name]}'",
-            hint="the scores must be floating point: convert with .float(), and check the order of arguments of a loss (input, target)",
-            site=user_site(5),
-        ))
+        raise NotImplementedError(
+            errors.explain(
+                f"\"{op}_lastdim_kernel_impl\" not implemented for '{errors.TYPE_NAMES[m.dtype.name]}'",
+                hint="the scores must be floating point: convert with .float(), and check the order of arguments of a loss (input, target)",
+                site=user_site(5),
+            )
+        )
     return contiguous(m.dtype, m.shape)
 
 
@@ -38,7 +40,11 @@ def shifted(x: np.ndarray, dim: int) -> np.ndarray:
 
 
 @library(
-    category="norm", method=False, function=False, node_name="SoftmaxBackward0", infer=lambda m, dim: infer_rows("softmax", m, dim),
+    category="norm",
+    method=False,
+    function=False,
+    node_name="SoftmaxBackward0",
+    infer=lambda m, dim: infer_rows("softmax", m, dim),
     gradient={"input": lambda g, out, dim: softmax_backward(g, out, dim)},
 )
 def softmax_rows(input: Any, dim: int) -> Any:
@@ -56,7 +62,11 @@ def softmax_backward(g: Any, out: Any, dim: int) -> Any:
 
 
 @library(
-    category="norm", method=False, function=False, node_name="LogSoftmaxBackward0", infer=lambda m, dim: infer_rows("log_softmax", m, dim),
+    category="norm",
+    method=False,
+    function=False,
+    node_name="LogSoftmaxBackward0",
+    infer=lambda m, dim: infer_rows("log_softmax", m, dim),
     gradient={"input": lambda g, out, dim: g - out.exp() * g.sum(dim, True)},
 )
 def log_softmax_rows(input: Any, dim: int) -> Any:
@@ -103,7 +113,9 @@ def log_softmax(input: Any, dim: int, dtype: dtype_class | None = None) -> Any:
 
 
 @composite(method=False, namespace="nn.functional", name="softmax")
-def functional_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: dtype_class | None = None) -> Any:
+def functional_softmax(
+    input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: dtype_class | None = None
+) -> Any:
     """Probabilities proportional to exp(input) along `dim`.
 
     Example::
@@ -116,7 +128,9 @@ def functional_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3,
 
 
 @composite(method=False, namespace="nn.functional", name="log_softmax")
-def functional_log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: dtype_class | None = None) -> Any:
+def functional_log_softmax(
+    input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: dtype_class | None = None
+) -> Any:
     """Logarithms of the softmax along `dim`.
 
     Example::

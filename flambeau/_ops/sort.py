@@ -41,7 +41,12 @@ def _infer_sort(m: Meta, dim: int, descending: bool) -> tuple[Meta, Meta]:
 
 
 @library(
-    category="sort", method=False, function=False, infer=_infer_sort, result_type=sort_result, nondifferentiable=(1,),
+    category="sort",
+    method=False,
+    function=False,
+    infer=_infer_sort,
+    result_type=sort_result,
+    nondifferentiable=(1,),
     gradient={"input": lambda g0, out1, input_meta, dim: scatter_grad(g0, input_meta, dim, True, out1)},
 )
 def sorted_along(input: Any, dim: int, descending: bool) -> Any:
@@ -105,7 +110,12 @@ def _infer_topk(m: Meta, k: int, dim: int, largest: bool, sorted: bool) -> tuple
 
 
 @library(
-    category="sort", infer=_infer_topk, result_type=topk_result, nondifferentiable=(1,), method=False, function=False,
+    category="sort",
+    infer=_infer_topk,
+    result_type=topk_result,
+    nondifferentiable=(1,),
+    method=False,
+    function=False,
     gradient={"input": lambda g0, out1, input_meta, dim: scatter_grad(g0, input_meta, dim, True, out1)},
 )
 def top(input: Any, k: int, dim: int, largest: bool, sorted: bool) -> Any:  # noqa: A002
@@ -159,7 +169,12 @@ def _infer_kth(m: Meta, k: int, dim: int, keepdim: bool) -> tuple[Meta, Meta]:
 
 
 @library(
-    category="sort", method=False, function=False, infer=_infer_kth, result_type=kthvalue_result, nondifferentiable=(1,),
+    category="sort",
+    method=False,
+    function=False,
+    infer=_infer_kth,
+    result_type=kthvalue_result,
+    nondifferentiable=(1,),
     gradient={"input": lambda g0, out1, input_meta, dim, keepdim: scatter_grad(g0, input_meta, dim, keepdim, out1)},
 )
 def kth(input: Any, k: int, dim: int, keepdim: bool) -> Any:
@@ -194,7 +209,12 @@ def _median_positions(x: np.ndarray, dim: int, ignore_nan: bool) -> np.ndarray:
 
 
 @library(
-    category="sort", method=False, function=False, infer=_infer_pick, result_type=median_result, nondifferentiable=(1,),
+    category="sort",
+    method=False,
+    function=False,
+    infer=_infer_pick,
+    result_type=median_result,
+    nondifferentiable=(1,),
     gradient={"input": lambda g0, out1, input_meta, dim, keepdim: scatter_grad(g0, input_meta, dim, keepdim, out1)},
 )
 def median_along(input: Any, dim: int, keepdim: bool) -> Any:
@@ -205,7 +225,12 @@ def median_along(input: Any, dim: int, keepdim: bool) -> Any:
 
 
 @library(
-    category="sort", method=False, function=False, infer=_infer_pick, result_type=nanmedian_result, nondifferentiable=(1,),
+    category="sort",
+    method=False,
+    function=False,
+    infer=_infer_pick,
+    result_type=nanmedian_result,
+    nondifferentiable=(1,),
     gradient={"input": lambda g0, out1, input_meta, dim, keepdim: scatter_grad(g0, input_meta, dim, keepdim, out1)},
 )
 def nanmedian_along(input: Any, dim: int, keepdim: bool) -> Any:
@@ -249,7 +274,12 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 @library(
-    category="sort", method=False, function=False, infer=_infer_pick, result_type=mode_result, nondifferentiable=(1,),
+    category="sort",
+    method=False,
+    function=False,
+    infer=_infer_pick,
+    result_type=mode_result,
+    nondifferentiable=(1,),
     gradient={"input": lambda g0, out1, input_meta, dim, keepdim: scatter_grad(g0, input_meta, dim, keepdim, out1)},
 )
 def mode_along(input: Any, dim: int, keepdim: bool) -> Any:
@@ -303,7 +333,11 @@ def _quantile(input: Any, q: Any, dim: int | None, keepdim: bool, interpolation:
     found = found.masked_fill((missing == x.shape[-1]) if ignore_nan else (missing > 0), float("nan"))
     found = found.movedim(-1, 0)
     if keepdim:
-        found = found.unsqueeze(1 + dim % rank) if dim is not None and rank else found.reshape([found.shape[0]] + [1] * rank)
+        found = (
+            found.unsqueeze(1 + dim % rank)
+            if dim is not None and rank
+            else found.reshape([found.shape[0]] + [1] * rank)
+        )
     return found if q.dim() else found.squeeze(0)
 
 
@@ -318,7 +352,9 @@ def _interpolated(ordered: Any, rank: Any, interpolation: str) -> Any:
 
 
 @composite()
-def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
+def quantile(
+    input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Any:
     """The value below which the share `q` of the elements along `dim` lies; NaN if there is one.
 
     Example::
@@ -331,7 +367,9 @@ def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, 
 
 
 @composite()
-def nanquantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
+def nanquantile(
+    input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Any:
     """`quantile` of what is not NaN.
 
     Example::
@@ -359,7 +397,11 @@ def unique_of(input: Any, dim: int | None) -> Any:
 
 @composite()
 def unique(
-    input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None  # noqa: A002
+    input: Any,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,  # noqa: A002
 ) -> Any:
     """The unique elements (or slices along `dim`), sorted; on request the position of each input among them and counts.
 
@@ -384,11 +426,17 @@ def unique_runs(input: Any, dim: int | None) -> Any:
     values = x[starts]
     run = np.cumsum(starts) - 1
     counts = np.bincount(run, minlength=len(values)) if len(rows) else np.zeros(0, np.int64)
-    return (values if dim is None else np.moveaxis(values, 0, dim)), run.reshape(input.shape) if dim is None else run, counts
+    return (
+        (values if dim is None else np.moveaxis(values, 0, dim)),
+        run.reshape(input.shape) if dim is None else run,
+        counts,
+    )
 
 
 @composite()
-def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
+def unique_consecutive(
+    input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
     """The first of each run of equal neighbours.
 
     Example::
@@ -453,7 +501,9 @@ histogram_result = _named("histogram")
 
 
 @composite()
-def histogram(input: Any, bins: Any, *, range: Sequence[float] | None = None, weight: Any = None, density: bool = False) -> Any:  # noqa: A002
+def histogram(
+    input: Any, bins: Any, *, range: Sequence[float] | None = None, weight: Any = None, density: bool = False
+) -> Any:  # noqa: A002
     """(counts, edges) over `bins` equal parts of `range`, or between the edges that `bins` gives.
 
     Example::

@@ -10,7 +10,12 @@ from flambeau._ops import reduce, rounding, softmax, transcendental
 from flambeau._ops.registry import OPS, composite, pointwise
 
 
-@pointwise(inplace=True, result="float", refuses=("complex",), gradient={"input": lambda g, input: g * (-input * input).exp() * (2 / math.sqrt(math.pi))})
+@pointwise(
+    inplace=True,
+    result="float",
+    refuses=("complex",),
+    gradient={"input": lambda g, input: g * (-input * input).exp() * (2 / math.sqrt(math.pi))},
+)
 def erf(k: Any, input: Any) -> Any:
     """The error function.
 
@@ -23,7 +28,12 @@ def erf(k: Any, input: Any) -> Any:
     return k.erf(input)
 
 
-@pointwise(inplace=True, result="float", refuses=("complex",), gradient={"input": lambda g, input: g * (-input * input).exp() * (-2 / math.sqrt(math.pi))})
+@pointwise(
+    inplace=True,
+    result="float",
+    refuses=("complex",),
+    gradient={"input": lambda g, input: g * (-input * input).exp() * (-2 / math.sqrt(math.pi))},
+)
 def erfc(k: Any, input: Any) -> Any:
     """1 - erf(input), exact for large input.
 
@@ -36,7 +46,12 @@ def erfc(k: Any, input: Any) -> Any:
     return k.erfc(input)
 
 
-@pointwise(inplace=True, result="float", refuses=("complex",), gradient={"input": lambda g, out: g * (out * out).exp() * (math.sqrt(math.pi) / 2)})
+@pointwise(
+    inplace=True,
+    result="float",
+    refuses=("complex",),
+    gradient={"input": lambda g, out: g * (out * out).exp() * (math.sqrt(math.pi) / 2)},
+)
 def erfinv(k: Any, input: Any) -> Any:
     """The inverse of the error function.
 
@@ -62,7 +77,9 @@ def lgamma(k: Any, input: Any) -> Any:
     return k.lgamma(input)
 
 
-@pointwise(inplace=True, result="float", refuses=("complex",), gradient={"input": lambda g, input: g * polygamma(1, input)})
+@pointwise(
+    inplace=True, result="float", refuses=("complex",), gradient={"input": lambda g, input: g * polygamma(1, input)}
+)
 def digamma(k: Any, input: Any) -> Any:
     """The derivative of lgamma.
 
@@ -119,7 +136,13 @@ def i1(k: Any, input: Any) -> Any:
     return k.i1e(input) * k.exp(k.abs(input))
 
 
-@special(gradient={"input": lambda g, input, out: g * (i0e(input) - out * (input.sgn() + (1 / input).masked_fill(input == 0, 0)) - (input == 0) * 0.5)})
+@special(
+    gradient={
+        "input": lambda g, input, out: (
+            g * (i0e(input) - out * (input.sgn() + (1 / input).masked_fill(input == 0, 0)) - (input == 0) * 0.5)
+        )
+    }
+)
 def i1e(k: Any, input: Any) -> Any:
     """exp(-|input|) i1(input).
 
@@ -158,7 +181,9 @@ def ndtri(k: Any, input: Any) -> Any:
     return k.ndtri(input)
 
 
-@special(gradient={"input": lambda g, input, out: g * (input * input * -0.5 - out).exp() * (1 / math.sqrt(2 * math.pi))})
+@special(
+    gradient={"input": lambda g, input, out: g * (input * input * -0.5 - out).exp() * (1 / math.sqrt(2 * math.pi))}
+)
 def log_ndtr(k: Any, input: Any) -> Any:
     """The logarithm of the normal distribution function.
 
@@ -210,9 +235,12 @@ def zeta(k: Any, input: Any, other: Any) -> Any:
     return k.zeta(input, other)
 
 
-@special(gradient={
-    "input": lambda g, input, other: g * other_log1p(input, other, g), "other": lambda g, input, other: g * input / (other + 1),
-})
+@special(
+    gradient={
+        "input": lambda g, input, other: g * other_log1p(input, other, g),
+        "other": lambda g, input, other: g * input / (other + 1),
+    }
+)
 def xlog1py(k: Any, input: Any, other: Any) -> Any:
     """`input * log1p(other)`, 0 where `input` is 0.
 
@@ -230,8 +258,14 @@ def other_log1p(x: Any, y: Any, like: Any) -> Any:
     return y.log1p().masked_fill((transcendental.as_tensor(x, like) == 0) & (y <= -1), 0)
 
 
-@pointwise(method=False, function=False, result="float", refuses=("complex",), operands=("input",),
-           gradient={"input": lambda g, n, input: g * polygamma_of(n + 1, input)})
+@pointwise(
+    method=False,
+    function=False,
+    result="float",
+    refuses=("complex",),
+    operands=("input",),
+    gradient={"input": lambda g, n, input: g * polygamma_of(n + 1, input)},
+)
 def polygamma_of(k: Any, n: Any, input: Any) -> Any:
     """The n-th derivative of digamma, n >= 1: (-1)^(n+1) n! zeta(n + 1, x)."""
     return k.zeta(input * 0 + (n + 1), input) * ((-1.0) ** (n + 1) * math.factorial(int(n)))
@@ -274,11 +308,25 @@ def mvlgamma(input: Any, p: int) -> Any:
 
 # Functions of torch.special that have another home: (name here, function)
 SHARED = (
-    ("erf", erf), ("erfc", erfc), ("erfinv", erfinv), ("gammaln", lgamma), ("digamma", digamma), ("psi", digamma),
-    ("polygamma", polygamma), ("multigammaln", mvlgamma), ("expit", transcendental.sigmoid), ("exp2", transcendental.exp2),
-    ("expm1", transcendental.expm1), ("log1p", transcendental.log1p), ("logit", transcendental.logit),
-    ("sinc", transcendental.sinc), ("xlogy", transcendental.xlogy), ("round", rounding.round),
-    ("logsumexp", reduce.logsumexp), ("softmax", softmax.softmax), ("log_softmax", softmax.log_softmax),
+    ("erf", erf),
+    ("erfc", erfc),
+    ("erfinv", erfinv),
+    ("gammaln", lgamma),
+    ("digamma", digamma),
+    ("psi", digamma),
+    ("polygamma", polygamma),
+    ("multigammaln", mvlgamma),
+    ("expit", transcendental.sigmoid),
+    ("exp2", transcendental.exp2),
+    ("expm1", transcendental.expm1),
+    ("log1p", transcendental.log1p),
+    ("logit", transcendental.logit),
+    ("sinc", transcendental.sinc),
+    ("xlogy", transcendental.xlogy),
+    ("round", rounding.round),
+    ("logsumexp", reduce.logsumexp),
+    ("softmax", softmax.softmax),
+    ("log_softmax", softmax.log_softmax),
 )
 
 
@@ -305,4 +353,3 @@ def torch_i0(input: Any) -> Any:
         tensor([1.])
     """
     return i0(input)
-

@@ -24,8 +24,15 @@ else:
 INTERNAL: dict[str, Any] = {"namespace": "internal", "method": False, "function": False}
 
 
-@view_op(name="as_strided", gradient={"input": lambda g, input_meta, size, stride, storage_offset: as_strided_backward(
-    g, input_meta, size, stride, storage_offset)}, **INTERNAL)
+@view_op(
+    name="as_strided",
+    gradient={
+        "input": lambda g, input_meta, size, stride, storage_offset: as_strided_backward(
+            g, input_meta, size, stride, storage_offset
+        )
+    },
+    **INTERNAL,
+)
 def as_strided_(input: Meta, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Meta:
     """`as_strided` for layouts that are known to lie inside the storage."""
     return meta(input.dtype, size, stride, input.offset if storage_offset is None else storage_offset)
@@ -49,21 +56,29 @@ def as_strided(input: Any, size: Sequence[int], stride: Sequence[int], storage_o
     if len(size) != len(stride):
         raise RuntimeError(errors.explain("mismatch in length of strides and shape", site=user_site(3)))
     if any(s < 0 for s in stride):
-        raise RuntimeError(errors.explain(
-            f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}", site=user_site(3)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}",
+                site=user_site(3),
+            )
+        )
     if offset < 0 or any(n < 0 for n in size):
-        raise RuntimeError(errors.explain(
-            f"as_strided: sizes and offset must not be negative, got sizes {list(size)} and storage offset {offset}",
-            site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"as_strided: sizes and offset must not be negative, got sizes {list(size)} and storage offset {offset}",
+                site=user_site(3),
+            )
+        )
     itemsize, available = input._meta.dtype.itemsize, input._storage.nbytes
     needed = meta(input._meta.dtype, size, stride, offset).extent * itemsize
     if needed > available:
-        raise RuntimeError(errors.explain(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {itemsize} requiring "
-            f"a storage size of {needed} are out of bounds for storage of size {available}", site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {itemsize} requiring "
+                f"a storage size of {needed} are out of bounds for storage of size {available}",
+                site=user_site(3),
+            )
+        )
     return as_strided_(input, size, stride, offset)
 
 
@@ -98,8 +113,12 @@ def window(flat: np.ndarray, shape: Sequence[int], strides: Sequence[int], offse
     return np.lib.stride_tricks.as_strided(flat[offset:], tuple(shape), [s * flat.itemsize for s in strides])
 
 
-@library(category="index", infer=lambda input, shape, strides, offset: contiguous(input.dtype, shape), gradient={
-    "input": lambda g, input_meta, strides, offset: take_window(g, input_meta.shape, strides, offset)}, **INTERNAL)
+@library(
+    category="index",
+    infer=lambda input, shape, strides, offset: contiguous(input.dtype, shape),
+    gradient={"input": lambda g, input_meta, strides, offset: take_window(g, input_meta.shape, strides, offset)},
+    **INTERNAL,
+)
 def embed(input: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Any:
     """Zeros of `shape` with `input` laid into the window of these strides; what meets at one place adds up."""
     if not overlaps(input.shape, strides):
@@ -113,9 +132,15 @@ def embed(input: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: 
     return result
 
 
-@library(category="index", infer=lambda input, src, strides, offset: contiguous(input.dtype, input.shape), gradient={
-    "input": lambda g, src_meta, strides, offset: overwritten(g, g.new_zeros(src_meta.shape), strides, offset),
-    "src": lambda g, src_meta, strides, offset: take_window(g, src_meta.shape, strides, offset)}, **INTERNAL)
+@library(
+    category="index",
+    infer=lambda input, src, strides, offset: contiguous(input.dtype, input.shape),
+    gradient={
+        "input": lambda g, src_meta, strides, offset: overwritten(g, g.new_zeros(src_meta.shape), strides, offset),
+        "src": lambda g, src_meta, strides, offset: take_window(g, src_meta.shape, strides, offset),
+    },
+    **INTERNAL,
+)
 def overwritten(input: Any, src: Any, strides: tuple[int, ...], offset: int) -> Any:
     """A row-major copy of `input` whose window of these strides holds `src`."""
     result = np.array(input, order="C")

@@ -179,7 +179,12 @@ def tan(k: Any, input: Any) -> Any:
     return k.tan(input)
 
 
-@pointwise(inplace=True, result="float", aliases=('arcsin',), gradient={"input": lambda g, input: g * conj((-input * input + 1).rsqrt())})
+@pointwise(
+    inplace=True,
+    result="float",
+    aliases=("arcsin",),
+    gradient={"input": lambda g, input: g * conj((-input * input + 1).rsqrt())},
+)
 def asin(k: Any, input: Any) -> Any:
     """The arc sine (radians).
 
@@ -192,7 +197,12 @@ def asin(k: Any, input: Any) -> Any:
     return k.asin(input)
 
 
-@pointwise(inplace=True, result="float", aliases=('arccos',), gradient={"input": lambda g, input: g * conj(-((-input * input + 1).rsqrt()))})
+@pointwise(
+    inplace=True,
+    result="float",
+    aliases=("arccos",),
+    gradient={"input": lambda g, input: g * conj(-((-input * input + 1).rsqrt()))},
+)
 def acos(k: Any, input: Any) -> Any:
     """The arc cosine (radians).
 
@@ -205,7 +215,9 @@ def acos(k: Any, input: Any) -> Any:
     return k.acos(input)
 
 
-@pointwise(inplace=True, result="float", aliases=('arctan',), gradient={"input": lambda g, input: g / conj(input * input + 1)})
+@pointwise(
+    inplace=True, result="float", aliases=("arctan",), gradient={"input": lambda g, input: g / conj(input * input + 1)}
+)
 def atan(k: Any, input: Any) -> Any:
     """The arc tangent (radians).
 
@@ -257,7 +269,12 @@ def tanh(k: Any, input: Any) -> Any:
     return k.tanh(input)
 
 
-@pointwise(inplace=True, result="float", aliases=('arcsinh',), gradient={"input": lambda g, input: g * conj((input * input + 1).rsqrt())})
+@pointwise(
+    inplace=True,
+    result="float",
+    aliases=("arcsinh",),
+    gradient={"input": lambda g, input: g * conj((input * input + 1).rsqrt())},
+)
 def asinh(k: Any, input: Any) -> Any:
     """The inverse hyperbolic sine.
 
@@ -270,7 +287,12 @@ def asinh(k: Any, input: Any) -> Any:
     return k.asinh(input)
 
 
-@pointwise(inplace=True, result="float", aliases=('arccosh',), gradient={"input": lambda g, input: g * conj((input - 1).rsqrt() * (input + 1).rsqrt())})
+@pointwise(
+    inplace=True,
+    result="float",
+    aliases=("arccosh",),
+    gradient={"input": lambda g, input: g * conj((input - 1).rsqrt() * (input + 1).rsqrt())},
+)
 def acosh(k: Any, input: Any) -> Any:
     """The inverse hyperbolic cosine.
 
@@ -283,7 +305,9 @@ def acosh(k: Any, input: Any) -> Any:
     return k.acosh(input)
 
 
-@pointwise(inplace=True, result="float", aliases=('arctanh',), gradient={"input": lambda g, input: g / conj(1 - input * input)})
+@pointwise(
+    inplace=True, result="float", aliases=("arctanh",), gradient={"input": lambda g, input: g / conj(1 - input * input)}
+)
 def atanh(k: Any, input: Any) -> Any:
     """The inverse hyperbolic tangent.
 
@@ -309,10 +333,20 @@ def sigmoid(k: Any, input: Any) -> Any:
     return k.sigmoid(input)
 
 
-@pointwise(inplace=True, result="float", refuses=("complex",), aliases=("arctan2",), gradient={
-    "input": lambda g, input, other: g * (other / (input * input + other * other)).masked_fill((input == 0) & (other == 0), 0),
-    "other": lambda g, input, other: g * (-input / (input * input + other * other)).masked_fill((input == 0) & (other == 0), 0),
-})
+@pointwise(
+    inplace=True,
+    result="float",
+    refuses=("complex",),
+    aliases=("arctan2",),
+    gradient={
+        "input": lambda g, input, other: (
+            g * (other / (input * input + other * other)).masked_fill((input == 0) & (other == 0), 0)
+        ),
+        "other": lambda g, input, other: (
+            g * (-input / (input * input + other * other)).masked_fill((input == 0) & (other == 0), 0)
+        ),
+    },
+)
 def atan2(k: Any, input: Any, other: Any) -> Any:
     """The angle of the point (other, input), in radians.
 
@@ -325,9 +359,13 @@ def atan2(k: Any, input: Any, other: Any) -> Any:
     return k.atan2(input, other)
 
 
-@pointwise(refuses=("bool", "integer"), gradient={
-    "input": lambda g, input, out: g * conj((input - out).exp()), "other": lambda g, other, out: g * conj((other - out).exp()),
-})
+@pointwise(
+    refuses=("bool", "integer"),
+    gradient={
+        "input": lambda g, input, out: g * conj((input - out).exp()),
+        "other": lambda g, other, out: g * conj((other - out).exp()),
+    },
+)
 def logaddexp(k: Any, input: Any, other: Any) -> Any:
     """log(exp(input) + exp(other)), without overflow.
 
@@ -340,9 +378,13 @@ def logaddexp(k: Any, input: Any, other: Any) -> Any:
     return k.logaddexp(input, other)
 
 
-@pointwise(refuses=("bool", "integer", "complex"), gradient={
-    "input": lambda g, input, out: g * (input - out).exp2(), "other": lambda g, other, out: g * (other - out).exp2(),
-})
+@pointwise(
+    refuses=("bool", "integer", "complex"),
+    gradient={
+        "input": lambda g, input, out: g * (input - out).exp2(),
+        "other": lambda g, other, out: g * (other - out).exp2(),
+    },
+)
 def logaddexp2(k: Any, input: Any, other: Any) -> Any:
     """log2(2 ** input + 2 ** other), without overflow.
 
@@ -355,10 +397,15 @@ def logaddexp2(k: Any, input: Any, other: Any) -> Any:
     return k.logaddexp2(input, other)
 
 
-@pointwise(inplace=True, result="float", refuses=("complex",), gradient={
-    "input": lambda g, input, other: g * choose((as_tensor(input, g) == 0) & (other <= 0), 0.0, _log_of(other, g)),
-    "other": lambda g, input, other: g * input / other,
-})
+@pointwise(
+    inplace=True,
+    result="float",
+    refuses=("complex",),
+    gradient={
+        "input": lambda g, input, other: g * choose((as_tensor(input, g) == 0) & (other <= 0), 0.0, _log_of(other, g)),
+        "other": lambda g, input, other: g * input / other,
+    },
+)
 def xlogy(k: Any, input: Any, other: Any) -> Any:
     """`input * log(other)`, 0 where `input` is 0.
 

@@ -26,13 +26,17 @@ else:
 
 def _infer_triangle(input: Meta, diagonal: int = 0) -> Meta:
     if input.ndim < 2:
-        raise RuntimeError(errors.explain(
-            f"input tensor must have at least 2 dimensions, got shape {list(input.shape)}", site=user_site(4)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"input tensor must have at least 2 dimensions, got shape {list(input.shape)}", site=user_site(4)
+            )
+        )
     return contiguous(input.dtype, input.shape)
 
 
-@library(category="rearrange", inplace=True, infer=_infer_triangle, gradient={"input": lambda g, diagonal: tril(g, diagonal)})
+@library(
+    category="rearrange", inplace=True, infer=_infer_triangle, gradient={"input": lambda g, diagonal: tril(g, diagonal)}
+)
 def tril(input: Any, diagonal: int = 0) -> Any:
     """The lower triangle of matrices, the rest zero; `diagonal` > 0 keeps that many diagonals above the main one too.
 
@@ -46,7 +50,9 @@ def tril(input: Any, diagonal: int = 0) -> Any:
     return np.where(np.tri(*input.shape[-2:], k=diagonal, dtype=bool), input, input.dtype.type(0))
 
 
-@library(category="rearrange", inplace=True, infer=_infer_triangle, gradient={"input": lambda g, diagonal: triu(g, diagonal)})
+@library(
+    category="rearrange", inplace=True, infer=_infer_triangle, gradient={"input": lambda g, diagonal: triu(g, diagonal)}
+)
 def triu(input: Any, diagonal: int = 0) -> Any:
     """The upper triangle of matrices, the rest zero; `diagonal` > 0 drops that many diagonals from the main one on.
 
@@ -69,8 +75,13 @@ def _lower_count(row: int, col: int, offset: int) -> int:
     return growing * start + growing * (growing - 1) // 2 + widths_full * col if row > first else 0
 
 
-@library(category="fill", infer=lambda row, col, offset, lower, dtype: contiguous(
-    dtype, (2, _lower_count(row, col, offset) if lower else row * col - _lower_count(row, col, offset - 1))), **INTERNAL)
+@library(
+    category="fill",
+    infer=lambda row, col, offset, lower, dtype: contiguous(
+        dtype, (2, _lower_count(row, col, offset) if lower else row * col - _lower_count(row, col, offset - 1))
+    ),
+    **INTERNAL,
+)
 def triangle_indices(row: int, col: int, offset: int, lower: bool, dtype: dtype_class) -> Any:
     """The coordinates of a triangle, rows first."""
     inside = np.tri(row, col, k=offset if lower else offset - 1, dtype=bool)
@@ -80,14 +91,23 @@ def triangle_indices(row: int, col: int, offset: int, lower: bool, dtype: dtype_
 def _indices(name: str, row: int, col: int, offset: int, lower: bool, dtype: dtype_class | None, where: Any) -> Any:
     device.resolve(where)
     if row < 0 or col < 0:
-        raise RuntimeError(errors.explain(f"{name}: row and col must be non-negative, got {row} and {col}", site=user_site(4)))
+        raise RuntimeError(
+            errors.explain(f"{name}: row and col must be non-negative, got {row} and {col}", site=user_site(4))
+        )
     return triangle_indices(row, col, offset, lower, dtype or dtypes.int64)
 
 
 @composite(method=False)
 def tril_indices(
-    row: int, col: int, offset: int = 0, *, dtype: dtype_class | None = None, device: Any = None, layout: Any = None,
-    requires_grad: bool = False, pin_memory: bool = False,
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: dtype_class | None = None,
+    device: Any = None,
+    layout: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Any:
     """The coordinates of the lower triangle of a matrix of this size: row numbers and column numbers, shape (2, n), int64.
 
@@ -103,8 +123,15 @@ def tril_indices(
 
 @composite(method=False)
 def triu_indices(
-    row: int, col: int, offset: int = 0, *, dtype: dtype_class | None = None, device: Any = None, layout: Any = None,
-    requires_grad: bool = False, pin_memory: bool = False,
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: dtype_class | None = None,
+    device: Any = None,
+    layout: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Any:
     """The coordinates of the upper triangle of a matrix of this size: row numbers and column numbers, shape (2, n), int64.
 
@@ -161,9 +188,13 @@ def diag(input: Any, diagonal: int = 0) -> Any:
     """
     ndim = input._meta.ndim
     if ndim not in (1, 2):
-        raise RuntimeError(errors.explain(
-            f"diag(): Supports 1D or 2D tensors. Got {ndim}D", hint="diagonal and diag_embed work on batches", site=user_site(3)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"diag(): Supports 1D or 2D tensors. Got {ndim}D",
+                hint="diagonal and diag_embed work on batches",
+                site=user_site(3),
+            )
+        )
     return diag_embed(input, diagonal) if ndim == 1 else input.diagonal(diagonal).clone()
 
 
@@ -195,10 +226,13 @@ def fill_diagonal_(input: Any, fill_value: float, wrap: bool = False) -> Any:
     """
     m = input._meta
     if m.ndim < 2 or m.ndim > 2 and len(set(m.shape)) > 1:
-        raise RuntimeError(errors.explain(
-            "fill_diagonal_: dimensions must be at least 2, and of equal length if there are more, "
-            f"got {list(m.shape)}", site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "fill_diagonal_: dimensions must be at least 2, and of equal length if there are more, "
+                f"got {list(m.shape)}",
+                site=user_site(3),
+            )
+        )
     size, step = min(m.shape), sum(m.strides)
     take = input.as_strided((size,), (step,))
     take.fill_(fill_value)

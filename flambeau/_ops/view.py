@@ -38,11 +38,14 @@ def view_(input: Meta, shape: tuple[int, ...]) -> Meta:
     shape = infer_size(shape, input)
     strides = view_strides(input, shape)
     if strides is None:
-        raise RuntimeError(errors.explain(
-            f"view size {list(shape)} is not compatible with input tensor's size {list(input.shape)} and stride {list(input.strides)} "
-            "(at least one dimension spans across two contiguous subspaces).",
-            hint="Use .reshape(...) instead.", site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"view size {list(shape)} is not compatible with input tensor's size {list(input.shape)} and stride {list(input.strides)} "
+                "(at least one dimension spans across two contiguous subspaces).",
+                hint="Use .reshape(...) instead.",
+                site=user_site(4),
+            )
+        )
     return meta(input.dtype, shape, strides, input.offset)
 
 
@@ -60,9 +63,12 @@ def infer_size(shape: tuple[int, ...], m: Meta) -> tuple[int, ...]:
             shape = tuple([m.numel // known if n == -1 else n for n in shape])
             known = m.numel
     if bad or known != m.numel:
-        raise RuntimeError(errors.explain(
-            f"shape '{list(shape)}' is invalid for input of size {m.numel} (shape {list(m.shape)})", site=user_site(5)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"shape '{list(shape)}' is invalid for input of size {m.numel} (shape {list(m.shape)})",
+                site=user_site(5),
+            )
+        )
     return shape
 
 
@@ -165,17 +171,20 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     m = input._meta
     first, last = wrap_dim(start_dim, m.ndim), wrap_dim(end_dim, m.ndim)
     if first > last:
-        raise RuntimeError(errors.explain(
-            f"flatten() has invalid args: start_dim ({start_dim}) cannot come after end_dim ({end_dim})", site=user_site(3)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"flatten() has invalid args: start_dim ({start_dim}) cannot come after end_dim ({end_dim})",
+                site=user_site(3),
+            )
+        )
     if m.ndim == 0:
         return reshape(input, 1)
     if first == last:
         return input
     merged = 1
-    for n in m.shape[first: last + 1]:
+    for n in m.shape[first : last + 1]:
         merged *= n
-    return reshape(input, (*m.shape[:first], merged, *m.shape[last + 1:]))
+    return reshape(input, (*m.shape[:first], merged, *m.shape[last + 1 :]))
 
 
 @composite()
@@ -214,11 +223,13 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     if unknown == 1 and known and m.shape[dim] % known == 0:
         parts[parts.index(-1)] = m.shape[dim] // known
     elif unknown or known != m.shape[dim]:
-        raise RuntimeError(errors.explain(
-            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} ({m.shape[dim]}) in the input tensor",
-            site=user_site(3),
-        ))
-    return view_(input, (*m.shape[:dim], *parts, *m.shape[dim + 1:]))
+        raise RuntimeError(
+            errors.explain(
+                f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} ({m.shape[dim]}) in the input tensor",
+                site=user_site(3),
+            )
+        )
+    return view_(input, (*m.shape[:dim], *parts, *m.shape[dim + 1 :]))
 
 
 # ---------------------------------------------------------------------------------------------- expand
@@ -229,20 +240,26 @@ def expand_(input: Meta, shape: tuple[int, ...]) -> Meta:
     """Dimensions of size 1 repeated without a copy (stride 0); -1 keeps a size."""
     lead = len(shape) - input.ndim
     if lead < 0:
-        raise RuntimeError(errors.explain(
-            f"expand(torch.{input.dtype.name}{list(input.shape)}, size={list(shape)}): the number of sizes provided ({len(shape)}) "
-            f"must be greater or equal to the number of dimensions in the tensor ({input.ndim})", site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"expand(torch.{input.dtype.name}{list(input.shape)}, size={list(shape)}): the number of sizes provided ({len(shape)}) "
+                f"must be greater or equal to the number of dimensions in the tensor ({input.ndim})",
+                site=user_site(4),
+            )
+        )
     result, strides = list(shape), [0] * len(shape)
     for i, n in enumerate(shape):
         own = input.shape[i - lead] if i >= lead else 1
         if n == -1 and i >= lead:
             result[i] = own
         elif n != own and own != 1 or n < 0:
-            raise RuntimeError(errors.explain(
-                f"The expanded size of the tensor ({n}) must match the existing size ({own}) at non-singleton dimension {i}.  "
-                f"Target sizes: {list(shape)}.  Tensor sizes: {list(input.shape)}", site=user_site(4),
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"The expanded size of the tensor ({n}) must match the existing size ({own}) at non-singleton dimension {i}.  "
+                    f"Target sizes: {list(shape)}.  Tensor sizes: {list(input.shape)}",
+                    site=user_site(4),
+                )
+            )
         if result[i] == own:
             strides[i] = input.strides[i - lead] if i >= lead else 0
     return meta(input.dtype, result, strides, input.offset)
@@ -363,10 +380,13 @@ def t(input: Meta) -> Meta:
                 [2, 4]])
     """
     if input.ndim > 2:
-        raise RuntimeError(errors.explain(
-            f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D", hint="use .mT or .transpose(dim0, dim1)",
-            site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D",
+                hint="use .mT or .transpose(dim0, dim1)",
+                site=user_site(4),
+            )
+        )
     return permuted(input, (1, 0)) if input.ndim == 2 else input
 
 
@@ -374,13 +394,18 @@ def t(input: Meta) -> Meta:
 def permute_(input: Meta, dims: tuple[int, ...]) -> Meta:
     """The dimensions in the order `dims`."""
     if len(dims) != input.ndim:
-        raise RuntimeError(errors.explain(
-            "permute(): number of dimensions in the tensor input does not match the length of the desired ordering of dimensions "
-            f"i.e. input.dim() = {input.ndim} is not equal to len(dims) = {len(dims)}", site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "permute(): number of dimensions in the tensor input does not match the length of the desired ordering of dimensions "
+                f"i.e. input.dim() = {input.ndim} is not equal to len(dims) = {len(dims)}",
+                site=user_site(4),
+            )
+        )
     order = [wrap_dim(d, input.ndim) for d in dims]
     if len(set(order)) != len(order):
-        raise RuntimeError(errors.explain(f"permute(): duplicate dims are not allowed, got {list(dims)}", site=user_site(4)))
+        raise RuntimeError(
+            errors.explain(f"permute(): duplicate dims are not allowed, got {list(dims)}", site=user_site(4))
+        )
     return permuted(input, order)
 
 
@@ -417,11 +442,13 @@ def movedim(input: Any, source: int | Sequence[int], destination: int | Sequence
     source = (source,) if isinstance(source, int) else tuple(source)
     destination = (destination,) if isinstance(destination, int) else tuple(destination)
     if len(source) != len(destination):
-        raise RuntimeError(errors.explain(
-            "movedim: Invalid source or destination dims: source "
-            f"({list(source)} dims) should contain the same number of dims as destination ({list(destination)} dims)",
-            site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "movedim: Invalid source or destination dims: source "
+                f"({list(source)} dims) should contain the same number of dims as destination ({list(destination)} dims)",
+                site=user_site(3),
+            )
+        )
     if not source:
         return permute_(input, tuple(range(ndim)))
     wrapped = wrap_dims(source, ndim), wrap_dims(destination, ndim)
@@ -449,9 +476,12 @@ def adjoint(input: Any) -> Any:
 def _matrices_transposed(input: Any, name: str) -> Any:
     ndim = input._meta.ndim
     if ndim == 1:
-        raise RuntimeError(errors.explain(
-            f"tensor.{name} is only supported on matrices or batches of matrices. Got 1-D tensor.", site=user_site(3)
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"tensor.{name} is only supported on matrices or batches of matrices. Got 1-D tensor.",
+                site=user_site(3),
+            )
+        )
     return transpose(input, -2, -1) if ndim else input
 
 
@@ -465,7 +495,9 @@ def reversed_dims(input: Any) -> Any:
     if ndim not in (0, 2):
         warnings.warn(
             f"x.T of a tensor with {ndim} dimensions is deprecated; use x.mT for batches of matrices or "
-            "x.permute(*range(x.ndim - 1, -1, -1)) to reverse all dimensions", UserWarning, stacklevel=3,
+            "x.permute(*range(x.ndim - 1, -1, -1)) to reverse all dimensions",
+            UserWarning,
+            stacklevel=3,
         )
     return permute_(input, tuple(range(ndim - 1, -1, -1)))
 
@@ -479,10 +511,13 @@ def hermitian(input: Any) -> Any:
     """The conjugate transpose of a matrix: `x.H`."""
     ndim = input._meta.ndim
     if ndim not in (0, 2):
-        raise RuntimeError(errors.explain(
-            f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor.",
-            hint="use .mH for batches of matrices", site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor.",
+                hint="use .mH for batches of matrices",
+                site=user_site(3),
+            )
+        )
     return _conj(transpose(input, 0, 1)) if ndim else input
 
 
@@ -525,4 +560,6 @@ def unsqueeze(input: Meta, dim: int) -> Meta:
     at = wrap_dim(dim, input.ndim + 1)
     shape, strides = input.shape, input.strides
     stride = shape[at] * strides[at] if at < input.ndim else 1
-    return meta(input.dtype, (*tuple(shape)[:at], 1, *tuple(shape)[at:]), (*strides[:at], stride, *strides[at:]), input.offset)
+    return meta(
+        input.dtype, (*tuple(shape)[:at], 1, *tuple(shape)[at:]), (*strides[:at], stride, *strides[at:]), input.offset
+    )

@@ -32,8 +32,13 @@ def _inplace(function: Callable, name: str) -> None:
 
 
 for _f, _n in (
-    (view.squeeze, "squeeze_"), (view.unsqueeze, "unsqueeze_"), (view.t, "t_"), (view.transpose, "transpose_"),
-    (view.transpose, "swapdims_"), (view.swapaxes, "swapaxes_"), (strided.as_strided, "as_strided_"),
+    (view.squeeze, "squeeze_"),
+    (view.unsqueeze, "unsqueeze_"),
+    (view.t, "t_"),
+    (view.transpose, "transpose_"),
+    (view.transpose, "swapdims_"),
+    (view.swapaxes, "swapaxes_"),
+    (strided.as_strided, "as_strided_"),
 ):
     _inplace(_f, _n)
 
@@ -62,11 +67,25 @@ def _detached(input: Any) -> Any:
 
 
 for _f, _n in (
-    (_whole, "alias_copy"), (strided.as_strided, "as_strided_copy"), (_detached, "detach_copy"), (parts.diagonal, "diagonal_copy"),
-    (view.expand, "expand_copy"), (view.permute, "permute_copy"), (parts.select, "select_copy"), (parts.slice_, "slice_copy"),
-    (parts.split, "split_copy"), (parts.split_with_sizes, "split_with_sizes_copy"), (view.squeeze, "squeeze_copy"), (view.t, "t_copy"),
-    (view.transpose, "transpose_copy"), (parts.unbind, "unbind_copy"), (parts.unfold, "unfold_copy"), (view.unsqueeze, "unsqueeze_copy"),
-    (view.view, "view_copy"), (reinterpret.view_as_real, "view_as_real_copy"), (reinterpret.view_as_complex, "view_as_complex_copy"),
+    (_whole, "alias_copy"),
+    (strided.as_strided, "as_strided_copy"),
+    (_detached, "detach_copy"),
+    (parts.diagonal, "diagonal_copy"),
+    (view.expand, "expand_copy"),
+    (view.permute, "permute_copy"),
+    (parts.select, "select_copy"),
+    (parts.slice_, "slice_copy"),
+    (parts.split, "split_copy"),
+    (parts.split_with_sizes, "split_with_sizes_copy"),
+    (view.squeeze, "squeeze_copy"),
+    (view.t, "t_copy"),
+    (view.transpose, "transpose_copy"),
+    (parts.unbind, "unbind_copy"),
+    (parts.unfold, "unfold_copy"),
+    (view.unsqueeze, "unsqueeze_copy"),
+    (view.view, "view_copy"),
+    (reinterpret.view_as_real, "view_as_real_copy"),
+    (reinterpret.view_as_complex, "view_as_complex_copy"),
 ):
     _copying(_f, _n)
 _copying(parts.narrow, "narrow_copy", is_method=True)
@@ -79,10 +98,12 @@ def _with_part(input: Any, src: Any, name: str, body: Callable, *args: Any) -> A
     """A copy of `input` whose part, the one the view's `body` shows, holds `src`."""
     part = part_of(body, input._meta.shape, input._meta, *args)
     if src._meta.shape != part.shape:
-        raise RuntimeError(errors.explain(
-            f"{name}: expected src to have a size equal to the part of self. src size = {list(src.shape)}, part size = {list(part.shape)}",
-            site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"{name}: expected src to have a size equal to the part of self. src size = {list(src.shape)}, part size = {list(part.shape)}",
+                site=user_site(4),
+            )
+        )
     return overwritten(input, src, part.strides, part.offset)
 
 
@@ -101,7 +122,9 @@ def select_scatter(input: Any, src: Any, dim: int, index: int) -> Any:
 
 
 @composite()
-def slice_scatter(input: Any, src: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
+def slice_scatter(
+    input: Any, src: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Any:
     """A copy of `input` whose slice `start:end:step` of dimension `dim` holds `src`.
 
     Example::
@@ -129,7 +152,11 @@ def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2:
 
 @composite()
 def as_strided_scatter(
-    input: Any, src: Any, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None,
+    input: Any,
+    src: Any,
+    size: Sequence[int],
+    stride: Sequence[int],
+    storage_offset: int | None = None,
 ) -> Any:
     """A copy of `input`, its whole storage included, where `as_strided` with these arguments shows `src`.
 
@@ -142,10 +169,12 @@ def as_strided_scatter(
     m = input._meta
     part = strided.as_strided(input.detach(), size, stride, storage_offset)._meta
     if src._meta.shape != part.shape:
-        raise RuntimeError(errors.explain(
-            f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = {list(part.shape)}",
-            site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = {list(part.shape)}",
+                site=user_site(3),
+            )
+        )
     if strided.overlaps(m.shape, m.strides):
         input, m = input.contiguous(), contiguous(m.dtype, m.shape)
     everything = strided.as_strided_(input, (input._storage.nbytes // m.dtype.itemsize,), (1,), 0)
@@ -157,6 +186,10 @@ def as_strided_scatter(
 
 # Views that are attributes of a tensor: x.T, x.real...
 ATTRIBUTES: dict[str, Callable] = {
-    "T": view.reversed_dims, "mT": view.matrices_transposed, "H": view.hermitian, "mH": view.matrices_hermitian,
-    "real": reinterpret.real, "imag": reinterpret.imag,
+    "T": view.reversed_dims,
+    "mT": view.matrices_transposed,
+    "H": view.hermitian,
+    "mH": view.matrices_hermitian,
+    "real": reinterpret.real,
+    "imag": reinterpret.imag,
 }

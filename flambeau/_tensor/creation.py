@@ -8,8 +8,8 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from flambeau._core import dtypes, errors
 from flambeau._core import device as devices
+from flambeau._core import dtypes, errors
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.formats import memory_format as memory_format_class
 from flambeau._core.lazy import lazy_module
@@ -44,7 +44,12 @@ def finish(t: Any, requires_grad: bool, device: Any = None) -> Any:
 
 
 def tensor(
-    data: Any, *, dtype: dtype_class | None = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
+    data: Any,
+    *,
+    dtype: dtype_class | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Any:
     """A new tensor with a copy of `data`: numbers, nested lists, NumPy arrays.
 
@@ -62,7 +67,8 @@ def tensor(
         warnings.warn(
             "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
             "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
-            UserWarning, stacklevel=2,
+            UserWarning,
+            stacklevel=2,
         )
         return finish(data.detach().to(dtype or data.dtype).clone(), requires_grad, device)
     return finish(_from_data(data, dtype), requires_grad, device)
@@ -190,7 +196,12 @@ def as_tensor(data: Any, dtype: dtype_class | None = None, device: Any = None) -
 
 
 def asarray(
-    obj: Any, *, dtype: dtype_class | None = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+    obj: Any,
+    *,
+    dtype: dtype_class | None = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
 ) -> Any:
     """`obj` as a tensor, with a copy only if `copy=True` or a conversion needs one.
 
@@ -207,7 +218,9 @@ def asarray(
     return t.detach().requires_grad_() if requires_grad else t
 
 
-def frombuffer(buffer: Any, *, dtype: dtype_class, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Any:
+def frombuffer(
+    buffer: Any, *, dtype: dtype_class, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Any:
     """A 1-d tensor over the memory of an object with the buffer protocol.
 
     Example::
@@ -226,8 +239,15 @@ def frombuffer(buffer: Any, *, dtype: dtype_class, count: int = -1, offset: int 
 
 
 def full(
-    size: Any, fill_value: Any, *, out: Any = None, dtype: dtype_class | None = None, layout: Any = None, device: Any = None,
-    requires_grad: bool = False, pin_memory: bool = False,
+    size: Any,
+    fill_value: Any,
+    *,
+    out: Any = None,
+    dtype: dtype_class | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Any:
     """A tensor of `size` full of `fill_value`, whose type decides the dtype unless given.
 
@@ -300,8 +320,14 @@ def empty(*size: Any, **kwargs: Any) -> Any:
 
 
 def empty_strided(
-    size: Sequence[int], stride: Sequence[int], *, dtype: dtype_class | None = None, layout: Any = None, device: Any = None,
-    requires_grad: bool = False, pin_memory: bool = False,
+    size: Sequence[int],
+    stride: Sequence[int],
+    *,
+    dtype: dtype_class | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Any:
     """A tensor with these sizes and strides whose elements mean nothing yet.
 
@@ -387,8 +413,16 @@ def _plain(number: Any) -> Any:
 
 
 def arange(
-    *bounds: Any, start: Any = None, end: Any = None, step: Any = None, out: Any = None, dtype: dtype_class | None = None,
-    layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
+    *bounds: Any,
+    start: Any = None,
+    end: Any = None,
+    step: Any = None,
+    out: Any = None,
+    dtype: dtype_class | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Any:
     """`arange(end)`, `arange(start, end)`, `arange(start, end, step)`: numbers from `start` up to, not including, `end`.
 
@@ -402,7 +436,13 @@ def arange(
     """
     given = [_plain(b) for b in bounds]
     if len(given) == 1:
-        given = [_plain(start), given[0]] if start is not None else [0, given[0]] if end is None else [given[0], _plain(end)]
+        given = (
+            [_plain(start), given[0]]
+            if start is not None
+            else [0, given[0]]
+            if end is None
+            else [given[0], _plain(end)]
+        )
     elif not given:
         given = [0 if start is None else _plain(start), _plain(end)]
     low, high = given[0], given[1]
@@ -445,8 +485,16 @@ def _finishing(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def linspace(
-    start: Any, end: Any, steps: int, *, out: Any = None, dtype: dtype_class | None = None, layout: Any = None,
-    device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    out: Any = None,
+    dtype: dtype_class | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Any:
     """`steps` evenly spaced numbers from `start` to `end`, both included.
 
@@ -487,8 +535,15 @@ def logspace(start: Any, end: Any, steps: int, base: float = 10.0, **kwargs: Any
 
 
 def eye(
-    n: int, m: int | None = None, *, out: Any = None, dtype: dtype_class | None = None, layout: Any = None, device: Any = None,
-    requires_grad: bool = False, pin_memory: bool = False,
+    n: int,
+    m: int | None = None,
+    *,
+    out: Any = None,
+    dtype: dtype_class | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Any:
     """An n x m matrix (square by default) with ones on the diagonal.
 
@@ -528,7 +583,9 @@ def complex_(real: Any, imag: Any, *, out: Any = None) -> Any:
 # ---------------------------------------------------------------------------------------------- methods new_*
 
 
-def new_tensor(self: Any, data: Any, *, dtype: dtype_class | None = None, device: Any = None, requires_grad: bool = False) -> Any:
+def new_tensor(
+    self: Any, data: Any, *, dtype: dtype_class | None = None, device: Any = None, requires_grad: bool = False
+) -> Any:
     """A tensor with a copy of `data` and, unless given, the dtype of this one."""
     if isinstance(data, TensorBase):
         return finish(data.detach().to(dtype or data.dtype).clone(), requires_grad, device)
@@ -570,10 +627,18 @@ METHODS = (new_tensor, new_full, new_zeros, new_ones, new_empty, new_empty_strid
 # ---------------------------------------------------------------------------------------------- legacy constructors
 
 LEGACY = {
-    "FloatTensor": dtypes.float32, "DoubleTensor": dtypes.float64, "HalfTensor": dtypes.float16,
-    "BFloat16Tensor": dtypes.bfloat16, "ByteTensor": dtypes.uint8, "CharTensor": dtypes.int8, "ShortTensor": dtypes.int16,
-    "IntTensor": dtypes.int32, "LongTensor": dtypes.int64, "BoolTensor": dtypes.bool_,
-    "ComplexFloatTensor": dtypes.complex64, "ComplexDoubleTensor": dtypes.complex128,
+    "FloatTensor": dtypes.float32,
+    "DoubleTensor": dtypes.float64,
+    "HalfTensor": dtypes.float16,
+    "BFloat16Tensor": dtypes.bfloat16,
+    "ByteTensor": dtypes.uint8,
+    "CharTensor": dtypes.int8,
+    "ShortTensor": dtypes.int16,
+    "IntTensor": dtypes.int32,
+    "LongTensor": dtypes.int64,
+    "BoolTensor": dtypes.bool_,
+    "ComplexFloatTensor": dtypes.complex64,
+    "ComplexDoubleTensor": dtypes.complex128,
 }
 
 
@@ -637,7 +702,9 @@ class LegacyType(type):
 
 
 LEGACY_TYPES = {
-    name: LegacyType(name, (), {"__doc__": f"PyTorch's legacy name for tensors of {d.name}.", "dtype": d, "__module__": "flambeau"})
+    name: LegacyType(
+        name, (), {"__doc__": f"PyTorch's legacy name for tensors of {d.name}.", "dtype": d, "__module__": "flambeau"}
+    )
     for name, d in LEGACY.items()
 }
 
@@ -672,7 +739,9 @@ def parse_to(args: tuple, kwargs: dict[str, Any]) -> tuple[Any, dtype_class | No
     return where, d, copy, memory_format
 
 
-def scalar_tensor(s: Any, *, dtype: dtype_class | None = None, device: Any = None, requires_grad: bool = False, **_: Any) -> Any:
+def scalar_tensor(
+    s: Any, *, dtype: dtype_class | None = None, device: Any = None, requires_grad: bool = False, **_: Any
+) -> Any:
     """A 0-dim tensor of the default dtype.
 
     Example::
@@ -682,5 +751,3 @@ def scalar_tensor(s: Any, *, dtype: dtype_class | None = None, device: Any = Non
         tensor(2.)
     """
     return full((), s, dtype=dtype or dtypes.get_default_dtype(), device=device, requires_grad=requires_grad)
-
-

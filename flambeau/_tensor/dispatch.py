@@ -165,10 +165,13 @@ def _as_operand(op: Any, i: int, a: Any) -> Any:
             return kind(a)
     if isinstance(a, np.generic):
         return a.item()
-    raise TypeError(errors.explain(
-        f"{op.name}(): argument '{op.parameters[i]}' (position {i + 1}) must be Tensor or Number, not {type(a).__name__}",
-        hint="torch.tensor(...) makes a tensor from a list or an array", site=user_site(4),
-    ))
+    raise TypeError(
+        errors.explain(
+            f"{op.name}(): argument '{op.parameters[i]}' (position {i + 1}) must be Tensor or Number, not {type(a).__name__}",
+            hint="torch.tensor(...) makes a tensor from a list or an array",
+            site=user_site(4),
+        )
+    )
 
 
 def library(op: Any, args: tuple) -> Any:
@@ -186,9 +189,9 @@ def library(op: Any, args: tuple) -> Any:
         site = user_site(3) if op.fallible else None
         window.queue.append(Instruction(op, values, metas, inference, results, site))
         window.nbytes += inference.nbytes
-        outputs = tuple([
-            make_tensor(Tensor, m, Storage(v, m.nbytes)) for m, v in zip(inference.outputs, results, strict=True)
-        ])
+        outputs = tuple(
+            [make_tensor(Tensor, m, Storage(v, m.nbytes)) for m, v in zip(inference.outputs, results, strict=True)]
+        )
     if mask and state.grad_enabled and inference.differentiable:
         _attach(op, args, metas, edges, mask, outputs)
     if op.infer is not None and (exposed or window.full()):
@@ -315,31 +318,44 @@ def check_writable(target: Any) -> None:
     if not state.grad_enabled:
         return
     if isinstance(target._node, AccumulateGrad):
-        raise RuntimeError(errors.explain(
-            "a leaf Variable that requires grad is being used in an in-place operation.",
-            hint="wrap the change in `with torch.no_grad():`, or work on a .clone()", site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "a leaf Variable that requires grad is being used in an in-place operation.",
+                hint="wrap the change in `with torch.no_grad():`, or work on a .clone()",
+                site=user_site(3),
+            )
+        )
     base = target._base
     if base is not None and isinstance(base._node, AccumulateGrad):
-        raise RuntimeError(errors.explain(
-            "a view of a leaf Variable that requires grad is being used in an in-place operation.",
-            hint="wrap the change in `with torch.no_grad():`, or work on a .clone()", site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "a view of a leaf Variable that requires grad is being used in an in-place operation.",
+                hint="wrap the change in `with torch.no_grad():`, or work on a .clone()",
+                site=user_site(3),
+            )
+        )
 
 
 def assign(target: Any, result: Any) -> Any:
     """Write `result` into `target` (shapes must agree) and hand over its gradient history; returns `target`."""
     m, r = target._meta, result._meta
     if r.shape != m.shape:
-        raise RuntimeError(errors.explain(
-            f"output with shape {list(m.shape)} doesn't match the broadcast shape {list(r.shape)}",
-            hint="an in-place operation cannot change the shape of its tensor", site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"output with shape {list(m.shape)} doesn't match the broadcast shape {list(r.shape)}",
+                hint="an in-place operation cannot change the shape of its tensor",
+                site=user_site(3),
+            )
+        )
     if r.dtype is not m.dtype and r.dtype.category > m.dtype.category:
-        raise RuntimeError(errors.explain(
-            f"result type {errors.TYPE_NAMES[r.dtype.name]} can't be cast to the desired output type "
-            f"{errors.TYPE_NAMES[m.dtype.name]}", hint="convert the tensor first, e.g. x = x.float()", site=user_site(3),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                f"result type {errors.TYPE_NAMES[r.dtype.name]} can't be cast to the desired output type "
+                f"{errors.TYPE_NAMES[m.dtype.name]}",
+                hint="convert the tensor first, e.g. x = x.float()",
+                site=user_site(3),
+            )
+        )
     check_writable(target)
     check_no_overlap(m)
     if r.dtype is not m.dtype:
@@ -353,10 +369,13 @@ def assign(target: Any, result: Any) -> Any:
 def check_no_overlap(m: Meta) -> None:
     """RuntimeError if several elements of the target are the same memory, as in an expanded tensor."""
     if any(s == 0 and n > 1 for n, s in zip(m.shape, m.strides, strict=True)):
-        raise RuntimeError(errors.explain(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location.",
-            hint="Please clone() the tensor before performing the operation.", site=user_site(4),
-        ))
+        raise RuntimeError(
+            errors.explain(
+                "unsupported operation: more than one element of the written-to tensor refers to a single memory location.",
+                hint="Please clone() the tensor before performing the operation.",
+                site=user_site(4),
+            )
+        )
 
 
 def store(target: Any, result: Any) -> None:

@@ -124,9 +124,13 @@ class _Reading:
         start, end, step = (None if x is None else x.__index__() for x in (item.start, item.stop, item.step))
         step = 1 if step is None else step
         if step <= 0:
-            raise ValueError(errors.explain(
-                f"step must be greater than zero, got {step}", hint="to go backwards use x.flip(dim)", site=user_site(5)
-            ))
+            raise ValueError(
+                errors.explain(
+                    f"step must be greater than zero, got {step}",
+                    hint="to go backwards use x.flip(dim)",
+                    site=user_site(5),
+                )
+            )
         if start is not None or end is not None or step != 1:
             self._view(_SLICE, self.dim, start, end, step)
 
@@ -149,12 +153,17 @@ _MASKS = (dtypes.bool_, dtypes.uint8)
 
 def too_many(m: Meta, taken: int) -> IndexError:
     if not m.ndim:
-        return IndexError(errors.explain(
-            "invalid index of a 0-dim tensor. Use `tensor.item()` to convert a 0-dim tensor to a number", site=user_site(5)
-        ))
-    return IndexError(errors.explain(
-        f"too many indices for tensor of dimension {m.ndim}: got {taken} (shape {list(m.shape)})", site=user_site(5)
-    ))
+        return IndexError(
+            errors.explain(
+                "invalid index of a 0-dim tensor. Use `tensor.item()` to convert a 0-dim tensor to a number",
+                site=user_site(5),
+            )
+        )
+    return IndexError(
+        errors.explain(
+            f"too many indices for tensor of dimension {m.ndim}: got {taken} (shape {list(m.shape)})", site=user_site(5)
+        )
+    )
 
 
 def _items(index: Any) -> tuple:
@@ -175,7 +184,9 @@ def _is_old_tuple(index: Any) -> bool:
         return False
     warnings.warn(
         "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] instead of x[seq], "
-        "or x[torch.tensor(seq)] to index with a tensor.", UserWarning, stacklevel=5,
+        "or x[torch.tensor(seq)] to index with a tensor.",
+        UserWarning,
+        stacklevel=5,
     )
     return True
 
@@ -198,10 +209,12 @@ def _item(item: Any) -> Any:
         return bool(item)
     if hasattr(item, "__index__"):
         return item.__index__()
-    raise (TypeError if isinstance(item, str) else IndexError)(errors.explain(
-        f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(item).__name__})",
-        site=user_site(5),
-    ))
+    raise (TypeError if isinstance(item, str) else IndexError)(
+        errors.explain(
+            f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(item).__name__})",
+            site=user_site(5),
+        )
+    )
 
 
 def _dims_taken(item: Any) -> int:
@@ -218,10 +231,13 @@ def _checked_int(m: Meta, dim: int, index: int) -> int:
         raise too_many(m, m.ndim + 1)
     n = m.shape[dim]
     if not -n <= index < n:
-        raise IndexError(errors.explain(
-            f"index {index} is out of bounds for dimension {dim} with size {n}", hint=f"the tensor's shape is {list(m.shape)}",
-            site=user_site(4),
-        ))
+        raise IndexError(
+            errors.explain(
+                f"index {index} is out of bounds for dimension {dim} with size {n}",
+                hint=f"the tensor's shape is {list(m.shape)}",
+                site=user_site(4),
+            )
+        )
     return index
 
 
@@ -230,7 +246,12 @@ def _checked_int(m: Meta, dim: int, index: int) -> int:
 
 def _apply(tensor: Any, steps: Steps, layout: Meta) -> Any:
     """The view after `steps`. With gradients each step is an operation; without, only the `layout` they lead to matters."""
-    if tensor._node is not None and state.grad_enabled or tensor._base is not None and dispatch.node_of(tensor) is not None:
+    if (
+        tensor._node is not None
+        and state.grad_enabled
+        or tensor._base is not None
+        and dispatch.node_of(tensor) is not None
+    ):
         for op, args in steps:
             tensor = _FUNCTIONS[op](tensor, *args)
         return tensor if steps else view.expand_(tensor, tensor._meta.shape)
@@ -247,10 +268,13 @@ def _value(d: dtypes.dtype, value: Any) -> Any:
         return fitting_number(value.item(), d)
     if isinstance(value, np.ndarray):
         return creation.tensor(value)
-    raise TypeError(errors.explain(
-        f"can't assign a {type(value).__name__} to a torch.{errors.TYPE_NAMES[d.name]}Tensor", hint="wrap it: torch.tensor(...)",
-        site=user_site(4),
-    ))
+    raise TypeError(
+        errors.explain(
+            f"can't assign a {type(value).__name__} to a torch.{errors.TYPE_NAMES[d.name]}Tensor",
+            hint="wrap it: torch.tensor(...)",
+            site=user_site(4),
+        )
+    )
 
 
 def _without_leading_ones(value: Any, ndim: int) -> Any:
@@ -268,7 +292,7 @@ def _written(part: Any, indices: list[Any], value: Any) -> Any:
     mask = next(i for i in indices if i is not None)
     if number and len(indices) - indices.count(None) == 1 and mask._meta.dtype is dtypes.bool_:
         lead = len(indices) - 1
-        if tuple(mask._meta.shape) == tuple(m.shape)[lead: lead + mask._meta.ndim]:
+        if tuple(mask._meta.shape) == tuple(m.shape)[lead : lead + mask._meta.ndim]:
             spread = view.reshape(mask, (*mask._meta.shape, *[1] * (m.ndim - lead - mask._meta.ndim)))
             return filled_where(part, spread, value.to(d) if isinstance(value, TensorBase) else value)
     if not isinstance(value, TensorBase):

@@ -39,7 +39,9 @@ def expose(t: Any) -> np.ndarray:
     if not storage.exposed:
         if storage.value.data is None:
             realize(storage.value)
-        if sys.getrefcount(storage.value) > 2:  # an instruction or another storage still reads this value: leave it to them
+        if (
+            sys.getrefcount(storage.value) > 2
+        ):  # an instruction or another storage still reads this value: leave it to them
             own = Value(None)
             own.data = storage.value.data.copy()
             storage.value = own
@@ -50,9 +52,7 @@ def expose(t: Any) -> np.ndarray:
 def numpy(t: Any, force: bool) -> np.ndarray:
     """`Tensor.numpy()`."""
     if t.requires_grad and not force:
-        raise RuntimeError(
-            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
-        )
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     if t.dtype is dtypes.bfloat16:
         raise TypeError("Got unsupported ScalarType BFloat16: NumPy has no such type; use .float().numpy()")
     return expose(t)
@@ -76,22 +76,32 @@ def from_numpy(source: np.ndarray) -> Any:
         raise TypeError(f"expected np.ndarray (got {type(source).__name__})")
     d = dtypes.from_numpy(source.dtype)
     if not source.dtype.isnative:
-        raise ValueError("given numpy array has byte order different from the native byte order; call .astype(a.dtype.newbyteorder('='))")
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order; call .astype(a.dtype.newbyteorder('='))"
+        )
     if any(s < 0 for s in source.strides):
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
             "supported. (You can probably work around this by making a copy of your array with array.copy().)"
         )
     if any(s % source.itemsize for s in source.strides):
-        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory.")
+        raise ValueError(
+            "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory."
+        )
     if not source.flags.writeable:
         warnings.warn(
             "The given NumPy array is not writable, and PyTorch does not support non-writable tensors: writing to this tensor "
-            "has undefined results. You may want to copy the array first.", UserWarning, stacklevel=3,
+            "has undefined results. You may want to copy the array first.",
+            UserWarning,
+            stacklevel=3,
         )
     strides = tuple([s // source.itemsize for s in source.strides])
     m = contiguous(d, source.shape) if source.flags.c_contiguous else meta(d, source.shape, strides)
-    flat = np.lib.stride_tricks.as_strided(source, (m.extent,), (source.itemsize,)) if m.numel else np.empty(0, source.dtype)
+    flat = (
+        np.lib.stride_tricks.as_strided(source, (m.extent,), (source.itemsize,))
+        if m.numel
+        else np.empty(0, source.dtype)
+    )
     t = dispatch.from_flat(flat, m)
     t._storage.exposed = True
     return t
@@ -100,7 +110,9 @@ def from_numpy(source: np.ndarray) -> Any:
 # ---------------------------------------------------------------------------------------------- DLPack
 
 
-def to_dlpack(t: Any, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None) -> Any:
+def to_dlpack(
+    t: Any, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+) -> Any:
     """The DLPack capsule over the tensor's memory (`Tensor.__dlpack__`)."""
     if t.requires_grad:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
@@ -137,7 +149,9 @@ def dispatch_readonly(source: np.ndarray) -> Any:
 # ---------------------------------------------------------------------------------------------- copies and pickles
 
 
-def rebuild(cls: type, data: np.ndarray, dtype: dtypes.dtype, requires_grad: bool, attributes: dict[str, Any] | None) -> Any:
+def rebuild(
+    cls: type, data: np.ndarray, dtype: dtypes.dtype, requires_grad: bool, attributes: dict[str, Any] | None
+) -> Any:
     """The tensor that `reduce_tensor` took apart."""
     m = contiguous(dtype, data.shape)
     t = dispatch.from_flat(np.ascontiguousarray(data).reshape(-1).view(dtype.numpy), m)

@@ -17,9 +17,19 @@ loader.load()
 
 # Python's operators and the operations they stand for: (dunder, op)
 BINARY = (
-    ("add", "add"), ("sub", "sub"), ("mul", "mul"), ("truediv", "true_divide"), ("floordiv", "floor_divide"), ("mod", "remainder"),
-    ("pow", "pow"), ("and", "bitwise_and"), ("or", "bitwise_or"), ("xor", "bitwise_xor"),
-    ("lshift", "bitwise_left_shift"), ("rshift", "bitwise_right_shift"), ("matmul", "matmul"),
+    ("add", "add"),
+    ("sub", "sub"),
+    ("mul", "mul"),
+    ("truediv", "true_divide"),
+    ("floordiv", "floor_divide"),
+    ("mod", "remainder"),
+    ("pow", "pow"),
+    ("and", "bitwise_and"),
+    ("or", "bitwise_or"),
+    ("xor", "bitwise_xor"),
+    ("lshift", "bitwise_left_shift"),
+    ("rshift", "bitwise_right_shift"),
+    ("matmul", "matmul"),
 )
 COMPARISONS = (("eq", "eq"), ("ne", "ne"), ("lt", "lt"), ("le", "le"), ("gt", "gt"), ("ge", "ge"))
 UNARY = (("neg", "neg"), ("pos", "positive"), ("abs", "abs"), ("invert", "bitwise_not"))
@@ -121,7 +131,6 @@ def checked_inplace(function: Callable, name: str) -> Callable:
         return inplace(self, *args, **kwargs)
 
     return method
-
 
 
 bind_operators()

@@ -132,7 +132,9 @@ def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
         >>> torch.result_type(torch.tensor([1]), 1.0)
         torch.float32
     """
-    return dtypes.result_type_of([(t.dtype, t.dim()) if isinstance(t, TensorBase) else type(t) for t in (tensor1, tensor2)])
+    return dtypes.result_type_of(
+        [(t.dtype, t.dim()) if isinstance(t, TensorBase) else type(t) for t in (tensor1, tensor2)]
+    )
 
 
 class finfo:  # noqa: N801 (PyTorch's name)
@@ -148,7 +150,9 @@ class finfo:  # noqa: N801 (PyTorch's name)
     def __init__(self, type: dtypes.dtype | None = None) -> None:  # noqa: A002
         d = (type or dtypes.get_default_dtype()).to_real()
         if not d.is_floating_point:
-            raise TypeError(f"torch.finfo() requires a floating point input type, got {type!r}. Use torch.iinfo to handle integers.")
+            raise TypeError(
+                f"torch.finfo() requires a floating point input type, got {type!r}. Use torch.iinfo to handle integers."
+            )
         limits = ml_dtypes.finfo(d.numpy) if d is dtypes.bfloat16 else np.finfo(d.numpy)
         self.bits, self.dtype = d.itemsize * 8, d.name
         self.eps, self.max, self.min = float(limits.eps), float(limits.max), float(limits.min)
@@ -157,7 +161,11 @@ class finfo:  # noqa: N801 (PyTorch's name)
 
     def __repr__(self) -> str:
         names = ("resolution", "min", "max", "eps", "smallest_normal", "tiny", "dtype")
-        return "finfo(" + ", ".join(f"{n}={getattr(self, n):.6g}" if n != "dtype" else f"dtype={self.dtype}" for n in names) + ")"
+        return (
+            "finfo("
+            + ", ".join(f"{n}={getattr(self, n):.6g}" if n != "dtype" else f"dtype={self.dtype}" for n in names)
+            + ")"
+        )
 
 
 class iinfo:  # noqa: N801 (PyTorch's name)
@@ -172,7 +180,9 @@ class iinfo:  # noqa: N801 (PyTorch's name)
 
     def __init__(self, type: dtypes.dtype) -> None:  # noqa: A002
         if type.category != dtypes.INTEGER:
-            raise TypeError(f"torch.iinfo() requires an integer input type, got {type!r}. Use torch.finfo for floating point.")
+            raise TypeError(
+                f"torch.iinfo() requires an integer input type, got {type!r}. Use torch.finfo for floating point."
+            )
         limits = np.iinfo(type.numpy)
         self.bits, self.dtype, self.max, self.min = type.itemsize * 8, type.name, int(limits.max), int(limits.min)
 

@@ -21,7 +21,7 @@ from flambeau._ir.recording import TensorBase
 from flambeau._ops import draws, draws_normal, draws_rejection
 from flambeau._ops.mersenne import MersenneTwister
 from flambeau._ops.view import sizes
-from flambeau._tensor import creation, dispatch, interop
+from flambeau._tensor import dispatch, interop
 from flambeau._tensor.creation import finish
 
 if TYPE_CHECKING:
@@ -200,7 +200,9 @@ def wrap(array: np.ndarray, shape: Any, d: dtype_class) -> Any:
     return dispatch.from_flat(flat if flat.dtype == d.numpy else flat.astype(d.numpy), contiguous(d, shape))
 
 
-def _create(size: tuple, kwargs: dict[str, Any], default: dtype_class | None = None) -> tuple[tuple[int, ...], dtype_class, Any]:
+def _create(
+    size: tuple, kwargs: dict[str, Any], default: dtype_class | None = None
+) -> tuple[tuple[int, ...], dtype_class, Any]:
     """(shape, dtype, generator) from the arguments of a function like `rand`."""
     if "size" in kwargs:
         size = (kwargs.pop("size"),)
@@ -440,7 +442,9 @@ def _fill(self: Any, drawn: Any) -> Any:
     return dispatch.assign(self, drawn)
 
 
-def uniform_(self: Any, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None, **kwargs: Any) -> Any:
+def uniform_(
+    self: Any, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None, **kwargs: Any
+) -> Any:
     """Fill with numbers evenly distributed over [from, to)."""
     low = kwargs.pop("from", kwargs.pop("a", from_))
     dispatch.check_writable(self)
@@ -455,7 +459,9 @@ def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Genera
     return _fill(self, _normal(tuple(self.shape), self.dtype, generator, mean, std, self._meta.is_contiguous))
 
 
-def random_(self: Any, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None, **kwargs: Any) -> Any:
+def random_(
+    self: Any, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None, **kwargs: Any
+) -> Any:
     """Fill with integers over [from, to), [0, to), or everything the dtype holds exactly."""
     low = kwargs.pop("from", from_)
     dispatch.check_writable(self)
@@ -489,7 +495,9 @@ def _distribution(name: str, function: Callable, doc: str, **defaults: Any) -> C
         dispatch.check_writable(self)
         values = {**dict(zip(defaults, args, strict=False)), **kwargs}
         parameters = [values.get(k, v) for k, v in defaults.items()]
-        return _fill(self, wrap(draw(function, generator, self.numel(), *parameters, self.dtype.name), self.shape, self.dtype))
+        return _fill(
+            self, wrap(draw(function, generator, self.numel(), *parameters, self.dtype.name), self.shape, self.dtype)
+        )
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = doc
@@ -497,15 +505,40 @@ def _distribution(name: str, function: Callable, doc: str, **defaults: Any) -> C
 
 
 METHODS = {
-    "uniform_": uniform_, "normal_": normal_, "random_": random_, "bernoulli_": bernoulli_, "bernoulli": bernoulli,
+    "uniform_": uniform_,
+    "normal_": normal_,
+    "random_": random_,
+    "bernoulli_": bernoulli_,
+    "bernoulli": bernoulli,
     "multinomial": multinomial,
-    "exponential_": _distribution("exponential_", draws.exponential, "Fill with exponential numbers of rate `lambd`.", lambd=1.0),
+    "exponential_": _distribution(
+        "exponential_", draws.exponential, "Fill with exponential numbers of rate `lambd`.", lambd=1.0
+    ),
     "cauchy_": _distribution("cauchy_", draws.cauchy, "Fill with Cauchy numbers.", median=0.0, sigma=1.0),
-    "log_normal_": _distribution("log_normal_", draws_normal.log_normal, "Fill with log-normal numbers.", mean=1.0, std=2.0),
-    "geometric_": _distribution("geometric_", draws.geometric, "Fill with geometric numbers: trials up to the first success.", p=0.5),
+    "log_normal_": _distribution(
+        "log_normal_", draws_normal.log_normal, "Fill with log-normal numbers.", mean=1.0, std=2.0
+    ),
+    "geometric_": _distribution(
+        "geometric_", draws.geometric, "Fill with geometric numbers: trials up to the first success.", p=0.5
+    ),
 }
 
 FUNCTIONS = (
-    bernoulli, binomial, get_rng_state, initial_seed, manual_seed, multinomial, normal, poisson, rand, rand_like, randint,
-    randint_like, randn, randn_like, randperm, seed, set_rng_state,
+    bernoulli,
+    binomial,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    multinomial,
+    normal,
+    poisson,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+    seed,
+    set_rng_state,
 )

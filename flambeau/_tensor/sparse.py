@@ -164,14 +164,24 @@ class SparseTensor:
 
     def __repr__(self) -> str:
         return printing.format_sparse_tensor(
-            interop.array(self._index), interop.array(self._value), size=tuple(self._shape), dtype_name=self.dtype.name,
+            interop.array(self._index),
+            interop.array(self._value),
+            size=tuple(self._shape),
+            dtype_name=self.dtype.name,
             default_dtype=dtypes.get_default_dtype().name,
         )
 
 
 def sparse_coo_tensor(
-    indices: Any, values: Any, size: Any = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
-    check_invariants: bool | None = None, is_coalesced: bool | None = None,
+    indices: Any,
+    values: Any,
+    size: Any = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    check_invariants: bool | None = None,
+    is_coalesced: bool | None = None,
 ) -> SparseTensor:
     """A sparse tensor with `values` at `indices` [sparse dimensions, entries]; without `size`, as large as the indices need.
 
@@ -192,7 +202,9 @@ def sparse_coo_tensor(
         size = (*largest, *values.shape[1:])
     for d in range(indices.shape[0]):
         if indices.shape[1] and not 0 <= int(indices[d].min()) <= int(indices[d].max()) < size[d]:
-            raise RuntimeError(f"size is inconsistent with indices: for dim {d}, size is {size[d]} but found index {int(indices[d].max())}")
+            raise RuntimeError(
+                f"size is inconsistent with indices: for dim {d}, size is {size[d]} but found index {int(indices[d].max())}"
+            )
     return SparseTensor(indices, values.detach(), tuple(size), bool(is_coalesced)).requires_grad_(requires_grad)
 
 

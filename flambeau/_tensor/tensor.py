@@ -14,12 +14,11 @@ from flambeau._core import dtypes, errors
 from flambeau._core import formats as _formats
 from flambeau._core.device import cpu, device
 from flambeau._core.lazy import lazy_module
-from flambeau._core.size import Size
 from flambeau._core.sites import user_site
-from flambeau._engine.window import state
+from flambeau._core.size import Size
 from flambeau._ir.meta import Meta, is_contiguous, meta
 from flambeau._ir.recording import TensorBase
-from flambeau._ops import convert, registry, view
+from flambeau._ops import convert, view
 from flambeau._tensor import creation, dispatch, indexing, interop, printing
 from flambeau._tensor.dispatch import make_tensor, node_of
 from flambeau.autograd import engine
@@ -211,18 +210,24 @@ class Tensor(TensorBase):
         """
         if not self.is_leaf:
             if not requires_grad:
-                raise RuntimeError(errors.explain(
-                    "you can only change requires_grad flags of leaf variables.",
-                    hint="If you want to use a computed variable in a subgraph that doesn't require differentiation use "
-                    "var_no_grad = var.detach().", site=user_site(2),
-                ))
+                raise RuntimeError(
+                    errors.explain(
+                        "you can only change requires_grad flags of leaf variables.",
+                        hint="If you want to use a computed variable in a subgraph that doesn't require differentiation use "
+                        "var_no_grad = var.detach().",
+                        site=user_site(2),
+                    )
+                )
         elif not requires_grad:
             self._node = None
         elif not self.dtype.differentiable:
-            raise RuntimeError(errors.explain(
-                f"only Tensors of floating point and complex dtype can require gradients, this one is {self.dtype}",
-                hint="convert it first: x.float().requires_grad_()", site=user_site(2),
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"only Tensors of floating point and complex dtype can require gradients, this one is {self.dtype}",
+                    hint="convert it first: x.float().requires_grad_()",
+                    site=user_site(2),
+                )
+            )
         elif self._node is None:
             self._node, self._index = AccumulateGrad(self), 0
         return self
@@ -253,13 +258,17 @@ class Tensor(TensorBase):
     def grad(self, value: Any) -> None:
         if value is not None:
             if not isinstance(value, TensorBase):
-                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}"
+                )
             if value._meta.shape != self._meta.shape:
                 raise RuntimeError(
                     f"assigned grad has data of a different size: got {list(value._meta.shape)}, expected {list(self.shape)}"
                 )
             if value.dtype is not self.dtype:
-                raise RuntimeError(f"assigned grad has data of a different type: got {value.dtype}, expected {self.dtype}")
+                raise RuntimeError(
+                    f"assigned grad has data of a different type: got {value.dtype}, expected {self.dtype}"
+                )
         self._grad = value
 
     @grad.deleter
@@ -267,7 +276,11 @@ class Tensor(TensorBase):
         self._grad = None
 
     def backward(
-        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None,
+        self,
+        gradient: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
     ) -> None:
         """Compute the gradients of this tensor with respect to the leaves it was computed from and add them to their `.grad`.
 
@@ -366,10 +379,13 @@ class Tensor(TensorBase):
     def item(self) -> bool | int | float | complex:
         """The only element as a Python number; RuntimeError if there are several."""
         if self._meta.numel != 1:
-            raise RuntimeError(errors.explain(
-                f"a Tensor with {self._meta.numel} elements cannot be converted to Scalar (shape {list(self.shape)})",
-                hint="use .tolist() for all of them, or reduce first, e.g. .sum()", site=user_site(2),
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    f"a Tensor with {self._meta.numel} elements cannot be converted to Scalar (shape {list(self.shape)})",
+                    hint="use .tolist() for all of them, or reduce first, e.g. .sum()",
+                    site=user_site(2),
+                )
+            )
         return interop.array(self).item()
 
     def tolist(self) -> Any:
@@ -385,9 +401,13 @@ class Tensor(TensorBase):
         if self._meta.numel != 1:
             if self._meta.numel == 0:
                 raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
-            raise RuntimeError(errors.explain(
-                "Boolean value of Tensor with more than one value is ambiguous", hint="use .any() or .all()", site=user_site(2)
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    "Boolean value of Tensor with more than one value is ambiguous",
+                    hint="use .any() or .all()",
+                    site=user_site(2),
+                )
+            )
         return bool(interop.array(self).item())
 
     def __int__(self) -> int:
@@ -426,8 +446,12 @@ class Tensor(TensorBase):
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         node = self.grad_fn
         return printing.format_tensor(
-            interop.array(self), dtype_name=self.dtype.name, size=tuple(self.shape), requires_grad=self.requires_grad,
-            grad_fn=None if node is None else node.name(), default_dtype=dtypes.get_default_dtype().name,
+            interop.array(self),
+            dtype_name=self.dtype.name,
+            size=tuple(self.shape),
+            requires_grad=self.requires_grad,
+            grad_fn=None if node is None else node.name(),
+            default_dtype=dtypes.get_default_dtype().name,
             class_name="tensor" if type(self) is Tensor else type(self).__name__,
         )
 
@@ -521,7 +545,9 @@ class Tensor(TensorBase):
         """Fill with a number or a 0-dim tensor."""
         if isinstance(value, TensorBase):
             if value.dim():
-                raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} dimensions.")
+                raise RuntimeError(
+                    f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} dimensions."
+                )
             return self.copy_(value)
         dispatch.check_writable(self)
         return dispatch.assign(self, creation.full(self.shape, value, dtype=self.dtype))
@@ -568,5 +594,3 @@ def _dim(dim: int, ndim: int) -> int:
             f"Dimension out of range (expected to be in range of [{-max(ndim, 1)}, {max(ndim, 1) - 1}], but got {dim})"
         )
     return dim
-
-

@@ -13,8 +13,8 @@ from typing import Any
 from flambeau._core.errors import explain
 from flambeau._core.sites import describe, user_site
 from flambeau._engine.window import state
-from flambeau._ir.recording import TensorBase
 from flambeau._ir.program import Storage
+from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import copy_of
 from flambeau._ops.registry import OPS
 from flambeau.autograd import graph
@@ -22,8 +22,12 @@ from flambeau.autograd.graph import AccumulateGrad, Node
 
 
 def backward(
-    tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
-    grad_variables: Any = None, inputs: Any = None,
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
 ) -> None:
     """Add the gradients of `tensors`, weighted with `grad_tensors`, to the `.grad` of the leaves (or of `inputs` only).
 
@@ -53,8 +57,15 @@ def backward(
 
 
 def grad(
-    outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
-    only_inputs: bool = True, allow_unused: bool | None = None, is_grads_batched: bool = False, materialize_grads: bool = False,
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
 ) -> tuple:
     """The gradients of `outputs`, weighted with `grad_outputs`, with respect to `inputs`, as a tuple; `.grad` is left alone.
 
@@ -92,13 +103,25 @@ def grad(
 
 
 def _batched_grad(
-    outputs: Any, inputs: Sequence, grad_outputs: Any, create_graph: bool, allow_unused: bool | None, materialize_grads: bool
+    outputs: Any,
+    inputs: Sequence,
+    grad_outputs: Any,
+    create_graph: bool,
+    allow_unused: bool | None,
+    materialize_grads: bool,
 ) -> tuple:
     """`grad` for a batch of weights (dimension 0 of each of `grad_outputs`), one pass each."""
     weights = as_sequence(grad_outputs)
     passes = [
-        grad(outputs, inputs, [w[i] for w in weights], True, create_graph, allow_unused=allow_unused,
-             materialize_grads=materialize_grads)
+        grad(
+            outputs,
+            inputs,
+            [w[i] for w in weights],
+            True,
+            create_graph,
+            allow_unused=allow_unused,
+            materialize_grads=materialize_grads,
+        )
         for i in range(weights[0].shape[0])
     ]
     return tuple([None if p[0] is None else OPS["stack"].function(p) for p in zip(*passes, strict=True)])
@@ -123,10 +146,13 @@ def start(outputs: list[Any], weights: list[Any]) -> tuple[list[tuple[Node, int]
     roots, grads = [], []
     for t, weight in zip(outputs, weights, strict=True):
         if not t.requires_grad:
-            raise RuntimeError(explain(
-                "element 0 of tensors does not require grad and does not have a grad_fn",
-                hint="was it computed inside no_grad(), from .detach()ed tensors, or from integers only?", site=user_site(3),
-            ))
+            raise RuntimeError(
+                explain(
+                    "element 0 of tensors does not require grad and does not have a grad_fn",
+                    hint="was it computed inside no_grad(), from .detach()ed tensors, or from integers only?",
+                    site=user_site(3),
+                )
+            )
         roots.append((t._node, t._index))
         grads.append(_first_gradient(t, weight))
     return roots, grads
@@ -135,10 +161,13 @@ def start(outputs: list[Any], weights: list[Any]) -> tuple[list[tuple[Node, int]
 def _first_gradient(t: Any, weight: Any) -> Any:
     if weight is None:
         if t._meta.numel != 1:
-            raise RuntimeError(explain(
-                f"grad can be implicitly created only for scalar outputs, got shape {list(t.shape)}",
-                hint="reduce it first, e.g. .sum() or .mean(), or pass gradient=", site=user_site(4),
-            ))
+            raise RuntimeError(
+                explain(
+                    f"grad can be implicitly created only for scalar outputs, got shape {list(t.shape)}",
+                    hint="reduce it first, e.g. .sum() or .mean(), or pass gradient=",
+                    site=user_site(4),
+                )
+            )
         if t._meta.dtype.is_complex:
             raise RuntimeError("grad can be implicitly created only for real scalar outputs but got " + repr(t.dtype))
         return t.new_ones(t.shape)
@@ -154,7 +183,11 @@ class Pass:
     with it, leaves accumulate nothing."""
 
     def __init__(
-        self, retain_graph: bool, create_graph: bool, capture: dict[tuple[int, int], int] | None, accumulate_into: set[int] | None,
+        self,
+        retain_graph: bool,
+        create_graph: bool,
+        capture: dict[tuple[int, int], int] | None,
+        accumulate_into: set[int] | None,
     ) -> None:
         self.retain_graph = retain_graph
         self.create_graph = create_graph
@@ -253,7 +286,9 @@ def apply_watched(node: Node, received: list[Any]) -> list[Any]:
         raise
     for i, grad in enumerate(produced):
         if anomaly.check_nan and grad is not None and not grad.is_sparse and bool((grad != grad).any()):
-            raise RuntimeError(explain(f"Function '{node.name()}' returned nan values in its {i}th output.", site=node.site))
+            raise RuntimeError(
+                explain(f"Function '{node.name()}' returned nan values in its {i}th output.", site=node.site)
+            )
     return produced
 
 

@@ -86,12 +86,14 @@ class FunctionCtx:
 
 
 def already_freed(node: Node | None) -> RuntimeError:
-    return RuntimeError(errors.explain(
-        "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
-        "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad().",
-        hint="Specify retain_graph=True if you need to backward through the graph a second time",
-        site=None if node is None else node.site,
-    ))
+    return RuntimeError(
+        errors.explain(
+            "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
+            "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad().",
+            hint="Specify retain_graph=True if you need to backward through the graph a second time",
+            site=None if node is None else node.site,
+        )
+    )
 
 
 class FunctionNode(Node):
@@ -125,7 +127,10 @@ class FunctionNode(Node):
             raise RuntimeError(
                 f"function {self.name()} returned an incorrect number of gradients (expected {expected}, got {len(results)})"
             )
-        return [self._checked(i, r) if e is not None else None for i, (r, e) in enumerate(zip(results, self.edges, strict=True))]
+        return [
+            self._checked(i, r) if e is not None else None
+            for i, (r, e) in enumerate(zip(results, self.edges, strict=True))
+        ]
 
     def _checked(self, i: int, grad: Any) -> Any:
         meta = self.input_metas[i]
@@ -193,7 +198,9 @@ class Function:
         """Run `forward` and connect the result to the graph."""
         ctx = FunctionCtx()
         tensors = [isinstance(a, TensorBase) for a in args]
-        ctx.needs_input_grad = tuple([is_tensor and a.requires_grad for a, is_tensor in zip(args, tensors, strict=True)])
+        ctx.needs_input_grad = tuple(
+            [is_tensor and a.requires_grad for a, is_tensor in zip(args, tensors, strict=True)]
+        )
         tracked = state.grad_enabled and any(ctx.needs_input_grad)
         before, state.grad_enabled = state.grad_enabled, False
         try:
@@ -228,7 +235,11 @@ def _connect(node: FunctionNode, outputs: list[Any], ctx: FunctionCtx) -> None:
     metas = []
     for i, o in enumerate(outputs):
         metas.append(o._meta if isinstance(o, TensorBase) else None)
-        if not isinstance(o, TensorBase) or any(o is n for n in ctx._non_differentiable) or not o._meta.dtype.differentiable:
+        if (
+            not isinstance(o, TensorBase)
+            or any(o is n for n in ctx._non_differentiable)
+            or not o._meta.dtype.differentiable
+        ):
             continue
         o._node, o._index = node, i
     node.output_metas = tuple(metas)  # type: ignore[arg-type]

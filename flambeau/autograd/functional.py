@@ -42,16 +42,29 @@ def _gradients(outputs: Any, inputs: Any, weights: Any, create_graph: bool, stri
     """`grad` with zeros for what does not depend; with `strict` that is a RuntimeError."""
     pairs = [(o, w) for o, w in zip(outputs, weights, strict=True) if o.requires_grad]
     if strict and len(pairs) < len(outputs):
-        raise RuntimeError("an output of the user-provided function does not require gradients, which strict mode demands")
+        raise RuntimeError(
+            "an output of the user-provided function does not require gradients, which strict mode demands"
+        )
     if not pairs:
         return tuple([OPS["mul"].function(t.detach(), 0) for t in inputs])
-    found = grad([o for o, _ in pairs], inputs, [w for _, w in pairs], retain_graph=True, create_graph=create_graph, allow_unused=True)
+    found = grad(
+        [o for o, _ in pairs],
+        inputs,
+        [w for _, w in pairs],
+        retain_graph=True,
+        create_graph=create_graph,
+        allow_unused=True,
+    )
     if strict and any(g is None for g in found):
-        raise RuntimeError("The output of the user-provided function is independent of an input, which strict mode forbids")
+        raise RuntimeError(
+            "The output of the user-provided function is independent of an input, which strict mode forbids"
+        )
     return tuple([t.new_zeros(t.shape) if g is None else g for g, t in zip(found, inputs, strict=True)])
 
 
-def vjp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def vjp(
+    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(`func(*inputs)`, the product of `v` with its Jacobian); `v` has the shape of the output and may be left out for one element.
 
     Example::
@@ -73,7 +86,9 @@ def vjp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
 def _weights(v: Any, outputs: tuple[Any, ...]) -> tuple[Any, ...]:
     if v is None:
         if len(outputs) != 1 or outputs[0].numel() != 1:
-            raise RuntimeError("The vector v can only be None if the user-provided function returns a single Tensor with a single element.")
+            raise RuntimeError(
+                "The vector v can only be None if the user-provided function returns a single Tensor with a single element."
+            )
         return (outputs[0].new_ones(outputs[0].shape),)
     _, weights = _tuple(v, "v")
     for w, o in zip(weights, outputs, strict=True):
@@ -82,7 +97,9 @@ def _weights(v: Any, outputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return weights
 
 
-def jvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def jvp(
+    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(`func(*inputs)`, the product of its Jacobian with `v`), by the trick of differentiating the vjp with respect to its weight.
 
     Example::
@@ -104,7 +121,11 @@ def jvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
 
 
 def jacobian(
-    func: Callable, inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False,
+    func: Callable,
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
     strategy: str = "reverse-mode",
 ) -> Any:
     """All partial derivatives: for an output of shape S and an input of shape T a tensor of shape S + T; a tuple for several inputs,
@@ -134,9 +155,12 @@ def _jacobian_of(output: Any, inputs: tuple[Any, ...], create_graph: bool, stric
     rows = [_gradients((flat[i],), inputs, (weight,), create_graph, strict) for i in range(flat.numel())]
     if not rows:
         return tuple([t.new_zeros((*output.shape, *t.shape)) for t in inputs])
-    return tuple([
-        OPS["stack"].function([row[i] for row in rows]).reshape((*output.shape, *t.shape)) for i, t in enumerate(inputs)
-    ])
+    return tuple(
+        [
+            OPS["stack"].function([row[i] for row in rows]).reshape((*output.shape, *t.shape))
+            for i, t in enumerate(inputs)
+        ]
+    )
 
 
 def _scalar(func: Callable) -> Callable:
@@ -154,7 +178,11 @@ def _scalar(func: Callable) -> Callable:
 
 
 def hessian(
-    func: Callable, inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False,
+    func: Callable,
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
     outer_jacobian_strategy: str = "reverse-mode",
 ) -> Any:
     """The second derivatives of a function with one element as its result; for several inputs a tuple of tuples.
@@ -175,7 +203,9 @@ def hessian(
     return jacobian(gradient, inputs, create_graph=create_graph, strict=strict)
 
 
-def vhp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def vhp(
+    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(`func(*inputs)`, the product of `v` with its Hessian) for a function with one element as its result.
 
     Example::
@@ -194,7 +224,9 @@ def vhp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
     return _finish(output, create_graph), _finish(found[0] if single else found, create_graph)
 
 
-def hvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def hvp(
+    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(`func(*inputs)`, the product of its Hessian with `v`), which for a symmetric Hessian is what `vhp` gives.
 
     Example::

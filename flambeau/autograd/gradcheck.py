@@ -25,9 +25,21 @@ class GradcheckError(RuntimeError):
 
 
 def gradcheck(
-    func: Callable, inputs: Any, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3, raise_exception: bool = True,
-    nondet_tol: float = 0.0, check_undefined_grad: bool = True, check_grad_dtypes: bool = False,
-    check_batched_grad: bool = False, check_backward_ad: bool = True, fast_mode: bool = False, masked: bool | None = None, **_: Any,
+    func: Callable,
+    inputs: Any,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_backward_ad: bool = True,
+    fast_mode: bool = False,
+    masked: bool | None = None,
+    **_: Any,
 ) -> bool:
     """Does backward through `func` give the Jacobian that central differences give?
 
@@ -53,8 +65,17 @@ def gradcheck(
 
 
 def gradgradcheck(
-    func: Callable, inputs: Any, grad_outputs: Any = None, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
-    gen_non_contig_grad_outputs: bool = False, raise_exception: bool = True, nondet_tol: float = 0.0, **_: Any,
+    func: Callable,
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    gen_non_contig_grad_outputs: bool = False,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    **_: Any,
 ) -> bool:
     """Like `gradcheck`, for the second derivatives: backward through the backward of `func`.
 
@@ -81,7 +102,12 @@ def gradgradcheck(
         return tuple([r for r in results if r is not None and r.requires_grad])
 
     return gradcheck(
-        first_derivative, (*arguments, *weights), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception,
+        first_derivative,
+        (*arguments, *weights),
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
         nondet_tol=nondet_tol,
     )
 
@@ -102,14 +128,18 @@ def _outputs(result: Any) -> list[Any]:
 def _check(func: Callable, arguments: tuple, eps: float, atol: float, rtol: float, nondet_tol: float) -> None:
     checked = [i for i, a in enumerate(arguments) if isinstance(a, TensorBase) and a.requires_grad]  # type: ignore[attr-defined]
     if not checked:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True.")
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True."
+        )
     outputs = _outputs(func(*arguments))
     for o, output in enumerate(outputs):
         analytical = analytical_jacobians(output, [arguments[i] for i in checked])
         again = analytical_jacobians(output, [arguments[i] for i in checked])
         for i, ours, repeated in zip(checked, analytical, again, strict=True):
             if not np.allclose(ours, repeated, rtol=0, atol=nondet_tol, equal_nan=True):
-                raise GradcheckError(f"Backward is not reentrant: two passes over output {o} gave different gradients of input {i}")
+                raise GradcheckError(
+                    f"Backward is not reentrant: two passes over output {o} gave different gradients of input {i}"
+                )
             numerical = numerical_jacobian(lambda *a, o=o: _outputs_like(func(*a), o), arguments, i, eps)
             if not np.allclose(ours, numerical, rtol=rtol, atol=atol, equal_nan=True):
                 raise GradcheckError(
@@ -163,7 +193,7 @@ def numerical_jacobian(func: Callable, arguments: tuple, index: int, eps: float)
                     moved = start.copy()
                     moved[position] += sign * unit * eps
                     replaced = x.new_tensor(moved, dtype=x.dtype).requires_grad_()
-                    ends.append(_as_real(func(*arguments[:index], replaced, *arguments[index + 1:]).detach().numpy()))
+                    ends.append(_as_real(func(*arguments[:index], replaced, *arguments[index + 1 :]).detach().numpy()))
                 rows.append((ends[0] - ends[1]) / (2 * eps))
     finally:
         state.grad_enabled = before

@@ -38,7 +38,9 @@ class Node:
         self.site = site
         self.pre_hooks: dict[int, tuple[int, Callable]] | None = None  # key -> (output number or -1 for all, hook)
         self.post_hooks: dict[int, Callable] | None = None
-        self.retained: dict[int, Any] | None = None  # output number -> weak reference to the tensor that retains its grad
+        self.retained: dict[int, Any] | None = (
+            None  # output number -> weak reference to the tensor that retains its grad
+        )
         self.extra: dict[str, Any] | None = None
 
     def apply(self, grads: list[Any]) -> list[Any]:
@@ -141,7 +143,13 @@ class OpNode(Node):
     __slots__ = ("op", "args", "versions", "saved_outputs", "metas")
 
     def __init__(
-        self, op: Any, args: tuple, metas: tuple, edges: tuple, output_metas: tuple[Meta, ...], mask: int,
+        self,
+        op: Any,
+        args: tuple,
+        metas: tuple,
+        edges: tuple,
+        output_metas: tuple[Meta, ...],
+        mask: int,
         site: sites.Site | None,
     ) -> None:
         # Written out, without super(): this runs for every operation recorded with gradients.
@@ -172,11 +180,14 @@ class OpNode(Node):
 
     def apply(self, grads: list[Any]) -> list[Any]:
         if self.args is None:
-            raise RuntimeError(errors.explain(
-                "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
-                "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad().",
-                hint="Specify retain_graph=True if you need to backward through the graph a second time", site=self.site,
-            ))
+            raise RuntimeError(
+                errors.explain(
+                    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+                    "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad().",
+                    hint="Specify retain_graph=True if you need to backward through the graph a second time",
+                    site=self.site,
+                )
+            )
         results: list[Any] = [None] * len(self.edges)
         groups = self._groups()
         for derivative in self.op.gradient:
@@ -199,7 +210,7 @@ class OpNode(Node):
             count = sum(isinstance(x, Meta) for x in m) or 1 if type(m) is tuple else 1
             groups.append([(p, self.edges[p]) for p in range(position, position + count)])
             position += count
-        return groups + [[] for _ in self.op.parameters[len(groups):]]
+        return groups + [[] for _ in self.op.parameters[len(groups) :]]
 
     def _source(self, kind: str, i: int, grads: list[Any], needs: list[bool]) -> Any:
         """What a gradient function's parameter stands for."""
@@ -290,7 +301,9 @@ def changed_in_place(storage: Any, m: Meta, version: int, node: Node) -> Runtime
     )
 
 
-unpack: Callable[[Any, Meta, Node | None, int], Any]  # (storage, meta, node, output number) -> Tensor; set by _tensor.dispatch
+unpack: Callable[
+    [Any, Meta, Node | None, int], Any
+]  # (storage, meta, node, output number) -> Tensor; set by _tensor.dispatch
 
 
 def gradient_edge(tensor: Any) -> Edge:

@@ -15,7 +15,7 @@ def replacing(path: str) -> Iterator[BinaryIO]:
 
     The bytes go to a temporary file in the same folder, reach the disk, and only then get the name: whoever looks,
     even after a crash, finds the old file or the new one. A link is followed; what is no regular file (a pipe, a
-    device) is written as is. """
+    device) is written as is."""
     path = os.path.realpath(path)
     mode = _mode_of(path)
     if mode is not None and not stat.S_ISREG(mode):

@@ -39,7 +39,7 @@ def load(
 
     RuntimeError, naming file and storage, if the file is damaged or a tensor was saved on a device that is not here;
     EOFError for an empty file; FileNotFoundError; AttributeError for an `f` that cannot be read from; ValueError for
-    mmap without a path. """
+    mmap without a path."""
     if pickle_module is not None:
         raise RuntimeError("Can not safely load weights when explicit pickle_module is specified; leave it out")
     with _opened(f) as (file, name):
@@ -85,8 +85,7 @@ class Locations:
     def __init__(self, map_location: Any) -> None:
         if not (map_location is None or callable(map_location) or isinstance(map_location, str | torch.device | dict)):
             raise TypeError(
-                "map_location must be a device, a string, a dict or a function, "
-                f"got {type(map_location).__name__}"
+                f"map_location must be a device, a string, a dict or a function, got {type(map_location).__name__}"
             )
         self._map = map_location
 

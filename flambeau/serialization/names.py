@@ -1,7 +1,7 @@
 """Names in checkpoints: PyTorch's, whichever package wrote the file, and the ones a file may use.
 
 A pickle names the functions and classes that rebuild its objects. Reading it here looks names up in the tables below
-and in what the user added, never in modules: nothing that a file says is imported, and nothing else is called. """
+and in what the user added, never in modules: nothing that a file says is imported, and nothing else is called."""
 
 from __future__ import annotations
 

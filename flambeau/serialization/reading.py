@@ -1,7 +1,7 @@
 """A reader of pickles that never runs code from the file: a small machine for the few instructions a checkpoint needs.
 
 Pickle is a program for a machine with a stack. Python's own machine imports and calls whatever the program says; this
-one knows only the names that `names` allows and changes only objects that it made itself. """
+one knows only the names that `names` allows and changes only objects that it made itself."""
 
 from __future__ import annotations
 

@@ -16,7 +16,12 @@ from flambeau.serialization.memory import tensor_over
 
 
 def tensor(
-    storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = False, hooks: Any = None,
+    storage: Any,
+    offset: Any,
+    size: Any,
+    stride: Any,
+    requires_grad: Any = False,
+    hooks: Any = None,
     metadata: Any = None,
 ) -> torch.Tensor:
     """A tensor over a typed storage."""

@@ -13,9 +13,16 @@ some = st.sampled_from(plain)
 @pytest.mark.parametrize(
     "a, b, expected",  # recorded from torch.promote_types
     [
-        ("uint8", "int8", "int16"), ("uint8", "int64", "int64"), ("int64", "float16", "float16"), ("float16", "bfloat16", "float32"),
-        ("float64", "complex64", "complex128"), ("float16", "complex64", "complex64"), ("bool", "uint8", "uint8"),
-        ("int32", "int16", "int32"), ("bfloat16", "float64", "float64"), ("bool", "bool", "bool"),
+        ("uint8", "int8", "int16"),
+        ("uint8", "int64", "int64"),
+        ("int64", "float16", "float16"),
+        ("float16", "bfloat16", "float32"),
+        ("float64", "complex64", "complex128"),
+        ("float16", "complex64", "complex64"),
+        ("bool", "uint8", "uint8"),
+        ("int32", "int16", "int32"),
+        ("bfloat16", "float64", "float64"),
+        ("bool", "bool", "bool"),
     ],
 )
 def test_promote_types(a, b, expected):
@@ -37,9 +44,14 @@ def test_promotion_is_idempotent(a, b, c):
 @pytest.mark.parametrize(
     "operands, expected",  # recorded from torch.result_type
     [
-        ([(D.int64, 1), float], "float32"), ([(D.float16, 1), (D.float64, 0)], "float16"), ([(D.int32, 1), (D.int64, 0)], "int32"),
-        ([(D.int32, 0), (D.int64, 0)], "int64"), ([(D.float64, 1), complex], "complex128"), ([(D.bool_, 1), int], "int64"),
-        ([(D.int8, 1), (D.float64, 0)], "float64"), ([(D.float32, 1), (D.complex128, 0)], "complex64"),
+        ([(D.int64, 1), float], "float32"),
+        ([(D.float16, 1), (D.float64, 0)], "float16"),
+        ([(D.int32, 1), (D.int64, 0)], "int32"),
+        ([(D.int32, 0), (D.int64, 0)], "int64"),
+        ([(D.float64, 1), complex], "complex128"),
+        ([(D.bool_, 1), int], "int64"),
+        ([(D.int8, 1), (D.float64, 0)], "float64"),
+        ([(D.float32, 1), (D.complex128, 0)], "complex64"),
         ([(D.bfloat16, 1), float], "bfloat16"),
     ],
 )

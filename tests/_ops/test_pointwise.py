@@ -92,7 +92,9 @@ def arrays(ranges, seed=0, shape=(3, 4)):
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-12), ("float32", 1e-5), ("float16", 4e-3), ("bfloat16", 4e-2)])
+@pytest.mark.parametrize(
+    "dtype, tolerance", [("float64", 1e-12), ("float32", 1e-5), ("float16", 4e-3), ("bfloat16", 4e-2)]
+)
 def test_values_like_numpy_in_float64(name, dtype, tolerance):
     reference, ranges, more = SAMPLES[name]
     tensors = [torch.tensor(a).to(getattr(torch, dtype)) for a in arrays(ranges)]
@@ -140,7 +142,8 @@ def test_in_place_and_out_forms(name):
 
 def test_every_differentiable_operation_has_samples():
     missing = {
-        op.name for op in OPS.values()
+        op.name
+        for op in OPS.values()
         if op.family == "pointwise" and op.gradient and op.exported and not op.namespace and op.name not in SAMPLES
     }
     # these have tests of their own: complex numbers, special functions
@@ -155,9 +158,15 @@ NUMBERS = {"bool": True, "int": 3, "float": 1.5, "complex": 1 + 2j}
 @pytest.mark.parametrize(
     "operand, number, expected",  # recorded from PyTorch 2.13
     [
-        ("uint8", "int", "uint8"), ("uint8", "float", "float32"), ("float16", "float", "float16"), ("bool", "int", "int64"),
-        ("int32", "complex", "complex64"), ("float64", "complex", "complex128"), ("bfloat16", "int", "bfloat16"),
-        ("bool", "bool", "bool"), ("complex64", "float", "complex64"),
+        ("uint8", "int", "uint8"),
+        ("uint8", "float", "float32"),
+        ("float16", "float", "float16"),
+        ("bool", "int", "int64"),
+        ("int32", "complex", "complex64"),
+        ("float64", "complex", "complex128"),
+        ("bfloat16", "int", "bfloat16"),
+        ("bool", "bool", "bool"),
+        ("complex64", "float", "complex64"),
     ],
 )
 def test_numbers_are_weak(operand, number, expected):

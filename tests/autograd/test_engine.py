@@ -123,7 +123,9 @@ def test_saved_tensor_changed_in_place_names_both_lines():
     y = x * 2
     z = y * y  # saves y
     y.add_(1)  # changes it
-    with pytest.raises(RuntimeError, match=r"inplace operation[\s\S]*saved at test_engine.py:\d+[\s\S]*changed at test_engine.py:\d+"):
+    with pytest.raises(
+        RuntimeError, match=r"inplace operation[\s\S]*saved at test_engine.py:\d+[\s\S]*changed at test_engine.py:\d+"
+    ):
         z.sum().backward()
     e = (x * 1).exp()
     e.mul_(2)
@@ -199,7 +201,10 @@ def test_grads_of_shared_parameters_are_not_aliased():
 
 def test_anomaly_mode_names_the_forward_line():
     x = leaf(-1.0)
-    with torch.autograd.detect_anomaly(), pytest.raises(RuntimeError, match=r"Function 'SqrtBackward0' returned nan[\s\S]*test_engine.py:\d+"):
+    with (
+        torch.autograd.detect_anomaly(),
+        pytest.raises(RuntimeError, match=r"Function 'SqrtBackward0' returned nan[\s\S]*test_engine.py:\d+"),
+    ):
         x.sqrt().sum().backward()
 
 

@@ -183,9 +183,7 @@ def test_safe_globals() -> None:
         load(dumped(Attack(os.system, "true")))
 
 
-@pytest.mark.parametrize(
-    ("entry", "error"), [((Harmless,), ValueError), ((Harmless, 3), TypeError), (3, TypeError)]
-)
+@pytest.mark.parametrize(("entry", "error"), [((Harmless,), ValueError), ((Harmless, 3), TypeError), (3, TypeError)])
 def test_additions_without_a_name(entry: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="expected"):
         add_safe_globals([entry])

@@ -18,8 +18,15 @@ else:
 
 # Primitives that are one NumPy function under another name; any other name is NumPy's own.
 RENAMED = {
-    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh",
-    "atan2": "arctan2", "shift_left": "left_shift", "round": "rint",
+    "asin": "arcsin",
+    "acos": "arccos",
+    "atan": "arctan",
+    "asinh": "arcsinh",
+    "acosh": "arccosh",
+    "atanh": "arctanh",
+    "atan2": "arctan2",
+    "shift_left": "left_shift",
+    "round": "rint",
 }
 SPECIAL = frozenset({"erf", "erfc", "erfinv", "lgamma", "digamma", "zeta", "i0e", "i1e", "log_ndtr", "ndtri", "erfcx"})
 

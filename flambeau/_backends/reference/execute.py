@@ -45,11 +45,11 @@ def array_of(value: Value, m: Meta) -> np.ndarray:
     if m.is_contiguous:
         if m.offset == 0 and data.size == m.numel:
             return data.reshape(m.shape)
-        return data[m.offset: m.offset + m.numel].reshape(m.shape)
+        return data[m.offset : m.offset + m.numel].reshape(m.shape)
     if m.numel == 0:
         return np.empty(m.shape, want)
     step = m.dtype.itemsize
-    return np.lib.stride_tricks.as_strided(data[m.offset:], m.shape, [s * step for s in m.strides])
+    return np.lib.stride_tricks.as_strided(data[m.offset :], m.shape, [s * step for s in m.strides])
 
 
 def flat_of(array: Any, m: Meta, inputs: tuple[Any, ...] = ()) -> np.ndarray:

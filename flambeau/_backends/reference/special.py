@@ -167,11 +167,16 @@ def _bessel(x: Any, order: int) -> Any:
     angle = (np.arange(128) + 0.5) * (math.pi / 128)
     weight = np.cos(order * angle) / 128
     for start in range(0, y.size, 8192):
-        part = np.minimum(y[start: start + 8192], 600)
-        result[start: start + 8192] = np.exp(part[:, None] * (np.cos(angle) - 1)) @ weight
+        part = np.minimum(y[start : start + 8192], 600)
+        result[start : start + 8192] = np.exp(part[:, None] * (np.cos(angle) - 1)) @ weight
     with np.errstate(all="ignore"):
         m, far = 4.0 * order * order, np.maximum(y, 1)
-        series = 1 - (m - 1) / (8 * far) + (m - 1) * (m - 9) / (2 * (8 * far) ** 2) - (m - 1) * (m - 9) * (m - 25) / (6 * (8 * far) ** 3)
+        series = (
+            1
+            - (m - 1) / (8 * far)
+            + (m - 1) * (m - 9) / (2 * (8 * far) ** 2)
+            - (m - 1) * (m - 9) * (m - 25) / (6 * (8 * far) ** 3)
+        )
         result = np.where(y > 500, series / np.sqrt(2 * math.pi * far), result)
     result = result.reshape(x.shape)
     return (np.sign(x) * result if order % 2 else result).astype(x.dtype)

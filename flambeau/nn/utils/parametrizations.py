@@ -64,9 +64,13 @@ class _Orthogonal(Module):
         return q[..., :columns]
 
     def _by_reflections(self, x: Tensor) -> Tensor:
-        below = x.tril(diagonal=-1)
-        tau = 2.0 / (1.0 + (below * below).sum(dim=-2))
-        q = linalg.householder_product(below, tau)
+        columns = x.size(-1)
+        one = torch.eye(x.size(-2), columns, dtype=x.dtype, device=x.device)
+        v = x.tril(diagonal=-1) + one
+        # The product of all 1 - 2 v v^T / |v|^2 is 1 - V S^-1 V^T, S upper triangular (Joffrain et al., 2006).
+        products = v.mT @ v
+        s = products.triu(1) + torch.diag_embed(products.diagonal(dim1=-2, dim2=-1) / 2)
+        q = one - v @ linalg.solve(s, v[..., :columns, :].mT)
         # The diagonal holds a sign for each column, which is no parameter: int() cuts its gradient.
         return q * x.diagonal(dim1=-2, dim2=-1).int().unsqueeze(-2)
 
@@ -85,10 +89,7 @@ class _Orthogonal(Module):
                 "use_trivialization=False."
             )
         transposed = q.size(-2) < q.size(-1)
-        reflections, tau = torch.geqrf(q.mT if transposed else q)
-        diagonal = reflections.diagonal(dim1=-2, dim2=-1)
-        diagonal.sign_()
-        diagonal[tau == 0.0] *= -1
+        reflections = _reflections(q.mT if transposed else q)
         return reflections.mT if transposed else reflections
 
     def _as_base(self, q: Tensor) -> Tensor:
@@ -111,6 +112,24 @@ def _is_orthogonal(q: Tensor) -> bool:
     one = torch.eye(q.size(-1), dtype=q.dtype, device=q.device)
     tolerance = 10.0 * q.size(-2) * torch.finfo(q.dtype).eps
     return torch.allclose(q.mH @ q, one, atol=tolerance)
+
+
+def _reflections(q: Tensor) -> Tensor:
+    """The X that `_by_reflections` maps to an orthogonal q: below the diagonal of column i the vector that reflects what
+    the columns before left of column i to a multiple of the unit vector i, on it that multiple's sign."""
+    rest = q.clone()
+    found = torch.zeros_like(q)
+    for i in range(q.size(-1)):
+        column = rest[..., i:, i]
+        first = column[..., :1]
+        length = linalg.vector_norm(column, dim=-1, keepdim=True)
+        target = torch.where(first >= 0, -length, length)
+        v = torch.cat([torch.ones_like(first), column[..., 1:] / (first - target)], dim=-1).unsqueeze(-1)
+        block = rest[..., i:, :]
+        rest[..., i:, :] = block - v @ (v.mT @ block) * (2.0 / (v * v).sum(dim=-2, keepdim=True))
+        found[..., i + 1 :, i] = v[..., 1:, 0]
+        found[..., i, i] = target[..., 0].sign()
+    return found
 
 
 def _orthogonalised(matrix: Tensor) -> Tensor:

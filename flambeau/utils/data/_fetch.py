@@ -21,9 +21,7 @@ def make_fetch(dataset: Any, batched: bool, collate_fn: Callable[[Any], Any], dr
     return lambda indices: _batch(dataset, indices, collate_fn)
 
 
-def _from_stream(
-    stream: Iterator[Any], batched: bool, collate_fn: Callable[[Any], Any], drop_last: bool
-) -> Fetch:
+def _from_stream(stream: Iterator[Any], batched: bool, collate_fn: Callable[[Any], Any], drop_last: bool) -> Fetch:
     ended = False
 
     def fetch(slots: Any) -> Any:

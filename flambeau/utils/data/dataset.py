@@ -73,7 +73,8 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
         sizes = [tensor.size(0) for tensor in tensors]
         if not sizes or len(set(sizes)) > 1:
             raise AssertionError(
-                f"Size mismatch between tensors: their first dimensions must be equal, got {sizes}" if sizes
+                f"Size mismatch between tensors: their first dimensions must be equal, got {sizes}"
+                if sizes
                 else "TensorDataset needs at least one tensor"
             )
         self.tensors = tensors
