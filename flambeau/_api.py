@@ -1,6 +1,7 @@
 """The public API up to tensors: what `torch.` offers without `nn`, `optim` and the other sub-packages.
 
-Most of it is the op table, exported in one loop. The modules above (nn, optim, ...) import this as `torch` and use it as a user would.
+Most of it is the op table, exported in one loop. The modules above (nn, optim, ...) import this as `torch` and use it
+as a user would.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ from flambeau.autograd import set_grad_enabled as set_grad_enabled
 
 def operations(namespace: str) -> dict[str, Any]:
     """The public functions of the op table in a namespace ("" for `torch` itself), aliases included."""
-    found = {}
+    found: dict[str, Any] = {}
     for op in OPS.values():
         if op.namespace == namespace and op.exported:
             found.update(dict.fromkeys((op.name, *op.aliases), op.function))

@@ -20,8 +20,8 @@ class device:  # noqa: N801 (PyTorch's name)
 
     __slots__ = ("type", "index")
 
-    type: str
     index: int | None
+    type: str
 
     def __new__(cls, spec: str | int | device = "cpu", index: int | None = None) -> device:
         if isinstance(spec, device):
@@ -46,7 +46,7 @@ class device:  # noqa: N801 (PyTorch's name)
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"
 
-    def __reduce__(self) -> tuple[type, tuple[str, int | None]]:
+    def __reduce__(self) -> Any:
         return device, (self.type, self.index)
 
 

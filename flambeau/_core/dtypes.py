@@ -229,8 +229,8 @@ def can_cast(from_: dtype, to: dtype) -> bool:
 class Promotion:
     """Collects the operands of an operation and answers their common dtype.
 
-    PyTorch's rule: tensors with dimensions win over 0-dim tensors, which win over Python numbers, unless the weaker ones
-    are of a higher category (bool < integer < floating < complex).
+    PyTorch's rule: tensors with dimensions win over 0-dim tensors, which win over Python numbers, unless the weaker
+    ones are of a higher category (bool < integer < floating < complex).
     """
 
     __slots__ = ("dims", "zero_dims", "numbers")

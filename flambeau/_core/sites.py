@@ -1,7 +1,7 @@
 """Source sites: the line of the user's program that an operation was called from.
 
-Taking a site must cost next to nothing, so a site is a pair (code object, instruction offset); the line number is worked
-out only when a message is written.
+Taking a site must cost next to nothing, so a site is a pair (code object, instruction offset); the line number is
+worked out only when a message is written.
 """
 
 from __future__ import annotations

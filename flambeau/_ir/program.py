@@ -45,8 +45,9 @@ class Storage:
 class Instruction:
     """One recorded operation.
 
-    `args` has one entry a parameter of the op: a Value, a number, a static attribute, or a tuple of these; `metas` has at the
-    same place the Meta of a Value. `inference` is what the op inferred from `metas`, `outputs` the Values it makes.
+    `args` has one entry a parameter of the op: a Value, a number, a static attribute, or a tuple of these; `metas` has
+    at the same place the Meta of a Value. `inference` is what the op inferred from `metas`, `outputs` the Values it
+    makes.
     """
 
     __slots__ = ("op", "args", "metas", "inference", "outputs", "site")

@@ -1,13 +1,13 @@
 """The one inversion of the tree: operations record through this hook without knowing who listens.
 
 `_tensor.dispatch` installs the recorder when the package is imported. The functions here are replaced by it:
-`pointwise(op, args)`, `library(op, args)` and `view(op, args)` return the resulting tensor(s); `assign(target, result)` writes
-a result into an existing tensor (the end of every in-place operation).
+`pointwise(op, args)`, `library(op, args)` and `view(op, args)` return the resulting tensor(s); `assign(target, result)`
+writes a result into an existing tensor (the end of every in-place operation).
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flambeau._ir.meta import Meta
 from flambeau._ir.program import Storage
@@ -17,8 +17,8 @@ class TensorBase:
     """What `_ops` knows of a tensor; the class users see derives from it.
 
     `_meta` and `_storage` are the data. `_node` is the graph node whose output number `_index` this tensor is (an
-    AccumulateGrad for a leaf that requires grad, None for no gradient). `_base` is the tensor this is a differentiable view
-    of, and `_base_node` the node the base had when `_node` was derived from it.
+    AccumulateGrad for a leaf that requires grad, None for no gradient). `_base` is the tensor this is a differentiable
+    view of, and `_base_node` the node the base had when `_node` was derived from it.
     """
 
     __slots__ = ("_meta", "_storage", "_node", "_index", "_base", "_base_node", "__dict__", "__weakref__")
@@ -29,6 +29,20 @@ class TensorBase:
     _index: int
     _base: Any
     _base_node: Any
+
+    if TYPE_CHECKING:  # methods and operators are bound from the op table; type checkers are told that they are there
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def _operator(self, other: Any) -> Any: ...
+
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _operator
+        __floordiv__ = __mod__ = __pow__ = __rpow__ = __matmul__ = __and__ = __or__ = __xor__ = _operator
+        __lt__ = __le__ = __gt__ = __ge__ = _operator
+
+        def __neg__(self) -> Any: ...
+
+        def __invert__(self) -> Any: ...
 
 
 class Recorder(Protocol):

@@ -120,7 +120,8 @@ def celu(input: Any, alpha: float = 1.0) -> Any:
     gradient={"input": lambda g, input: g * _gelu_slope(input)},
 )
 def gelu_by_erf(k: Any, input: Any) -> Any:
-    """x times the normal distribution function, by erfc so that the left tail keeps its digits (Hendrycks & Gimpel 2016)."""
+    """x times the normal distribution function, by erfc so that the left tail keeps its digits (Hendrycks & Gimpel
+    2016)."""
     return input * 0.5 * k.erfc(input * -0.7071067811865476)
 
 
@@ -273,7 +274,7 @@ def above(k: Any, input: Any, threshold: Any, value: Any) -> Any:
     return k.where(input <= threshold, value, input)
 
 
-above_op = OPS["above"]
+above_op: Any = OPS["above"]
 above_op.operands = frozenset({0})  # the numbers do not take part in promotion
 
 
@@ -307,7 +308,8 @@ def prelu(input: Any, weight: Any) -> Any:
         channels = input.shape[1] if input.dim() > 1 else 1
         if weight.numel() != channels:
             raise RuntimeError(
-                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight.numel()} and channel size = {channels}."
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight.numel()} "
+                f"and channel size = {channels}."
             )
         weight = weight.reshape([1, -1] + [1] * (input.dim() - 2)) if input.dim() > 1 else weight
     else:

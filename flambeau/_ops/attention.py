@@ -24,10 +24,11 @@ def scaled_dot_product_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Any:
-    """softmax(query key^T / sqrt(width) + mask) value: query [..., L, E], key [..., S, E], value [..., S, Ev]; result [..., L, Ev].
+    """softmax(query key^T / sqrt(width) + mask) value: query [..., L, E], key [..., S, E], value [..., S, Ev]; result
+    [..., L, Ev].
 
-    `attn_mask` is bool (True takes part) or added to the scores; `is_causal` lets position i see positions up to i; with `enable_gqa`
-    key and value heads are repeated to match the query's.
+    `attn_mask` is bool (True takes part) or added to the scores; `is_causal` lets position i see positions up to i;
+    with `enable_gqa` key and value heads are repeated to match the query's.
 
     Example::
 
@@ -71,16 +72,12 @@ def in_projection(
     if separate is None:
         if query is key and key is value:
             projected = linear(query, weight, bias)
-            return tuple(projected.split(width, -1))  # type: ignore[return-value]
+            return tuple(projected.split(width, -1))
         weights = weight.split(width, 0)
     else:
         weights = separate
     biases = (None, None, None) if bias is None else bias.split(weights[0].shape[0], 0)
-    return tuple(
-        [  # type: ignore[return-value]
-            linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True)
-        ]
-    )
+    return tuple([linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True)])
 
 
 @composite(method=False, namespace="nn.functional")

@@ -105,7 +105,8 @@ def combination_indices(n: int, r: int, repeated: bool) -> Any:
 
 @composite()
 def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
-    """Every choice of `r` elements of a vector, in order, a row each; `with_replacement` allows an element several times.
+    """Every choice of `r` elements of a vector, in order, a row each; `with_replacement` allows an element several
+    times.
 
     Example::
 
@@ -140,7 +141,8 @@ def block_diag(*tensors: Any) -> Any:
         if t._meta.ndim > 2:
             raise RuntimeError(
                 errors.explain(
-                    f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t._meta.ndim} dimensions",
+                    f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t._meta.ndim} "
+                    f"dimensions",
                     site=user_site(3),
                 )
             )

@@ -283,6 +283,6 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     if not isinstance(elements, TensorBase):
         elements = test_elements.new_tensor(elements)
     if not isinstance(test_elements, TensorBase):
-        test_elements = elements.new_tensor(test_elements)  # type: ignore[attr-defined]
-    found = (elements.unsqueeze(-1) == test_elements.reshape(-1)).any(-1)  # type: ignore[attr-defined]
+        test_elements = elements.new_tensor(test_elements)
+    found = (elements.unsqueeze(-1) == test_elements.reshape(-1)).any(-1)
     return ~found if invert else found

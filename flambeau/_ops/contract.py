@@ -49,7 +49,8 @@ def infer_matmul(a: Meta, b: Meta) -> Meta:
 def _mismatch(a: Meta, b: Meta, inner_a: int, inner_b: int) -> str:
     if a.ndim == 1 and b.ndim == 1:
         fact = (
-            f"inconsistent tensor size, expected tensor [{inner_a}] and src [{inner_b}] to have the same number of elements, "
+            f"inconsistent tensor size, expected tensor [{inner_a}] and src [{inner_b}] to have the same number of "
+            f"elements, "
             f"but got {inner_a} and {inner_b} elements respectively"
         )
     elif a.ndim == 2 and b.ndim == 1:
@@ -74,7 +75,8 @@ def _mismatch(a: Meta, b: Meta, inner_a: int, inner_b: int) -> str:
     },
 )
 def matmul(input: Any, other: Any) -> Any:
-    """The matrix product, batched over leading dimensions (which broadcast); 1-d operands are rows on the left, columns on the right.
+    """The matrix product, batched over leading dimensions (which broadcast); 1-d operands are rows on the left, columns
+    on the right.
 
     RuntimeError for sizes that do not fit or different dtypes. Half precision is computed in float32.
 
@@ -155,7 +157,8 @@ def bmm(input: Any, mat2: Any) -> Any:
     _require("bmm", (3, 3), input, mat2)
     if input.shape[0] != mat2.shape[0]:
         raise RuntimeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: [{input.shape[0]}, {input.shape[2]}] but got: "
+            f"Expected size for first two dimensions of batch2 tensor to be: [{input.shape[0]}, {input.shape[2]}] but "
+            f"got: "
             f"[{mat2.shape[0]}, {mat2.shape[1]}]."
         )
     return matmul(input, mat2)
@@ -246,7 +249,8 @@ def outer(input: Any, vec2: Any) -> Any:
     return input.unsqueeze(1) * vec2
 
 
-# ---------------------------------------------------------------------------------------------- products added to something
+# ---------------------------------------------------------------------------------------------- products added to
+# something
 
 
 def _added(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
@@ -343,7 +347,8 @@ def chain_matmul(*matrices: Any) -> Any:
 
 @composite(method=False)
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
-    """Sums of products over pairs of dimensions: the last `dims` of `a` with the first of `b`, or two lists of dimensions.
+    """Sums of products over pairs of dimensions: the last `dims` of `a` with the first of `b`, or two lists of
+    dimensions.
 
     Example::
 
@@ -362,7 +367,8 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     for i, j in zip(left, right, strict=True):
         if a.shape[i] != b.shape[j]:
             raise RuntimeError(
-                f"contracted dimensions need to match, but first has size {a.shape[i]} in dim {i} and second has size {b.shape[j]} in dim {j}"
+                f"contracted dimensions need to match, but first has size {a.shape[i]} in dim {i} and second has size "
+                f"{b.shape[j]} in dim {j}"
             )
     rest_a = [d for d in range(a.dim()) if d not in left]
     rest_b = [d for d in range(b.dim()) if d not in right]

@@ -1,12 +1,11 @@
 """Decompositions of matrices by LAPACK through NumPy: Cholesky, QR, SVD, eigenvalues, LU.
 
-Gradients after Giles 2008, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation", and Walter &
-Lehmann 2010 (QR).
+Gradients after Giles 2008, "Collected matrix derivative results for forward and reverse mode algorithmic
+differentiation", and Walter & Lehmann 2010 (QR).
 """
 
 from __future__ import annotations
 
-from collections import namedtuple
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes
@@ -16,19 +15,20 @@ from flambeau._ops.join import cat, stack
 from flambeau._ops.linalg import H, LinAlgError, hermitian, inv, lapack, require_matrix, require_square, solution
 from flambeau._ops.norms import singular_values
 from flambeau._ops.registry import composite, library
+from flambeau._ops.results import named
 
 if TYPE_CHECKING:
     import numpy as np
 else:
     np = lazy_module("numpy")
 
-cholesky_ex_result = namedtuple("cholesky_ex", ["L", "info"])
-qr_result = namedtuple("qr", ["Q", "R"])
-svd_result = namedtuple("svd", ["U", "S", "Vh"])
-torch_svd_result = namedtuple("svd", ["U", "S", "V"])
-eigh_result = namedtuple("eigh", ["eigenvalues", "eigenvectors"])
-eig_result = namedtuple("eig", ["eigenvalues", "eigenvectors"])
-lu_result = namedtuple("lu", ["P", "L", "U"])
+cholesky_ex_result = named("cholesky_ex", "L", "info")
+qr_result = named("qr", "Q", "R")
+svd_result = named("svd", "U", "S", "Vh")
+torch_svd_result = named("svd", "U", "S", "V")
+eigh_result = named("eigh", "eigenvalues", "eigenvectors")
+eig_result = named("eig", "eigenvalues", "eigenvectors")
+lu_result = named("lu", "P", "L", "U")
 
 
 def linalg(**options: Any) -> Any:
@@ -232,7 +232,8 @@ def full_svd(input: Any, full_matrices: bool) -> Any:
 
 
 def _svd_grad(gu: Any, gs: Any, gvh: Any, u: Any, s: Any, vh: Any) -> Any:
-    """With F_ij = 1 / (s_j^2 - s_i^2): U (sym(F * U^H gU) S + S sym(F * V^H gV) + diag(gS)) V^H, and what leaves the spaces of U, V."""
+    """With F_ij = 1 / (s_j^2 - s_i^2): U (sym(F * U^H gU) S + S sym(F * V^H gV) + diag(gS)) V^H, and what leaves the
+    spaces of U, V."""
     k = s.shape[-1]
     u, vh = u[..., :k], vh[..., :k, :]
     inner = u.new_zeros((*s.shape, k)) if gs is None else gs.to(u.dtype).diag_embed()
@@ -445,7 +446,8 @@ def magnitude(x: np.ndarray) -> np.ndarray:
 
 @linalg()
 def lu(A: Any, *, pivot: bool = True) -> Any:  # noqa: N803
-    """(P, L, U) with A = P L U: a permutation, a unit lower and an upper triangular matrix; by elimination with partial pivoting.
+    """(P, L, U) with A = P L U: a permutation, a unit lower and an upper triangular matrix; by elimination with partial
+    pivoting.
 
     Example::
 

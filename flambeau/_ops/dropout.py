@@ -1,4 +1,5 @@
-"""Dropout (`nn.functional`; Srivastava et al. 2014). The masks are PyTorch's after the same seed: two words of the generator each."""
+"""Dropout (`nn.functional`; Srivastava et al. 2014). The masks are PyTorch's after the same seed: two words of the
+generator each."""
 
 from __future__ import annotations
 

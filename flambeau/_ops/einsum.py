@@ -13,8 +13,10 @@ ELLIPSIS_LETTERS = "".join(chr(0x100 + i) for i in range(64))  # stand for the d
 
 @composite(method=False)
 def einsum(equation: Any, *operands: Any) -> Any:
-    """Sums of products over named dimensions: "ij,jk->ik" is the matrix product. Without "->" the result's letters are those that occur
-    once, in alphabetical order; "..." stands for leading dimensions that broadcast. Operands may alternate with lists of ints.
+    """Sums of products over named dimensions: "ij,jk->ik" is the matrix product. Without "->" the result's letters are
+    those that occur once, in alphabetical order; "..." stands for leading dimensions that broadcast. Operands may
+    alternate with lists
+    of ints.
 
     RuntimeError for letters that do not fit the operands.
 
@@ -60,7 +62,8 @@ def parse(equation: str, ranks: list[int]) -> tuple[list[list[str]], list[str]]:
     terms = left.split(",")
     if len(terms) != len(ranks):
         raise RuntimeError(
-            f"einsum(): more operands were provided than specified in the equation or fewer: {len(ranks)} operands, {len(terms)} terms "
+            f"einsum(): more operands were provided than specified in the equation or fewer: {len(ranks)} operands, "
+            f"{len(terms)} terms "
             f"in '{equation}'"
         )
     written = [_letters(term, rank, n) for n, (term, rank) in enumerate(zip(terms, ranks, strict=True))]
@@ -89,12 +92,14 @@ def _letters(term: str, rank: int, n: int) -> list[str]:
     for letter in plain:
         if letter not in string.ascii_letters:
             raise RuntimeError(
-                f"einsum(): invalid subscript given at index {term.index(letter)} in the equation string, subscripts must be in [a-zA-Z]"
+                f"einsum(): invalid subscript given at index {term.index(letter)} in the equation string, subscripts "
+                f"must be in [a-zA-Z]"
             )
     covered = rank - len(plain)
     if covered < 0 or ("..." not in term and covered):
         raise RuntimeError(
-            f"einsum(): the number of subscripts in the equation ({len(plain)}) does not match the number of dimensions ({rank}) for "
+            f"einsum(): the number of subscripts in the equation ({len(plain)}) does not match the number of "
+            f"dimensions ({rank}) for "
             f"operand {n} and no ellipsis was given"
         )
     return list(term.replace("...", ELLIPSIS_LETTERS[:covered][::-1]))
@@ -108,7 +113,8 @@ def _sizes(terms: list[list[str]], operands: tuple) -> dict[str, int]:
             known = sizes.setdefault(letter, size)
             if known != size and 1 not in (known, size):
                 raise RuntimeError(
-                    f"einsum(): subscript {letter} has size {size} for operand {n} which does not broadcast with previously seen size {known}"
+                    f"einsum(): subscript {letter} has size {size} for operand {n} which does not broadcast with "
+                    f"previously seen size {known}"
                 )
             sizes[letter] = (
                 max(known, size) if 0 not in (known, size) else 0 if known == size or 1 in (known, size) else known

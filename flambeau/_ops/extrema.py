@@ -1,8 +1,8 @@
-"""Extrema over dimensions: max, min, their positions, ranges. NaN wins everywhere, and the first of equals is the one named."""
+"""Extrema over dimensions: max, min, their positions, ranges. NaN wins everywhere, and the first of equals is the one
+named."""
 
 from __future__ import annotations
 
-from collections import namedtuple
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes
@@ -12,30 +12,17 @@ from flambeau._ir.recording import TensorBase
 from flambeau._ops.infer import wrap_dim, wrap_dims
 from flambeau._ops.reduce import Dims, accumulated, axes, is_half, reduced_shape, restored
 from flambeau._ops.registry import composite, library
+from flambeau._ops.results import named, values_and_indices
 
 if TYPE_CHECKING:
     import numpy as np
 else:
     np = lazy_module("numpy")
 
-ValuesAndIndices = namedtuple("ValuesAndIndices", ["values", "indices"])
-MinAndMax = namedtuple("MinAndMax", ["min", "max"])
+aminmax_result = named("aminmax", "min", "max")
 
 
-def _named(name: str) -> type:
-    """PyTorch's return types: `torch.return_types.max(values=..., indices=...)`."""
-    kind = namedtuple(name, ["values", "indices"])
-    kind.__module__ = "torch.return_types"
-    kind.__qualname__ = name
-
-    def text(self: Any) -> str:
-        return f"torch.return_types.{name}(\nvalues={self.values!r},\nindices={self.indices!r})"
-
-    kind.__repr__ = text  # type: ignore[method-assign, assignment]
-    return kind
-
-
-max_result, min_result = _named("max"), _named("min")
+max_result, min_result = values_and_indices("max"), values_and_indices("min")
 
 
 def _no_complex(op: str, m: Meta) -> None:
@@ -49,7 +36,8 @@ def _nonempty(op: str, m: Meta, dim: Dims) -> None:
         if m.shape[d] == 0:
             if dim is None:
                 raise RuntimeError(
-                    f"{op}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
+                    f"{op}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction "
+                    f"dim with the "
                     "'dim' argument."
                 )
             raise IndexError(f"{op}(): Expected reduction dim {d} to have non-zero size.")
@@ -113,7 +101,7 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Any
         >>> torch.tensor([1., 5., 3.]).aminmax().max
         tensor(5.)
     """
-    return MinAndMax(amin(input, dim, keepdim), amax(input, dim, keepdim))
+    return aminmax_result(amin(input, dim, keepdim), amax(input, dim, keepdim))
 
 
 # ---------------------------------------------------------------------------------------------- positions
@@ -245,8 +233,8 @@ def min_of_all(input: Any) -> Any:
 
 @composite()
 def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:  # noqa: A001
-    """`max(input)`: the largest element; `max(input, dim)`: (values, indices) along a dimension; `max(input, other)`: the larger of
-    each pair.
+    """`max(input)`: the largest element; `max(input, dim)`: (values, indices) along a dimension; `max(input, other)`:
+    the larger of each pair.
 
     Example::
 
@@ -262,8 +250,8 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
 
 @composite()
 def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:  # noqa: A001
-    """`min(input)`: the smallest element; `min(input, dim)`: (values, indices) along a dimension; `min(input, other)`: the smaller of
-    each pair.
+    """`min(input)`: the smallest element; `min(input, dim)`: (values, indices) along a dimension; `min(input, other)`:
+    the smaller of each pair.
 
     Example::
 

@@ -38,7 +38,8 @@ def stepped(start: Any, step: Any, count: int, dtype: dtype) -> Any:
     category="fill", method=False, function=False, infer=lambda start, end, steps, dtype: contiguous(dtype, (steps,))
 )
 def spaced(start: Any, end: Any, steps: int, dtype: dtype) -> Any:
-    """`steps` numbers from `start` to `end`, the second half counted back from the end, as PyTorch does for symmetry."""
+    """`steps` numbers from `start` to `end`, the second half counted back from the end, as PyTorch does for
+    symmetry."""
     if steps == 1:
         return np.full(1, start, dtype.numpy)
     if dtype.category <= 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import namedtuple
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes
@@ -12,13 +11,14 @@ from flambeau._ir.meta import contiguous
 from flambeau._ops.pointwise import no_gradient
 from flambeau._ops.reduce import accumulated
 from flambeau._ops.registry import composite, library, pointwise
+from flambeau._ops.results import named
 
 if TYPE_CHECKING:
     import numpy as np
 else:
     np = lazy_module("numpy")
 
-frexp_result = namedtuple("frexp", ["mantissa", "exponent"])
+frexp_result = named("frexp", "mantissa", "exponent")
 
 
 @pointwise(result="bool", refuses=("complex",))

@@ -27,7 +27,8 @@ else:
 Indices = Sequence[Any]  # a tensor or None (all of it) for each leading dimension
 
 
-# ---------------------------------------------------------------------------------------------- several dimensions at once
+# ---------------------------------------------------------------------------------------------- several dimensions at
+# once
 
 
 def expanded_indices(m: Meta, indices: Indices) -> tuple[Any, ...]:
@@ -67,7 +68,8 @@ def _check_mask_shape(m: Meta, mask: Meta, dim: int, position: int) -> None:
         if dim + i >= m.ndim or m.shape[dim + i] != n:
             raise IndexError(
                 errors.explain(
-                    f"The shape of the mask {list(mask.shape)} at index {i} does not match the shape of the indexed tensor "
+                    f"The shape of the mask {list(mask.shape)} at index {i} does not match the shape of the indexed "
+                    f"tensor "
                     f"{list(m.shape)} at index {dim + i}",
                     site=user_site(5),
                 )
@@ -126,7 +128,8 @@ def _infer_put(input: Meta, indices: Indices, values: Meta, accumulate: bool) ->
     if not fits(values.shape, shape):
         raise RuntimeError(
             errors.explain(
-                f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result of shape {list(shape)}",
+                f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result "
+                f"of shape {list(shape)}",
                 site=user_site(4),
             )
         )
@@ -134,7 +137,8 @@ def _infer_put(input: Meta, indices: Indices, values: Meta, accumulate: bool) ->
         raise RuntimeError(
             errors.explain(
                 "Index put requires the source and destination dtypes match, got "
-                f"{errors.TYPE_NAMES[input.dtype.name]} for the destination and {errors.TYPE_NAMES[values.dtype.name]} for the source.",
+                f"{errors.TYPE_NAMES[input.dtype.name]} for the destination and "
+                f"{errors.TYPE_NAMES[values.dtype.name]} for the source.",
                 hint="convert the values with .to(x.dtype)",
                 site=user_site(4),
             )
@@ -193,7 +197,8 @@ def put_at(input: Any, indices: tuple, values: Any, accumulate: bool) -> Any:
 def index_put(input: Any, indices: Indices, values: Any, accumulate: bool = False) -> Any:
     """`input` with `values` (which broadcast) written at `input[indices]`, or added there with `accumulate`.
 
-    `indices` is a tuple of integer or boolean tensors. IndexError for an index out of range, RuntimeError for other dtypes.
+    `indices` is a tuple of integer or boolean tensors. IndexError for an index out of range, RuntimeError for other
+    dtypes.
 
     Example::
 
@@ -204,7 +209,8 @@ def index_put(input: Any, indices: Indices, values: Any, accumulate: bool = Fals
     return put_at(input, expanded_indices(input._meta, indices), values, bool(accumulate))
 
 
-# ---------------------------------------------------------------------------------------------- slices along one dimension
+# ---------------------------------------------------------------------------------------------- slices along one
+# dimension
 
 
 def _check_vector(index: Meta, name: str) -> None:
@@ -260,7 +266,8 @@ def _infer_source(name: str, input: Meta, dim: int, index: Meta, source: Meta) -
     if source.dtype is not input.dtype:
         raise RuntimeError(
             errors.explain(
-                f"{name}(): self and source expected to have the same dtype, but got (self) {errors.TYPE_NAMES[input.dtype.name]} and "
+                f"{name}(): self and source expected to have the same dtype, but got (self) "
+                f"{errors.TYPE_NAMES[input.dtype.name]} and "
                 f"(source) {errors.TYPE_NAMES[source.dtype.name]}",
                 site=user_site(4),
             )
@@ -271,7 +278,8 @@ def _infer_source(name: str, input: Meta, dim: int, index: Meta, source: Meta) -
     if own != given:
         raise RuntimeError(
             errors.explain(
-                f"{name}(): Number of indices and the source's shape must fit: expected a source of shape {own} for {index.numel} indices "
+                f"{name}(): Number of indices and the source's shape must fit: expected a source of shape {own} for "
+                f"{index.numel} indices "
                 f"of dimension {dim}, got {list(source.shape)}",
                 site=user_site(4),
             )
@@ -442,7 +450,8 @@ def _infer_flat_put(input: Meta, index: Meta, source: Meta, accumulate: bool = F
     if source.dtype is not input.dtype or index.numel != source.numel:
         raise RuntimeError(
             errors.explain(
-                "put_(): Expected self and source to have the same dtype and index and source the same number of elements, got "
+                "put_(): Expected self and source to have the same dtype and index and source the same number of "
+                "elements, got "
                 f"{input.dtype} and {source.dtype}, {index.numel} and {source.numel} elements",
                 site=user_site(4),
             )
@@ -497,7 +506,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     if input._meta.ndim != indices._meta.ndim:
         raise RuntimeError(
             errors.explain(
-                f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got {input._meta.ndim} "
+                f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+                f"{input._meta.ndim} "
                 f"dimensions for input, and {indices._meta.ndim} dimensions for indices",
                 site=user_site(3),
             )

@@ -34,7 +34,8 @@ def broadcast_shapes(shapes: Iterable[Sequence[int]], op: str = "") -> tuple[int
                     ia, ib = i - (len(longer) - len(a)), i - (len(longer) - len(b))
                     raise RuntimeError(
                         errors.explain(
-                            f"The size of tensor a ({a[ia]}) must match the size of tensor b ({b[ib]}) at non-singleton "
+                            f"The size of tensor a ({a[ia]}) must match the size of tensor b ({b[ib]}) at "
+                            f"non-singleton "
                             f"dimension {i}" + (f" in {op}(): shapes {list(a)} and {list(b)}" if op else ""),
                             site=user_site(3),
                         )

@@ -91,7 +91,8 @@ def infer_cat(metas: Sequence[Meta], dim: int) -> Meta:
             if a != b and axis != dim:
                 raise RuntimeError(
                     errors.explain(
-                        f"Sizes of tensors must match except in dimension {dim}. Expected size {a} but got size {b} for tensor number "
+                        f"Sizes of tensors must match except in dimension {dim}. Expected size {a} but got size {b} "
+                        f"for tensor number "
                         f"{i} in the list (shapes {list(first.shape)} and {list(m.shape)}).",
                         site=user_site(4),
                     )
@@ -102,7 +103,8 @@ def infer_cat(metas: Sequence[Meta], dim: int) -> Meta:
 
 def _cat_backward(g: Any, metas: Sequence[Meta], dim: int) -> tuple:
     """The pieces of the gradient; none for tensors that were skipped."""
-    pieces, start = [], 0
+    pieces: list[Any] = []
+    start = 0
     for m in metas:
         if is_legacy_empty(m):
             pieces.append(None)
@@ -156,7 +158,8 @@ def infer_stack(metas: Sequence[Meta], dim: int) -> Meta:
         if m.shape != first:
             raise RuntimeError(
                 errors.explain(
-                    f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(m.shape)} at entry {i}",
+                    f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and "
+                    f"{list(m.shape)} at entry {i}",
                     site=user_site(4),
                 )
             )
@@ -192,7 +195,8 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     return stack_(tensors_of(tensors, "stack"), int(dim))
 
 
-# ---------------------------------------------------------------------------------------------- with more dimensions first
+# ---------------------------------------------------------------------------------------------- with more dimensions
+# first
 
 
 def _each(function: Any, tensors: tuple) -> Any:

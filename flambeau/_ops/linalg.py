@@ -1,8 +1,8 @@
-"""Linear algebra by LAPACK through NumPy: solving, inverses, determinants, powers. Decompositions are in `decompositions`."""
+"""Linear algebra by LAPACK through NumPy: solving, inverses, determinants, powers. Decompositions are in
+`decompositions`."""
 
 from __future__ import annotations
 
-from collections import namedtuple
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from flambeau._ops.contract import matmul
 from flambeau._ops.infer import broadcast_shapes, wrap_dim
 from flambeau._ops.norms import matrix_norm, singular_values
 from flambeau._ops.registry import composite, library
+from flambeau._ops.results import named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,14 +23,15 @@ else:
 
 
 class LinAlgError(RuntimeError):
-    """A matrix that an operation of linear algebra cannot deal with: singular, not positive definite, not converging."""
+    """A matrix that an operation of linear algebra cannot deal with: singular, not positive definite, not
+    converging."""
 
 
 LinAlgError.__qualname__ = "_LinAlgError"
-inv_ex_result = namedtuple("inv_ex", ["inverse", "info"])
-solve_ex_result = namedtuple("solve_ex", ["result", "info"])
-slogdet_result = namedtuple("slogdet", ["sign", "logabsdet"])
-lstsq_result = namedtuple("lstsq", ["solution", "residuals", "rank", "singular_values"])
+inv_ex_result = named("inv_ex", "inverse", "info")
+solve_ex_result = named("solve_ex", "result", "info")
+slogdet_result = named("slogdet", "sign", "logabsdet")
+lstsq_result = named("lstsq", "solution", "residuals", "rank", "singular_values")
 
 
 def require_square(op: str, m: Meta) -> None:
@@ -112,7 +114,8 @@ def inv(A: Any) -> Any:  # noqa: N803
         bad = int(np.argmax((np.linalg.det(A) == 0).reshape(-1)))
         where = f"(Batch element {bad}): " if A.ndim > 2 else ""
         raise LinAlgError(
-            f"linalg.inv: {where}The diagonal element is zero, the inversion could not be completed because the input matrix is singular."
+            f"linalg.inv: {where}The diagonal element is zero, the inversion could not be completed because the input "
+            f"matrix is singular."
         ) from None
 
 
@@ -151,13 +154,15 @@ def _infer_solve(a: Meta, b: Meta) -> Meta:
     require_square("linalg.solve", a)
     if a.dtype is not b.dtype:
         raise RuntimeError(
-            f"linalg.solve: Expected A and B to have the same dtype, but found A of type {a.dtype} and B of type {b.dtype}"
+            f"linalg.solve: Expected A and B to have the same dtype, but found A of type {a.dtype} and B of type "
+            f"{b.dtype}"
         )
     if is_vector_case(a, b):
         return contiguous(a.dtype, (*a.shape[:-2], a.shape[-1]))
     if a.shape[-1] != b.shape[-2]:
         raise RuntimeError(
-            f"linalg.solve: Incompatible shapes of A and B for the equation AX = B ({list(a.shape)} and {list(b.shape)})"
+            f"linalg.solve: Incompatible shapes of A and B for the equation AX = B ({list(a.shape)} and "
+            f"{list(b.shape)})"
         )
     return contiguous(a.dtype, (*broadcast_shapes((a.shape[:-2], b.shape[:-2])), *b.shape[-2:]))
 
@@ -224,7 +229,8 @@ def solve_triangular(
     left: bool = True,
     unitriangular: bool = False,  # noqa: N803
 ) -> Any:
-    """X with A X = B for triangular A, of which only one triangle is looked at; `unitriangular` takes its diagonal as ones.
+    """X with A X = B for triangular A, of which only one triangle is looked at; `unitriangular` takes its diagonal as
+    ones.
 
     Example::
 
@@ -302,8 +308,8 @@ def linalg_det(A: Any) -> Any:  # noqa: N803
 
 
 def _det_grad(g: Any, a: Any) -> Any:
-    """g times the conjugate of the cofactors, from the singular values so that singular matrices do no harm: with A = U S V^H,
-    cofactors = det(U V^H) U diag(products of the other s) V^H."""
+    """g times the conjugate of the cofactors, from the singular values so that singular matrices do no harm: with A = U
+    S V^H, cofactors = det(U V^H) U diag(products of the other s) V^H."""
     from_svd = cofactors(a)
     return g.unsqueeze(-1).unsqueeze(-1) * (from_svd.conj() if a.dtype.is_complex else from_svd)
 
@@ -613,7 +619,8 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # no
     return found if increasing else found.flip(-1)
 
 
-# ---------------------------------------------------------------------------------------------- rank, condition, least squares
+# ---------------------------------------------------------------------------------------------- rank, condition, least
+# squares
 
 
 @composite(method=False, namespace="linalg")
@@ -647,7 +654,8 @@ def matrix_rank(
 
 @composite(method=False, namespace="linalg")
 def cond(A: Any, p: Any = None) -> Any:  # noqa: N803
-    """The condition number: the norm `p` of the matrix times that of its inverse; by default the ratio of extreme singular values.
+    """The condition number: the norm `p` of the matrix times that of its inverse; by default the ratio of extreme
+    singular values.
 
     Example::
 

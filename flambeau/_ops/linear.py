@@ -31,7 +31,8 @@ def infer_linear(x: Meta, weight: Meta, bias: Any = None) -> Meta:
         )
         raise RuntimeError(
             errors.explain(
-                f"mat1 and mat2 shapes cannot be multiplied ({rows}x{got} and {features}x{weight.shape[0]}); linear got an input of "
+                f"mat1 and mat2 shapes cannot be multiplied ({rows}x{got} and {features}x{weight.shape[0]}); linear "
+                f"got an input of "
                 f"shape {list(x.shape)} and expects {features} features in its last dimension",
                 hint=hint,
                 site=user_site(5),
@@ -125,7 +126,8 @@ def _infer_embedding(indices: Meta, weight: Meta, padding_idx: int, scale_grad_b
     if indices.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(
             errors.explain(
-                "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
+                "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but "
+                "got "
                 f"{errors.TYPE_NAMES[indices.dtype.name]} instead",
                 hint="use indices.long()",
                 site=user_site(6),
@@ -154,7 +156,8 @@ def rows_of(indices: Any, weight: Any, padding_idx: int, scale_grad_by_freq: boo
     wrong = (indices < 0) | (indices >= weight.shape[0])
     if wrong.any():
         raise IndexError(
-            f"index out of range in embedding: got {int(indices[wrong].reshape(-1)[0])}, the table has {weight.shape[0]} rows"
+            f"index out of range in embedding: got {int(indices[wrong].reshape(-1)[0])}, the table has "
+            f"{weight.shape[0]} rows"
         )
     return weight[indices]
 
@@ -185,8 +188,8 @@ def embedding(
 ) -> Any:
     """The rows of `weight` [n, width] that `input` (int64, any shape) names; result [*input.shape, width].
 
-    `padding_idx` names a row that gets no gradient, `max_norm` renormalises rows in place first, `sparse` makes the gradient a sparse
-    tensor. IndexError for a row that does not exist.
+    `padding_idx` names a row that gets no gradient, `max_norm` renormalises rows in place first, `sparse` makes the
+    gradient a sparse tensor. IndexError for a row that does not exist.
 
     Example::
 
@@ -233,8 +236,8 @@ def embedding_bag(
     include_last_offset: bool = False,
     padding_idx: int | None = None,
 ) -> Any:
-    """Sums, means or maxima over bags of rows of `weight`: bags are the rows of a 2-d `input`, or stretches of a 1-d one that start at
-    `offsets`.
+    """Sums, means or maxima over bags of rows of `weight`: bags are the rows of a 2-d `input`, or stretches of a 1-d
+    one that start at `offsets`.
 
     Example::
 
@@ -246,7 +249,8 @@ def embedding_bag(
         raise ValueError("mode has to be one of sum, mean or max")
     if per_sample_weights is not None and mode != "sum":
         raise NotImplementedError(
-            f"embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' (got mode='{mode}')."
+            f"embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' "
+            f"(got mode='{mode}')."
         )
     flat, bags, count = _bags(input, offsets, include_last_offset)
     rows = embedding(flat, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
@@ -271,7 +275,8 @@ def _bags(input: Any, offsets: Any, include_last_offset: bool) -> tuple[Any, Any
     if input.dim() == 2:
         if offsets is not None:
             raise ValueError(
-                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences."
+                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length "
+                "sequences."
             )
         rows, width = input.shape
         bags = input.new_zeros((rows, width)).long() + input.new_tensor(

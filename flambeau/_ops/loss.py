@@ -294,7 +294,8 @@ def _classes(name: str, m: Meta, target: Meta) -> None:
         raise ValueError(f"{name}: expected scores of 1 or more dimensions, got {list(m.shape)}")
     expected = m.shape[:1] + m.shape[2:] if m.ndim > 1 else ()
     if tuple(target.shape) != tuple(expected) and not (m.ndim == 1 and target.shape == (1,)):
-        what = f"Expected input batch_size ({m.shape[0]}) to match target batch_size ({target.shape[0] if target.ndim else 1})."
+        rows = target.shape[0] if target.ndim else 1
+        what = f"Expected input batch_size ({m.shape[0]}) to match target batch_size ({rows})."
         if m.ndim > 1 and target.ndim == 2 and target.shape[1] == 1:
             hint = "targets are class numbers in one dimension: use target.squeeze(1)"
         elif tuple(target.shape) == tuple(m.shape):
@@ -307,7 +308,8 @@ def _classes(name: str, m: Meta, target: Meta) -> None:
     if target.dtype not in (dtypes.int64, dtypes.uint8):
         raise RuntimeError(
             errors.explain(
-                f"expected scalar type Long but found {errors.TYPE_NAMES[target.dtype.name]}: targets of {name} are class numbers",
+                f"expected scalar type Long but found {errors.TYPE_NAMES[target.dtype.name]}: targets of {name} are "
+                f"class numbers",
                 hint="use target.long()"
                 if target.dtype.category <= dtypes.INTEGER
                 else "are input and target swapped? or use target.long()",
@@ -320,7 +322,8 @@ def _infer_nll(m: Meta, target: Meta, weight: Any, ignore_index: int) -> tuple[M
     _classes("nll_loss", m, target)
     if isinstance(weight, Meta) and tuple(weight.shape) != (m.shape[1 if m.ndim > 1 else 0],):
         raise RuntimeError(
-            f"weight tensor should be defined either for all {m.shape[1 if m.ndim > 1 else 0]} classes or no classes but got weight "
+            f"weight tensor should be defined either for all {m.shape[1 if m.ndim > 1 else 0]} classes or no classes "
+            f"but got weight "
             f"tensor of shape: {list(weight.shape)}"
         )
     shape = m.shape[:1] + m.shape[2:] if m.ndim > 1 else target.shape
@@ -334,7 +337,8 @@ def _checked_targets(target: np.ndarray, classes: int, ignore_index: int) -> tup
     wrong = (safe < 0) | (safe >= classes)
     if wrong.any():
         raise IndexError(
-            f"Target {int(safe[wrong].reshape(-1)[0])} is out of bounds: there are {classes} classes, 0 to {classes - 1}."
+            f"Target {int(safe[wrong].reshape(-1)[0])} is out of bounds: there are {classes} classes, 0 to "
+            f"{classes - 1}."
         )
     return safe, counted
 
@@ -384,8 +388,8 @@ def nll_loss(
 ) -> Any:
     """The negative log likelihood: minus the log probability ([N, C, ...]) of each target class ([N, ...], int64).
 
-    The mean is weighted by the classes' weights; targets equal to `ignore_index` do not count. IndexError for a target outside
-    [0, C), ValueError for shapes that do not fit.
+    The mean is weighted by the classes' weights; targets equal to `ignore_index` do not count. IndexError for a target
+    outside [0, C), ValueError for shapes that do not fit.
 
     Example::
 
@@ -413,7 +417,8 @@ def cross_entropy(
     """The cross entropy between scores ([N, C, ...], not probabilities) and targets: class numbers ([N, ...], int64) or
     probabilities (floating point, the shape of the scores).
 
-    `label_smoothing` mixes targets with the uniform distribution (Szegedy et al. 2016). IndexError for a class outside [0, C).
+    `label_smoothing` mixes targets with the uniform distribution (Szegedy et al. 2016). IndexError for a class outside
+    [0, C).
 
     Example::
 
@@ -471,8 +476,8 @@ def kl_div(
     reduction: str = "mean",
     log_target: bool = False,
 ) -> Any:
-    """The Kullback-Leibler divergence of `target` (probabilities, or their logarithms) from `input` (log probabilities);
-    "batchmean" divides by the batch size, which is the mathematical definition.
+    """The Kullback-Leibler divergence of `target` (probabilities, or their logarithms) from `input` (log
+    probabilities); "batchmean" divides by the batch size, which is the mathematical definition.
 
     Example::
 
@@ -530,7 +535,8 @@ def margin_ranking_loss(
     """
     if not input1.dim() == input2.dim() == target.dim():
         raise RuntimeError(
-            f"margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: {input1.shape}, "
+            f"margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
+            f"{input1.shape}, "
             f"input2: {input2.shape}, target: {target.shape} "
         )
     return reduced((-target * (input1 - input2) + margin).clamp(min=0), reduction, size_average, reduce)

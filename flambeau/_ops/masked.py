@@ -80,7 +80,8 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
 
 
 def fitting_number(value: Any, d: dtypes.dtype) -> Any:
-    """A Python number as one that fits a dtype: truncated for integers; RuntimeError for complex into real, or out of range."""
+    """A Python number as one that fits a dtype: truncated for integers; RuntimeError for complex into real, or out of
+    range."""
     if isinstance(value, complex) and not d.is_complex and value.imag:
         raise RuntimeError(
             errors.explain(f"value cannot be converted to type {d.name} without overflow", site=user_site(4))
@@ -166,7 +167,8 @@ def scattered_where(input: Any, mask: Any, source: Any) -> Any:
     result, count = input.copy(), int(np.count_nonzero(mask))
     if count > source.size:
         raise RuntimeError(
-            f"masked_scatter: expected self and source to have same dtypes and the source to have at least as many elements as the "
+            f"masked_scatter: expected self and source to have same dtypes and the source to have at least as many "
+            f"elements as the "
             f"mask is true: {count} are needed, the source has {source.size}"
         )
     result[mask] = source.reshape(-1)[:count]
@@ -197,7 +199,8 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     return scattered_where(input, mask, source)
 
 
-# ---------------------------------------------------------------------------------------------- where something is nonzero
+# ---------------------------------------------------------------------------------------------- where something is
+# nonzero
 
 
 @library(category="index", name="nonzero", **INTERNAL)

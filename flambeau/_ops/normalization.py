@@ -1,7 +1,7 @@
 """Normalisation layers (`nn.functional`): batch, instance, layer, group, RMS and local response normalisation.
 
-One library operation, `standardize`, does the numerical work: it subtracts the mean and divides by the standard deviation over some
-dimensions. The layers choose the dimensions and apply weight and bias.
+One library operation, `standardize`, does the numerical work: it subtracts the mean and divides by the standard
+deviation over some dimensions. The layers choose the dimensions and apply weight and bias.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def _check_channels(name: str, input: Any, **tensors: Any) -> None:
         if t is not None and t.numel() != channels:
             raise RuntimeError(
                 errors.explain(
-                    f"{what} should contain {channels} elements not {t.numel()}: {name} got an input of shape {list(input.shape)}, "
+                    f"{what} should contain {channels} elements not {t.numel()}: {name} got an input of shape "
+                    f"{list(input.shape)}, "
                     f"whose dimension 1 has {channels} channels",
                     hint=f"construct the layer with num_features={channels}",
                     site=user_site(4),
@@ -101,8 +102,8 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Any:
-    """Every channel (dimension 1) standardised: with the batch's statistics while training, which also move the running ones, else
-    with the running ones (Ioffe & Szegedy 2015).
+    """Every channel (dimension 1) standardised: with the batch's statistics while training, which also move the running
+    ones, else with the running ones (Ioffe & Szegedy 2015).
 
     ValueError for a batch with one value per channel while training.
 
@@ -183,7 +184,8 @@ def _trailing(name: str, input: Any, normalized_shape: Sequence[int]) -> tuple[i
     if not shape or tuple(input.shape[-len(shape) :]) != shape:
         raise RuntimeError(
             errors.explain(
-                f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but got input of size "
+                f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], "
+                f"but got input of size "
                 f"{list(input.shape)}",
                 hint=f"{name} normalises over the last dimensions of its input",
                 site=user_site(4),
@@ -278,7 +280,8 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     channels = input.shape[1]
     if num_groups <= 0 or channels % num_groups:
         raise RuntimeError(
-            f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(input.shape)} and "
+            f"Expected number of channels in input to be divisible by num_groups, but got input of shape "
+            f"{list(input.shape)} and "
             f"num_groups={num_groups}"
         )
     _check_channels("group_norm", input, weight=weight, bias=bias)

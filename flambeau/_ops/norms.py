@@ -26,7 +26,8 @@ def _infer_norm(m: Meta, ord: float, dim: Dims, keepdim: bool) -> Meta:  # noqa:
     for d in wrap_dims(dim, m.ndim):
         if m.shape[d] == 0 and (ord < 0 or ord == math.inf):
             raise RuntimeError(
-                f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the operation has no identity"
+                f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the operation has no "
+                f"identity"
             )
     return contiguous(m.dtype.to_real(), reduced_shape(m, dim, keepdim))
 
@@ -105,8 +106,8 @@ def matrix_norm(
     *,
     dtype: dtype_class | None = None,  # noqa: A002, N803
 ) -> Any:
-    """A norm of matrices in the two dimensions `dim`: "fro", "nuc" (sum of singular values), 2, -2 (largest, smallest singular value),
-    1, -1 (column sums), inf, -inf (row sums).
+    """A norm of matrices in the two dimensions `dim`: "fro", "nuc" (sum of singular values), 2, -2 (largest, smallest
+    singular value), 1, -1 (column sums), inf, -inf (row sums).
 
     Example::
 
@@ -170,7 +171,8 @@ def svd_factors(input: Any, full_matrices: bool) -> Any:
 def linalg_norm(
     A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: dtype_class | None = None
 ) -> Any:  # noqa: A002, N803
-    """A norm of a vector (one dimension in `dim`, or 1-d input with `ord`), of matrices (two), or of all elements (neither).
+    """A norm of a vector (one dimension in `dim`, or 1-d input with `ord`), of matrices (two), or of all elements
+    (neither).
 
     Example::
 

@@ -276,7 +276,8 @@ def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tu
     if sum(lengths) != m.shape[dim] or any(n < 0 for n in lengths):
         raise RuntimeError(
             errors.explain(
-                f"split_with_sizes expects split_sizes to sum exactly to {m.shape[dim]} (input tensor's size at dimension {dim}), "
+                f"split_with_sizes expects split_sizes to sum exactly to {m.shape[dim]} (input tensor's size at "
+                f"dimension {dim}), "
                 f"with no negative entries, but got split_sizes={list(lengths)}",
                 site=user_site(3),
             )
@@ -342,7 +343,8 @@ def _named_split(input: Any, indices_or_sections: Any, dim: int, name: str, requ
     if m.ndim < required:
         raise RuntimeError(
             errors.explain(
-                f"torch.{name} requires a tensor with at least {required} dimension{'s' * (required > 1)}, but got a tensor with "
+                f"torch.{name} requires a tensor with at least {required} dimension{'s' * (required > 1)}, but got a "
+                f"tensor with "
                 f"{m.ndim} dimensions!",
                 site=user_site(4),
             )
@@ -350,7 +352,8 @@ def _named_split(input: Any, indices_or_sections: Any, dim: int, name: str, requ
     if isinstance(indices_or_sections, int) and (indices_or_sections <= 0 or m.shape[dim] % indices_or_sections):
         raise RuntimeError(
             errors.explain(
-                f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {m.shape[dim]} is not divisible "
+                f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {m.shape[dim]} "
+                f"is not divisible "
                 f"by the split_size {indices_or_sections}!",
                 hint="tensor_split allows unequal pieces",
                 site=user_site(4),

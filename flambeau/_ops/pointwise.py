@@ -1,7 +1,7 @@
 """Pointwise arithmetic, and the choice between two operands. One function an operation: the place to add another.
 
-Beside it: `transcendental` (exponentials, logarithms, trigonometry), `rounding`, `bounds` (clamp, maximum), `comparison`
-(and logic), `bits` (and integers), `floats` (sign bits, exponents), `complexes`, `activation`, `special`.
+Beside it: `transcendental` (exponentials, logarithms, trigonometry), `rounding`, `bounds` (clamp, maximum),
+`comparison` (and logic), `bits` (and integers), `floats` (sign bits, exponents), `complexes`, `activation`, `special`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ FLOATS_ONLY = ("bool", "integer", "complex")  # `refuses` of what PyTorch has fo
 
 
 def conj(x: Any) -> Any:
-    """The conjugate of a number or tensor, which gradients of holomorphic functions need; real ones stay as they are."""
+    """The conjugate of a number or tensor, which gradients of holomorphic functions need; real ones stay as they
+    are."""
     meta = getattr(x, "_meta", None)
     if meta is None:
         return x.conjugate() if isinstance(x, complex) else x
@@ -73,7 +74,8 @@ def _check_subtraction(metas: tuple) -> None:
     if _is_bool(metas[0]) or _is_bool(metas[1]):
         raise RuntimeError(
             errors.explain(
-                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, "
+                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a "
+                "mask, "
                 "use the `~` or `logical_not()` operator instead.",
                 site=user_site(5),
             )
@@ -223,7 +225,8 @@ quotient = true_divide
 
 @composite(inplace=True, aliases=("divide",))
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
-    """`input / other`; `rounding_mode` "floor" rounds the quotient down, "trunc" towards zero, and keeps integers integers.
+    """`input / other`; `rounding_mode` "floor" rounds the quotient down, "trunc" towards zero, and keeps integers
+    integers.
 
     RuntimeError for another mode, and for a rounded division of integers by zero.
 
@@ -408,7 +411,8 @@ def float_power_(input: Any, exponent: Any) -> Any:
     if input._meta.dtype is not result._meta.dtype:
         raise RuntimeError(
             errors.explain(
-                f"the base given to float_power_ has dtype {errors.TYPE_NAMES[input._meta.dtype.name]} but the operation's result "
+                f"the base given to float_power_ has dtype {errors.TYPE_NAMES[input._meta.dtype.name]} but the "
+                f"operation's result "
                 f"requires dtype {errors.TYPE_NAMES[result._meta.dtype.name]}",
                 site=user_site(2),
             )
@@ -554,7 +558,8 @@ def choose(k: Any, condition: Any, input: Any, other: Any) -> Any:
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """`input` where `condition` (bool) holds, else `other` (tensors or numbers that broadcast).
 
-    With the condition alone: the indices where it holds, as `nonzero(as_tuple=True)`. RuntimeError for another condition.
+    With the condition alone: the indices where it holds, as `nonzero(as_tuple=True)`. RuntimeError for another
+    condition.
 
     Example::
 
@@ -570,7 +575,8 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
         if d is not dtypes.uint8:
             raise RuntimeError(
                 errors.explain(
-                    f"where expected condition to be a boolean tensor, but got a tensor with dtype {errors.TYPE_NAMES[d.name]}",
+                    f"where expected condition to be a boolean tensor, but got a tensor with dtype "
+                    f"{errors.TYPE_NAMES[d.name]}",
                     hint="compare first, e.g. torch.where(x > 0, ...)",
                     site=user_site(2),
                 )

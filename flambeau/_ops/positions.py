@@ -18,7 +18,8 @@ class IndexOutOfBoundsError(IndexError, RuntimeError):
 
 
 def checked(index: np.ndarray, size: int, dim: int, *, negative: bool = False) -> np.ndarray:
-    """`index` if all of it lies within a dimension of this size; negative ones count from the end where that is allowed."""
+    """`index` if all of it lies within a dimension of this size; negative ones count from the end where that is
+    allowed."""
     if index.size == 0:
         return index
     low, high = int(index.min()), int(index.max())
@@ -29,8 +30,8 @@ def checked(index: np.ndarray, size: int, dim: int, *, negative: bool = False) -
 
 
 def along(index: np.ndarray, dim: int, shape: Sequence[int]) -> np.ndarray:
-    """Flat positions, in a row-major array of `shape`, of the elements that `gather` takes: every coordinate but the one
-    along `dim`, which `index` says, is that of the index itself."""
+    """Flat positions, in a row-major array of `shape`, of the elements that `gather` takes: every coordinate but the
+    one along `dim`, which `index` says, is that of the index itself."""
     steps, step = [0] * len(shape), 1
     for d in range(len(shape) - 1, -1, -1):
         steps[d] = step
@@ -89,7 +90,8 @@ def identity(reduce: str, d: Any) -> Any:
 def reduce_at(
     target: np.ndarray, positions: np.ndarray, values: np.ndarray, reduce: str, include_self: bool = True
 ) -> None:
-    """Combine `values[i]` into `target[positions[i]]`, a flat array; without `include_self` old values there do not count."""
+    """Combine `values[i]` into `target[positions[i]]`, a flat array; without `include_self` old values there do not
+    count."""
     if not include_self:
         target[positions] = identity(reduce, target.dtype)
     getattr(np, _COMBINE[reduce]).at(target, positions, values)

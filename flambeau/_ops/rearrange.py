@@ -97,7 +97,8 @@ def roll_(input: Any, shifts: tuple[int, ...], dims: tuple[int, ...] | None) -> 
 
 @composite()
 def roll(input: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Any:
-    """Elements moved on by `shifts` along `dims`; those that leave at the end come back in front. Without `dims` as if flat.
+    """Elements moved on by `shifts` along `dims`; those that leave at the end come back in front. Without `dims` as if
+    flat.
 
     Example::
 
@@ -135,7 +136,8 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     if len(dims) != 2 or ndim < 2:
         raise RuntimeError(
             errors.explain(
-                f"expected total rotation dims == 2 and total dims >= 2, but got dims = {list(dims)} and total dims = {ndim}",
+                f"expected total rotation dims == 2 and total dims >= 2, but got dims = {list(dims)} and total dims = "
+                f"{ndim}",
                 site=user_site(3),
             )
         )
@@ -157,7 +159,8 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
 
 @composite(function=False)
 def repeat(input: Any, *args: Any, repeats: Any = None) -> Any:
-    """The tensor set side by side this many times along each dimension, in a new tensor; more repeats add dimensions in front.
+    """The tensor set side by side this many times along each dimension, in a new tensor; more repeats add dimensions in
+    front.
 
     Example::
 
@@ -215,7 +218,8 @@ def interleaved_positions(repeats: Any) -> Any:
 def repeat_interleave(
     input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
 ) -> Any:
-    """Each index of dimension `dim` repeated in place: all the same number of times, or as often as an integer tensor says.
+    """Each index of dimension `dim` repeated in place: all the same number of times, or as often as an integer tensor
+    says.
 
     Without `dim` as if flat. With one argument, a tensor of counts: the indices 0, 1, 2... each that many times.
 
@@ -233,7 +237,7 @@ def repeat_interleave(
         input = reshape(input, 1)
     dim, shape = wrap_dim(dim, input._meta.ndim), tuple(input._meta.shape)
     if isinstance(repeats, TensorBase) and repeats._meta.numel == 1:
-        repeats = int(repeats.item())  # type: ignore[attr-defined]
+        repeats = int(repeats.item())
     if isinstance(repeats, int):
         if repeats < 0:
             raise RuntimeError(errors.explain(f"Repeats must be non-negative, got {repeats}", site=user_site(3)))
@@ -254,11 +258,13 @@ def repeat_interleave(
 
 
 def padded_shape(m: Meta, pad: Sequence[int]) -> tuple[int, ...]:
-    """The shape after padding; `pad` lists (before, after) from the last dimension on. RuntimeError if nothing is left."""
+    """The shape after padding; `pad` lists (before, after) from the last dimension on. RuntimeError if nothing is
+    left."""
     if len(pad) % 2 or len(pad) > 2 * m.ndim:
         raise RuntimeError(
             errors.explain(
-                f"Length of pad must be even and at most twice the number of dimensions of the input: got pad {list(pad)} for shape "
+                f"Length of pad must be even and at most twice the number of dimensions of the input: got pad "
+                f"{list(pad)} for shape "
                 f"{list(m.shape)}",
                 site=user_site(4),
             )
@@ -270,7 +276,8 @@ def padded_shape(m: Meta, pad: Sequence[int]) -> tuple[int, ...]:
         if shape[d] < 0:
             raise RuntimeError(
                 errors.explain(
-                    f"The input size {m.shape[d]}, plus negative padding {pad[2 * i]} and {pad[2 * i + 1]} resulted in a negative output "
+                    f"The input size {m.shape[d]}, plus negative padding {pad[2 * i]} and {pad[2 * i + 1]} resulted "
+                    f"in a negative output "
                     f"size, which is invalid. Check dimension {d} of your input.",
                     site=user_site(4),
                 )
@@ -300,7 +307,8 @@ def padded_with(input: Any, pad: tuple[int, ...], value: Any) -> Any:
 
 @composite(method=False)
 def constant_pad_nd(input: Any, pad: Sequence[int], value: float = 0) -> Any:
-    """`input` framed with a number. `pad` lists how many before and after, from the last dimension on; negative ones cut off.
+    """`input` framed with a number. `pad` lists how many before and after, from the last dimension on; negative ones
+    cut off.
 
     RuntimeError for an odd or too long `pad`, or if a size becomes negative.
 

@@ -1,4 +1,5 @@
-"""Reductions: sums, products, means, variances, norms, all/any, counts. Extrema are in `extrema`, ordering in `sort`."""
+"""Reductions: sums, products, means, variances, norms, all/any, counts. Extrema are in `extrema`, ordering in
+`sort`."""
 
 from __future__ import annotations
 
@@ -188,10 +189,7 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: dt
     method=False,
     function=False,
     node_name="MeanBackward0",
-    infer=lambda m, dim, keepdim, dtype: (
-        require_float("mean", dtype or m.dtype),
-        contiguous(dtype or m.dtype, reduced_shape(m, dim, keepdim)),
-    )[1],
+    infer=lambda m, dim, keepdim, dtype: _infer_mean(m, dim, keepdim, dtype),
     gradient={
         "input": lambda g, input_meta, dim, keepdim: (
             spread(g, input_meta, dim, keepdim)
@@ -237,6 +235,11 @@ def nanmean(input: Any, dim: Dims = None, keepdim: bool = False, *, dtype: dtype
     """
     require_float("nanmean", dtype or input.dtype)
     return nansum(input, dim, keepdim, dtype) / input.isnan().logical_not().sum(dim, keepdim)
+
+
+def _infer_mean(m: Meta, dim: Dims, keepdim: bool, d: dtype | None) -> Meta:
+    require_float("mean", d or m.dtype)
+    return contiguous(d or m.dtype, reduced_shape(m, dim, keepdim))
 
 
 # ---------------------------------------------------------------------------------------------- variances

@@ -2,17 +2,23 @@
 
 An operation is declared by decorating its body with its family:
 
-* `@pointwise(...)`: the body is a scalar expression over a builder `k` (`k.exp(x)`, `k.where(c, a, b)`, and Python's arithmetic and
+* `@pointwise(...)`: the body is a scalar expression over a builder `k` (`k.exp(x)`, `k.where(c, a, b)`, and Python's
+arithmetic and
   comparison operators); shapes broadcast and dtypes promote by themselves.
-* `@library(...)`: the body takes and returns NumPy arrays; `infer` says the result's meta from the arguments' metas. Without
+* `@library(...)`: the body takes and returns NumPy arrays; `infer` says the result's meta from the arguments' metas.
+Without
   `infer` the op runs at once and the result tells (data-dependent shapes, LAPACK).
 * `@view(...)`: the body takes the Meta of the input and returns the Meta of the view; no data moves.
 * `@composite(...)`: plain Python over other operations.
 
-The record becomes the public function, the Tensor method, the in-place method and the `out=` form. Gradients are written
-beside the op in public operations: a dict from a parameter's name (or a tuple of names that share one computation) to a function
-whose own parameter names say what it needs: `g` (gradient of the output; `g0`, `g1`... of several, `gs` for the list), `out` (`out0`...),
-a parameter of the op by its name, `<parameter>_meta` for its Meta alone, and `needs` (which of a tuple of names want one).
+The record becomes the public function, the Tensor method, the in-place method and the `out=` form. Gradients are
+written beside the op in public operations: a dict from a parameter's name (or a tuple of names that share one
+computation) to a
+function whose own parameter names say what it needs: `g` (gradient of the output; `g0`, `g1`... of several, `gs` for
+the list),
+`out` (`out0`...), a parameter of the op by its name, `<parameter>_meta` for its Meta alone, and `needs` (which of a
+tuple of names want
+one).
 """
 
 from __future__ import annotations
@@ -167,7 +173,8 @@ class Op:
         )
 
     def save_plan(self, mask: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Which arguments and which outputs backward needs when the inputs in `mask` (bit i: parameter i) want gradients."""
+        """Which arguments and which outputs backward needs when the inputs in `mask` (bit i: parameter i) want
+        gradients."""
         plan = self.save_plans.get(mask)
         if plan is None:
             sources = {s for i, d in self.derivative_of.items() if mask >> i & 1 for s in d.sources}
@@ -203,7 +210,8 @@ def inplace_of(function: Callable, name: str) -> Callable:
 
 
 def write_out(out: Any, result: Any) -> Any:
-    """The `out=` form: write `result` into `out`, resizing it if it has another shape; a dtype of a lower category is refused."""
+    """The `out=` form: write `result` into `out`, resizing it if it has another shape; a dtype of a lower category is
+    refused."""
     if isinstance(out, (tuple, list)) and isinstance(result, tuple):
         return type(result)([write_out(o, r) for o, r in zip(out, result, strict=True)])
     if tuple(out.shape) != tuple(result.shape):
@@ -221,14 +229,16 @@ def write_out(out: Any, result: Any) -> Any:
 
 
 class Pointwise(Op):
-    """`operands` take part in type promotion (default: the parameters without a default); the other parameters are numbers.
+    """`operands` take part in type promotion (default: the parameters without a default); the other parameters are
+    numbers.
 
-    `result` says the result's dtype: "promoted", "float" (integers become the default dtype), "bool", "real" (of complex: the real
-    part's dtype) or a function of the promoted dtype. `refuses` lists the kinds of dtypes it has no meaning for,
+    `result` says the result's dtype: "promoted", "float" (integers become the default dtype), "bool", "real" (of
+    complex: the real part's dtype) or a function of the promoted dtype. `refuses` lists the kinds of dtypes it has no
+    meaning for,
     out of "bool", "integer", "float", "complex".
 
-    `check(metas)` raises errors that follow from the dtypes and shapes (for a number its type stands in the place of a Meta);
-    it runs once for each combination. `guard(*args)` looks at the arguments themselves, at every call. A
+    `check(metas)` raises errors that follow from the dtypes and shapes (for a number its type stands in the place of a
+    Meta); it runs once for each combination. `guard(*args)` looks at the arguments themselves, at every call. A
     `fallible` op can fail on integers when it runs, so the user's line is kept.
     """
 
@@ -272,7 +282,8 @@ class Pointwise(Op):
 
 
 class Library(Op):
-    """`category` ("reduce", "contract", "window", "index", "scan", "sort", "random", "linalg", "fft", "norm"...) tells a compiler what it is.
+    """`category` ("reduce", "contract", "window", "index", "scan", "sort", "random", "linalg", "fft", "norm"...) tells
+    a compiler what it is.
 
     `infer(*arguments)` gets Metas in place of tensors and returns a Meta or a tuple of them. An op that can fail only
     when it runs sets `fallible`, so that the user's line is kept. `nondifferentiable` lists outputs that are integers

@@ -28,7 +28,8 @@ def view_dtype(input: Meta, dtype: dtype) -> Meta:
     if input.strides[-1] != 1:
         raise RuntimeError(
             errors.explain(
-                f"self.stride(-1) must be 1 to view {input.dtype} as {dtype} (different element sizes), but got {input.strides[-1]}",
+                f"self.stride(-1) must be 1 to view {input.dtype} as {dtype} (different element sizes), but got "
+                f"{input.strides[-1]}",
                 hint="call .contiguous() first",
                 site=user_site(4),
             )
@@ -42,7 +43,8 @@ def view_dtype(input: Meta, dtype: dtype) -> Meta:
     if shape[-1] % ratio or input.offset % ratio or any(s % ratio for s in strides[:-1]):
         raise RuntimeError(
             errors.explain(
-                f"self.size(-1), the storage offset and the strides must be divisible by {ratio} to view {input.dtype} as {dtype} "
+                f"self.size(-1), the storage offset and the strides must be divisible by {ratio} to view "
+                f"{input.dtype} as {dtype} "
                 f"(different element sizes), but got shape {shape}, offset {input.offset} and strides {strides}",
                 site=user_site(4),
             )
@@ -53,7 +55,8 @@ def view_dtype(input: Meta, dtype: dtype) -> Meta:
 
 @view_op(method=False, gradient={"input": lambda g: view_as_complex(g.contiguous())})
 def view_as_real(input: Meta) -> Meta:
-    """A complex tensor as a real one with a last dimension of size 2: real and imaginary part. RuntimeError for a real tensor.
+    """A complex tensor as a real one with a last dimension of size 2: real and imaginary part. RuntimeError for a real
+    tensor.
 
     Example::
 
@@ -81,7 +84,8 @@ def view_as_complex(input: Meta) -> Meta:
     if input.dtype not in (dtypes.float32, dtypes.float64):
         raise RuntimeError(
             errors.explain(
-                f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: "
+                f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar "
+                f"type: "
                 f"{errors.TYPE_NAMES[input.dtype.name]}",
                 site=user_site(4),
             )

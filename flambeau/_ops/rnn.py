@@ -1,5 +1,5 @@
-"""Recurrent networks: LSTM (Hochreiter & Schmidhuber 1997), GRU (Cho et al. 2014) and Elman networks, cell by cell and over
-sequences.
+"""Recurrent networks: LSTM (Hochreiter & Schmidhuber 1997), GRU (Cho et al. 2014) and Elman networks, cell by cell and
+over sequences.
 
 A step of each kind is written once; layers, directions and packed sequences are walked by `run`.
 """
@@ -57,7 +57,8 @@ def _cell(step: Step, input: Any, state: tuple, w_ih: Any, w_hh: Any, b_ih: Any,
 
 @composite(method=False)
 def lstm_cell(input: Any, hx: tuple, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
-    """One LSTM step: input [N, in], hx = (hidden [N, H], cell [N, H]), weights [4H, in] and [4H, H]; returns the next (hidden, cell).
+    """One LSTM step: input [N, in], hx = (hidden [N, H], cell [N, H]), weights [4H, in] and [4H, H]; returns the next
+    (hidden, cell).
 
     Example::
 
@@ -192,8 +193,8 @@ def run(
 
 
 def _call(step: Step, args: tuple, single: bool) -> tuple:
-    """The two signatures of PyTorch: (input, hx, weights, has_biases, layers, dropout, train, bidirectional, batch_first) and, packed,
-    (data, batch_sizes, hx, weights, has_biases, layers, dropout, train, bidirectional)."""
+    """The two signatures of PyTorch: (input, hx, weights, has_biases, layers, dropout, train, bidirectional,
+    batch_first) and, packed, (data, batch_sizes, hx, weights, has_biases, layers, dropout, train, bidirectional)."""
     packed = isinstance(args[3], (list, tuple))
     if packed:
         x, sizes, hx, weights, has_biases, layers, dropout_p, train, bidirectional = args
@@ -246,7 +247,8 @@ def rnn_tanh(*args: Any) -> Any:
 
 @composite(method=False)
 def rnn_relu(*args: Any) -> Any:
-    """Elman layers with ReLU over a sequence; what `nn.RNN(nonlinearity="relu")` calls. Returns (outputs, last hidden state).
+    """Elman layers with ReLU over a sequence; what `nn.RNN(nonlinearity="relu")` calls. Returns (outputs, last hidden
+    state).
 
     Example::
 

@@ -9,18 +9,18 @@ from flambeau._core import dtypes
 from flambeau._core.dtypes import dtype
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, contiguous
-from flambeau._ops.extrema import _named
 from flambeau._ops.infer import wrap_dim
 from flambeau._ops.join import cat
 from flambeau._ops.reduce import accumulated, in_dtype, sum_dtype
 from flambeau._ops.registry import composite, library
+from flambeau._ops.results import values_and_indices
 
 if TYPE_CHECKING:
     import numpy as np
 else:
     np = lazy_module("numpy")
 
-cummax_result, cummin_result = _named("cummax"), _named("cummin")
+cummax_result, cummin_result = values_and_indices("cummax"), values_and_indices("cummin")
 
 
 def _infer_scan(m: Meta, dim: int, dtype: dtype | None = None) -> Meta:
@@ -195,7 +195,8 @@ def cummin(input: Any, dim: int) -> Any:
     return _cumulative(input, dim, np.minimum)
 
 
-# ---------------------------------------------------------------------------------------------- differences and integrals
+# ---------------------------------------------------------------------------------------------- differences and
+# integrals
 
 
 @composite()

@@ -43,7 +43,8 @@ def _check(name: str, input: Meta, dim: int, index: Meta, src: Meta | None = Non
         if input.ndim and d != dim and n > input.shape[d] or src is not None and src.ndim and n > src.shape[d]:
             raise RuntimeError(
                 errors.explain(
-                    f"Size does not match at dimension {d}: expected index {list(index.shape)} to be no larger than self "
+                    f"Size does not match at dimension {d}: expected index {list(index.shape)} to be no larger than "
+                    f"self "
                     f"{list(input.shape)} apart from dimension {dim}"
                     + (f", and no larger than src {list(src.shape)}" if src is not None else ""),
                     site=user_site(4),
@@ -175,8 +176,8 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
 def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
     """`input` with the elements of `src`, or a number, written where `index` says along `dim`.
 
-    With `reduce` "add" or "multiply" they are combined with what is there. Where an index comes twice any one of the elements may
-    win (here: the last). IndexError for an index out of range.
+    With `reduce` "add" or "multiply" they are combined with what is there. Where an index comes twice any one of the
+    elements may win (here: the last). IndexError for an index out of range.
 
     Example::
 
@@ -277,7 +278,8 @@ def _mean_backward(g: Any, input: Any, dim: int, index: Any, src: Any, include_s
 def _product_backward(
     g: Any, input: Any, dim: int, index: Any, src: Any, include_self: bool, out: Any
 ) -> tuple[Any, Any]:
-    """Each factor's gradient is the product of the others: the whole divided by it, zeros being left out of the product."""
+    """Each factor's gradient is the product of the others: the whole divided by it, zeros being left out of the
+    product."""
     own_zero, src_zero = input == 0, src == 0
     zeros = scatter_add(
         own_zero.to(g.dtype) if include_self else g.new_zeros(input.shape), dim, index, src_zero.to(g.dtype)

@@ -56,10 +56,12 @@ def searchsorted(
     side: str | None = None,
     sorter: Any = None,
 ) -> Any:
-    """For every value of `input` the place in the sorted sequence before which it would go (after equal ones with `right`).
+    """For every value of `input` the place in the sorted sequence before which it would go (after equal ones with
+    `right`).
 
-    The sequence lies in the last dimension; unless it has only one, the other dimensions must be those of `input`. `sorter` holds
-    the indices that sort it. The result is int64, or int32 with `out_int32`. RuntimeError if shapes do not fit.
+    The sequence lies in the last dimension; unless it has only one, the other dimensions must be those of `input`.
+    `sorter` holds the indices that sort it. The result is int64, or int32 with `out_int32`. RuntimeError if shapes do
+    not fit.
 
     Example::
 
@@ -89,15 +91,18 @@ def searchsorted(
     if s.ndim > 1 and tuple(s.shape)[:-1] != tuple(v.shape)[:-1]:
         raise RuntimeError(
             errors.explain(
-                "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and "
-                f"input value tensor must match, but we got boundaries tensor {list(s.shape)} and input value tensor {list(v.shape)}",
+                "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
+                "boundaries tensor and "
+                f"input value tensor must match, but we got boundaries tensor {list(s.shape)} and input value tensor "
+                f"{list(v.shape)}",
                 site=user_site(3),
             )
         )
     if sorter is not None and sorter._meta.shape != s.shape:
         raise RuntimeError(
             errors.explain(
-                f"torch.searchsorted(): boundary and sorter must have the same size, but got {list(s.shape)} and {list(sorter.shape)}",
+                f"torch.searchsorted(): boundary and sorter must have the same size, but got {list(s.shape)} and "
+                f"{list(sorter.shape)}",
                 site=user_site(3),
             )
         )

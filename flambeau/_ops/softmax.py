@@ -26,7 +26,8 @@ def infer_rows(op: str, m: Meta, dim: int) -> Meta:
         raise NotImplementedError(
             errors.explain(
                 f"\"{op}_lastdim_kernel_impl\" not implemented for '{errors.TYPE_NAMES[m.dtype.name]}'",
-                hint="the scores must be floating point: convert with .float(), and check the order of arguments of a loss (input, target)",
+                hint="the scores must be floating point: convert with .float(), and check the order of arguments of a "
+                "loss (input, target)",
                 site=user_site(5),
             )
         )

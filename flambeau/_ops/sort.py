@@ -9,18 +9,27 @@ from flambeau._core import dtypes
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
-from flambeau._ops.extrema import _named, scatter_grad
+from flambeau._ops.extrema import scatter_grad
 from flambeau._ops.infer import wrap_dim
 from flambeau._ops.reduce import accumulated, reduced_shape
 from flambeau._ops.registry import composite, library
+from flambeau._ops.results import values_and_indices
 
 if TYPE_CHECKING:
     import numpy as np
 else:
     np = lazy_module("numpy")
 
-sort_result, topk_result, kthvalue_result = _named("sort"), _named("topk"), _named("kthvalue")
-median_result, nanmedian_result, mode_result = _named("median"), _named("nanmedian"), _named("mode")
+sort_result, topk_result, kthvalue_result = (
+    values_and_indices("sort"),
+    values_and_indices("topk"),
+    values_and_indices("kthvalue"),
+)
+median_result, nanmedian_result, mode_result = (
+    values_and_indices("median"),
+    values_and_indices("nanmedian"),
+    values_and_indices("mode"),
+)
 
 
 def ordering(x: np.ndarray, dim: int, descending: bool) -> np.ndarray:
@@ -316,7 +325,8 @@ def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Any:
 def _quantile(input: Any, q: Any, dim: int | None, keepdim: bool, interpolation: str, ignore_nan: bool) -> Any:
     if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
         raise RuntimeError(
-            f"quantile() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
+            f"quantile() interpolation must be one of linear, lower, higher, midpoint or nearest, but got "
+            f"{interpolation}"
         )
     if input.numel() == 0:
         raise RuntimeError("quantile() input tensor must be non-empty")
@@ -497,7 +507,7 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:  
     return np.bincount(places, minlength=bins).astype(input.dtype)
 
 
-histogram_result = _named("histogram")
+histogram_result = values_and_indices("histogram")
 
 
 @composite()

@@ -1,7 +1,8 @@
 """The most general view, any shape and strides over a storage, and the operations that undo and overwrite one.
 
 Every view of a part of a tensor (a row, a slice, a diagonal, sliding windows) is some strided window. Its gradient is
-always the same: zeros with the window's gradient laid into them, which is `embed`; `overwritten` puts other numbers there.
+always the same: zeros with the window's gradient laid into them, which is `embed`; `overwritten` puts other numbers
+there.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def as_strided_(input: Meta, size: Sequence[int], stride: Sequence[int], storage
 
 @composite()
 def as_strided(input: Any, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Any:
-    """A view of the storage of `input` with any shape, strides (in elements) and offset (default: the offset of `input`).
+    """A view of the storage of `input` with any shape, strides (in elements) and offset (default: the offset of
+    `input`).
 
     RuntimeError for negative strides or a layout that reaches beyond the storage.
 
@@ -65,7 +67,8 @@ def as_strided(input: Any, size: Sequence[int], stride: Sequence[int], storage_o
     if offset < 0 or any(n < 0 for n in size):
         raise RuntimeError(
             errors.explain(
-                f"as_strided: sizes and offset must not be negative, got sizes {list(size)} and storage offset {offset}",
+                f"as_strided: sizes and offset must not be negative, got sizes {list(size)} and storage offset "
+                f"{offset}",
                 site=user_site(3),
             )
         )
@@ -74,7 +77,8 @@ def as_strided(input: Any, size: Sequence[int], stride: Sequence[int], storage_o
     if needed > available:
         raise RuntimeError(
             errors.explain(
-                f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {itemsize} requiring "
+                f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
+                f"{itemsize} requiring "
                 f"a storage size of {needed} are out of bounds for storage of size {available}",
                 site=user_site(3),
             )
@@ -85,7 +89,8 @@ def as_strided(input: Any, size: Sequence[int], stride: Sequence[int], storage_o
 def as_strided_backward(g: Any, m: Meta, size: Sequence[int], stride: Sequence[int], storage_offset: int | None) -> Any:
     """The gradient of `as_strided`: what flows to each element of the storage, seen through the layout of the input.
 
-    Where the input itself shows one element several times (as an expanded tensor does) the gradient is shared out evenly.
+    Where the input itself shows one element several times (as an expanded tensor does) the gradient is shared out
+    evenly.
     """
     offset = m.offset if storage_offset is None else storage_offset
     extent = max(m.extent, meta(m.dtype, size, stride, offset).extent)
@@ -97,7 +102,8 @@ def as_strided_backward(g: Any, m: Meta, size: Sequence[int], stride: Sequence[i
 
 
 def overlaps(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """May two index tuples of this layout mean the same element? (Sorted by stride, each must step over all smaller ones.)"""
+    """May two index tuples of this layout mean the same element? (Sorted by stride, each must step over all smaller
+    ones.)"""
     reach = 0
     for stride, n in sorted((s, n) for n, s in zip(shape, strides, strict=True) if n > 1):
         if stride <= reach:

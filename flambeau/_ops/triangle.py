@@ -47,7 +47,7 @@ def tril(input: Any, diagonal: int = 0) -> Any:
         tensor([[1., 0.],
                 [1., 1.]])
     """
-    return np.where(np.tri(*input.shape[-2:], k=diagonal, dtype=bool), input, input.dtype.type(0))
+    return np.where(np.tri(input.shape[-2], input.shape[-1], diagonal, bool), input, input.dtype.type(0))
 
 
 @library(
@@ -63,7 +63,7 @@ def triu(input: Any, diagonal: int = 0) -> Any:
         tensor([[1., 1.],
                 [0., 1.]])
     """
-    return np.where(np.tri(*input.shape[-2:], k=diagonal - 1, dtype=bool), input.dtype.type(0), input)
+    return np.where(np.tri(input.shape[-2], input.shape[-1], diagonal - 1, bool), input.dtype.type(0), input)
 
 
 def _lower_count(row: int, col: int, offset: int) -> int:
@@ -109,7 +109,8 @@ def tril_indices(
     requires_grad: bool = False,
     pin_memory: bool = False,
 ) -> Any:
-    """The coordinates of the lower triangle of a matrix of this size: row numbers and column numbers, shape (2, n), int64.
+    """The coordinates of the lower triangle of a matrix of this size: row numbers and column numbers, shape (2, n),
+    int64.
 
     Example::
 
@@ -133,7 +134,8 @@ def triu_indices(
     requires_grad: bool = False,
     pin_memory: bool = False,
 ) -> Any:
-    """The coordinates of the upper triangle of a matrix of this size: row numbers and column numbers, shape (2, n), int64.
+    """The coordinates of the upper triangle of a matrix of this size: row numbers and column numbers, shape (2, n),
+    int64.
 
     Example::
 
@@ -177,7 +179,8 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
 
 @composite()
 def diag(input: Any, diagonal: int = 0) -> Any:
-    """The matrix with a vector on its diagonal, or the diagonal of a matrix in a new tensor; RuntimeError for other dimensions.
+    """The matrix with a vector on its diagonal, or the diagonal of a matrix in a new tensor; RuntimeError for other
+    dimensions.
 
     Example::
 
@@ -215,7 +218,8 @@ def diagflat(input: Any, offset: int = 0) -> Any:
 
 @composite(function=False, name="fill_diagonal_")
 def fill_diagonal_(input: Any, fill_value: float, wrap: bool = False) -> Any:
-    """Write a number on the main diagonal, in place; with `wrap` the diagonal starts anew below a square in tall matrices.
+    """Write a number on the main diagonal, in place; with `wrap` the diagonal starts anew below a square in tall
+    matrices.
 
     Example::
 

@@ -40,7 +40,8 @@ def view_(input: Meta, shape: tuple[int, ...]) -> Meta:
     if strides is None:
         raise RuntimeError(
             errors.explain(
-                f"view size {list(shape)} is not compatible with input tensor's size {list(input.shape)} and stride {list(input.strides)} "
+                f"view size {list(shape)} is not compatible with input tensor's size {list(input.shape)} and stride "
+                f"{list(input.strides)} "
                 "(at least one dimension spans across two contiguous subspaces).",
                 hint="Use .reshape(...) instead.",
                 site=user_site(4),
@@ -73,7 +74,8 @@ def infer_size(shape: tuple[int, ...], m: Meta) -> tuple[int, ...]:
 
 
 def view_strides(m: Meta, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Strides that show `m` as `shape` without a copy, or None. Runs of dimensions that lie densely are split and merged."""
+    """Strides that show `m` as `shape` without a copy, or None. Runs of dimensions that lie densely are split and
+    merged."""
     if shape == m.shape:
         return m.strides
     if m.is_contiguous or m.numel == 0:
@@ -100,8 +102,8 @@ def view_strides(m: Meta, shape: tuple[int, ...]) -> tuple[int, ...] | None:
 def view(input: Any, *shape: Any, size: Any = None, dtype: Any = None) -> Any:
     """The same memory seen as another shape (one size may be -1) or, given a dtype, as other elements.
 
-    RuntimeError if the strides do not allow the shape (use `reshape`), or if it has another number of elements. With a dtype of
-    another width the last dimension shrinks or grows, and no gradients flow.
+    RuntimeError if the strides do not allow the shape (use `reshape`), or if it has another number of elements. With a
+    dtype of another width the last dimension shrinks or grows, and no gradients flow.
 
     Example::
 
@@ -225,7 +227,8 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     elif unknown or known != m.shape[dim]:
         raise RuntimeError(
             errors.explain(
-                f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} ({m.shape[dim]}) in the input tensor",
+                f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} ({m.shape[dim]}) "
+                f"in the input tensor",
                 site=user_site(3),
             )
         )
@@ -242,7 +245,8 @@ def expand_(input: Meta, shape: tuple[int, ...]) -> Meta:
     if lead < 0:
         raise RuntimeError(
             errors.explain(
-                f"expand(torch.{input.dtype.name}{list(input.shape)}, size={list(shape)}): the number of sizes provided ({len(shape)}) "
+                f"expand(torch.{input.dtype.name}{list(input.shape)}, size={list(shape)}): the number of sizes "
+                f"provided ({len(shape)}) "
                 f"must be greater or equal to the number of dimensions in the tensor ({input.ndim})",
                 site=user_site(4),
             )
@@ -255,7 +259,8 @@ def expand_(input: Meta, shape: tuple[int, ...]) -> Meta:
         elif n != own and own != 1 or n < 0:
             raise RuntimeError(
                 errors.explain(
-                    f"The expanded size of the tensor ({n}) must match the existing size ({own}) at non-singleton dimension {i}.  "
+                    f"The expanded size of the tensor ({n}) must match the existing size ({own}) at non-singleton "
+                    f"dimension {i}.  "
                     f"Target sizes: {list(shape)}.  Tensor sizes: {list(input.shape)}",
                     site=user_site(4),
                 )
@@ -396,7 +401,8 @@ def permute_(input: Meta, dims: tuple[int, ...]) -> Meta:
     if len(dims) != input.ndim:
         raise RuntimeError(
             errors.explain(
-                "permute(): number of dimensions in the tensor input does not match the length of the desired ordering of dimensions "
+                "permute(): number of dimensions in the tensor input does not match the length of the desired "
+                "ordering of dimensions "
                 f"i.e. input.dim() = {input.ndim} is not equal to len(dims) = {len(dims)}",
                 site=user_site(4),
             )
@@ -445,7 +451,8 @@ def movedim(input: Any, source: int | Sequence[int], destination: int | Sequence
         raise RuntimeError(
             errors.explain(
                 "movedim: Invalid source or destination dims: source "
-                f"({list(source)} dims) should contain the same number of dims as destination ({list(destination)} dims)",
+                f"({list(source)} dims) should contain the same number of dims as destination ({list(destination)} "
+                f"dims)",
                 site=user_site(3),
             )
         )

@@ -100,7 +100,8 @@ def _with_part(input: Any, src: Any, name: str, body: Callable, *args: Any) -> A
     if src._meta.shape != part.shape:
         raise RuntimeError(
             errors.explain(
-                f"{name}: expected src to have a size equal to the part of self. src size = {list(src.shape)}, part size = {list(part.shape)}",
+                f"{name}: expected src to have a size equal to the part of self. src size = {list(src.shape)}, part "
+                f"size = {list(part.shape)}",
                 site=user_site(4),
             )
         )
@@ -171,7 +172,8 @@ def as_strided_scatter(
     if src._meta.shape != part.shape:
         raise RuntimeError(
             errors.explain(
-                f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = {list(part.shape)}",
+                f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = "
+                f"{list(part.shape)}",
                 site=user_site(3),
             )
         )

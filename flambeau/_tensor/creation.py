@@ -53,8 +53,8 @@ def tensor(
 ) -> Any:
     """A new tensor with a copy of `data`: numbers, nested lists, NumPy arrays.
 
-    Without `dtype`, Python's integers become int64, floats the default dtype, and arrays keep theirs. ValueError for ragged lists,
-    TypeError for what is no number.
+    Without `dtype`, Python's integers become int64, floats the default dtype, and arrays keep theirs. ValueError for
+    ragged lists, TypeError for what is no number.
 
     Example::
 
@@ -113,7 +113,8 @@ def _to_array(data: Any) -> np.ndarray:
 
 
 def _holds_tensors(data: Any) -> bool:
-    """Is there a tensor in nested lists? Looks at the first element of each level, and at all of the innermost lists."""
+    """Is there a tensor in nested lists? Looks at the first element of each level, and at all of the innermost
+    lists."""
     while isinstance(data, (list, tuple)) and data:
         if any(isinstance(x, TensorBase) for x in data):
             return True
@@ -279,7 +280,8 @@ def _constant(value: int, args: tuple, kwargs: dict[str, Any]) -> Any:
 
 
 def zeros(*size: Any, **kwargs: Any) -> Any:
-    """A tensor of zeros of the default dtype; `zeros(2, 3)` or `zeros((2, 3))`; keywords `dtype`, `device`, `requires_grad`, `out`.
+    """A tensor of zeros of the default dtype; `zeros(2, 3)` or `zeros((2, 3))`; keywords `dtype`, `device`,
+    `requires_grad`, `out`.
 
     Example::
 
@@ -424,7 +426,8 @@ def arange(
     requires_grad: bool = False,
     pin_memory: bool = False,
 ) -> Any:
-    """`arange(end)`, `arange(start, end)`, `arange(start, end, step)`: numbers from `start` up to, not including, `end`.
+    """`arange(end)`, `arange(start, end)`, `arange(start, end, step)`: numbers from `start` up to, not including,
+    `end`.
 
     int64 if all arguments are integers, else the default dtype. RuntimeError for a step of 0 or of the wrong sign.
 
@@ -689,7 +692,8 @@ def legacy(cls: type, d: dtype_class, args: tuple, kwargs: dict[str, Any]) -> An
 
 
 class LegacyType(type):
-    """The type of `FloatTensor` and its kin: calling one makes a tensor of its dtype, `isinstance` asks for the dtype."""
+    """The type of `FloatTensor` and its kin: calling one makes a tensor of its dtype, `isinstance` asks for the
+    dtype."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         return legacy(dispatch.Tensor, cls.dtype_of(), args, kwargs)

@@ -49,7 +49,7 @@ def install(tensor_class: type[TensorBase]) -> None:
 
 def make_tensor(cls: type, m: Meta, storage: Storage, node: Node | None = None, index: int = 0) -> Any:
     """A tensor object over a storage."""
-    t = new(cls)
+    t: Any = new(cls)
     t._meta = m
     t._storage = storage
     t._node = node
@@ -66,7 +66,7 @@ def from_flat(flat: Any, m: Meta) -> Any:
     return make_tensor(Tensor, m, Storage(value, flat.nbytes))
 
 
-def unpack(storage: Storage, m: Meta, node: Node, index: int) -> Any:
+def unpack(storage: Storage, m: Meta, node: Node | None, index: int) -> Any:
     """A saved output as a tensor again, with the node that made it."""
     return make_tensor(Tensor, m, storage, node, index)
 
@@ -124,7 +124,7 @@ def pointwise(op: Any, args: tuple) -> Any:
     queue.append(Instruction(op, tuple(values), metas, inference, (value,), site))
     window.nbytes += inference.nbytes
     m = inference.outputs[0]
-    t = new(cls)
+    t: Any = new(cls)
     t._meta = m
     t._storage = Storage(value, m.nbytes)
     t._index = 0
@@ -160,14 +160,16 @@ def _as_operands(op: Any, args: tuple) -> tuple:
 def _as_operand(op: Any, i: int, a: Any) -> Any:
     if isinstance(a, TensorBase) or type(a) in NUMBERS:
         return a
-    for kind in (bool, int, float, complex):
+    kinds: tuple[Any, ...] = (bool, int, float, complex)
+    for kind in kinds:
         if isinstance(a, kind):
             return kind(a)
     if isinstance(a, np.generic):
         return a.item()
     raise TypeError(
         errors.explain(
-            f"{op.name}(): argument '{op.parameters[i]}' (position {i + 1}) must be Tensor or Number, not {type(a).__name__}",
+            f"{op.name}(): argument '{op.parameters[i]}' (position {i + 1}) must be Tensor or Number, not "
+            f"{type(a).__name__}",
             hint="torch.tensor(...) makes a tensor from a list or an array",
             site=user_site(4),
         )
@@ -371,7 +373,8 @@ def check_no_overlap(m: Meta) -> None:
     if any(s == 0 and n > 1 for n, s in zip(m.shape, m.strides, strict=True)):
         raise RuntimeError(
             errors.explain(
-                "unsupported operation: more than one element of the written-to tensor refers to a single memory location.",
+                "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+                "location.",
                 hint="Please clone() the tensor before performing the operation.",
                 site=user_site(4),
             )

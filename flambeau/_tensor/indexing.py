@@ -1,7 +1,7 @@
 """`x[...]` and `x[...] = y`: what each kind of index means.
 
-Integers, slices, None and Ellipsis give a view. Tensors, arrays, lists and masks gather elements into a new tensor; where both kinds
-are mixed the basic ones are applied first. The rule for the place of gathered dimensions is NumPy's.
+Integers, slices, None and Ellipsis give a view. Tensors, arrays, lists and masks gather elements into a new tensor;
+where both kinds are mixed the basic ones are applied first. The rule for the place of gathered dimensions is NumPy's.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def setitem(tensor: Any, index: Any, value: Any) -> None:
 
 
 class _Reading:
-    """An index read from left to right: first come views (`steps`, which lead to `layout`), then `indices`, which gather.
+    """An index read from left to right: first come views (`steps`, which lead to `layout`), then `indices`, which
+    gather.
 
     `indices` lists an index tensor or None for the leading dimensions of the view; a mask stands for as many as it has.
     """
@@ -141,7 +142,7 @@ class _Reading:
         if item._meta.dtype in _MASKS:
             if not item._meta.ndim:
                 self._view(_UNSQUEEZE, self.dim)
-                item = item.unsqueeze(0)  # type: ignore[attr-defined]
+                item = item.unsqueeze(0)
             dims = item._meta.ndim
         self.indices += [None] * (self.dim - self.spare - len(self.indices)) + [item]
         self.dim += dims
@@ -177,7 +178,8 @@ _PLAIN = frozenset({int, bool, slice, type(Ellipsis)})
 
 
 def _is_old_tuple(index: Any) -> bool:
-    """NumPy's old rule, which PyTorch keeps: a short list that holds sequences, slices, None or Ellipsis means a tuple."""
+    """NumPy's old rule, which PyTorch keeps: a short list that holds sequences, slices, None or Ellipsis means a
+    tuple."""
     if not isinstance(index, list) or len(index) >= 32:
         return False
     if not any(i is None or i is Ellipsis or isinstance(i, (slice, list, tuple, TensorBase)) for i in index):
@@ -196,7 +198,7 @@ def _item(item: Any) -> Any:
     if isinstance(item, TensorBase):
         m = item._meta
         if not m.ndim and m.dtype.category <= dtypes.INTEGER and m.dtype not in _MASKS:
-            return int(item.item())  # type: ignore[attr-defined]
+            return int(item.item())
         return item
     if isinstance(item, slice) or isinstance(item, bool):
         return item
@@ -211,7 +213,8 @@ def _item(item: Any) -> Any:
         return item.__index__()
     raise (TypeError if isinstance(item, str) else IndexError)(
         errors.explain(
-            f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(item).__name__})",
+            f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got "
+            f"{type(item).__name__})",
             site=user_site(5),
         )
     )
@@ -245,7 +248,8 @@ def _checked_int(m: Meta, dim: int, index: int) -> int:
 
 
 def _apply(tensor: Any, steps: Steps, layout: Meta) -> Any:
-    """The view after `steps`. With gradients each step is an operation; without, only the `layout` they lead to matters."""
+    """The view after `steps`. With gradients each step is an operation; without, only the `layout` they lead to
+    matters."""
     if (
         tensor._node is not None
         and state.grad_enabled

@@ -77,20 +77,24 @@ def from_numpy(source: np.ndarray) -> Any:
     d = dtypes.from_numpy(source.dtype)
     if not source.dtype.isnative:
         raise ValueError(
-            "given numpy array has byte order different from the native byte order; call .astype(a.dtype.newbyteorder('='))"
+            "given numpy array has byte order different from the native byte order; call "
+            ".astype(a.dtype.newbyteorder('='))"
         )
     if any(s < 0 for s in source.strides):
         raise ValueError(
-            "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
+            "currently "
             "supported. (You can probably work around this by making a copy of your array with array.copy().)"
         )
     if any(s % source.itemsize for s in source.strides):
         raise ValueError(
-            "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory."
+            "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate "
+            "the memory."
         )
     if not source.flags.writeable:
         warnings.warn(
-            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors: writing to this tensor "
+            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors: writing to "
+            "this tensor "
             "has undefined results. You may want to copy the array first.",
             UserWarning,
             stacklevel=3,
@@ -172,7 +176,8 @@ def reduce_tensor(t: Any, protocol: int) -> tuple:
 
 
 def deepcopy_tensor(t: Any, memo: dict[int, Any]) -> Any:
-    """A copy with memory of its own; tensors that share a storage share one in the copy too. Only leaves can be copied."""
+    """A copy with memory of its own; tensors that share a storage share one in the copy too. Only leaves can be
+    copied."""
     if id(t) in memo:
         return memo[id(t)]
     if not t.is_leaf:
@@ -220,7 +225,8 @@ class UntypedStorage:
     def _array(self) -> np.ndarray:
         if self._storage.value.data is None:
             realize(self._storage.value)
-        return self._storage.value.data.view(np.uint8)
+        data: Any = self._storage.value.data
+        return data.view(np.uint8)
 
     def data_ptr(self) -> int:
         """The address of the first byte."""

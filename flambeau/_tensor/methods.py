@@ -37,7 +37,8 @@ OPERAND_TYPES = (TensorBase, bool, int, float, complex)
 
 
 def operator(function: Callable, name: str, reflected: bool = False) -> Callable:
-    """A dunder method: NotImplemented for operands that are neither tensors nor numbers, so that they may have their say."""
+    """A dunder method: NotImplemented for operands that are neither tensors nor numbers, so that they may have their
+    say."""
 
     def method(self: Any, other: Any) -> Any:
         if not isinstance(other, OPERAND_TYPES):
@@ -89,8 +90,8 @@ def bind_methods() -> None:
                 setattr(Tensor, name + "_", checked_inplace(op.function, name))
     for method in creation.METHODS:
         setattr(Tensor, method.__name__, method)
-    for name, method in random.METHODS.items():
-        setattr(Tensor, name, method)
+    for name, draw in random.METHODS.items():
+        setattr(Tensor, name, draw)
     Tensor.sparse_rows = sparse.sparse_rows  # type: ignore[attr-defined]
 
 

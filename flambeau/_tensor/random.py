@@ -1,7 +1,7 @@
 """Random tensors: generators, seeds, and the functions and in-place methods that draw.
 
-Draws happen when they are called, not when the window runs, so that the generator's state is always the present one. After the same
-seed they are PyTorch's numbers on the CPU (see docs/randomness.md).
+Draws happen when they are called, not when the window runs, so that the generator's state is always the present one.
+After the same seed they are PyTorch's numbers on the CPU (see docs/randomness.md).
 """
 
 from __future__ import annotations
@@ -365,7 +365,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, **kwargs: Any) -> 
         return _finished(_normal(shape, d, generator, mean, std), kwargs)
     like: Any = mean if isinstance(mean, TensorBase) else std
     if isinstance(mean, TensorBase) and isinstance(std, TensorBase):
-        template = mean + std  # type: ignore[operator]
+        template = mean + std
     else:
         template = like
     means = interop.array(mean) if isinstance(mean, TensorBase) else mean
@@ -397,7 +397,8 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
 def multinomial(
     input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None, out: Any = None
 ) -> Any:
-    """Positions drawn from each row of weights `input` ([n] or [rows, n]) in proportion to them; int64 [rows, num_samples].
+    """Positions drawn from each row of weights `input` ([n] or [rows, n]) in proportion to them; int64 [rows,
+    num_samples].
 
     Example::
 

@@ -1,7 +1,7 @@
 """Sparse tensors in coordinate form (COO): the gradients of embeddings, and what optimizers do with them.
 
-A sparse tensor is a pair of dense ones: `indices` [sparse dimensions, entries] and `values` [entries, *dense dimensions]. Entries at the
-same place add up; `coalesce` merges and sorts them.
+A sparse tensor is a pair of dense ones: `indices` [sparse dimensions, entries] and `values` [entries, *dense
+dimensions]. Entries at the same place add up; `coalesce` merges and sorts them.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class SparseTensor:
     __radd__ = __add__
 
     def __mul__(self, factor: float) -> SparseTensor:
-        if isinstance(factor, (TensorBase, SparseTensor)) and factor.dim():  # type: ignore[attr-defined]
+        if isinstance(factor, (TensorBase, SparseTensor)) and factor.dim():
             raise NotImplementedError("multiplying a sparse tensor by a tensor: use to_dense() first")
         return SparseTensor(self._index, self._value * factor, self._shape, self._coalesced)
 
@@ -183,7 +183,8 @@ def sparse_coo_tensor(
     check_invariants: bool | None = None,
     is_coalesced: bool | None = None,
 ) -> SparseTensor:
-    """A sparse tensor with `values` at `indices` [sparse dimensions, entries]; without `size`, as large as the indices need.
+    """A sparse tensor with `values` at `indices` [sparse dimensions, entries]; without `size`, as large as the indices
+    need.
 
     RuntimeError for indices outside `size`.
 
@@ -203,11 +204,13 @@ def sparse_coo_tensor(
     for d in range(indices.shape[0]):
         if indices.shape[1] and not 0 <= int(indices[d].min()) <= int(indices[d].max()) < size[d]:
             raise RuntimeError(
-                f"size is inconsistent with indices: for dim {d}, size is {size[d]} but found index {int(indices[d].max())}"
+                f"size is inconsistent with indices: for dim {d}, size is {size[d]} but found index "
+                f"{int(indices[d].max())}"
             )
     return SparseTensor(indices, values.detach(), tuple(size), bool(is_coalesced)).requires_grad_(requires_grad)
 
 
 def sparse_rows(values: Any, indices: Any, shape: Any) -> SparseTensor:
-    """The sparse gradient of an embedding: `values` in the rows that `indices` [1, entries] name (a method of `values`)."""
+    """The sparse gradient of an embedding: `values` in the rows that `indices` [1, entries] name (a method of
+    `values`)."""
     return SparseTensor(indices, values.detach(), tuple(shape))

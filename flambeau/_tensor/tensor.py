@@ -1,7 +1,7 @@
 """The Tensor class: what is not derived from the op table.
 
-Attributes of the layout, the gradient's side, looking at values, conversions. Operators and the methods of operations are
-bound in `_tensor.methods`, in one visible loop.
+Attributes of the layout, the gradient's side, looking at values, conversions. Operators and the methods of operations
+are bound in `_tensor.methods`, in one visible loop.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ else:
 class Tensor(TensorBase):
     """A block of numbers of one dtype, with a shape, that remembers how it was computed if gradients are wanted.
 
-    Made by `torch.tensor(...)`, `torch.zeros(...)` and the like; `Tensor(2, 3)` and `Tensor([1, 2])` are PyTorch's legacy forms (float32).
+    Made by `torch.tensor(...)`, `torch.zeros(...)` and the like; `Tensor(2, 3)` and `Tensor([1, 2])` are PyTorch's
+    legacy forms (float32).
 
     Example::
 
@@ -213,7 +214,8 @@ class Tensor(TensorBase):
                 raise RuntimeError(
                     errors.explain(
                         "you can only change requires_grad flags of leaf variables.",
-                        hint="If you want to use a computed variable in a subgraph that doesn't require differentiation use "
+                        hint="If you want to use a computed variable in a subgraph that doesn't require "
+                        "differentiation use "
                         "var_no_grad = var.detach().",
                         site=user_site(2),
                     )
@@ -263,7 +265,8 @@ class Tensor(TensorBase):
                 )
             if value._meta.shape != self._meta.shape:
                 raise RuntimeError(
-                    f"assigned grad has data of a different size: got {list(value._meta.shape)}, expected {list(self.shape)}"
+                    f"assigned grad has data of a different size: got {list(value._meta.shape)}, expected "
+                    f"{list(self.shape)}"
                 )
             if value.dtype is not self.dtype:
                 raise RuntimeError(
@@ -282,10 +285,11 @@ class Tensor(TensorBase):
         create_graph: bool = False,
         inputs: Any = None,
     ) -> None:
-        """Compute the gradients of this tensor with respect to the leaves it was computed from and add them to their `.grad`.
+        """Compute the gradients of this tensor with respect to the leaves it was computed from and add them to their
+        `.grad`.
 
-        `gradient` weights a tensor that is not a scalar; `retain_graph` keeps what was saved for another pass; `create_graph`
-        makes the gradients differentiable; `inputs` limits accumulation to these tensors.
+        `gradient` weights a tensor that is not a scalar; `retain_graph` keeps what was saved for another pass;
+        `create_graph` makes the gradients differentiable; `inputs` limits accumulation to these tensors.
 
         Example::
 
@@ -381,7 +385,8 @@ class Tensor(TensorBase):
         if self._meta.numel != 1:
             raise RuntimeError(
                 errors.explain(
-                    f"a Tensor with {self._meta.numel} elements cannot be converted to Scalar (shape {list(self.shape)})",
+                    f"a Tensor with {self._meta.numel} elements cannot be converted to Scalar (shape "
+                    f"{list(self.shape)})",
                     hint="use .tolist() for all of them, or reduce first, e.g. .sum()",
                     site=user_site(2),
                 )
@@ -475,13 +480,14 @@ class Tensor(TensorBase):
 
     __dlpack__ = interop.to_dlpack
     __dlpack_device__ = interop.dlpack_device
-    __reduce_ex__ = interop.reduce_tensor
+    __reduce_ex__: Any = interop.reduce_tensor
     __deepcopy__ = interop.deepcopy_tensor
 
     # ------------------------------------------------------------------------------------ conversions
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
-        """The tensor with another dtype or device: `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`; itself if it already is.
+        """The tensor with another dtype or device: `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`; itself
+        if it already is.
 
         Example::
 
@@ -498,7 +504,8 @@ class Tensor(TensorBase):
         return result.clone() if copy and result is self else result
 
     def type(self, dtype: Any = None, non_blocking: bool = False, **kwargs: Any) -> Any:
-        """Without arguments the legacy type's name (`torch.FloatTensor`); otherwise the tensor converted to a dtype or legacy type."""
+        """Without arguments the legacy type's name (`torch.FloatTensor`); otherwise the tensor converted to a dtype or
+        legacy type."""
         if dtype is None:
             return "torch." + creation.legacy_name(self.dtype)
         return self.to(creation.dtype_of_legacy(dtype))

@@ -11,8 +11,8 @@ from flambeau.autograd import engine
 
 
 class detect_anomaly:  # noqa: N801 (PyTorch's name)
-    """While active, backward stops with a RuntimeError at the first node that returns NaN, naming the line of its forward; errors
-    raised inside backward name it too. Slow: every gradient is looked at.
+    """While active, backward stops with a RuntimeError at the first node that returns NaN, naming the line of its
+    forward; errors raised inside backward name it too. Slow: every gradient is looked at.
 
     Example::
 

@@ -1,7 +1,7 @@
 """The backward pass: runs the nodes from the outputs to the leaves, newest first, and adds up what meets.
 
-Order and hooks are PyTorch's: a node runs when all gradients that flow into it have arrived; hooks of a tensor run on the
-gradient's sum, before the node that made the tensor.
+Order and hooks are PyTorch's: a node runs when all gradients that flow into it have arrived; hooks of a tensor run on
+the gradient's sum, before the node that made the tensor.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def backward(
 ) -> None:
     """Add the gradients of `tensors`, weighted with `grad_tensors`, to the `.grad` of the leaves (or of `inputs` only).
 
-    Shapes of `grad_tensors` are those of `tensors`; None stands for 1 where a tensor is a scalar. RuntimeError if a tensor needs no
-    gradient, or if the graph was used before and not retained.
+    Shapes of `grad_tensors` are those of `tensors`; None stands for 1 where a tensor is a scalar. RuntimeError if a
+    tensor needs no gradient, or if the graph was used before and not retained.
 
     Example::
 
@@ -67,9 +67,11 @@ def grad(
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple:
-    """The gradients of `outputs`, weighted with `grad_outputs`, with respect to `inputs`, as a tuple; `.grad` is left alone.
+    """The gradients of `outputs`, weighted with `grad_outputs`, with respect to `inputs`, as a tuple; `.grad` is left
+    alone.
 
-    RuntimeError for an input that the outputs do not depend on, unless `allow_unused` (None then) or `materialize_grads` (zeros).
+    RuntimeError for an input that the outputs do not depend on, unless `allow_unused` (None then) or
+    `materialize_grads` (zeros).
 
     Example::
 
@@ -375,8 +377,8 @@ def accumulate(node: AccumulateGrad, grad: Any, create_graph: bool) -> None:
 
 
 def own_copy(grad: Any) -> Any:
-    """A gradient in a storage of its own, as nobody may see the leaf's gradient change. The value itself is shared: whoever writes to one
-    of two storages with the same value copies it first."""
+    """A gradient in a storage of its own, as nobody may see the leaf's gradient change. The value itself is shared:
+    whoever writes to one of two storages with the same value copies it first."""
     storage, m = grad._storage, grad._meta
     if not m.is_contiguous or storage.exposed or storage.nbytes != m.nbytes:
         return copy_of(grad.detach(), False)

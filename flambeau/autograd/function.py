@@ -16,8 +16,8 @@ from flambeau.autograd.graph import Node, changed_in_place, fit, gradient_edge
 
 
 class FunctionCtx:
-    """What `forward` and `backward` of a Function share. Any attribute may be set on it; tensors that are inputs or outputs belong
-    in `save_for_backward`, so that in-place changes are noticed and no cycle keeps them alive."""
+    """What `forward` and `backward` of a Function share. Any attribute may be set on it; tensors that are inputs or
+    outputs belong in `save_for_backward`, so that in-place changes are noticed and no cycle keeps them alive."""
 
     def __init__(self) -> None:
         self.needs_input_grad: tuple[bool, ...] = ()
@@ -88,7 +88,8 @@ class FunctionCtx:
 def already_freed(node: Node | None) -> RuntimeError:
     return RuntimeError(
         errors.explain(
-            "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
+            "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+            "already been freed). "
             "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad().",
             hint="Specify retain_graph=True if you need to backward through the graph a second time",
             site=None if node is None else node.site,
@@ -125,7 +126,8 @@ class FunctionNode(Node):
             results = results[:expected]
         if len(results) != expected:
             raise RuntimeError(
-                f"function {self.name()} returned an incorrect number of gradients (expected {expected}, got {len(results)})"
+                f"function {self.name()} returned an incorrect number of gradients (expected {expected}, got "
+                f"{len(results)})"
             )
         return [
             self._checked(i, r) if e is not None else None
@@ -142,7 +144,8 @@ class FunctionNode(Node):
             return fit(grad, meta)
         except Exception:
             raise RuntimeError(
-                f"Function {self.name()} returned an invalid gradient at index {i} - got {list(grad._meta.shape)} but expected "
+                f"Function {self.name()} returned an invalid gradient at index {i} - got {list(grad._meta.shape)} but "
+                f"expected "
                 f"shape compatible with {list(meta.shape)}"
             ) from None
 
@@ -154,9 +157,10 @@ def zeros(meta: Any) -> Any:
 class Function:
     """Base of custom differentiable operations.
 
-    Write two static methods: `forward(ctx, *args)` computes (without recording gradients), `backward(ctx, *grad_outputs)` returns one
-    gradient (or None) for each argument of `forward`. Alternatively `forward(*args)` with `setup_context(ctx, inputs, output)`.
-    Use it by `MyFunction.apply(*args)`.
+    Write two static methods: `forward(ctx, *args)` computes (without recording gradients), `backward(ctx,
+    *grad_outputs)` returns one gradient (or None) for each argument of `forward`. Alternatively `forward(*args)` with
+    `setup_context(ctx, inputs,
+    output)`. Use it by `MyFunction.apply(*args)`.
 
     Example::
 
@@ -190,7 +194,8 @@ class Function:
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """Compute the gradients of the arguments; to be written by the subclass."""
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD."
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it with "
+            "backward mode AD."
         )
 
     @classmethod
@@ -225,7 +230,7 @@ class Function:
 def _own(output: Any, args: tuple, ctx: FunctionCtx) -> Any:
     """An input returned unchanged becomes a tensor object of its own, so that it can have its own node."""
     if isinstance(output, TensorBase) and any(output is a for a in args) and not any(output is d for d in ctx._dirty):
-        return output.detach()  # type: ignore[attr-defined]
+        return output.detach()
     return output
 
 
@@ -281,7 +286,7 @@ def once_differentiable(backward: Callable) -> Callable:
 def _with_failing_node(result: Any, edges: tuple) -> Any:
     if not isinstance(result, TensorBase):
         return result
-    result = result.detach()  # type: ignore[attr-defined]
+    result = result.detach()
     result._node, result._index = OnceDifferentiable(edges, (result._meta,), None), 0
     return result
 

@@ -65,7 +65,8 @@ def _gradients(outputs: Any, inputs: Any, weights: Any, create_graph: bool, stri
 def vjp(
     func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:
-    """(`func(*inputs)`, the product of `v` with its Jacobian); `v` has the shape of the output and may be left out for one element.
+    """(`func(*inputs)`, the product of `v` with its Jacobian); `v` has the shape of the output and may be left out for
+    one element.
 
     Example::
 
@@ -87,7 +88,8 @@ def _weights(v: Any, outputs: tuple[Any, ...]) -> tuple[Any, ...]:
     if v is None:
         if len(outputs) != 1 or outputs[0].numel() != 1:
             raise RuntimeError(
-                "The vector v can only be None if the user-provided function returns a single Tensor with a single element."
+                "The vector v can only be None if the user-provided function returns a single Tensor with a single "
+                "element."
             )
         return (outputs[0].new_ones(outputs[0].shape),)
     _, weights = _tuple(v, "v")
@@ -100,7 +102,8 @@ def _weights(v: Any, outputs: tuple[Any, ...]) -> tuple[Any, ...]:
 def jvp(
     func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:
-    """(`func(*inputs)`, the product of its Jacobian with `v`), by the trick of differentiating the vjp with respect to its weight.
+    """(`func(*inputs)`, the product of its Jacobian with `v`), by the trick of differentiating the vjp with respect to
+    its weight.
 
     Example::
 
@@ -128,8 +131,8 @@ def jacobian(
     vectorize: bool = False,
     strategy: str = "reverse-mode",
 ) -> Any:
-    """All partial derivatives: for an output of shape S and an input of shape T a tensor of shape S + T; a tuple for several inputs,
-    a tuple of tuples for several outputs too.
+    """All partial derivatives: for an output of shape S and an input of shape T a tensor of shape S + T; a tuple for
+    several inputs, a tuple of tuples for several outputs too.
 
     Example::
 
@@ -172,7 +175,7 @@ def _scalar(func: Callable) -> Callable:
             raise RuntimeError("The function given should return a single Tensor")
         if result._meta.numel != 1:
             raise RuntimeError("The Tensor returned by the function given should contain a single element")
-        return result.reshape(())  # type: ignore[attr-defined]
+        return result.reshape(())
 
     return checked
 

@@ -1,6 +1,7 @@
 """Whether operations build a graph: `no_grad`, `enable_grad`, `set_grad_enabled`, `inference_mode`.
 
-Each works as a context manager and as a decorator (of functions and of generator functions), and holds for its thread only.
+Each works as a context manager and as a decorator (of functions and of generator functions), and holds for its thread
+only.
 """
 
 from __future__ import annotations

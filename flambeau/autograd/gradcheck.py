@@ -1,7 +1,7 @@
 """Checks of gradients against central differences: `gradcheck`, `gradgradcheck`.
 
-The full Jacobian is compared, column by column, in float64. For complex inputs the two directions (real and imaginary) are
-perturbed separately, and gradients follow the convention of PyTorch: the conjugate Wirtinger derivative.
+The full Jacobian is compared, column by column, in float64. For complex inputs the two directions (real and imaginary)
+are perturbed separately, and gradients follow the convention of PyTorch: the conjugate Wirtinger derivative.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ def gradcheck(
 ) -> bool:
     """Does backward through `func` give the Jacobian that central differences give?
 
-    `inputs` is a tensor or a tuple of arguments of `func`, of which those that require grad (float64 or complex128, please) are
-    checked; `eps` is the step; a Jacobian entry may differ by `atol + rtol * |numerical|`. Raises GradcheckError naming the output,
-    the input and both Jacobians, or returns False with `raise_exception=False`.
+    `inputs` is a tensor or a tuple of arguments of `func`, of which those that require grad (float64 or complex128,
+    please) are checked; `eps` is the step; a Jacobian entry may differ by `atol + rtol * |numerical|`. Raises
+    GradcheckError naming
+    the output, the input and both Jacobians, or returns False with `raise_exception=False`.
 
     Example::
 
@@ -122,11 +123,11 @@ def _weight_like(output: Any, rng: Any) -> Any:
 def _outputs(result: Any) -> list[Any]:
     """The outputs that take part in gradients."""
     results = [result] if isinstance(result, TensorBase) else list(result)
-    return [r for r in results if isinstance(r, TensorBase) and r.requires_grad]  # type: ignore[attr-defined]
+    return [r for r in results if isinstance(r, TensorBase) and r.requires_grad]
 
 
 def _check(func: Callable, arguments: tuple, eps: float, atol: float, rtol: float, nondet_tol: float) -> None:
-    checked = [i for i, a in enumerate(arguments) if isinstance(a, TensorBase) and a.requires_grad]  # type: ignore[attr-defined]
+    checked = [i for i, a in enumerate(arguments) if isinstance(a, TensorBase) and a.requires_grad]
     if not checked:
         raise ValueError(
             "gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True."
@@ -143,7 +144,8 @@ def _check(func: Callable, arguments: tuple, eps: float, atol: float, rtol: floa
             numerical = numerical_jacobian(lambda *a, o=o: _outputs_like(func(*a), o), arguments, i, eps)
             if not np.allclose(ours, numerical, rtol=rtol, atol=atol, equal_nan=True):
                 raise GradcheckError(
-                    f"Jacobian mismatch for output {o} with respect to input {i},\nnumerical:{numerical}\nanalytical:{ours}\n"
+                    f"Jacobian mismatch for output {o} with respect to input "
+                    f"{i},\nnumerical:{numerical}\nanalytical:{ours}\n"
                 )
 
 
@@ -154,8 +156,8 @@ def _outputs_like(result: Any, o: int) -> Any:
 
 
 def analytical_jacobians(output: Any, inputs: Sequence[Any]) -> list[np.ndarray]:
-    """For each input the matrix [input elements, output elements] that backward gives; complex elements count twice (real and
-    imaginary direction), on both sides."""
+    """For each input the matrix [input elements, output elements] that backward gives; complex elements count twice
+    (real and imaginary direction), on both sides."""
     columns: list[list[np.ndarray]] = [[] for _ in inputs]
     for position in range(output.numel()):
         for unit in (1, 1j) if output.dtype.is_complex else (1,):

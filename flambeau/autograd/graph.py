@@ -1,7 +1,7 @@
 """The graph of gradients: nodes, what they save, and the leaves where gradients accumulate.
 
-Edges point from a result to what it was computed from. A node saves what its op's gradient says it needs, together with the
-version of each saved tensor: if the tensor is changed in place before backward, the error names both lines.
+Edges point from a result to what it was computed from. A node saves what its op's gradient says it needs, together with
+the version of each saved tensor: if the tensor is changed in place before backward, the error names both lines.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ Edge = tuple["Node", int] | None
 class Node:
     """A step of the backward pass: takes the gradients of its outputs, returns those of its inputs.
 
-    `edges` has one (node, output number) or None per input; `metas` describes the outputs; `seq` orders nodes by creation.
+    `edges` has one (node, output number) or None per input; `metas` describes the outputs; `seq` orders nodes by
+    creation.
     """
 
     __slots__ = ("edges", "output_metas", "seq", "site", "pre_hooks", "post_hooks", "retained", "extra", "__weakref__")
@@ -182,8 +183,10 @@ class OpNode(Node):
         if self.args is None:
             raise RuntimeError(
                 errors.explain(
-                    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
-                    "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad().",
+                    "Trying to backward through the graph a second time (or directly access saved tensors after they "
+                    "have already "
+                    "been freed). Saved intermediate values of the graph are freed when you call .backward() or "
+                    "autograd.grad().",
                     hint="Specify retain_graph=True if you need to backward through the graph a second time",
                     site=self.site,
                 )
@@ -301,9 +304,8 @@ def changed_in_place(storage: Any, m: Meta, version: int, node: Node) -> Runtime
     )
 
 
-unpack: Callable[
-    [Any, Meta, Node | None, int], Any
-]  # (storage, meta, node, output number) -> Tensor; set by _tensor.dispatch
+# (storage, meta, node, output number) -> Tensor; set by _tensor.dispatch
+unpack: Callable[[Any, Meta, Node | None, int], Any] = None  # type: ignore[assignment]
 
 
 def gradient_edge(tensor: Any) -> Edge:

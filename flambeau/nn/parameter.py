@@ -43,7 +43,7 @@ class Parameter(torch.Tensor, metaclass=_ParameterMeta):
         tensor([1., 1.], requires_grad=True)
     """
 
-    def __new__(cls, data: torch.Tensor | None = None, requires_grad: bool = True) -> Any:
+    def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
         if data is None:
             data = torch.empty(0)
         if type(data) in (torch.Tensor, Parameter):
@@ -66,7 +66,7 @@ class Parameter(torch.Tensor, metaclass=_ParameterMeta):
             known = memo[id(self)] = type(self)(copied, self.requires_grad)
         return known
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         plain = self.detach().requires_grad_(self.requires_grad)
         return "Parameter containing:\n" + repr(plain)
 
@@ -159,7 +159,7 @@ def is_lazy(value: object) -> bool:
     return isinstance(value, UninitializedTensorMixin)
 
 
-class UninitializedParameter(UninitializedTensorMixin, Parameter):
+class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: ignore[misc]
     """A parameter whose shape a lazy module learns from its first input.
 
     Args:
@@ -182,7 +182,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
         return _share(cls, torch.empty(0, device=device, dtype=dtype), requires_grad)
 
 
-class UninitializedBuffer(UninitializedTensorMixin, torch.Tensor):
+class UninitializedBuffer(UninitializedTensorMixin, torch.Tensor):  # type: ignore[misc]
     """A buffer whose shape a lazy module learns from its first input.
 
     Args:

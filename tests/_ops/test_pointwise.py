@@ -1,4 +1,5 @@
-"""Every pointwise operation against NumPy in float64, its gradients by central differences, and the properties that all must have.
+"""Every pointwise operation against NumPy in float64, its gradients by central differences, and the properties that all
+must have.
 
 To add an operation, add its samples here: the reference in NumPy, and where its arguments may lie.
 """
@@ -150,7 +151,8 @@ def test_every_differentiable_operation_has_samples():
     assert missing <= {"angle", "conj_physical", "digamma", "erfinv", "nan_to_num", "logit", "sinc"}, missing
 
 
-# ---------------------------------------------------------------------------------------------- promotion and broadcasting
+# ---------------------------------------------------------------------------------------------- promotion and
+# broadcasting
 
 NUMBERS = {"bool": True, "int": 3, "float": 1.5, "complex": 1 + 2j}
 

@@ -1,4 +1,5 @@
-"""backward and grad: order, accumulation, hooks, views and in-place changes. Expected numbers are worked out by hand."""
+"""backward and grad: order, accumulation, hooks, views and in-place changes. Expected numbers are worked out by
+hand."""
 
 import pytest
 

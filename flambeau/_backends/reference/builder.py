@@ -1,7 +1,7 @@
 """The scalar primitives in NumPy: what pointwise bodies are written in.
 
-Arithmetic and comparisons (`+ - * / == < ...`) are Python operators on the operands; the rest are methods here. A body never sees
-shapes or dtypes, only values of one dtype.
+Arithmetic and comparisons (`+ - * / == < ...`) are Python operators on the operands; the rest are methods here. A body
+never sees shapes or dtypes, only values of one dtype.
 """
 
 from __future__ import annotations

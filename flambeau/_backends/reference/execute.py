@@ -149,7 +149,7 @@ def _run_write(instruction: Instruction) -> None:
     array_of(old, target_meta)  # raises the failure of a value that was never made
     # Referenced by the local variable, the instruction's tuple, and getrefcount's own argument: nobody else.
     if not exposed and sys.getrefcount(old) > 3:
-        old_data, old.data = old.data, old.data.copy()  # type: ignore[union-attr]
+        old_data, old.data = old.data, old.data.copy()
     else:
         old_data = old.data
     moved = Value(None)

@@ -1,4 +1,5 @@
-"""Special functions in NumPy, which has none: computed in float64, so that float32 results are right to the last bit or so.
+"""Special functions in NumPy, which has none: computed in float64, so that float32 results are right to the last bit or
+so.
 
 Those that C's library has (erf, erfc, lgamma) are called element by element; the others are series.
 """
@@ -112,7 +113,8 @@ BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 
 
 
 def digamma(x: Any) -> Any:
-    """The derivative of log gamma: recurrence up to 10, then Stirling's series; reflection on the left (Abramowitz & Stegun 6.3)."""
+    """The derivative of log gamma: recurrence up to 10, then Stirling's series; reflection on the left (Abramowitz &
+    Stegun 6.3)."""
     x = np.asarray(x)
     y = x.astype(np.float64)
     with np.errstate(all="ignore"):
@@ -159,8 +161,8 @@ def zeta(s: Any, q: Any) -> Any:
 
 
 def _bessel(x: Any, order: int) -> Any:
-    """exp(-|x|) I_n(x) by the trapezoidal rule on 1/pi * integral of exp(x (cos t - 1)) cos(n t), which converges exponentially
-    because the integrand is periodic; the asymptotic series for large x."""
+    """exp(-|x|) I_n(x) by the trapezoidal rule on 1/pi * integral of exp(x (cos t - 1)) cos(n t), which converges
+    exponentially because the integrand is periodic; the asymptotic series for large x."""
     x = np.asarray(x)
     y = np.abs(x.astype(np.float64)).reshape(-1)
     result = np.zeros_like(y)

@@ -1,5 +1,5 @@
-"""The functions behind the layers (`torch.nn.functional`): every operation of the namespace `nn.functional` in the op table, and those
-of `torch` that PyTorch also offers here."""
+"""The functions behind the layers (`torch.nn.functional`): every operation of the namespace `nn.functional` in the op
+table, and those of `torch` that PyTorch also offers here."""
 
 from __future__ import annotations
 

@@ -92,7 +92,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
         self.head.reset_parameters()
-        for projection in self.tail:
+        projections: Any = self.tail
+        for projection in projections:
             for layer in projection:
                 layer.reset_parameters()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from flambeau import _api as torch
@@ -149,7 +149,7 @@ class _Conv(_ConvNd):
     """Convolutions proper: they differ in the number of dimensions only."""
 
     _spatial: int
-    _function: Callable[..., Tensor]
+    _function: Any
 
     def __init__(
         self,
@@ -221,7 +221,7 @@ class Conv1d(_Conv):
     """
 
     _spatial = 1
-    _function = staticmethod(F.conv1d)
+    _function: Any = staticmethod(F.conv1d)
 
 
 class Conv2d(_Conv):
@@ -234,21 +234,21 @@ class Conv2d(_Conv):
     """
 
     _spatial = 2
-    _function = staticmethod(F.conv2d)
+    _function: Any = staticmethod(F.conv2d)
 
 
 class Conv3d(_Conv):
     """Cross-correlation of volumes (N, C, D, H, W) or (C, D, H, W); arguments and sizes as of Conv1d."""
 
     _spatial = 3
-    _function = staticmethod(F.conv3d)
+    _function: Any = staticmethod(F.conv3d)
 
 
 class _ConvTransposeNd(_ConvNd):
     """Transposed convolutions: they differ in the number of dimensions only."""
 
     _spatial: int
-    _function: Callable[..., Tensor]
+    _function: Any
 
     def __init__(
         self,
@@ -301,10 +301,11 @@ class _ConvTransposeNd(_ConvNd):
                 f"ConvTranspose{spatial}D: for {input.dim()}D input, output_size must have {spatial} or "
                 f"{input.dim()} elements (got {len(output_size)})"
             )
+        padding: Any = self.padding  # transposed convolutions have no padding by name
         smallest = [
             (size - 1) * step - 2 * pad + gap * (kernel - 1) + 1
             for size, step, pad, gap, kernel in zip(
-                input.shape[other:], self.stride, self.padding, self.dilation, self.kernel_size, strict=True
+                input.shape[other:], self.stride, padding, self.dilation, self.kernel_size, strict=True
             )
         ]
         largest = [size + step - 1 for size, step in zip(smallest, self.stride, strict=True)]
@@ -340,21 +341,21 @@ class ConvTranspose1d(_ConvTransposeNd):
     """
 
     _spatial = 1
-    _function = staticmethod(F.conv_transpose1d)
+    _function: Any = staticmethod(F.conv_transpose1d)
 
 
 class ConvTranspose2d(_ConvTransposeNd):
     """Transposed convolution of (N, C, H, W) or (C, H, W); arguments as of ConvTranspose1d."""
 
     _spatial = 2
-    _function = staticmethod(F.conv_transpose2d)
+    _function: Any = staticmethod(F.conv_transpose2d)
 
 
 class ConvTranspose3d(_ConvTransposeNd):
     """Transposed convolution of (N, C, D, H, W) or (C, D, H, W); arguments as of ConvTranspose1d."""
 
     _spatial = 3
-    _function = staticmethod(F.conv_transpose3d)
+    _function: Any = staticmethod(F.conv_transpose3d)
 
 
 class _LazyConvXdMixin(LazyModuleMixin):

@@ -287,8 +287,8 @@ class Module(ModuleState, HookRegistration, Conversion):
                 f"cannot assign '{_typename(value)}' as buffer '{name}' "
                 "(torch.nn.Buffer, torch.Tensor or None expected)"
             )
-        marked = isinstance(value, Buffer)
-        persistent = value.persistent if marked else name not in self._non_persistent_buffers_set
+        marked: Any = value if isinstance(value, Buffer) else None
+        persistent = marked.persistent if marked is not None else name not in self._non_persistent_buffers_set
         if persistent:
             self.register_buffer(name, value)
         else:

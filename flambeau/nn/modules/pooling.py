@@ -6,7 +6,7 @@ floor((size + 2 padding - dilation (kernel - 1) - 1) / stride + 1), or the ceili
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from flambeau import _api as torch
@@ -45,7 +45,7 @@ Tensor = torch.Tensor
 
 
 class _MaxPoolNd(Module):
-    _function: Callable[..., Any]
+    _function: Any
 
     def __init__(
         self,
@@ -99,24 +99,24 @@ class MaxPool1d(_MaxPoolNd):
         tensor([[4., 3.]])
     """
 
-    _function = staticmethod(F.max_pool1d)
+    _function: Any = staticmethod(F.max_pool1d)
 
 
 class MaxPool2d(_MaxPoolNd):
     """The maximum of each window of (N, C, H, W) or (C, H, W); arguments as of MaxPool1d."""
 
-    _function = staticmethod(F.max_pool2d)
+    _function: Any = staticmethod(F.max_pool2d)
 
 
 class MaxPool3d(_MaxPoolNd):
     """The maximum of each window of (N, C, D, H, W) or (C, D, H, W); arguments as of MaxPool1d."""
 
-    _function = staticmethod(F.max_pool3d)
+    _function: Any = staticmethod(F.max_pool3d)
 
 
 class _MaxUnpoolNd(Module):
     _spatial: int
-    _function: Callable[..., Tensor]
+    _function: Any
 
     def __init__(self, kernel_size: size_any, stride: size_any | None = None, padding: size_any = 0) -> None:
         super().__init__()
@@ -149,21 +149,21 @@ class MaxUnpool1d(_MaxUnpoolNd):
     """
 
     _spatial = 1
-    _function = staticmethod(F.max_unpool1d)
+    _function: Any = staticmethod(F.max_unpool1d)
 
 
 class MaxUnpool2d(_MaxUnpoolNd):
     """The partial inverse of MaxPool2d; as MaxUnpool1d."""
 
     _spatial = 2
-    _function = staticmethod(F.max_unpool2d)
+    _function: Any = staticmethod(F.max_unpool2d)
 
 
 class MaxUnpool3d(_MaxUnpoolNd):
     """The partial inverse of MaxPool3d; as MaxUnpool1d."""
 
     _spatial = 3
-    _function = staticmethod(F.max_unpool3d)
+    _function: Any = staticmethod(F.max_unpool3d)
 
 
 class _AvgPoolNd(Module):
@@ -208,7 +208,7 @@ class AvgPool1d(_AvgPoolNd):
 
 
 class _AvgPoolWithDivisor(_AvgPoolNd):
-    _function: Callable[..., Tensor]
+    _function: Any
 
     def __init__(
         self,
@@ -243,13 +243,13 @@ class AvgPool2d(_AvgPoolWithDivisor):
     """The average of each window of (N, C, H, W) or (C, H, W); arguments as of AvgPool1d, and `divisor_override`, by
     which sums are divided instead of the window's size."""
 
-    _function = staticmethod(F.avg_pool2d)
+    _function: Any = staticmethod(F.avg_pool2d)
 
 
 class AvgPool3d(_AvgPoolWithDivisor):
     """The average of each window of (N, C, D, H, W) or (C, D, H, W); arguments as of AvgPool2d."""
 
-    _function = staticmethod(F.avg_pool3d)
+    _function: Any = staticmethod(F.avg_pool3d)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -259,7 +259,7 @@ class AvgPool3d(_AvgPoolWithDivisor):
 
 class _FractionalMaxPoolNd(Module):
     _spatial: int
-    _function: Callable[..., Any]
+    _function: Any
 
     def __init__(
         self,
@@ -311,18 +311,18 @@ class FractionalMaxPool2d(_FractionalMaxPoolNd):
     """
 
     _spatial = 2
-    _function = staticmethod(F.fractional_max_pool2d)
+    _function: Any = staticmethod(F.fractional_max_pool2d)
 
 
 class FractionalMaxPool3d(_FractionalMaxPoolNd):
     """FractionalMaxPool2d for volumes (N, C, D, H, W)."""
 
     _spatial = 3
-    _function = staticmethod(F.fractional_max_pool3d)
+    _function: Any = staticmethod(F.fractional_max_pool3d)
 
 
 class _LPPoolNd(Module):
-    _function: Callable[..., Tensor]
+    _function: Any
 
     def __init__(
         self, norm_type: float, kernel_size: size_any, stride: size_any | None = None, ceil_mode: bool = False
@@ -352,23 +352,23 @@ class LPPool1d(_LPPoolNd):
         tensor([[5.]])
     """
 
-    _function = staticmethod(F.lp_pool1d)
+    _function: Any = staticmethod(F.lp_pool1d)
 
 
 class LPPool2d(_LPPoolNd):
     """LPPool1d for (N, C, H, W) or (C, H, W)."""
 
-    _function = staticmethod(F.lp_pool2d)
+    _function: Any = staticmethod(F.lp_pool2d)
 
 
 class LPPool3d(_LPPoolNd):
     """LPPool1d for (N, C, D, H, W) or (C, D, H, W)."""
 
-    _function = staticmethod(F.lp_pool3d)
+    _function: Any = staticmethod(F.lp_pool3d)
 
 
 class _AdaptiveMaxPoolNd(Module):
-    _function: Callable[..., Any]
+    _function: Any
 
     def __init__(self, output_size: optional_size_any, return_indices: bool = False) -> None:
         super().__init__()
@@ -390,23 +390,23 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
         return_indices: return also where the maxima are. Default: False.
     """
 
-    _function = staticmethod(F.adaptive_max_pool1d)
+    _function: Any = staticmethod(F.adaptive_max_pool1d)
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
     """AdaptiveMaxPool1d for (N, C, H, W) or (C, H, W)."""
 
-    _function = staticmethod(F.adaptive_max_pool2d)
+    _function: Any = staticmethod(F.adaptive_max_pool2d)
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
     """AdaptiveMaxPool1d for (N, C, D, H, W) or (C, D, H, W)."""
 
-    _function = staticmethod(F.adaptive_max_pool3d)
+    _function: Any = staticmethod(F.adaptive_max_pool3d)
 
 
 class _AdaptiveAvgPoolNd(Module):
-    _function: Callable[..., Tensor]
+    _function: Any
 
     def __init__(self, output_size: optional_size_any) -> None:
         super().__init__()
@@ -428,16 +428,16 @@ class AdaptiveAvgPool1d(_AdaptiveAvgPoolNd):
         tensor([[2., 6.]])
     """
 
-    _function = staticmethod(F.adaptive_avg_pool1d)
+    _function: Any = staticmethod(F.adaptive_avg_pool1d)
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPoolNd):
     """AdaptiveAvgPool1d for (N, C, H, W) or (C, H, W)."""
 
-    _function = staticmethod(F.adaptive_avg_pool2d)
+    _function: Any = staticmethod(F.adaptive_avg_pool2d)
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
     """AdaptiveAvgPool1d for (N, C, D, H, W) or (C, D, H, W)."""
 
-    _function = staticmethod(F.adaptive_avg_pool3d)
+    _function: Any = staticmethod(F.adaptive_avg_pool3d)

@@ -289,7 +289,7 @@ class TransformerEncoder(Module):
         return not (torch.is_grad_enabled() and wants_grad)
 
     def _padding(self, key_padding_mask: Tensor) -> Tensor:
-        padding: Any = key_padding_mask if key_padding_mask.dtype == torch.bool else key_padding_mask != 0
+        padding: Any = key_padding_mask if key_padding_mask.dtype == torch.bool else key_padding_mask.ne(0)
         if self.mask_check:
             gap = (padding[:, :-1] & ~padding[:, 1:]).any()
             padding = padding & ~gap

@@ -115,8 +115,11 @@ def _is_orthogonal(q: Tensor) -> bool:
 
 
 def _reflections(q: Tensor) -> Tensor:
-    """The X that `_by_reflections` maps to an orthogonal q: below the diagonal of column i the vector that reflects what
-    the columns before left of column i to a multiple of the unit vector i, on it that multiple's sign."""
+    """The X that `_by_reflections` maps to an orthogonal q.
+
+    Below the diagonal of column i: the vector that reflects what the columns before left of column i to a multiple of
+    the unit vector i; on the diagonal: that multiple's sign.
+    """
     rest = q.clone()
     found = torch.zeros_like(q)
     for i in range(q.size(-1)):

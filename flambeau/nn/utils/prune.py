@@ -103,7 +103,7 @@ class BasePruningMethod:
         pruned = self.apply_mask(module)
         if hasattr(module, name):
             delattr(module, name)
-        original = module._parameters.pop(name + "_orig")
+        original: Any = module._parameters.pop(name + "_orig")
         original.data = pruned.data
         del module._buffers[name + "_mask"]
         setattr(module, name, original)
@@ -151,7 +151,7 @@ class PruningContainer(BasePruningMethod):
         mask = default_mask.to(dtype=t.dtype)
         left: Any
         if method.PRUNING_TYPE == "unstructured":
-            left = default_mask == 1
+            left = default_mask.eq(1)
         elif method.PRUNING_TYPE == "structured":
             dim = method.dim % t.dim()  # type: ignore[attr-defined]
             others = [d for d in range(t.dim()) if d != dim]

@@ -149,15 +149,15 @@ def pack_padded_sequence(
         >>> packed.data.tolist(), packed.batch_sizes.tolist()
         ([1, 3, 2], [2, 1])
     """
-    lengths = torch.as_tensor(lengths, dtype=torch.int64, device="cpu")
+    steps = torch.as_tensor(lengths, dtype=torch.int64, device="cpu")
     sorted_indices = None
     if not enforce_sorted:
-        lengths, sorted_indices = torch.sort(lengths, descending=True)
+        steps, sorted_indices = torch.sort(steps, descending=True)
         sorted_indices = sorted_indices.to(input.device)
         input = input.index_select(0 if batch_first else 1, sorted_indices)
     if batch_first:
         input = input.transpose(0, 1)
-    batch_sizes = _batch_sizes(lengths.tolist(), input.size(1))
+    batch_sizes = _batch_sizes(steps.tolist(), input.size(1))
     flat = input.reshape(-1, *input.shape[2:])
     data = flat.index_select(0, _places(batch_sizes, input.size(1), input.device))
     return PackedSequence(data, torch.tensor(batch_sizes, dtype=torch.int64), sorted_indices, None)

@@ -1,0 +1,31 @@
+"""Results with names: what operations with several outputs return (`torch.return_types`)."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from typing import Any
+
+
+def named(name: str, *fields: str) -> Any:
+    """The type of a result of the operation `name`: a tuple whose items have names, printed as PyTorch prints it.
+
+    Example::
+
+        >>> named("max", "values", "indices")(1, 2)
+        torch.return_types.max(
+        values=1,
+        indices=2)
+    """
+    kind: Any = namedtuple(name, fields)  # type: ignore[misc]
+    kind.__module__ = "torch.return_types"
+
+    def text(self: Any) -> str:
+        return f"torch.return_types.{name}(\n" + ",\n".join(f"{f}={getattr(self, f)!r}" for f in fields) + ")"
+
+    kind.__repr__ = text  # type: ignore[method-assign]
+    return kind
+
+
+def values_and_indices(name: str) -> Any:
+    """The type of a result that picks elements: what they are, and where they were."""
+    return named(name, "values", "indices")
