@@ -20,11 +20,11 @@ $(dir $@)bin/python -m pip --disable-pip-version-check install --quiet -c constr
 touch $@
 endef
 
-.venv/installed: PACKAGES = -e '.[apparel,safetensors,dev]'
+.venv/installed: PACKAGES = -e '.[apparel,dev]'
 .venv/installed: pyproject.toml constraints.txt
 	$(make_venv)
 
-.venv-bench/installed: PACKAGES = -e '.[safetensors,dev]' torch==2.13.0
+.venv-bench/installed: PACKAGES = -e '.[apparel,dev]' torch==2.13.0
 .venv-bench/installed: pyproject.toml constraints.txt
 	$(make_venv)
 

@@ -121,7 +121,7 @@ def logical_or(k: Any, input: Any, other: Any) -> Any:
 
         >>> import flambeau as torch
         >>> torch.logical_or(torch.tensor([1, 0]), torch.tensor([2, 3]))
-        tensor([ True,  True])
+        tensor([True, True])
     """
     return (input != 0) | (other != 0)
 

@@ -104,6 +104,11 @@ def indexed_shape(shape: Sequence[int], indices: Indices) -> tuple[int, ...]:
     return (*rest[:lead], *common, *rest[lead:])
 
 
+def _reads(indices: Indices) -> bool:
+    """Does anything get indexed? If the indices broadcast to nothing, none of them is out of range."""
+    return all([i is None or i.size for i in indices])
+
+
 def _numpy_index(x: np.ndarray, indices: Indices) -> tuple[Any, ...]:
     return tuple(
         [slice(None) if i is None else checked(i, x.shape[d], d, negative=True) for d, i in enumerate(indices)]
@@ -120,6 +125,8 @@ def _numpy_index(x: np.ndarray, indices: Indices) -> tuple[Any, ...]:
 )
 def index_at(input: Any, indices: tuple) -> Any:
     """The elements at index tensors, one (or None) a dimension, placed by NumPy's rule."""
+    if not _reads(indices):
+        return np.empty(indexed_shape(input.shape, indices), input.dtype)
     return input[_numpy_index(input, indices)]
 
 
@@ -170,16 +177,18 @@ def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
 )
 def put_at(input: Any, indices: tuple, values: Any, accumulate: bool) -> Any:
     """`input` with `values` written to, or added at, `input[indices]`."""
-    where = _numpy_index(input, indices)
     result = widened(input)
+    if not _reads(indices):
+        return result
+    where = _numpy_index(input, indices)
     if not accumulate:
         result[where] = values.astype(result.dtype, copy=False)
         return result
     dims = indexed_dims(indices)
     arrays = np.broadcast_arrays(*[where[d] for d in dims])
-    if not arrays[0].size or not result.size:
-        return result
     rest = [d for d in range(input.ndim) if d not in dims]
+    if not result.size:
+        return result
     rows = np.zeros(arrays[0].shape, np.int64)
     for d, a in zip(dims, arrays, strict=True):
         rows = rows * input.shape[d] + a

@@ -332,8 +332,8 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     Example::
 
         >>> import flambeau as torch
-        >>> torch.cosine_similarity(torch.ones(1, 2), torch.ones(1, 2))
-        tensor([1.])
+        >>> torch.cosine_similarity(torch.tensor([[1., 1.]]), torch.tensor([[0., 2.]]))
+        tensor([0.7071])
     """
     norm1 = x1.norm(2, dim, True).clamp(min=eps)
     norm2 = x2.norm(2, dim, True).clamp(min=eps)

@@ -321,7 +321,7 @@ def tensor_split(
         ((tensor([0, 1, 2]), tensor([3, 4])), (tensor([0]), tensor([1, 2]), tensor([3, 4])))
     """
     m = input._meta
-    given = next((x for x in (indices_or_sections, indices, sections) if x is not None), None)
+    given: Any = next((x for x in (indices_or_sections, indices, sections) if x is not None), None)
     if not m.ndim:
         raise RuntimeError(errors.explain("tensor_split expected at least a 1-dimensional tensor", site=user_site(3)))
     dim = wrap_dim(dim, m.ndim)

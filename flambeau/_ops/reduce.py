@@ -481,7 +481,7 @@ def logsumexp(input: Any, dim: Dims, keepdim: bool = False) -> Any:
 
         >>> import flambeau as torch
         >>> torch.tensor([1000., 1000.]).logsumexp(0)
-        tensor(1000.6931)
+        tensor(1000.6932)
     """
     return log_sum_exp(input, dim, keepdim)
 

@@ -121,8 +121,8 @@ def log10(k: Any, input: Any) -> Any:
     Example::
 
         >>> import flambeau as torch
-        >>> torch.log10(torch.tensor([100.]))
-        tensor([2.])
+        >>> torch.log10(torch.tensor([50.]))
+        tensor([1.6990])
     """
     return k.log10(input)
 

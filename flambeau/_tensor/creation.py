@@ -473,7 +473,9 @@ def range_(start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Any:
 
     Example::
 
-        >>> range_(1, 3)
+        >>> import warnings
+        >>> with warnings.catch_warnings(action="ignore"):
+        ...     torch.range(1, 3)
         tensor([1., 2., 3.])
     """
     low, high = (0, start) if end is None else (start, end)

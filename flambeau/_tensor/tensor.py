@@ -7,12 +7,14 @@ are bound in `_tensor.methods`, in one visible loop.
 from __future__ import annotations
 
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes, errors
 from flambeau._core import formats as _formats
 from flambeau._core.device import cpu, device
+from flambeau._core.hooks import RemovableHandle
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._core.size import Size
@@ -22,7 +24,7 @@ from flambeau._ops import convert, view
 from flambeau._tensor import creation, dispatch, indexing, interop, printing
 from flambeau._tensor.dispatch import make_tensor, node_of
 from flambeau.autograd import engine
-from flambeau.autograd.graph import AccumulateGrad, Node, RemovableHandle, add_hook
+from flambeau.autograd.graph import AccumulateGrad, Node, add_hook
 
 if TYPE_CHECKING:
     import numpy as np
@@ -366,7 +368,7 @@ class Tensor(TensorBase):
         if node is None:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if node.pre_hooks is None:
-            node.pre_hooks = {}
+            node.pre_hooks = OrderedDict()
         return add_hook(node.pre_hooks, (self._index, hook))
 
     def register_post_accumulate_grad_hook(self, hook: Callable) -> RemovableHandle:
@@ -375,7 +377,7 @@ class Tensor(TensorBase):
         if not isinstance(node, AccumulateGrad):
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         if node.post_accumulate_hooks is None:
-            node.post_accumulate_hooks = {}
+            node.post_accumulate_hooks = OrderedDict()
         return add_hook(node.post_accumulate_hooks, hook)
 
     # ------------------------------------------------------------------------------------ looking at values
@@ -461,9 +463,7 @@ class Tensor(TensorBase):
         )
 
     def __format__(self, spec: str) -> str:
-        if self._meta.ndim == 0 and spec:
-            return format(self.item(), spec)
-        return object.__format__(self, spec) if spec else str(self)
+        return format(self.item(), spec) if self._meta.ndim == 0 else object.__format__(self, spec)
 
     def __getitem__(self, index: Any) -> Any:
         return indexing.getitem(self, index)

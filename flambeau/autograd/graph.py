@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from flambeau._core import errors, sites
+from flambeau._core.hooks import RemovableHandle
 from flambeau._ir.meta import Meta
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
@@ -37,7 +39,9 @@ class Node:
         self.output_metas = output_metas
         self.seq = next(_sequence)
         self.site = site
-        self.pre_hooks: dict[int, tuple[int, Callable]] | None = None  # key -> (output number or -1 for all, hook)
+        self.pre_hooks: OrderedDict[int, tuple[int, Callable]] | None = (
+            None  # key -> (output number or -1 for all, hook)
+        )
         self.post_hooks: dict[int, Callable] | None = None
         self.retained: dict[int, Any] | None = (
             None  # output number -> weak reference to the tensor that retains its grad
@@ -78,36 +82,14 @@ class Node:
     def register_prehook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(grad_outputs)` before the node runs; it may return replacements."""
         if self.pre_hooks is None:
-            self.pre_hooks = {}
+            self.pre_hooks = OrderedDict()
         return add_hook(self.pre_hooks, (-1, hook))
 
     def register_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(grad_inputs, grad_outputs)` after the node ran; it may return replacements of grad_inputs."""
         if self.post_hooks is None:
-            self.post_hooks = {}
+            self.post_hooks = OrderedDict()
         return add_hook(self.post_hooks, hook)
-
-
-class RemovableHandle:
-    """What registering a hook returns: `remove()` takes the hook out again; also a context manager."""
-
-    _next_id = itertools.count()
-
-    def __init__(self, hooks: dict[int, Any], key: int | None = None) -> None:
-        self.id = next(RemovableHandle._next_id) if key is None else key
-        self._hooks: dict[int, Any] | None = hooks
-
-    def remove(self) -> None:
-        """Take the hook out; doing so twice does nothing more."""
-        if self._hooks is not None:
-            self._hooks.pop(self.id, None)
-            self._hooks = None
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
 
 
 def add_hook(hooks: dict[int, Any], entry: Any) -> RemovableHandle:

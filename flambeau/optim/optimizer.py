@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 
 from flambeau import _api as torch
 from flambeau._core.errors import explain
+from flambeau._core.hooks import RemovableHandle
 from flambeau._engine import window
-from flambeau.nn.modules.module import RemovableHandle
 from flambeau.optim import _groups, _saving
 from flambeau.optim._state import ParameterState, RealView, RowView
 

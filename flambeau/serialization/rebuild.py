@@ -12,6 +12,7 @@ from flambeau import nn
 from flambeau._core import formats
 from flambeau._core.dtypes import dtype
 from flambeau._tensor.interop import TypedStorage, UntypedStorage
+from flambeau._tensor.sparse import SparseTensor
 from flambeau.serialization.memory import tensor_over
 
 
@@ -42,12 +43,14 @@ def tensor_of_dtype(
     return result.requires_grad_() if requires_grad else result
 
 
-def sparse_tensor(layout_: Any, data: Any) -> torch.Tensor:
+def sparse_tensor(layout_: Any, data: Any) -> SparseTensor:
     """A sparse tensor of (indices, values, size) or (indices, values, size, is_coalesced)."""
     if layout_ is not torch.sparse_coo:
         raise TypeError(f"sparse tensors of layout {layout_} are not supported, only torch.sparse_coo")
-    indices, values, size, *_ = data
-    return torch.sparse_coo_tensor(indices, values, tuple(size))
+    indices, values, size, *coalesced = data
+    expect(indices, torch.Tensor)
+    expect(values, torch.Tensor)
+    return torch.sparse_coo_tensor(indices, values, tuple(size), is_coalesced=bool(coalesced and coalesced[0]))
 
 
 def parameter(data: Any, requires_grad: Any, hooks: Any = None, state: Any = None) -> nn.Parameter:

@@ -36,6 +36,7 @@ def save(
         >>> import io, flambeau as torch
         >>> file = io.BytesIO()
         >>> torch.save({"weight": torch.ones(2), "epoch": 3}, file)
+        >>> _ = file.seek(0)
         >>> torch.load(file)
         {'weight': tensor([1., 1.]), 'epoch': 3}
     """

@@ -13,6 +13,7 @@ from flambeau._core.dtypes import dtype
 from flambeau._core.formats import layout, memory_format
 from flambeau._ir.program import Storage
 from flambeau._tensor.interop import TypedStorage, UntypedStorage
+from flambeau._tensor.sparse import SparseTensor
 from flambeau.nn.parameter import is_lazy
 from flambeau.serialization.memory import STORAGE_NAMES, bytes_of
 from flambeau.serialization.names import PUBLIC, Name, pytorch_name
@@ -104,6 +105,8 @@ class Pickler(_PythonPickler):
         """How tensors and layouts are made again."""
         if isinstance(value, torch.Tensor) and not is_lazy(value):
             return self._tensor(value)
+        if isinstance(value, SparseTensor):
+            return self._sparse(value)
         if isinstance(value, layout):
             return GET_LAYOUT, (repr(value),)
         return NotImplemented
@@ -113,7 +116,7 @@ class Pickler(_PythonPickler):
         if isinstance(t, nn.Parameter) and type(t) is nn.Parameter:
             parts = (self._keep(t.data), t.requires_grad, _no_hooks())
             return (REBUILD["parameter_with_state"], (*parts, state)) if state else (REBUILD["parameter"], parts)
-        function, args = self._sparse(t) if t.is_sparse else self._strided(t)
+        function, args = self._strided(t)
         if state or type(t) is not torch.Tensor:
             return REBUILD_FROM_TYPE, (function, type(t), args, state)
         return function, args

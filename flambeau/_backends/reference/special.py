@@ -73,7 +73,7 @@ def ndtri(p: Any) -> Any:
     y = p.astype(np.float64)
     with np.errstate(all="ignore"):
         small = np.minimum(y, 1 - y)
-        x = -math.sqrt(2) * erfinv(1 - 2 * small)
+        x = math.sqrt(2) * erfinv(2 * small - 1)
         for _ in range(3):
             error = 0.5 * erfc(-x / math.sqrt(2)) - small
             slope = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)

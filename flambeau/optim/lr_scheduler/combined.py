@@ -56,10 +56,12 @@ class SequentialLR(_Combined):
         >>> optimizer = torch.optim.SGD([torch.zeros(2, requires_grad=True)], lr=1.0)
         >>> warm, fall = ConstantLR(optimizer, factor=0.25), ExponentialLR(optimizer, gamma=0.5)
         >>> scheduler = SequentialLR(optimizer, [warm, fall], milestones=[2])
+        >>> rates = []
         >>> for epoch in range(5):
-        ...     print(*scheduler.get_last_lr(), end=" ")
+        ...     rates += scheduler.get_last_lr()
         ...     optimizer.step(); scheduler.step()
-        0.25 0.25 1.0 0.5 0.25
+        >>> rates
+        [0.25, 0.25, 1.0, 0.5, 0.25]
     """
 
     def __init__(

@@ -20,10 +20,12 @@ class CosineAnnealingLR(LRScheduler):
         >>> import flambeau as torch
         >>> optimizer = torch.optim.SGD([torch.zeros(2, requires_grad=True)], lr=1.0)
         >>> scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=4)
+        >>> rates = []
         >>> for epoch in range(5):
-        ...     print(f"{scheduler.get_last_lr()[0]:.3f}", end=" ")
+        ...     rates += scheduler.get_last_lr()
         ...     optimizer.step(); scheduler.step()
-        1.000 0.854 0.500 0.146 0.000
+        >>> [round(lr, 3) for lr in rates]
+        [1.0, 0.854, 0.5, 0.146, 0.0]
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:

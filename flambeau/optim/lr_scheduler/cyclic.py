@@ -45,10 +45,12 @@ class CyclicLR(LRScheduler):
         >>> import flambeau as torch
         >>> optimizer = torch.optim.SGD([torch.zeros(2, requires_grad=True)], lr=0.1, momentum=0.9)
         >>> scheduler = torch.optim.lr_scheduler.CyclicLR(optimizer, base_lr=0.25, max_lr=1.25, step_size_up=2)
+        >>> rates = []
         >>> for batch in range(5):
-        ...     print(*scheduler.get_last_lr(), end=" ")
+        ...     rates += scheduler.get_last_lr()
         ...     optimizer.step(); scheduler.step()
-        0.25 0.75 1.25 0.75 0.25
+        >>> rates
+        [0.25, 0.75, 1.25, 0.75, 0.25]
     """
 
     def __init__(

@@ -46,10 +46,12 @@ class OneCycleLR(LRScheduler):
         >>> optimizer = torch.optim.SGD([torch.zeros(2, requires_grad=True)], lr=0.1, momentum=0.9)
         >>> scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=5, pct_start=0.6,
         ...                                                 anneal_strategy="linear", div_factor=4.0)
+        >>> rates = []
         >>> for batch in range(4):
-        ...     print(f"{scheduler.get_last_lr()[0]:.3f}", end=" ")
+        ...     rates += scheduler.get_last_lr()
         ...     optimizer.step(); scheduler.step()
-        0.250 0.625 1.000 0.500
+        >>> [round(lr, 3) for lr in rates]
+        [0.25, 0.625, 1.0, 0.5]
     """
 
     def __init__(

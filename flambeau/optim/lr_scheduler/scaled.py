@@ -43,10 +43,12 @@ class StepLR(_ScaledLR):
         >>> import flambeau as torch
         >>> optimizer = torch.optim.SGD([torch.zeros(2, requires_grad=True)], lr=1.0)
         >>> scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
+        >>> rates = []
         >>> for epoch in range(5):
-        ...     print(*scheduler.get_last_lr(), end=" ")
+        ...     rates += scheduler.get_last_lr()
         ...     optimizer.step(); scheduler.step()
-        1.0 1.0 0.5 0.5 0.25
+        >>> rates
+        [1.0, 1.0, 0.5, 0.5, 0.25]
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
@@ -109,10 +111,12 @@ class LinearLR(_ScaledLR):
         >>> import flambeau as torch
         >>> optimizer = torch.optim.SGD([torch.zeros(2, requires_grad=True)], lr=1.0)
         >>> scheduler = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+        >>> rates = []
         >>> for epoch in range(4):
-        ...     print(*scheduler.get_last_lr(), end=" ")
+        ...     rates += scheduler.get_last_lr()
         ...     optimizer.step(); scheduler.step()
-        0.5 0.75 1.0 1.0
+        >>> rates
+        [0.5, 0.75, 1.0, 1.0]
     """
 
     def __init__(

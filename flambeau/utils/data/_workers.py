@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -13,10 +14,12 @@ from flambeau._core.lazy import lazy_module
 from flambeau.utils.data import _transport, _worker
 
 if TYPE_CHECKING:
+    import socket
     from multiprocessing import connection as connections
     from multiprocessing.context import BaseContext
 else:
     connections = lazy_module("multiprocessing.connection")
+    socket = lazy_module("socket")
 
 SECONDS_TO_END = 5.0  # what a worker that is still busy gets before it is killed
 
@@ -101,10 +104,13 @@ class WorkerPool:
 
 
 def _end(workers: list[Worker], owner_pid: int) -> None:
-    """Close the connections, which workers take as the sign to end; kill those that go on working."""
+    """Shut the connections, which workers take as the sign to end; kill those that go on working."""
+    owner = os.getpid() == owner_pid
     for worker in workers:
+        if owner and os.name == "posix":
+            _shut(worker.connection)
         worker.connection.close()
-    if os.getpid() != owner_pid:
+    if not owner:
         return  # a forked copy of the pool: the processes are not its children
     deadline = time.monotonic() + SECONDS_TO_END
     for worker in workers:
@@ -112,3 +118,11 @@ def _end(workers: list[Worker], owner_pid: int) -> None:
         if worker.process.is_alive():
             worker.process.kill()
             worker.process.join()
+
+
+def _shut(connection: Any) -> None:
+    """End a conversation. Closing alone would not do: processes forked since then hold the connection too."""
+    if connection.closed:
+        return
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
+        same.shutdown(socket.SHUT_RDWR)

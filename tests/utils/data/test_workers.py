@@ -189,6 +189,15 @@ def test_workers_end_with_the_iteration_or_persist() -> None:
     assert multiprocessing.active_children() == []
 
 
+def test_ending_one_loader_while_the_workers_of_a_later_one_hold_its_connections() -> None:
+    first, later = (load(lambda i: i, persistent_workers=True) for _ in range(2))
+    assert [len(list(loader)) for loader in (first, later)] == [8, 8]
+    began = time.monotonic()
+    del first
+    assert time.monotonic() - began < 2  # not after being killed for not listening
+    assert len(list(later)) == 8
+
+
 def test_spawned_workers() -> None:
     loader = DataLoader(TensorDataset(torch.arange(5)), 2, num_workers=1, multiprocessing_context="spawn")
     assert [x.tolist() for (x,) in loader] == [[0, 1], [2, 3], [4]]
