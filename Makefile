@@ -6,7 +6,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 BIN := .venv/bin
 BENCH := .venv-bench/bin
 DEMO ?= demo
-FLAMBEAU = $(BIN)/flambeau apparel
+# One thread for NumPy's matrix products: two gain nothing here, and wait for each other when the machine is busy.
+FLAMBEAU = OPENBLAS_NUM_THREADS=1 $(BIN)/flambeau apparel
 
 .PHONY: help demo test slow oracle lint bench clean
 .DEFAULT_GOAL := help

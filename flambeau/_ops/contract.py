@@ -365,6 +365,9 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
         left, right = [[d] if isinstance(d, int) else list(d) for d in pair]
     left, right = [d % a.dim() for d in left], [d % b.dim() for d in right]
     for i, j in zip(left, right, strict=True):
+        if a.shape[i] == 1 or b.shape[j] == 1:  # a size of 1 stretches: the other side can be summed first
+            a = a.sum(i, keepdim=True) if b.shape[j] == 1 else a
+            b = b.sum(j, keepdim=True) if a.shape[i] == 1 else b
         if a.shape[i] != b.shape[j]:
             raise RuntimeError(
                 f"contracted dimensions need to match, but first has size {a.shape[i]} in dim {i} and second has size "

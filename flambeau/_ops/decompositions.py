@@ -12,7 +12,7 @@ from flambeau._core import dtypes
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops.join import cat, stack
-from flambeau._ops.linalg import H, LinAlgError, hermitian, inv, lapack, require_matrix, require_square, solution
+from flambeau._ops.linalg import H, LinAlgError, hermitian_from, inv, lapack, require_matrix, require_square, solution
 from flambeau._ops.norms import singular_values
 from flambeau._ops.registry import composite, library
 from flambeau._ops.results import named
@@ -321,7 +321,7 @@ def svd(input: Any, some: bool = True, compute_uv: bool = True) -> Any:
 )
 def eigh_of(input: Any, uplo: str) -> Any:
     """(eigenvalues in ascending order, eigenvectors) of Hermitian matrices."""
-    return lapack("linalg.eigh", lambda: tuple(np.linalg.eigh(hermitian(input, uplo))))
+    return lapack("linalg.eigh", lambda: tuple(np.linalg.eigh(hermitian_from(input, uplo))))
 
 
 def _eigh_grad(gl: Any, gv: Any, values: Any, vectors: Any) -> Any:
@@ -458,15 +458,22 @@ def lu(A: Any, *, pivot: bool = True) -> Any:  # noqa: N803
     require_matrix("linalg.lu", A._meta)
     if not pivot:
         raise RuntimeError("linalg.lu: LU without pivoting is not implemented on the CPU")
-    order = lu_rows(A.detach())
-    permuted = A.take_along_dim(order.unsqueeze(-1), -2)
-    lower, upper = _eliminate(permuted)
-    identity = A.new_zeros((A.shape[-2], A.shape[-2]))
+    order, lower, upper = lu_of(A)
+    return lu_result(permutation_matrix(order, A), lower, upper)
+
+
+def lu_of(a: Any) -> tuple[Any, Any, Any]:
+    """(the order of rows that pivoting picks, L, U)."""
+    order = lu_rows(a.detach())
+    return order, *_eliminate(a.take_along_dim(order.unsqueeze(-1), -2))
+
+
+def permutation_matrix(order: Any, like: Any) -> Any:
+    """P, in the dtype of `like`, with P^T A = the rows of A in this order."""
+    rows = order.shape[-1]
+    identity = like.new_zeros((rows, rows))
     identity.diagonal().fill_(1)
-    permutation = (
-        identity[order.reshape(-1, A.shape[-2])].reshape((*A.shape[:-2], A.shape[-2], A.shape[-2])).transpose(-2, -1)
-    )
-    return lu_result(permutation, lower, upper)
+    return identity[order.reshape(-1)].reshape((*order.shape, rows)).transpose(-2, -1)
 
 
 def _eliminate(a: Any) -> tuple[Any, Any]:

@@ -104,9 +104,12 @@ def indexed_shape(shape: Sequence[int], indices: Indices) -> tuple[int, ...]:
     return (*rest[:lead], *common, *rest[lead:])
 
 
-def _reads(indices: Indices) -> bool:
-    """Does anything get indexed? If the indices broadcast to nothing, none of them is out of range."""
-    return all([i is None or i.size for i in indices])
+def _reads(x: np.ndarray, indices: Indices) -> bool:
+    """Is any element indexed? If not no index counts as out of range, but for one into a dimension without elements."""
+    if 0 not in indexed_shape(x.shape, indices):
+        return True
+    dims = indexed_dims(indices)
+    return all([indices[d].size for d in dims]) and 0 in [x.shape[d] for d in dims]
 
 
 def _numpy_index(x: np.ndarray, indices: Indices) -> tuple[Any, ...]:
@@ -125,7 +128,7 @@ def _numpy_index(x: np.ndarray, indices: Indices) -> tuple[Any, ...]:
 )
 def index_at(input: Any, indices: tuple) -> Any:
     """The elements at index tensors, one (or None) a dimension, placed by NumPy's rule."""
-    if not _reads(indices):
+    if not _reads(input, indices):
         return np.empty(indexed_shape(input.shape, indices), input.dtype)
     return input[_numpy_index(input, indices)]
 
@@ -178,7 +181,7 @@ def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
 def put_at(input: Any, indices: tuple, values: Any, accumulate: bool) -> Any:
     """`input` with `values` written to, or added at, `input[indices]`."""
     result = widened(input)
-    if not _reads(indices):
+    if not _reads(input, indices):
         return result
     where = _numpy_index(input, indices)
     if not accumulate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes, errors
@@ -77,24 +78,29 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     if w.ndim == 1:
         result = x @ w
     else:
-        result = (x.reshape(-1, x.shape[-1]) @ w.T).reshape(*x.shape[:-1], w.shape[0])
+        result = (x.reshape(math.prod(x.shape[:-1]), x.shape[-1]) @ w.T).reshape(*x.shape[:-1], w.shape[0])
     if bias is not None:
         result = result + accumulated(bias) if is_half(bias) or result.ndim == 0 else np.add(result, bias, out=result)
     return result
+
+
+def rows_of_matrix(t: Any) -> Any:
+    """All leading dimensions as one; also where the last dimension has no elements, which -1 cannot work out."""
+    return t.reshape(math.prod(t.shape[:-1]), t.shape[-1])
 
 
 def _linear_input_grad(g: Any, weight: Any, m: Meta) -> Any:
     weight = weight.conj() if weight.dtype.is_complex else weight
     if weight.dim() == 1:
         return g.unsqueeze(-1) * weight
-    return (g.reshape(-1, g.shape[-1]) @ weight).reshape(m.shape) if g.dim() != 2 else g @ weight
+    return (rows_of_matrix(g) @ weight).reshape(m.shape) if g.dim() != 2 else g @ weight
 
 
 def _linear_weight_grad(g: Any, x: Any, m: Meta) -> Any:
     x = x.conj() if x.dtype.is_complex else x
     if m.ndim == 1:
         return (g.reshape(1, -1) @ x.reshape(-1, x.shape[-1])).reshape(m.shape)
-    return g.reshape(-1, g.shape[-1]).transpose(0, 1) @ x.reshape(-1, x.shape[-1])
+    return rows_of_matrix(g).transpose(0, 1) @ rows_of_matrix(x)
 
 
 @composite(method=False)

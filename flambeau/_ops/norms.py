@@ -234,8 +234,8 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     Example::
 
         >>> import flambeau as torch
-        >>> torch.tensor([[3., 4.]]).renorm(2, 0, 1).norm()
-        tensor(1.0000)
+        >>> torch.tensor([[3., 4.]]).renorm(2, 0, 1)
+        tensor([[0.6000, 0.8000]])
     """
     dims = tuple([d for d in range(input.dim()) if d != dim % input.dim()])
     norms = vector_norm(input, p, dims, True)

@@ -41,17 +41,23 @@ def load(file: IO[bytes], name: str, where: Any, allowed: Allowed, encoding: str
             itemsize = kind.dtype.itemsize if kind.dtype else 1
             if size * itemsize > bound:
                 raise RuntimeError(f"{name} is damaged: storage {key} ({place}) would be larger than the file")
-            array = np.empty(size * itemsize, np.uint8)  # filled below: the bytes come after all pickles
+            array = np.zeros(size * itemsize, np.uint8)
             arrays[key] = array, itemsize
             storages[key] = where.restored(storage_over(array, kind.dtype), location)
         return storages[key]
 
-    result = Machine(storage_of, allowed, encoding).run(file)
+    # The bytes come after the objects, but some objects look at them when they are made: make the objects twice.
+    begin = file.tell()
+    Machine(storage_of, allowed, encoding).run(file)
     keys = plain()
     if not isinstance(keys, list) or set(map(str, keys)) != set(arrays):
         raise RuntimeError(f"{name} is damaged: its list of storages does not fit its tensors")
     for key in keys:
         _fill(*arrays[key], file, f"{name} is damaged: storage {key}")
+    end = file.tell()
+    file.seek(begin)
+    result = Machine(storage_of, allowed, encoding).run(file)
+    file.seek(end)
     return result
 
 

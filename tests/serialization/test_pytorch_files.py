@@ -132,6 +132,22 @@ def test_pytorch_reads_what_we_write(legacy: bool, tmp_path: Path) -> None:
     assert ours["base"].untyped_storage().data_ptr() == ours["column"].untyped_storage().data_ptr()
 
 
+@pytest.mark.oracle
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("legacy", [False, True])
+def test_sparse_tensors_both_ways(legacy: bool) -> None:
+    pytorch = pytest.importorskip("torch")
+    theirs = pytorch.sparse_coo_tensor([[0, 1], [2, 0]], [3.0, 4.0], (2, 3)).coalesce()
+    file = io.BytesIO()
+    pytorch.save([theirs, pytorch.tensor([1j]).conj()], file, _use_new_zipfile_serialization=not legacy)
+    file.seek(0)
+    ours, conjugate = load(file)
+    assert (ours.to_dense().tolist(), ours.is_coalesced(), conjugate.tolist()) == ([[0, 0, 3], [4, 0, 0]], True, [-1j])
+    save(ours, file := io.BytesIO())
+    file.seek(0)
+    assert pytorch.equal(pytorch.load(file, weights_only=True).to_dense(), theirs.to_dense())
+
+
 def _same(pytorch: Any, ours: Any, theirs: Any) -> None:
     assert type(ours) is type(theirs)
     if isinstance(theirs, pytorch.Tensor):

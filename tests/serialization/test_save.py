@@ -61,6 +61,14 @@ def test_parameters_keep_identity_and_attributes() -> None:
     assert first is second and type(first) is torch.nn.Parameter and first.tag == "t" and first.requires_grad
 
 
+def test_sparse_tensors() -> None:
+    sparse = torch.sparse_coo_tensor([[0, 1, 1], [2, 0, 0]], [3.0, 4.0, 5.0], (2, 3))
+    for original, loaded in zip([sparse, sparse.coalesce()], again([sparse, sparse.coalesce()]), strict=True):
+        assert loaded.is_coalesced() == original.is_coalesced()
+        assert loaded._indices().tolist() == original._indices().tolist()
+        assert loaded.to_dense().tolist() == [[0, 0, 3], [9, 0, 0]]
+
+
 def test_the_same_objects_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.pt", "b.pt"):
         save({"x": torch.arange(5), "n": 1}, tmp_path / name)

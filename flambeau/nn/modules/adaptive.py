@@ -39,9 +39,9 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 
     Example:
         >>> import flambeau as torch
-        >>> layer = torch.nn.AdaptiveLogSoftmaxWithLoss(8, 20, [4, 10])
-        >>> output, loss = layer(torch.ones(3, 8), torch.tensor([0, 5, 19]))
-        >>> output.shape, layer.log_prob(torch.ones(3, 8)).exp().sum(1).round()
+        >>> layer = torch.nn.AdaptiveLogSoftmaxWithLoss(16, 20, [4, 10])
+        >>> output, loss = layer(torch.ones(3, 16), torch.tensor([0, 5, 19]))
+        >>> output.shape, layer.log_prob(torch.ones(3, 16)).exp().sum(1).round()
         (torch.Size([3]), tensor([1., 1., 1.], grad_fn=<RoundBackward0>))
     """
 
