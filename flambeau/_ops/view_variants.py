@@ -21,7 +21,17 @@ def _inplace(function: Callable, name: str) -> None:
 
     def method(input: Any, *args: Any, **kwargs: Any) -> Any:
         result = function(input, *args, **kwargs)
-        input._meta, input._node, input._index = result._meta, result._node, result._index
+        if result._node is not None:
+            if input.is_leaf:
+                raise RuntimeError(
+                    errors.explain(
+                        "a leaf Variable that requires grad is being used in an in-place operation.",
+                        hint=f"use {name[:-1]}, which makes a view",
+                        site=user_site(3),
+                    )
+                )
+            input._node, input._index = result._node, result._index
+        input._meta = result._meta
         input._storage.version += 1
         input._storage.changed_at = user_site(2)
         return input

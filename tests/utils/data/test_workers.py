@@ -204,12 +204,12 @@ def test_spawned_workers() -> None:
 
 
 SCRIPT = """
-    import os, sys, time
+    import os, time
     from flambeau.utils.data import DataLoader
     class Slow:
         def __getitem__(self, index):
             if index > 1:
-                print("pid", os.getpid(), flush=True)
+                os.write(1, b"%d\\n" % os.getpid())  # at once: two workers share the pipe
                 time.sleep(60)
             return index
         def __len__(self):
@@ -231,10 +231,15 @@ def test_ending_the_main_process_ends_the_workers(how: signal.Signals, tmp_path:
         [sys.executable, "-W", "ignore", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True,
     )  # fmt: skip
-    assert process.stdout is not None
-    workers = [int(process.stdout.readline().split()[1]) for _ in range(2)]
-    os.killpg(process.pid, how) if how == signal.SIGINT else process.kill()  # Ctrl-C reaches the whole group
-    _, errors = process.communicate(timeout=20)
+    try:
+        assert process.stdout is not None
+        workers = [int(process.stdout.readline()) for _ in range(2)]
+        os.killpg(process.pid, how) if how == signal.SIGINT else process.kill()  # Ctrl-C reaches the whole group
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        _, errors = process.communicate(timeout=20)
     if how == signal.SIGINT:
         assert errors.count("Traceback") == 1 and errors.rstrip().endswith("KeyboardInterrupt")
     deadline = time.monotonic() + 10
