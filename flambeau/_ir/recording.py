@@ -2,7 +2,8 @@
 
 `_tensor.dispatch` installs the recorder when the package is imported. The functions here are replaced by it:
 `pointwise(op, args)`, `library(op, args)` and `view(op, args)` return the resulting tensor(s); `assign(target, result)`
-writes a result into an existing tensor (the end of every in-place operation).
+writes a result into an existing tensor (the end of every in-place operation), `original(target, args)` is what that result is
+computed from.
 """
 
 from __future__ import annotations
@@ -54,15 +55,18 @@ class Recorder(Protocol):
 
     def assign(self, target: Any, result: Any) -> Any: ...
 
+    def original(self, target: Any, args: tuple) -> Any: ...
+
 
 def _not_installed(*_: Any) -> Any:
     raise RuntimeError("no recorder is installed: import flambeau, not its parts")
 
 
-pointwise = library = view = assign = _not_installed
+pointwise = library = view = assign = original = _not_installed
 
 
 def install(recorder: Any) -> None:
-    """Make `recorder` (a module or object with the four functions) the one that operations record through."""
-    global pointwise, library, view, assign
+    """Make `recorder` (a module or object with these functions) the one that operations record through."""
+    global pointwise, library, view, assign, original
     pointwise, library, view, assign = recorder.pointwise, recorder.library, recorder.view, recorder.assign
+    original = recorder.original

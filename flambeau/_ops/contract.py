@@ -254,7 +254,9 @@ def outer(input: Any, vec2: Any) -> Any:
 
 
 def _added(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
-    """`beta * input + alpha * product`; with beta 0 the input is ignored, NaN included."""
+    """`beta * input + alpha * product`; with beta 0 the input is ignored, NaN included. Integers take integers."""
+    if not (product.dtype.is_floating_point or product.dtype.is_complex):
+        alpha, beta = int(alpha), int(beta)
     scaled = product if alpha == 1 else product * alpha
     if beta == 0:
         return scaled if scaled.dtype is input.dtype else scaled.to(input.dtype)

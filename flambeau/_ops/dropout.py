@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau._ops.convert import copy_of
 from flambeau._ops.registry import composite
 
 
@@ -18,11 +19,9 @@ def _apply(input: Any, p: float, training: bool, inplace: bool, mask_shape: tupl
     _check(p)
     if not training or p == 0 or input.numel() == 0:
         return input
-    shape = tuple(input.shape) if mask_shape is None else mask_shape
-    if p == 1:
-        mask = input.new_zeros(shape)
-    else:
-        mask = input.new_empty(shape).bernoulli_(1 - p).div_(1 - p)
+    # a mask as large as the input is laid out like it, and drawn in the order of memory
+    mask = copy_of(input.detach(), True) if mask_shape is None else input.new_empty(mask_shape)
+    mask = mask.zero_() if p == 1 else mask.bernoulli_(1 - p).div_(1 - p)
     return input.mul_(mask) if inplace else input * mask
 
 
@@ -111,7 +110,7 @@ def _alpha(input: Any, p: float, training: bool, inplace: bool, shape: tuple[int
         return input
     if p == 1:
         return input * 0
-    mask = input.new_empty(tuple(input.shape) if shape is None else shape).bernoulli_(1 - p)
+    mask = (copy_of(input.detach(), True) if shape is None else input.new_empty(shape)).bernoulli_(1 - p)
     a = 1 / ((SELU_ALPHA**2 * p + 1) * (1 - p)) ** 0.5
     shift = (mask - 1) * (SELU_ALPHA * a) + SELU_ALPHA * a * p
     return input.mul_(mask * a).add_(shift) if inplace else input * (mask * a) + shift

@@ -202,7 +202,7 @@ def inplace_of(function: Callable, name: str) -> Callable:
     """The in-place form of an operation: compute, then write into the first argument."""
 
     def inplace(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return recording.assign(self, function(self, *args, **kwargs))
+        return recording.assign(self, function(recording.original(self, args), *args, **kwargs))
 
     inplace.__name__ = inplace.__qualname__ = name + "_"
     inplace.__doc__ = f"In-place version of :func:`{name}`: the result is written into this tensor, which is returned."

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from flambeau._core import dtypes
+from flambeau._core import dtypes, errors
 from flambeau._ops import reduce, rounding, softmax, transcendental
-from flambeau._ops.registry import OPS, composite, pointwise
+from flambeau._ops.registry import composite, pointwise
 
 
 @pointwise(
@@ -95,64 +95,6 @@ def digamma(k: Any, input: Any) -> Any:
 def special(**options: Any) -> Any:
     """Declares a pointwise operation of torch.special."""
     return pointwise(method=False, namespace="special", result="float", refuses=("complex",), **options)
-
-
-@special(gradient={"input": lambda g, input: g * OPS["special.i1"].function(input)})
-def i0(k: Any, input: Any) -> Any:
-    """The modified Bessel function of the first kind, order 0.
-
-    Example::
-
-        >>> import flambeau as torch
-        >>> torch.special.i0(torch.tensor([0.]))
-        tensor([1.])
-    """
-    return k.i0e(input) * k.exp(k.abs(input))
-
-
-@special(gradient={"input": lambda g, input, out: g * (OPS["special.i1e"].function(input) - input.sgn() * out)})
-def i0e(k: Any, input: Any) -> Any:
-    """exp(-|input|) i0(input).
-
-    Example::
-
-        >>> import flambeau as torch
-        >>> torch.special.i0e(torch.tensor([0.]))
-        tensor([1.])
-    """
-    return k.i0e(input)
-
-
-@special(gradient={"input": lambda g, input, out: g * (i0(input) - (out / input).masked_fill(input == 0, 0.5))})
-def i1(k: Any, input: Any) -> Any:
-    """The modified Bessel function of the first kind, order 1.
-
-    Example::
-
-        >>> import flambeau as torch
-        >>> torch.special.i1(torch.tensor([0.]))
-        tensor([0.])
-    """
-    return k.i1e(input) * k.exp(k.abs(input))
-
-
-@special(
-    gradient={
-        "input": lambda g, input, out: (
-            g * (i0e(input) - out * (input.sgn() + (1 / input).masked_fill(input == 0, 0)) - (input == 0) * 0.5)
-        )
-    }
-)
-def i1e(k: Any, input: Any) -> Any:
-    """exp(-|input|) i1(input).
-
-    Example::
-
-        >>> import flambeau as torch
-        >>> torch.special.i1e(torch.tensor([0.]))
-        tensor([0.])
-    """
-    return k.i1e(input)
 
 
 @special(gradient={"input": lambda g, input: g * (input * input * -0.5).exp() * (1 / math.sqrt(2 * math.pi))})
@@ -258,6 +200,60 @@ def other_log1p(x: Any, y: Any, like: Any) -> Any:
     return y.log1p().masked_fill((transcendental.as_tensor(x, like) == 0) & (y <= -1), 0)
 
 
+def _no_derivative(op: str) -> Any:
+    raise RuntimeError(
+        errors.explain(
+            f"the derivative for '{op}: input' is not implemented.", hint="only the second argument has a gradient"
+        )
+    )
+
+
+@pointwise(
+    inplace=True,
+    refuses=("bool", "integer", "complex"),
+    gradient={
+        "input": lambda g: _no_derivative("igamma"),
+        "other": lambda g, input, other: g * _gamma_density(input, other),
+    },
+)
+def igamma(k: Any, input: Any, other: Any) -> Any:
+    """The regularised lower incomplete gamma function: the integral of t^(input - 1) exp(-t) from 0 to `other`, over
+    gamma(input). Both are floating point and not negative (NaN otherwise); only `other` has a gradient.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.igamma(torch.tensor([1., 2.]), torch.tensor([1., 1.]))
+        tensor([0.6321, 0.2642])
+    """
+    return k.igamma(input, other)
+
+
+@pointwise(
+    inplace=True,
+    refuses=("bool", "integer", "complex"),
+    gradient={
+        "input": lambda g: _no_derivative("igammac"),
+        "other": lambda g, input, other: -g * _gamma_density(input, other),
+    },
+)
+def igammac(k: Any, input: Any, other: Any) -> Any:
+    """The regularised upper incomplete gamma function 1 - igamma(input, other), exact where that is small.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.igammac(torch.tensor([1., 2.]), torch.tensor([1., 1.]))
+        tensor([0.3679, 0.7358])
+    """
+    return k.igammac(input, other)
+
+
+def _gamma_density(a: Any, x: Any) -> Any:
+    """The derivative of the lower incomplete gamma function by its second argument."""
+    return ((a - 1) * x.log() - x - lgamma(a)).exp()
+
+
 @pointwise(
     method=False,
     function=False,
@@ -271,7 +267,7 @@ def polygamma_of(k: Any, n: Any, input: Any) -> Any:
     return k.zeta(input * 0 + (n + 1), input) * ((-1.0) ** (n + 1) * math.factorial(int(n)))
 
 
-@composite()
+@composite(inplace=True)
 def polygamma(n: Any, input: Any) -> Any:
     """The n-th derivative of digamma (as a method: `x.polygamma(n)`).
 
@@ -312,6 +308,8 @@ SHARED = (
     ("erfc", erfc),
     ("erfinv", erfinv),
     ("gammaln", lgamma),
+    ("gammainc", igamma),
+    ("gammaincc", igammac),
     ("digamma", digamma),
     ("psi", digamma),
     ("polygamma", polygamma),
@@ -340,16 +338,3 @@ def _share(name: str, function: Any) -> None:
 
 for _name, _function in SHARED:
     _share(_name, _function)
-
-
-@composite(name="i0", inplace=True)
-def torch_i0(input: Any) -> Any:
-    """`special.i0`.
-
-    Example::
-
-        >>> import flambeau as torch
-        >>> torch.i0(torch.tensor([0.]))
-        tensor([1.])
-    """
-    return i0(input)

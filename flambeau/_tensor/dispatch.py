@@ -368,6 +368,20 @@ def assign(target: Any, result: Any) -> Any:
     return target
 
 
+def original(target: Any, args: tuple) -> Any:
+    """What an in-place operation on `target` computes from: where gradients are wanted a tensor of its own with the
+    present contents, so that backward finds them. That costs no copy, since values never change."""
+    if not state.grad_enabled:
+        return target
+    node = node_of(target)
+    if node is None and not any(isinstance(a, TensorBase) and node_of(a) is not None for a in args):
+        return target
+    storage = target._storage
+    if storage.exposed:
+        return target.clone()
+    return make_tensor(Tensor, target._meta, Storage(storage.value, storage.nbytes), node, target._index)
+
+
 def check_no_overlap(m: Meta) -> None:
     """RuntimeError if several elements of the target are the same memory, as in an expanded tensor."""
     if any(s == 0 and n > 1 for n, s in zip(m.shape, m.strides, strict=True)):
@@ -462,6 +476,7 @@ class _Recorder:
     library: Callable = staticmethod(library)
     view: Callable = staticmethod(view)
     assign: Callable = staticmethod(assign)
+    original: Callable = staticmethod(original)
 
 
 _recorder = _Recorder()

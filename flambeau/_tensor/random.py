@@ -16,12 +16,12 @@ from flambeau._core import device as devices
 from flambeau._core import dtypes
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.lazy import lazy_module
-from flambeau._ir.meta import contiguous
+from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import draws, draws_normal, draws_rejection
 from flambeau._ops.mersenne import MersenneTwister
 from flambeau._ops.view import sizes
-from flambeau._tensor import dispatch, interop
+from flambeau._tensor import creation, dispatch, interop
 from flambeau._tensor.creation import finish
 
 if TYPE_CHECKING:
@@ -308,9 +308,11 @@ def randperm(n: int, **kwargs: Any) -> Any:
     return _finished(wrap(draw(draws.randperm, generator, n, d.name), shape, d), kwargs)
 
 
-def _like(input: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-    kwargs.pop("memory_format", None)
-    return {**kwargs, "dtype": kwargs.get("dtype") or input.dtype}
+def _drawn_like(input: Any, kwargs: dict[str, Any], method: str, *bounds: Any) -> Any:
+    """A tensor with the layout of `input` (and its dtype unless given), filled by an in-place method."""
+    generator, requires_grad = kwargs.pop("generator", None), kwargs.pop("requires_grad", False)
+    empty = creation.empty_like(input, **kwargs)
+    return finish(METHODS[method](empty, *bounds, generator=generator), requires_grad)
 
 
 def rand_like(input: Any, **kwargs: Any) -> Any:
@@ -322,7 +324,7 @@ def rand_like(input: Any, **kwargs: Any) -> Any:
         >>> torch.rand_like(torch.zeros(2, 3)).shape
         torch.Size([2, 3])
     """
-    return rand(tuple(input.shape), **_like(input, kwargs))
+    return _drawn_like(input, kwargs, "uniform_")
 
 
 def randn_like(input: Any, **kwargs: Any) -> Any:
@@ -334,7 +336,7 @@ def randn_like(input: Any, **kwargs: Any) -> Any:
         >>> torch.randn_like(torch.zeros(2, 3)).shape
         torch.Size([2, 3])
     """
-    return randn(tuple(input.shape), **_like(input, kwargs))
+    return _drawn_like(input, kwargs, "normal_")
 
 
 def randint_like(input: Any, *args: Any, low: int | None = None, high: int | None = None, **kwargs: Any) -> Any:
@@ -346,7 +348,10 @@ def randint_like(input: Any, *args: Any, low: int | None = None, high: int | Non
         >>> torch.randint_like(torch.zeros(2), 5).dtype
         torch.float32
     """
-    return randint(*args, tuple(input.shape), low=low, high=high, **_like(input, kwargs))
+    given = [a.item() if isinstance(a, TensorBase) else a for a in args]
+    high = given.pop() if high is None else high
+    low = (given.pop() if given else 0) if low is None else low
+    return _drawn_like(input, kwargs, "random_", low, high)
 
 
 def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, **kwargs: Any) -> Any:
@@ -438,8 +443,17 @@ def binomial(count: Any, prob: Any, generator: Generator | None = None) -> Any:
 # ---------------------------------------------------------------------------------------------- in-place methods
 
 
+def memory_order(m: Meta) -> list[int]:
+    """The dimensions from slowest to fastest in memory."""
+    return list(range(m.ndim)) if m.is_contiguous else sorted(range(m.ndim), key=lambda i: -m.strides[i])
+
+
 def _fill(self: Any, drawn: Any) -> Any:
-    dispatch.check_writable(self)
+    """Write freshly drawn numbers in the order in which elements lie in memory: PyTorch fills a transposed tensor as it
+    fills the original."""
+    if not self._meta.is_contiguous:
+        order = memory_order(self._meta)
+        drawn = drawn.reshape([self.shape[i] for i in order]).permute([order.index(i) for i in range(len(order))])
     return dispatch.assign(self, drawn)
 
 
@@ -482,7 +496,7 @@ def bernoulli_(self: Any, p: Any = 0.5, *, generator: Generator | None = None) -
     """Fill with 0 and 1, 1 with probability `p` (a number or a tensor)."""
     dispatch.check_writable(self)
     if isinstance(p, TensorBase):
-        probabilities = np.broadcast_to(interop.array(p), tuple(self.shape))
+        probabilities = np.broadcast_to(interop.array(p), tuple(self.shape)).transpose(memory_order(self._meta))
         drawn = draw(draws.bernoulli, generator, probabilities.reshape(-1), self.dtype.name)
     else:
         drawn = draw(draws.bernoulli_scalar, generator, self.numel(), p, self.dtype.name)

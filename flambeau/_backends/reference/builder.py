@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flambeau._backends.reference import special
 from flambeau._core.lazy import lazy_module
 
 if TYPE_CHECKING:
     import numpy as np
 else:
     np = lazy_module("numpy")
+
+special = lazy_module("flambeau._backends.reference.special")
+gamma = lazy_module("flambeau._backends.reference.gamma")
+bessel = lazy_module("flambeau._backends.reference.bessel")
+polynomials = lazy_module("flambeau._backends.reference.polynomials")
 
 # Primitives that are one NumPy function under another name; any other name is NumPy's own.
 RENAMED = {
@@ -28,15 +32,21 @@ RENAMED = {
     "shift_left": "left_shift",
     "round": "rint",
 }
-SPECIAL = frozenset({"erf", "erfc", "erfinv", "lgamma", "digamma", "zeta", "i0e", "i1e", "log_ndtr", "ndtri", "erfcx"})
+# Primitives that the files beside this one have.
+ELSEWHERE = dict.fromkeys(("erf", "erfc", "erfcx", "erfinv", "ndtri", "log_ndtr"), special)
+ELSEWHERE |= dict.fromkeys(("lgamma", "digamma", "zeta", "igamma", "igammac"), gamma)
+ELSEWHERE |= {"polynomial": polynomials, "airy_ai": bessel}
+ELSEWHERE |= {f"bessel_{kind}{order}": bessel for kind in "jyik" for order in "01"}
+ELSEWHERE |= {f"bessel_{kind}{order}e": bessel for kind in "ik" for order in "01"}
 
 
 class NumpyBuilder:
     """`k` of the reference backend."""
 
     def __getattr__(self, name: str) -> Any:
-        """A primitive that NumPy has, or one of `reference.special`."""
-        function = getattr(special, name) if name in SPECIAL else getattr(np, RENAMED.get(name, name))
+        """A primitive that NumPy has, or one of the files beside this one."""
+        module = ELSEWHERE.get(name)
+        function = getattr(np, RENAMED.get(name, name)) if module is None else getattr(module, name)
         setattr(self, name, function)
         return function
 
@@ -82,6 +92,10 @@ class NumpyBuilder:
 
     def pow(self, x: Any, y: Any) -> Any:
         """x to the power of y; integers wrap around, and negative powers of integers truncate."""
+        if isinstance(y, np.generic) and y.item() in SHORTCUTS and y.dtype.kind != "b":
+            shortcut = SHORTCUTS[y.item()](x)
+            if shortcut is not None:
+                return shortcut
         x, y = np.asarray(x), np.asarray(y)
         if x.dtype.kind == "b":
             return x | ~y
@@ -99,11 +113,10 @@ class NumpyBuilder:
     # ------------------------------------------------------------------------------------ functions
 
     def sigmoid(self, x: Any) -> Any:
-        """1 / (1 + exp(-x)), without overflow on either side."""
-        if np.asarray(x).dtype.kind == "c":
-            return 1 / (1 + np.exp(-x))
-        small = np.exp(-np.abs(x))
-        return np.where(x >= 0, np.ones_like(small), small) / (1 + small)
+        """1 / (1 + exp(-x)); where exp overflows that is the 0 it should be."""
+        t = np.exp(np.negative(x))
+        t += 1
+        return np.divide(1, t, out=t if isinstance(t, np.ndarray) else None)
 
     def sgn(self, x: Any) -> Any:
         """The sign; of complex numbers the number over its modulus."""
@@ -118,3 +131,19 @@ class NumpyBuilder:
             return np.logaddexp(x, y)
         high, low = np.where(x.real >= y.real, x, y), np.where(x.real >= y.real, y, x)
         return high + np.log1p(np.exp(low - high))
+
+
+def _inverse_power(x: Any, power: Any) -> Any:
+    """1 / x**n of floats and complex numbers; integers have another meaning."""
+    return 1 / power if np.asarray(x).dtype.kind in "fc" else None
+
+
+# Exponents for which there is something faster than a power, and no less exact.
+SHORTCUTS: dict[Any, Any] = {
+    0.5: lambda x: np.sqrt(x),
+    1: lambda x: +x,
+    2: lambda x: x * x,
+    3: lambda x: x * x * x,
+    -1: lambda x: _inverse_power(x, x),
+    -2: lambda x: _inverse_power(x, x * x),
+}
