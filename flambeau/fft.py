@@ -1,4 +1,5 @@
-"""Fourier transforms (`torch.fft`): every operation of the namespace in the op table, and the frequencies that belong to them."""
+"""Fourier transforms (`torch.fft`): every operation of the namespace in the op table, and the frequencies that belong
+to them."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ globals().update(operations("fft"))
 
 
 def fftfreq(n: int, d: float = 1.0, **kwargs: Any) -> Any:
-    """The frequencies [0, 1, ..., (n - 1) // 2, -(n // 2), ..., -1] / (d * n) of the elements of `fft`; `d` is the step between samples.
+    """The frequencies [0, 1, ..., (n - 1) // 2, -(n // 2), ..., -1] / (d * n) of the elements of `fft`; `d` is the step
+    between samples.
 
     Keywords as of `torch.zeros` (dtype, device, requires_grad).
 

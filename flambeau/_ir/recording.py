@@ -2,8 +2,8 @@
 
 `_tensor.dispatch` installs the recorder when the package is imported. The functions here are replaced by it:
 `pointwise(op, args)`, `library(op, args)` and `view(op, args)` return the resulting tensor(s); `assign(target, result)`
-writes a result into an existing tensor (the end of every in-place operation), `original(target, args)` is what that result is
-computed from.
+writes a result into an existing tensor (the end of every in-place operation), `original(target, args)` is what that
+result is computed from.
 """
 
 from __future__ import annotations

@@ -175,8 +175,8 @@ def prelu(input: Any, weight: Any) -> Any:
     if w.numel != channels:
         raise RuntimeError(
             errors.explain(
-                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {w.numel} and channel size = "
-                f"{channels}.",
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {w.numel} "
+                f"and channel size = {channels}.",
                 site=user_site(2),
             )
         )
@@ -371,7 +371,9 @@ def selu(input: Any, inplace: bool = False) -> Any:
 
 @composite(method=False)
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
-    """`input` where it is positive, else alpha * (exp(input / alpha) - 1): J. Barron (2017). RuntimeError if alpha is 0.
+    """`input` where it is positive, else alpha * (exp(input / alpha) - 1): J. Barron (2017).
+
+    RuntimeError if `alpha` is 0.
 
     Example::
 

@@ -425,7 +425,7 @@ def eigvals(A: Any) -> Any:  # noqa: N803
 @library(category="linalg", method=False, function=False)
 def lu_rows(input: Any) -> Any:
     """The order of rows that partial pivoting picks."""
-    batch = input.reshape((-1, *input.shape[-2:])).copy()
+    batch = input.reshape((math.prod(input.shape[:-2]), *input.shape[-2:])).copy()
     rows, columns = batch.shape[1:]
     order = np.tile(np.arange(rows), (len(batch), 1))
     every = np.arange(len(batch))

@@ -5,6 +5,7 @@ Pivots are 1-based and count row exchanges in the order they were made, as LAPAC
 
 from __future__ import annotations
 
+import math
 from collections import namedtuple
 from typing import TYPE_CHECKING, Any
 
@@ -32,17 +33,19 @@ triangular_solve_result = namedtuple("triangular_solve", ["solution", "cloned_co
 
 
 @library(
-    category="linalg", method=False, function=False,
+    category="linalg",
+    method=False,
+    function=False,
     infer=lambda order, count: contiguous(dtypes.int32, (*order.shape[:-1], count)),
 )
 def pivots_of(input: Any, count: int) -> Any:
     """The first `count` exchanges that bring rows 0, 1, ... into the order `input`."""
-    order = input.reshape(-1, input.shape[-1])
+    order = input.reshape(math.prod(input.shape[:-1]), input.shape[-1])
     current = np.tile(np.arange(order.shape[1]), (len(order), 1))
     every = np.arange(len(order))
     pivots = np.empty((len(order), count), np.int32)
     for k in range(count):
-        found = (current == order[:, k: k + 1]).argmax(1)
+        found = (current == order[:, k : k + 1]).argmax(1)
         pivots[:, k] = found + 1
         current[every, found] = current[:, k]
         current[:, k] = order[:, k]
@@ -50,15 +53,21 @@ def pivots_of(input: Any, count: int) -> Any:
 
 
 @library(
-    category="linalg", method=False, function=False, fallible=True,
+    category="linalg",
+    method=False,
+    function=False,
+    fallible=True,
     infer=lambda pivots, rows: contiguous(dtypes.int64, (*pivots.shape[:-1], rows)),
 )
 def order_of(input: Any, rows: int) -> Any:
     """The order of rows that the exchanges `input` lead to."""
-    pivots = input.reshape(-1, input.shape[-1])
+    pivots = input.reshape(math.prod(input.shape[:-1]), input.shape[-1])
     order = np.tile(np.arange(rows), (len(pivots), 1))
     if pivots.size and (pivots.min() < 1 or pivots.max() > rows):
-        raise RuntimeError("pivots passed to lu_unpack must be between 1 and LU.size(-2) inclusive. Did you properly pass the result of lu_factor?")
+        raise RuntimeError(
+            "pivots passed to lu_unpack must be between 1 and LU.size(-2) inclusive. Did you properly "
+            "pass the result of lu_factor?"
+        )
     every = np.arange(len(pivots))
     for k in range(pivots.shape[1]):
         other = pivots[:, k] - 1
@@ -92,7 +101,8 @@ def _first_zero(lu: Any) -> Any:
 
 @linalg()
 def lu_factor(A: Any, *, pivot: bool = True) -> Any:  # noqa: N803
-    """(LU, pivots): L (without its diagonal of ones) and U in one matrix, [..., m, n], and the row exchanges, int32, 1-based.
+    """(LU, pivots): L (without its diagonal of ones) and U in one matrix, [..., m, n], and the row exchanges, int32,
+    1-based.
 
     Example::
 
@@ -103,13 +113,17 @@ def lu_factor(A: Any, *, pivot: bool = True) -> Any:  # noqa: N803
     """
     lu, pivots = _packed(A, pivot)
     if bool((_first_zero(lu) > 0).any()):
-        raise LinAlgError("torch.linalg.lu_factor: U has a zero on its diagonal: the matrix is singular, solving with it would divide by zero.")
+        raise LinAlgError(
+            "torch.linalg.lu_factor: U has a zero on its diagonal: the matrix is singular, solving with "
+            "it would divide by zero."
+        )
     return lu_factor_result(lu, pivots)
 
 
 @linalg()
 def lu_factor_ex(A: Any, *, pivot: bool = True, check_errors: bool = False) -> Any:  # noqa: N803
-    """(LU, pivots, info) of `lu_factor`: info is the 1-based place of the first zero on U's diagonal, 0 if there is none.
+    """(LU, pivots, info) of `lu_factor`: info is the 1-based place of the first zero on U's diagonal, 0 if there is
+    none.
 
     Example::
 
@@ -203,9 +217,14 @@ def lu_solve(input: Any, LU_data: Any, LU_pivots: Any) -> Any:  # noqa: N803
 
 @composite()
 def triangular_solve(
-    input: Any, A: Any, upper: bool = True, transpose: bool = False, unitriangular: bool = False  # noqa: N803
+    input: Any,
+    A: Any,
+    upper: bool = True,
+    transpose: bool = False,
+    unitriangular: bool = False,  # noqa: N803
 ) -> Any:
-    """(X with A X = input for triangular A, A): the older form of `linalg.solve_triangular`; `transpose` solves with the transposed A.
+    """(X with A X = input for triangular A, A): the older form of `linalg.solve_triangular`; `transpose` solves with
+    the transposed A.
 
     Example::
 
@@ -228,7 +247,8 @@ def _infer_geqrf(m: Meta) -> tuple[Meta, Meta]:
 
 @library(category="linalg", infer=_infer_geqrf, result_type=geqrf_result)
 def geqrf(input: Any) -> Any:
-    """(a, tau): R in the upper triangle of `a`, below it the reflections whose product (`linalg.householder_product`) is Q.
+    """(a, tau): R in the upper triangle of `a`, below it the reflections whose product (`linalg.householder_product`)
+    is Q.
 
     Example::
 
@@ -241,19 +261,21 @@ def geqrf(input: Any) -> Any:
 
 
 def _reflect(vectors: Any, tau: Any, x: Any, adjoint: bool) -> Any:
-    """Q x, or Q^H x: Q is the product of the reflections 1 - tau_i v_i v_i^H, v_i with 1 at i, zeros above and `vectors` below."""
+    """Q x, or Q^H x: Q is the product of the reflections 1 - tau_i v_i v_i^H, v_i with 1 at i, zeros above and
+    `vectors` below."""
     rows, count = vectors.shape[-2], tau.shape[-1]
     below = vectors.tril(-1).narrow(-1, 0, count) + _unit(vectors, rows, count)
     factors = tau.conj() if adjoint else tau
     for i in range(count) if adjoint else reversed(range(count)):
-        v = below[..., i: i + 1]
-        x = x - factors[..., i: i + 1].unsqueeze(-1) * v @ (H(v) @ x)
+        v = below[..., i : i + 1]
+        x = x - factors[..., i : i + 1].unsqueeze(-1) * v @ (H(v) @ x)
     return x
 
 
 @linalg()
 def householder_product(A: Any, tau: Any) -> Any:  # noqa: N803
-    """The first n columns, [..., m, n], of the product of Householder reflections 1 - tau_i v_i v_i^H, of which v_i lies in A below its diagonal.
+    """The first n columns, [..., m, n], of the product of Householder reflections 1 - tau_i v_i v_i^H, of which v_i
+    lies in A below its diagonal.
 
     RuntimeError unless m >= n >= the number of reflections.
 
@@ -267,9 +289,13 @@ def householder_product(A: Any, tau: Any) -> Any:  # noqa: N803
     require_matrix("torch.linalg.householder_product", A._meta)
     rows, columns = A.shape[-2:]
     if rows < columns:
-        raise RuntimeError("torch.linalg.householder_product: input.shape[-2] must be greater than or equal to input.shape[-1]")
+        raise RuntimeError(
+            "torch.linalg.householder_product: input.shape[-2] must be greater than or equal to input.shape[-1]"
+        )
     if columns < tau.shape[-1]:
-        raise RuntimeError("torch.linalg.householder_product: input.shape[-1] must be greater than or equal to tau.shape[-1]")
+        raise RuntimeError(
+            "torch.linalg.householder_product: input.shape[-1] must be greater than or equal to tau.shape[-1]"
+        )
     start = _unit(A, rows, columns).expand(*A.shape[:-2], rows, columns)
     return _reflect(A, tau, start, False)
 
@@ -289,7 +315,8 @@ def orgqr(input: Any, input2: Any) -> Any:
 
 @composite()
 def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool = False) -> Any:
-    """Q @ other (other @ Q if not `left`; Q^H in the place of Q if `transpose`) for the square Q that `geqrf` describes.
+    """Q @ other (other @ Q if not `left`; Q^H in the place of Q if `transpose`) for the square Q that `geqrf`
+    describes.
 
     Example::
 

@@ -1,7 +1,9 @@
 """Discrete Fourier transforms (`torch.fft`).
 
-Three operations do the work: complex to complex, real to half spectrum, half spectrum to real. They take the dimensions, the direction and
-a scaling; the public functions pad or trim and choose. Gradients are the adjoint transforms, so that they are the same operations again.
+Three operations do the work: complex to complex, real to half spectrum, half spectrum to real. They take the
+dimensions, the direction and a scaling; the public functions pad or trim and choose. Gradients are the adjoint
+transforms, so that they are the same
+operations again.
 """
 
 from __future__ import annotations
@@ -207,8 +209,8 @@ def fft_function(**options: Any) -> Any:
 def fft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Any:
     """The discrete Fourier transform along `dim`, cut or zero-padded to `n` elements; complex.
 
-    `norm`: "backward" (default) leaves the sums as they are, "ortho" divides them by sqrt(n), "forward" by n. RuntimeError for n < 1 and
-    half precision.
+    `norm`: "backward" (default) leaves the sums as they are, "ortho" divides them by sqrt(n), "forward" by n.
+    RuntimeError for n < 1 and half precision.
 
     Example::
 
@@ -310,7 +312,8 @@ def _complex_transforms(name: str, x: Any, s: Any, dim: Any, forward: bool, scal
 
 @fft_function()
 def fftn(input: Any, s: Any = None, dim: Any = None, norm: str | None = None) -> Any:
-    """`fft` along several dimensions: `dim`, by default all (or the last len(s)), brought to the sizes `s` (-1: as it is).
+    """`fft` along several dimensions: `dim`, by default all (or the last len(s)), brought to the sizes `s` (-1: as it
+    is).
 
     Example::
 

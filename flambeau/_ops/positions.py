@@ -62,7 +62,7 @@ def add_rows(target: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
     if len(starts) == len(rows):
         target[rows] += values
     else:
-        target[ordered[starts]] += np.add.reduceat(values[order], starts, axis=0)
+        target[ordered[starts]] += np.add.reduceat(values[order], starts, axis=0, dtype=values.dtype)
 
 
 _COMBINE = {

@@ -26,7 +26,8 @@ def trace(input: Any) -> Any:
 
 @composite()
 def kron(input: Any, other: Any) -> Any:
-    """The Kronecker product: every element of `input` times the whole of `other`; missing leading dimensions count as 1.
+    """The Kronecker product: every element of `input` times the whole of `other`; missing leading dimensions count as
+    1.
 
     Example::
 
@@ -44,7 +45,8 @@ def kron(input: Any, other: Any) -> Any:
 
 @composite()
 def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Any:
-    """The covariance matrix of variables (rows) over observations (columns); `fweights` are counts, `aweights` importances.
+    """The covariance matrix of variables (rows) over observations (columns); `fweights` are counts, `aweights`
+    importances.
 
     Example::
 
@@ -54,7 +56,9 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
                 [-1.,  1.]])
     """
     if input.dim() > 2:
-        raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input with {input.dim()} dimensions")
+        raise RuntimeError(
+            f"cov(): expected input to have two or fewer dimensions but got an input with {input.dim()} dimensions"
+        )
     x = input.reshape(1, -1) if input.dim() < 2 else input
     x = x if x.dtype.category >= dtypes.FLOAT else x.to(dtypes.get_default_dtype())
     weights = fweights
@@ -95,7 +99,8 @@ def corrcoef(input: Any) -> Any:
 
 @composite(method=False)
 def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: Any = None) -> Any:
-    """The p-norms of the differences of every row of `x1`, [..., n, d], from every row of `x2`, [..., m, d]: [..., n, m].
+    """The p-norms of the differences of every row of `x1`, [..., n, d], from every row of `x2`, [..., m, d]: [..., n,
+    m].
 
     Example::
 

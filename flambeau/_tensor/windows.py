@@ -10,13 +10,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau._core import dtypes
+from flambeau._ops.bessel import torch_i0
 from flambeau._tensor.creation import arange, finish, ones
-from flambeau._ops.special import i0
 
 
 def _window(
-    formula: Callable[[Any, int], Any], length: int, periodic: bool, dtype: Any = None, layout: Any = None, device: Any = None,
-    requires_grad: bool = False, pin_memory: bool = False,
+    formula: Callable[[Any, int], Any],
+    length: int,
+    periodic: bool,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Any:
     """`formula(positions, last position)`, computed in float64; a window of one point is 1."""
     d = dtypes.get_default_dtype() if dtype is None else dtype
@@ -40,7 +46,8 @@ def _cosines(coefficients: Sequence[float]) -> Callable[[Any, int], Any]:
 
 
 def hann_window(window_length: int, periodic: bool = True, **kwargs: Any) -> Any:
-    """Half a cosine period lifted to [0, 1], [window_length]; keywords as of `torch.zeros` (floating-point dtypes only).
+    """Half a cosine period lifted to [0, 1], [window_length]; keywords as of `torch.zeros` (floating-point dtypes
+    only).
 
     Example::
 
@@ -51,7 +58,9 @@ def hann_window(window_length: int, periodic: bool = True, **kwargs: Any) -> Any
     return _window(_cosines((0.5, 0.5)), window_length, periodic, **kwargs)
 
 
-def hamming_window(window_length: int, periodic: bool = True, alpha: float = 0.54, beta: float = 0.46, **kwargs: Any) -> Any:
+def hamming_window(
+    window_length: int, periodic: bool = True, alpha: float = 0.54, beta: float = 0.46, **kwargs: Any
+) -> Any:
     """alpha - beta cos(t), [window_length]; keywords as of `torch.zeros` (floating-point dtypes only).
 
     Example::
@@ -88,7 +97,8 @@ def bartlett_window(window_length: int, periodic: bool = True, **kwargs: Any) ->
 
 
 def kaiser_window(window_length: int, periodic: bool = True, beta: float = 12.0, **kwargs: Any) -> Any:
-    """I0(beta sqrt(1 - t^2)) / I0(beta) for t from -1 to 1 (Kaiser 1974); keywords as of `torch.zeros` (floating-point dtypes only).
+    """I0(beta sqrt(1 - t^2)) / I0(beta) for t from -1 to 1 (Kaiser 1974); keywords as of `torch.zeros` (floating-point
+    dtypes only).
 
     Example::
 
@@ -99,7 +109,7 @@ def kaiser_window(window_length: int, periodic: bool = True, beta: float = 12.0,
 
     def formula(k: Any, last: int) -> Any:
         t = k * (2 / last) - 1
-        return i0((1 - t * t).clamp(min=0).sqrt() * beta) / i0(t.new_tensor(float(beta)))
+        return torch_i0((1 - t * t).clamp(min=0).sqrt() * beta) / torch_i0(t.new_tensor(float(beta)))
 
     return _window(formula, window_length, periodic, **kwargs)
 

@@ -80,11 +80,23 @@ def test_a_saved_tensor_turned_in_place_is_noticed():
 
 
 COPIES = [
-    ("expand_copy", ((2, 2, 3),)), ("permute_copy", ((1, 0),)), ("select_copy", (0, 1)), ("t_copy", ()),
-    ("transpose_copy", (0, 1)), ("unsqueeze_copy", (0,)), ("squeeze_copy", ()), ("view_copy", ((3, 2),)),
-    ("diagonal_copy", ()), ("as_strided_copy", ((2,), (2,))), ("narrow_copy", (1, 0, 2)), ("slice_copy", (1, 1, 3)),
-    ("unfold_copy", (1, 2, 1)), ("alias_copy", ()), ("split_copy", (2, 1)), ("unbind_copy", ()),
-]  # fmt: skip
+    ("expand_copy", ((2, 2, 3),)),
+    ("permute_copy", ((1, 0),)),
+    ("select_copy", (0, 1)),
+    ("t_copy", ()),
+    ("transpose_copy", (0, 1)),
+    ("unsqueeze_copy", (0,)),
+    ("squeeze_copy", ()),
+    ("view_copy", ((3, 2),)),
+    ("diagonal_copy", ()),
+    ("as_strided_copy", ((2,), (2,))),
+    ("narrow_copy", (1, 0, 2)),
+    ("slice_copy", (1, 1, 3)),
+    ("unfold_copy", (1, 2, 1)),
+    ("alias_copy", ()),
+    ("split_copy", (2, 1)),
+    ("unbind_copy", ()),
+]
 
 
 @pytest.mark.parametrize(("name", "args"), COPIES)

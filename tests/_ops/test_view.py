@@ -70,13 +70,32 @@ def test_view_splits_and_merges_dense_dimensions_only(shape, strides, new, expec
 
 def test_names_of_gradients_and_identity():
     y = torch.ones(2, 3, requires_grad=True)
-    names = [f(y).grad_fn.name() for f in (
-        lambda x: x.view(6), lambda x: x.t(), lambda x: x.permute(1, 0), lambda x: x.expand(2, 2, 3),
-        lambda x: x.unsqueeze(0), lambda x: x.transpose(0, 1), lambda x: x.reshape(3, 2), lambda x: x.T,
-    )]  # fmt: skip
-    assert names == [n + "Backward0" for n in (
-        "View", "T", "Permute", "Expand", "Unsqueeze", "Transpose", "View", "Permute",
-    )]  # fmt: skip
+    names = [
+        f(y).grad_fn.name()
+        for f in (
+            lambda x: x.view(6),
+            lambda x: x.t(),
+            lambda x: x.permute(1, 0),
+            lambda x: x.expand(2, 2, 3),
+            lambda x: x.unsqueeze(0),
+            lambda x: x.transpose(0, 1),
+            lambda x: x.reshape(3, 2),
+            lambda x: x.T,
+        )
+    ]
+    assert names == [
+        n + "Backward0"
+        for n in (
+            "View",
+            "T",
+            "Permute",
+            "Expand",
+            "Unsqueeze",
+            "Transpose",
+            "View",
+            "Permute",
+        )
+    ]
     assert y.contiguous() is y and y.flatten(1, 1) is y
 
 

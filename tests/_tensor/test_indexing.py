@@ -13,12 +13,43 @@ from flambeau.autograd import gradcheck
 X = np.arange(24.0).reshape(2, 3, 4)
 MASK = (X % 3 == 0)[:, :, 0]
 
-BASIC = [1, -1, (0, 2), (0, 2, 3), slice(1, None), (slice(None), slice(0, 9, 2)), (..., 1), (None, 0, ..., None), (), ...,
-         (slice(None), -2, slice(-3, -1)), (slice(5, 2),), np.int64(1)]  # fmt: skip
-ADVANCED = [[1, 0], ([0, 1], [2, 0]), (slice(None), [0, 2]), (0, [0, 2]), ([[0], [1]], [1, 2]), ([0, 1], slice(None), [3, 0]),
-            (..., [1, 1]), (None, [0, 1], None), MASK, (MASK, 1), (MASK, slice(1, None)), (slice(None), MASK[0]), X > 7,
-            (slice(1, None), [0, 2], slice(None, None, 3)), np.array([[1, 0], [0, 0]]), True, False, (0, True),
-            ([0, 1], None, [1, 2]), (slice(None), np.array(1), [0, 1])]  # fmt: skip
+BASIC = [
+    1,
+    -1,
+    (0, 2),
+    (0, 2, 3),
+    slice(1, None),
+    (slice(None), slice(0, 9, 2)),
+    (..., 1),
+    (None, 0, ..., None),
+    (),
+    ...,
+    (slice(None), -2, slice(-3, -1)),
+    (slice(5, 2),),
+    np.int64(1),
+]
+ADVANCED = [
+    [1, 0],
+    ([0, 1], [2, 0]),
+    (slice(None), [0, 2]),
+    (0, [0, 2]),
+    ([[0], [1]], [1, 2]),
+    ([0, 1], slice(None), [3, 0]),
+    (..., [1, 1]),
+    (None, [0, 1], None),
+    MASK,
+    (MASK, 1),
+    (MASK, slice(1, None)),
+    (slice(None), MASK[0]),
+    X > 7,
+    (slice(1, None), [0, 2], slice(None, None, 3)),
+    np.array([[1, 0], [0, 0]]),
+    True,
+    False,
+    (0, True),
+    ([0, 1], None, [1, 2]),
+    (slice(None), np.array(1), [0, 1]),
+]
 
 
 def of_torch(index):
@@ -75,10 +106,16 @@ def test_random_indices(data):
     items = []
     for n in shape[: data.draw(st.integers(0, len(shape)))]:
         integer = st.integers(-n, n - 1)
-        items.append(data.draw(st.one_of(
-            integer, st.slices(n).filter(lambda s: (s.step or 1) > 0), st.lists(integer, min_size=2, max_size=2),
-            st.lists(st.booleans(), min_size=n, max_size=n).filter(lambda m: sum(m) in (1, 2)).map(np.array),
-        )))  # fmt: skip
+        items.append(
+            data.draw(
+                st.one_of(
+                    integer,
+                    st.slices(n).filter(lambda s: (s.step or 1) > 0),
+                    st.lists(integer, min_size=2, max_size=2),
+                    st.lists(st.booleans(), min_size=n, max_size=n).filter(lambda m: sum(m) in (1, 2)).map(np.array),
+                )
+            )
+        )
     if data.draw(st.booleans()):
         items.insert(data.draw(st.integers(0, len(items))), None)
     index = tuple(items)
@@ -91,7 +128,7 @@ def test_random_indices(data):
     np.testing.assert_array_equal(torch.from_numpy(a.copy())[of_torch(index)].numpy(), want)
 
 
-# ---------------------------------------------------------------------------------------------- writing
+# ------------------------------------------------------------------------------ writing
 
 
 def test_values_broadcast_and_convert():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core.lazy import lazy_module
@@ -17,7 +17,7 @@ BLOCK = 8192  # elements, 64 KiB of float64: what a block passes through stays i
 SINGLE = 1e-10  # coefficients below this share of the largest change no float32
 
 
-@lru_cache(maxsize=None)
+@cache
 def shortened(table: tuple[float, ...]) -> tuple[float, ...]:
     """The coefficients that a float32 result can notice."""
     limit = SINGLE * max(map(abs, table))

@@ -1,5 +1,5 @@
-"""The gamma function and its kin in NumPy, which has none of them: log gamma, its derivatives, Hurwitz' zeta function and
-the incomplete gamma functions, computed in float64."""
+"""The gamma function and its kin in NumPy, which has none of them: log gamma, its derivatives, Hurwitz' zeta function
+and the incomplete gamma functions, computed in float64."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def _scaled_complement(x: Any, exact: bool) -> Any:
 
 
 def _bell(x: Any) -> Any:
-    """exp(-x^2); the square is cut in two, of which the first is exact, since its rounding error would count x^2 times."""
+    """exp(-x^2), the square in two parts: an exact one, and one whose rounding error does not count x^2 times."""
     head = np.floor(np.minimum(x, 1e4) * 16) / 16
     return np.exp(-head * head) * np.exp(-(x - head) * (x + head))
 
