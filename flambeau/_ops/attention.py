@@ -39,6 +39,9 @@ def scaled_dot_product_attention(
     """
     if is_causal and attn_mask is not None:
         raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
+    if query.dtype in dtypes.HALVES:  # scores and weights need the precision
+        single = [query.float(), key.float(), value.float(), attn_mask, dropout_p, is_causal, scale, enable_gqa]
+        return scaled_dot_product_attention(*single).to(query.dtype)
     if enable_gqa and key.shape[-3] != query.shape[-3]:
         key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
         value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)

@@ -6,6 +6,7 @@ differentiation", and Walter & Lehmann 2010 (QR).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes

@@ -109,7 +109,7 @@ def _alpha(input: Any, p: float, training: bool, inplace: bool, shape: tuple[int
     if not training or p == 0 or input.numel() == 0:
         return input
     if p == 1:
-        return input * 0
+        return input.mul_(0) if inplace else input * 0
     mask = (copy_of(input.detach(), True) if shape is None else input.new_empty(shape)).bernoulli_(1 - p)
     a = 1 / ((SELU_ALPHA**2 * p + 1) * (1 - p)) ** 0.5
     shift = (mask - 1) * (SELU_ALPHA * a) + SELU_ALPHA * a * p

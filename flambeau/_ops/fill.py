@@ -53,6 +53,19 @@ def spaced(start: Any, end: Any, steps: int, dtype: dtype) -> Any:
     return np.trunc(result) if dtype.category <= 1 else result
 
 
+@library(
+    category="fill",
+    method=False,
+    function=False,
+    node_name="BernoulliBackward0",
+    infer=lambda value, source: value,
+    gradient={"source": lambda g, source_meta: g.new_zeros(source_meta.shape)},
+)
+def insensitive(value: Any, source: Any) -> Any:
+    """`value`, which was drawn with the help of `source` but has no slope in it: its gradient is zero."""
+    return value
+
+
 @library(category="fill", method=False, function=False, infer=lambda n, m, dtype: contiguous(dtype, (n, m)))
 def identity(n: int, m: int, dtype: dtype) -> Any:
     """Ones on the diagonal of an n x m matrix."""

@@ -165,4 +165,4 @@ def heaviside(k: Any, input: Any, values: Any) -> Any:
         >>> torch.heaviside(torch.tensor([-1., 0., 2.]), torch.tensor([0.5]))
         tensor([0.0000, 0.5000, 1.0000])
     """
-    return k.where(input == 0, values, k.where(input < 0, abs(input * 0), input * 0 + 1))
+    return k.where(input == 0, values, input > 0)

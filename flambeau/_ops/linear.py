@@ -9,6 +9,7 @@ from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops.infer import broadcast_shapes
 from flambeau._ops.reduce import accumulated, is_half, sum_to_size
 from flambeau._ops.registry import composite, library
 
@@ -341,6 +342,8 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
         >>> torch.cosine_similarity(torch.tensor([[1., 1.]]), torch.tensor([[0., 2.]]))
         tensor([0.7071])
     """
+    shape = broadcast_shapes((x1.shape, x2.shape), "cosine_similarity")
+    x1, x2 = x1.expand(shape), x2.expand(shape)
     norm1 = x1.norm(2, dim, True).clamp(min=eps)
     norm2 = x2.norm(2, dim, True).clamp(min=eps)
     return ((x1 / norm1) * (x2 / norm2)).sum(dim)

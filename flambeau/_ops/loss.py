@@ -196,7 +196,7 @@ def gaussian_nll_loss(
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:
             var = var.unsqueeze(-1)
-        elif not (input.shape[:-1] == var.shape[:-1] and var.shape[-1] == 1) and var.numel() != 1:
+        elif var.dim() > input.dim() or any(v not in (1, n) for v, n in zip(var.shape[::-1], input.shape[::-1])):
             raise ValueError(f"var is of incorrect size: expected {list(input.shape)}, got {list(var.shape)}")
     if bool((var < 0).any()):
         raise ValueError("var has negative entry/entries")

@@ -113,8 +113,19 @@ def logcumsumexp(input: Any, dim: int) -> Any:
 
 
 def _complex_logcumsumexp(x: np.ndarray, dim: int) -> np.ndarray:
-    top = np.maximum.accumulate(np.where(np.isfinite(x.real), x.real, 0), axis=dim).max(axis=dim, keepdims=True)
-    return np.log(np.exp(x - top).cumsum(axis=dim)) + top
+    """Step by step from the larger term, whose phase is kept beyond 2 pi."""
+    rows = np.moveaxis(x, dim, 0)
+    result = np.empty_like(rows)
+    for i, row in enumerate(rows):
+        result[i] = row if i == 0 else _complex_logaddexp(result[i - 1], row)
+    return np.moveaxis(result, 0, dim)
+
+
+def _complex_logaddexp(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    high, low = np.where(a.real >= b.real, a, b), np.where(a.real >= b.real, b, a)
+    with np.errstate(all="ignore"):
+        total = high + np.log1p(np.exp(low - high))
+    return np.where(np.isneginf(low.real), high, total)
 
 
 def _logcumsumexp_grad(g: Any, x: Any, out: Any, dim: int) -> Any:

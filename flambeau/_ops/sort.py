@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -430,7 +431,7 @@ def unique(
 def unique_runs(input: Any, dim: int | None) -> Any:
     """Runs of equal neighbours: (their values, the run of each input, their lengths)."""
     x = input.reshape(-1) if dim is None else np.moveaxis(input, dim, 0)
-    rows = x.reshape(x.shape[0], -1)
+    rows = x.reshape(x.shape[0], math.prod(x.shape[1:]))
     starts = np.ones(len(rows), bool)
     starts[1:] = (rows[1:] != rows[:-1]).any(1)
     values = x[starts]
@@ -478,14 +479,15 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     return counts.astype(weights.dtype) if weights is not None and weights.dtype == np.float32 else counts
 
 
-def _range_of(x: np.ndarray, low: float, high: float) -> tuple[float, float]:
+def _range_of(x: np.ndarray, low: float, high: float, margin: float) -> tuple[float, float]:
+    """The range as given, or that of the data; widened on both sides by `margin` if it is a single point."""
     if low == high and x.size:
         low, high = float(x.min()), float(x.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise RuntimeError(f"range of [{low}, {high}] is not finite")
     if low > high:
         raise RuntimeError("max must be larger than min")
-    return (low - 1, high + 1) if low == high else (low, high)
+    return (low - margin, high + margin) if low == high else (low, high)
 
 
 @library(category="sort")
@@ -501,7 +503,7 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:  
     if bins <= 0:
         raise RuntimeError("bins must be > 0")
     x = accumulated(input).reshape(-1)
-    low, high = _range_of(x, min, max)
+    low, high = _range_of(x, min, max, 1.0)
     x = x[(x >= low) & (x <= high)]
     places = np.minimum(((x.astype(np.float64) - low) * (bins / (high - low))).astype(np.int64), bins - 1)
     return np.bincount(places, minlength=bins).astype(input.dtype)
@@ -534,7 +536,7 @@ def histogram_of(input: Any, bins: Any, weight: Any, low: float, high: float, de
     if isinstance(bins, np.ndarray):
         edges = bins
     else:
-        low, high = _range_of(x, low, high)
+        low, high = _range_of(x, low, high, 0.5)
         edges = np.linspace(low, high, bins + 1, dtype=input.dtype)
     counts, _ = np.histogram(x, edges, weights=None if weight is None else weight.reshape(-1), density=density)
     return counts.astype(input.dtype), edges.copy()

@@ -9,6 +9,7 @@ from typing import Any
 from flambeau._core import errors
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.sites import user_site
+from flambeau._core.size import Size
 from flambeau._ir.meta import Meta, contiguous_strides, meta
 from flambeau._ops.infer import broadcast_shapes, wrap_dim, wrap_dims
 from flambeau._ops.registry import composite
@@ -327,6 +328,25 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     tensors = unpacked(tensors)
     shape = broadcast_shapes([t._meta.shape for t in tensors])
     return tuple([expand_(t, shape) for t in tensors])
+
+
+@composite(method=False, name="broadcast_shapes")
+def common_shape(*shapes: int | Sequence[int]) -> Size:
+    """The shape that tensors of these shapes broadcast to; RuntimeError if there is none. A number is a shape of one size.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.broadcast_shapes((3, 1), (4,), 1)
+        torch.Size([3, 4])
+    """
+    given = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
+    for n in [n for s in given for n in s]:
+        if n < 0:
+            raise RuntimeError(
+                errors.explain(f"Trying to create tensor with negative dimension ({n})", site=user_site(3))
+            )
+    return Size(broadcast_shapes(given))
 
 
 def unpacked(tensors: tuple) -> tuple:

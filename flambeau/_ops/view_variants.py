@@ -38,7 +38,7 @@ def _inplace(function: Callable, name: str) -> None:
 
     method.__doc__ = f"Like `{name[:-1]}`, but the tensor itself changes its shape and strides."
     method.__module__ = __name__
-    composite(name=name, function=False)(method)
+    composite(name=name, function=name == "as_strided_")(method)
 
 
 for _f, _n in (

@@ -533,6 +533,8 @@ def logspace(start: Any, end: Any, steps: int, base: float = 10.0, **kwargs: Any
     out = kwargs.pop("out", None)
     d = kwargs.get("dtype") or (out.dtype if out is not None else dtypes.get_default_dtype())
     wide = d if d.is_complex else dtypes.float64
+    if d.category <= dtypes.INTEGER:  # integers cut the exponents first
+        start, end = int(_plain(start)), int(_plain(end))
     powers = OPS["pow"].function(full((), base, dtype=wide), linspace(start, end, steps, dtype=wide)).to(d)
     if out is not None:
         return out.resize_(powers.shape).copy_(powers)

@@ -18,7 +18,7 @@ from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
-from flambeau._ops import draws, draws_normal, draws_rejection
+from flambeau._ops import draws, draws_normal, draws_rejection, fill
 from flambeau._ops.mersenne import MersenneTwister
 from flambeau._ops.view import sizes
 from flambeau._tensor import creation, dispatch, interop
@@ -396,7 +396,8 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
         if input.dtype.category != dtypes.FLOAT:
             raise RuntimeError(f"bernoulli expects floating-point probabilities, got {input.dtype}")
         drawn = draw(draws.bernoulli, generator, interop.array(input).reshape(-1), input.dtype.name)
-    return _finished(wrap(drawn, input.shape, input.dtype), {"out": out})
+    result = wrap(drawn, input.shape, input.dtype)
+    return _finished(fill.insensitive(result, input) if input.requires_grad else result, {"out": out})
 
 
 def multinomial(
@@ -519,7 +520,7 @@ def _distribution(name: str, function: Callable, doc: str, **defaults: Any) -> C
     return method
 
 
-METHODS = {
+METHODS: dict[str, Any] = {
     "uniform_": uniform_,
     "normal_": normal_,
     "random_": random_,

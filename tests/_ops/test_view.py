@@ -169,3 +169,6 @@ def test_broadcast_tensors():
     assert a.stride() == (1, 0) and b.stride() == (0, 1) and a.shape == b.shape == (3, 4)
     with pytest.raises(RuntimeError, match="must match the size"):
         torch.broadcast_tensors(torch.zeros(3), torch.zeros(2))
+    assert torch.broadcast_shapes((3, 1), 4, ()) == (3, 4)
+    with pytest.raises(RuntimeError, match="negative dimension"):
+        torch.broadcast_shapes((-1,))
