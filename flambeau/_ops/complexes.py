@@ -1,16 +1,21 @@
-"""Pointwise operations on complex numbers: conjugates, angles, polar form."""
+"""Complex numbers: conjugates, angles, and numbers made from modulus and angle. The parts are views, in
+`reinterpret`."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from flambeau._core import dtypes
+from flambeau._core import dtypes, errors
+from flambeau._core.dtypes import dtype
+from flambeau._core.sites import user_site
+from flambeau._ops.pointwise import choose, no_gradient
 from flambeau._ops.registry import composite, pointwise
 
 
-@pointwise(inplace=True, gradient={"input": lambda g: conj_physical(g)})
+@pointwise(inplace=True, gradient={"input": lambda g: g.conj()})
 def conj_physical(k: Any, input: Any) -> Any:
-    """The complex conjugate, computed at once.
+    """The complex conjugate, in memory of its own; a real tensor is copied.
 
     Example::
 
@@ -23,79 +28,97 @@ def conj_physical(k: Any, input: Any) -> Any:
 
 @composite()
 def conj(input: Any) -> Any:
-    """The complex conjugate; a real tensor is itself.
+    """The complex conjugate, computed at once; a real tensor is itself.
 
     Example::
 
         >>> import flambeau as torch
-        >>> torch.tensor([1 + 2j]).conj()
+        >>> torch.conj(torch.tensor([1 + 2j]))
         tensor([1.-2.j])
     """
-    return conj_physical(input) if input.dtype.is_complex else input
+    return conj_physical(input) if input._meta.dtype.is_complex else input
 
 
 @composite()
 def resolve_conj(input: Any) -> Any:
-    """`input` itself: conjugation is never pending here.
+    """`input` itself: conjugation is never pending.
 
     Example::
 
         >>> import flambeau as torch
-        >>> torch.tensor([1.]).resolve_conj()
-        tensor([1.])
+        >>> torch.resolve_conj(torch.tensor([1 + 2j]).conj())
+        tensor([1.-2.j])
     """
     return input
 
 
 @composite()
 def resolve_neg(input: Any) -> Any:
-    """`input` itself: negation is never pending here.
+    """`input` itself: negation is never pending.
 
     Example::
 
         >>> import flambeau as torch
-        >>> torch.tensor([1.]).resolve_neg()
-        tensor([1.])
+        >>> torch.resolve_neg(torch.tensor([1 + 2j]).imag)
+        tensor([2.])
     """
     return input
 
 
-def _angle_dtype(d: dtypes.dtype) -> dtypes.dtype:
-    return d.to_real() if d.category >= dtypes.FLOAT else dtypes.get_default_dtype()
+def _real_of(promoted: dtype) -> dtype:
+    """The dtype of an angle."""
+    return promoted.to_real() if promoted.category >= dtypes.FLOAT else dtypes.get_default_dtype()
 
 
-@pointwise(result=_angle_dtype, gradient={"input": lambda g, input: _angle_grad(g, input)})
+@pointwise(result=_real_of, gradient={"input": lambda g, input: _angle_grad(g, input)})
 def angle(k: Any, input: Any) -> Any:
-    """The angle of a complex number (radians); of real ones 0 or pi.
+    """The angle of each element in radians; of real numbers 0 or pi (negative), and NaN of NaN.
 
     Example::
 
         >>> import flambeau as torch
-        >>> torch.angle(torch.tensor([1j]))
-        tensor([1.5708])
+        >>> torch.angle(torch.tensor([1 + 1j, -2]))
+        tensor([0.7854, 3.1416])
     """
-    return k.angle(input)
+    if k.is_complex(input):
+        return k.atan2(k.imag(input), k.real(input))
+    return k.where(input != input, input, k.where(input < 0, math.pi, 0.0))
 
 
 def _angle_grad(g: Any, x: Any) -> Any:
-    if not x.dtype.is_complex:
-        return g.new_zeros(g.shape)
-    squared = x.real * x.real + x.imag * x.imag
-    return ((g / squared) * (x * 1j)).masked_fill(squared == 0, 0)
+    if not x._meta.dtype.is_complex:
+        return no_gradient(g)
+    return choose(x == 0, 0, g * 1j / x.conj())
 
 
-@composite(method=False)
-def polar(abs: Any, angle: Any) -> Any:  # noqa: A002
-    """Complex numbers from modulus and angle (radians).
+def _check_parts(metas: tuple) -> None:
+    found = [m.dtype for m in metas]
+    if found[0] is not found[1] or found[0].category != dtypes.FLOAT:
+        names = [errors.TYPE_NAMES[d.name] for d in found]
+        raise RuntimeError(
+            errors.explain(
+                f"Expected both inputs to be Half, Float or Double tensors but got {names[0]} and {names[1]}",
+                site=user_site(5),
+            )
+        )
+
+
+@pointwise(
+    result=lambda d: d.to_complex(),
+    check=_check_parts,
+    method=False,
+    gradient={
+        "abs": lambda g, angle: g.real * angle.cos() + g.imag * angle.sin(),
+        "angle": lambda g, abs, angle: abs * (g.imag * angle.cos() - g.real * angle.sin()),
+    },
+)
+def polar(k: Any, abs: Any, angle: Any) -> Any:
+    """The complex numbers with modulus `abs` and angle `angle` (radians), real tensors of one dtype.
 
     Example::
 
         >>> import flambeau as torch
-        >>> torch.polar(torch.tensor([1.]), torch.tensor([0.]))
-        tensor([1.+0.j])
+        >>> torch.polar(torch.tensor([2.]), torch.tensor([torch.pi / 2]))
+        tensor([-8.7423e-08+2.j])
     """
-    if abs.dtype is not angle.dtype or abs.dtype not in (dtypes.float32, dtypes.float64):
-        raise RuntimeError(
-            f"Expected both inputs to be Float or Double tensors of one dtype but got {abs.dtype} and {angle.dtype}"
-        )
-    return abs * (angle.cos() + angle.sin() * 1j)
+    return k.complex(abs * k.cos(angle), abs * k.sin(angle))

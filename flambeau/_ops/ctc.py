@@ -1,5 +1,5 @@
-"""Connectionist temporal classification (Graves, Fernandez, Gomez & Schmidhuber 2006): the forward-backward algorithm in
-logarithms, over the whole batch at once."""
+"""Connectionist temporal classification (Graves, Fernandez, Gomez & Schmidhuber 2006): the forward-backward algorithm
+in logarithms, over the whole batch at once."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _forward(emission: np.ndarray, skips: np.ndarray) -> np.ndarray:
 
 
 def _backward(emission: np.ndarray, skips: np.ndarray, times: np.ndarray, final: np.ndarray) -> np.ndarray:
-    """log p(all suffixes that start in state s at time t), emission at t included; each sequence ends at its own time."""
+    """log p(all suffixes that start in state s at time t), emission at t included; each sequence ends at its time."""
     beta = np.full_like(emission, -np.inf)
     after = np.full_like(emission[0], -np.inf)
     for t in range(len(emission) - 1, -1, -1):

@@ -1,83 +1,41 @@
-"""Operations on the parts of floating-point numbers: sign bits, neighbours, exponents, lengths."""
+"""The inside of floating-point numbers: exponents, neighbours, what to do about NaN and infinity."""
 
 from __future__ import annotations
 
-import math
+from collections import namedtuple
 from typing import TYPE_CHECKING, Any
 
-from flambeau._core import dtypes
+from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
-from flambeau._ir.meta import contiguous
-from flambeau._ops.pointwise import no_gradient
-from flambeau._ops.reduce import accumulated
+from flambeau._core.sites import user_site
+from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops.infer import broadcast_shapes
+from flambeau._ops.pointwise import FLOATS_ONLY, choose, no_gradient
 from flambeau._ops.registry import composite, library, pointwise
-from flambeau._ops.results import named
 
 if TYPE_CHECKING:
     import numpy as np
 else:
     np = lazy_module("numpy")
 
-frexp_result = named("frexp", "mantissa", "exponent")
-
-
-@pointwise(result="bool", refuses=("complex",))
-def signbit(k: Any, input: Any) -> Any:
-    """Is the sign bit set? (It is for -0.)
-
-    Example::
-
-        >>> import flambeau as torch
-        >>> torch.signbit(torch.tensor([-0., 1.]))
-        tensor([ True, False])
-    """
-    return k.signbit(input) if k.is_float(input) else input < 0
+LARGEST = {
+    "float16": 65504.0,
+    "bfloat16": 255 * 2.0**120,
+    "float32": (2 - 2.0**-23) * 2.0**127,
+    "float64": (2 - 2.0**-52) * 2.0**1023,
+}
 
 
 @pointwise(
     inplace=True,
-    result="float",
-    refuses=("complex",),
+    refuses=FLOATS_ONLY,
     gradient={
-        "input": lambda g, input, out: g * (input.sgn() * out.sgn()),
-        "other": lambda g: no_gradient(g),
-    },
-)
-def copysign(k: Any, input: Any, other: Any) -> Any:
-    """The size of `input` with the sign of `other`.
-
-    Example::
-
-        >>> import flambeau as torch
-        >>> torch.copysign(torch.tensor([1., 2.]), torch.tensor([-1., 1.]))
-        tensor([-1.,  2.])
-    """
-    return k.copysign(input, other)
-
-
-@pointwise(inplace=True, refuses=("bool", "integer", "complex"))
-def nextafter(k: Any, input: Any, other: Any) -> Any:
-    """The next representable number from `input` towards `other`.
-
-    Example::
-
-        >>> import flambeau as torch
-        >>> torch.nextafter(torch.tensor([1.]), torch.tensor([2.])) > 1
-        tensor([True])
-    """
-    return k.nextafter(input, other)
-
-
-@pointwise(
-    inplace=True,
-    refuses=("bool", "integer", "complex"),
-    gradient={
-        "input": lambda g, input, out: g * (input / out).masked_fill(out == 0, 0),
-        "other": lambda g, other, out: g * (other / out).masked_fill(out == 0, 0),
+        "input": lambda g, input, out: choose(out == 0, 0, g * (input / out)),
+        "other": lambda g, other, out: choose(out == 0, 0, g * (other / out)),
     },
 )
 def hypot(k: Any, input: Any, other: Any) -> Any:
-    """The length of the hypotenuse, without overflow.
+    """The hypotenuse `sqrt(input ** 2 + other ** 2)`, without overflow in between.
 
     Example::
 
@@ -95,74 +53,100 @@ def ldexp(input: Any, other: Any) -> Any:
     Example::
 
         >>> import flambeau as torch
-        >>> torch.ldexp(torch.tensor([1.]), torch.tensor([3]))
-        tensor([8.])
+        >>> torch.ldexp(torch.tensor([1., 3.]), torch.tensor([2, -1]))
+        tensor([4.0000, 1.5000])
     """
     return input * 2.0**other
 
 
+Frexp = namedtuple("frexp", ("mantissa", "exponent"))
+
+
+def _infer_frexp(m: Meta) -> tuple[Meta, Meta]:
+    if m.dtype.category != dtypes.FLOAT:
+        raise RuntimeError(
+            errors.explain(f"torch.frexp() only supports floating-point dtypes, got {m.dtype}", site=user_site(4))
+        )
+    return contiguous(m.dtype, m.shape), contiguous(dtypes.int32, m.shape)
+
+
 @library(
     category="pointwise",
+    infer=_infer_frexp,
+    result_type=Frexp,
+    gradient={"input": lambda g0, out1: choose(out1 == 0, g0, g0 / 2.0**out1)},
+)
+def frexp(input: Any) -> Any:
+    """Mantissa (at least 0.5 and below 1) and exponent (int32) of each element, which is `mantissa * 2 ** exponent`.
+
+    RuntimeError unless the dtype is floating point.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> mantissa, exponent = torch.frexp(torch.tensor([1., 6.]))
+        >>> mantissa, exponent
+        (tensor([0.5000, 0.7500]), tensor([1, 3], dtype=torch.int32))
+    """
+    return np.frexp(input if input.dtype.kind == "f" else input.astype(np.float32))
+
+
+def _infer_neighbour(a: Meta, b: Meta) -> Meta:
+    promoted = dtypes.result_type_of([(a.dtype, a.ndim), (b.dtype, b.ndim)])
+    if promoted.category != dtypes.FLOAT:
+        raise errors.not_implemented("nextafter_cpu", promoted)
+    return contiguous(promoted, broadcast_shapes((a.shape, b.shape), "nextafter"))
+
+
+@library(
+    category="pointwise",
+    infer=_infer_neighbour,
+    inplace=True,
+    gradient={"input": lambda g: g, "other": lambda g: no_gradient(g)},
+)
+def nextafter(input: Any, other: Any) -> Any:
+    """The next number after `input`, of its own dtype, in the direction of `other`.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.nextafter(torch.tensor([1.]), torch.tensor([2.])) - 1
+        tensor([1.1921e-07])
+    """
+    return np.nextafter(input, other)
+
+
+@composite(inplace=True)
+def nan_to_num(input: Any, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+    """NaN replaced by `nan`, infinities by `posinf` and `neginf` (None: by the largest and the smallest number of the
+    dtype).
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.nan_to_num(torch.tensor([float("nan"), float("inf"), 1.]), posinf=9.)
+        tensor([0., 9., 1.])
+    """
+    d = input._meta.dtype
+    if d.category < dtypes.FLOAT:
+        return input.clone()
+    largest = LARGEST[d.to_real().name]
+    return replace_nonfinite(
+        input, nan or 0.0, largest if posinf is None else posinf, -largest if neginf is None else neginf
+    )
+
+
+@pointwise(
     method=False,
     function=False,
-    infer=lambda m: (contiguous(m.dtype, m.shape), contiguous(dtypes.int32, m.shape)),
-    result_type=frexp_result,
-    gradient={"input": lambda g0, out1: g0 * 2.0**-out1},
+    node_name="NanToNumBackward0",
+    gradient={"input": lambda g, input: choose(input.isfinite(), g, 0)},
 )
-def mantissa_and_exponent(input: Any) -> Any:
-    """(mantissa in [0.5, 1), exponent)."""
-    return tuple(np.frexp(accumulated(input)))
+def replace_nonfinite(k: Any, input: Any, nan: Any = 0.0, posinf: Any = 0.0, neginf: Any = 0.0) -> Any:
+    """`input` with NaN and infinities replaced, in both parts of complex numbers."""
 
+    def replaced(x: Any) -> Any:
+        x = k.where(x != x, nan, x)
+        return k.where(x == float("inf"), posinf, k.where(x == -float("inf"), neginf, x))
 
-@composite()
-def frexp(input: Any) -> Any:
-    """(mantissa, exponent) with input = mantissa * 2 ** exponent and 0.5 <= |mantissa| < 1.
-
-    Example::
-
-        >>> import flambeau as torch
-        >>> torch.frexp(torch.tensor([8.])).exponent
-        tensor([4], dtype=torch.int32)
-    """
-    if not input.dtype.is_floating_point:
-        raise RuntimeError("torch.frexp() only supports floating-point dtypes")
-    return mantissa_and_exponent(input)
-
-
-@composite(inplace=True)
-def deg2rad(input: Any) -> Any:
-    """Degrees to radians.
-
-    Example::
-
-        >>> import flambeau as torch
-        >>> torch.deg2rad(torch.tensor([180.]))
-        tensor([3.1416])
-    """
-    return input * (math.pi / 180)
-
-
-@composite(inplace=True)
-def rad2deg(input: Any) -> Any:
-    """Radians to degrees.
-
-    Example::
-
-        >>> import flambeau as torch
-        >>> torch.rad2deg(torch.tensor([0.]))
-        tensor([0.])
-    """
-    return input * (180 / math.pi)
-
-
-@pointwise(inplace=True, refuses=("complex",))
-def heaviside(k: Any, input: Any, values: Any) -> Any:
-    """0 below zero, 1 above, `values` at zero.
-
-    Example::
-
-        >>> import flambeau as torch
-        >>> torch.heaviside(torch.tensor([-1., 0., 2.]), torch.tensor([0.5]))
-        tensor([0.0000, 0.5000, 1.0000])
-    """
-    return k.where(input == 0, values, input > 0)
+    return k.complex(replaced(k.real(input)), replaced(k.imag(input))) if k.is_complex(input) else replaced(input)

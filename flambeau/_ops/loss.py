@@ -196,7 +196,9 @@ def gaussian_nll_loss(
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:
             var = var.unsqueeze(-1)
-        elif var.dim() > input.dim() or any(v not in (1, n) for v, n in zip(var.shape[::-1], input.shape[::-1])):
+        elif var.dim() > input.dim() or any(
+            v not in (1, n) for v, n in zip(var.shape[::-1], input.shape[::-1], strict=False)
+        ):
             raise ValueError(f"var is of incorrect size: expected {list(input.shape)}, got {list(var.shape)}")
     if bool((var < 0).any()):
         raise ValueError("var has negative entry/entries")
@@ -482,7 +484,8 @@ def kl_div(
     Example::
 
         >>> import flambeau as torch
-        >>> torch.nn.functional.kl_div(torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[1., 0.]]), reduction="batchmean")
+        >>> even = torch.tensor([[0.5, 0.5]])
+        >>> torch.nn.functional.kl_div(even.log(), torch.tensor([[1., 0.]]), reduction="batchmean")
         tensor(0.6931)
     """
     loss = target.exp() * (target - input) if log_target else target.xlogy(target) - target * input

@@ -1,17 +1,18 @@
-"""Rounding and signs."""
+"""Rounding to integers or decimals. Integers are rounded already."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flambeau._core import dtypes
-from flambeau._ops.pointwise import no_gradient
-from flambeau._ops.registry import composite, pointwise
+from flambeau._ops.pointwise import FLOATS_ONLY, no_gradient
+from flambeau._ops.registry import pointwise
+
+NOT_ORDERED = ("bool", "complex")
 
 
-@pointwise(inplace=True, refuses=("bool", "complex"), gradient={"input": lambda g: no_gradient(g)})
+@pointwise(inplace=True, refuses=NOT_ORDERED, gradient={"input": lambda g: no_gradient(g)})
 def floor(k: Any, input: Any) -> Any:
-    """Rounded down. Integers stay as they are.
+    """The largest integer not above each element, in the input's dtype.
 
     Example::
 
@@ -22,9 +23,9 @@ def floor(k: Any, input: Any) -> Any:
     return k.floor(input) if k.is_float(input) else input
 
 
-@pointwise(inplace=True, refuses=("bool", "complex"), gradient={"input": lambda g: no_gradient(g)})
+@pointwise(inplace=True, refuses=NOT_ORDERED, gradient={"input": lambda g: no_gradient(g)})
 def ceil(k: Any, input: Any) -> Any:
-    """Rounded up. Integers stay as they are.
+    """The smallest integer not below each element, in the input's dtype.
 
     Example::
 
@@ -35,9 +36,9 @@ def ceil(k: Any, input: Any) -> Any:
     return k.ceil(input) if k.is_float(input) else input
 
 
-@pointwise(inplace=True, refuses=("bool", "complex"), aliases=("fix",), gradient={"input": lambda g: no_gradient(g)})
+@pointwise(inplace=True, refuses=NOT_ORDERED, aliases=("fix",), gradient={"input": lambda g: no_gradient(g)})
 def trunc(k: Any, input: Any) -> Any:
-    """Rounded towards zero. Integers stay as they are.
+    """Each element without its fraction, in the input's dtype.
 
     Example::
 
@@ -48,89 +49,34 @@ def trunc(k: Any, input: Any) -> Any:
     return k.trunc(input) if k.is_float(input) else input
 
 
-@pointwise(
-    inplace=True,
-    method=False,
-    function=False,
-    node_name="RoundBackward0",
-    refuses=("bool", "complex"),
-    gradient={"input": lambda g: no_gradient(g)},
-)
-def nearest_even(k: Any, input: Any) -> Any:
-    """The nearest integer, halves to the even one."""
-    return k.round(input) if k.is_float(input) else input
-
-
-@composite(inplace=True)
-def round(input: Any, *, decimals: int = 0) -> Any:  # noqa: A001
-    """Rounded to `decimals` places, halves to the even neighbour.
-
-    Example::
-
-        >>> import flambeau as torch
-        >>> torch.round(torch.tensor([0.5, 1.5, 2.4]))
-        tensor([0., 2., 2.])
-    """
-    if decimals == 0 or input.dtype.category <= dtypes.INTEGER:
-        return nearest_even(input)
-    scale = 10.0 ** abs(decimals)
-    return nearest_even(input * scale) / scale if decimals > 0 else nearest_even(input / scale) * scale
-
-
-@pointwise(inplace=True, refuses=("bool", "integer", "complex"), gradient={"input": lambda g: g})
+@pointwise(inplace=True, refuses=FLOATS_ONLY, gradient={"input": lambda g: g})
 def frac(k: Any, input: Any) -> Any:
-    """The part behind the point, with the sign of `input`.
+    """The part behind the point, with the sign of the element.
 
     Example::
 
         >>> import flambeau as torch
-        >>> torch.frac(torch.tensor([1.5, -1.5]))
-        tensor([ 0.5000, -0.5000])
+        >>> torch.frac(torch.tensor([1.5, -1.25]))
+        tensor([ 0.5000, -0.2500])
     """
     return input - k.trunc(input)
 
 
-@pointwise(inplace=True, refuses=("complex",), gradient={"input": lambda g: no_gradient(g)})
-def sign(k: Any, input: Any) -> Any:
-    """-1, 0 or 1.
+@pointwise(inplace=True, refuses=NOT_ORDERED, gradient={"input": lambda g: no_gradient(g)})
+def round(k: Any, input: Any, *, decimals: Any = 0) -> Any:  # noqa: A001
+    """Each element rounded to `decimals` digits behind the point (before it if negative), halves to the even neighbour.
 
     Example::
 
         >>> import flambeau as torch
-        >>> torch.sign(torch.tensor([2., 0., -3.]))
-        tensor([ 1.,  0., -1.])
+        >>> torch.round(torch.tensor([0.5, 1.5, 2.5]))
+        tensor([0., 2., 2.])
+        >>> torch.round(torch.tensor([1234.567]), decimals=-2)
+        tensor([1200.])
     """
-    return input if k.is_bool(input) else k.sign(input)
-
-
-@pointwise(inplace=True, gradient={"input": lambda g, input, out: _sgn_grad(g, input, out)})
-def sgn(k: Any, input: Any) -> Any:
-    """The sign; of complex numbers the number over its modulus.
-
-    Example::
-
-        >>> import flambeau as torch
-        >>> torch.sgn(torch.tensor([3 + 4j]))
-        tensor([0.6000+0.8000j])
-    """
-    return input if k.is_bool(input) else k.sgn(input)
-
-
-def _sgn_grad(g: Any, x: Any, out: Any) -> Any:
-    if not x.dtype.is_complex:
-        return no_gradient(g)
-    modulus = x.abs()
-    return ((g - out * out * g.conj()) / (modulus * 2)).masked_fill(modulus == 0, 0)
-
-
-@pointwise(inplace=True, aliases=("absolute",), result="real", gradient={"input": lambda g, input: g * input.sgn()})
-def abs(k: Any, input: Any) -> Any:
-    """The absolute value; of complex numbers the modulus, a real number.
-
-    Example::
-
-        >>> import flambeau as torch
-        >>> torch.abs(torch.tensor([-1., 2.]))
-        tensor([1., 2.])
-    """
-    return input if k.is_bool(input) else k.abs(input)
+    if not k.is_float(input):
+        return input
+    if decimals == 0:
+        return k.round(input)
+    shift = 10.0 ** (decimals if decimals > 0 else -decimals)
+    return k.round(input * shift) / shift if decimals > 0 else k.round(input / shift) * shift

@@ -196,8 +196,8 @@ def xlog1py(k: Any, input: Any, other: Any) -> Any:
 
 
 def other_log1p(x: Any, y: Any, like: Any) -> Any:
-    y = transcendental.as_tensor(y, like)
-    return y.log1p().masked_fill((transcendental.as_tensor(x, like) == 0) & (y <= -1), 0)
+    y = transcendental.lifted(y, like)
+    return y.log1p().masked_fill((transcendental.lifted(x, like) == 0) & (y <= -1), 0)
 
 
 def _no_derivative(op: str) -> Any:

@@ -332,7 +332,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
 
 @composite(method=False, name="broadcast_shapes")
 def common_shape(*shapes: int | Sequence[int]) -> Size:
-    """The shape that tensors of these shapes broadcast to; RuntimeError if there is none. A number is a shape of one size.
+    """The shape that tensors of these shapes broadcast to; RuntimeError if there is none. A number is one size.
 
     Example::
 
@@ -341,11 +341,10 @@ def common_shape(*shapes: int | Sequence[int]) -> Size:
         torch.Size([3, 4])
     """
     given = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
-    for n in [n for s in given for n in s]:
-        if n < 0:
-            raise RuntimeError(
-                errors.explain(f"Trying to create tensor with negative dimension ({n})", site=user_site(3))
-            )
+    if any(n < 0 for s in given for n in s):
+        raise RuntimeError(
+            errors.explain(f"Trying to create tensor with negative dimension: shapes {list(given)}", site=user_site(3))
+        )
     return Size(broadcast_shapes(given))
 
 

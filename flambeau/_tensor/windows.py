@@ -78,7 +78,7 @@ def blackman_window(window_length: int, periodic: bool = True, **kwargs: Any) ->
     Example::
 
         >>> import flambeau as torch
-        >>> torch.blackman_window(4).abs()
+        >>> torch.blackman_window(4).abs().round(decimals=4)
         tensor([0.0000, 0.3400, 1.0000, 0.3400])
     """
     return _window(_cosines((0.42, 0.5, 0.08)), window_length, periodic, **kwargs)

@@ -78,6 +78,7 @@ SAMPLES = {
     "fmax": (np.fmax, (ANY, ANY), {}),
     "fmin": (np.fmin, (ANY, ANY), {}),
     "clamp": (lambda x, min, max: np.clip(x, min, max), (ANY,), {"min": -1.0, "max": 1.5}),
+    "hardshrink": (lambda x: np.where(np.abs(x) <= 0.5, 0, x), (NOT_ZERO,), {}),
     "copysign": (np.copysign, (NOT_ZERO, NOT_ZERO), {}),
 }
 FLAT = {"floor_divide", "sign", "floor", "ceil", "trunc"}  # constant nearly everywhere: central differences see steps
@@ -148,7 +149,17 @@ def test_every_differentiable_operation_has_samples():
         if op.family == "pointwise" and op.gradient and op.exported and not op.namespace and op.name not in SAMPLES
     }
     # these have tests of their own: complex numbers, special functions
-    assert missing <= {"angle", "conj_physical", "digamma", "erfinv", "nan_to_num", "logit", "sinc"}, missing
+    assert missing <= {
+        "angle",
+        "conj_physical",
+        "digamma",
+        "erfinv",
+        "nan_to_num",
+        "logit",
+        "sinc",
+        "igamma",
+        "igammac",
+    }, missing
 
 
 # ---------------------------------------------------------------------------------------------- promotion and

@@ -56,9 +56,9 @@ class NumpyBuilder:
         """Is the body computing in a floating-point dtype?"""
         return np.asarray(x).dtype.kind == "f"
 
-    def is_bool(self, x: Any) -> bool:
-        """Is the body computing with booleans?"""
-        return np.asarray(x).dtype.kind == "b"
+    def is_complex(self, x: Any) -> bool:
+        """Is the body computing in a complex dtype?"""
+        return np.asarray(x).dtype.kind == "c"
 
     # ------------------------------------------------------------------------------------ division
 
@@ -120,10 +120,17 @@ class NumpyBuilder:
 
     def sgn(self, x: Any) -> Any:
         """The sign; of complex numbers the number over its modulus."""
-        if np.asarray(x).dtype.kind != "c":
-            return np.sign(x)
+        kind = np.asarray(x).dtype.kind
+        if kind != "c":
+            return x if kind == "b" else np.sign(x)
         modulus = np.abs(x)
         return np.where(modulus == 0, 0, x / np.where(modulus == 0, 1, modulus))
+
+    def complex(self, re: Any, im: Any) -> Any:
+        """The complex numbers with these parts (not by products, in which infinity would become NaN)."""
+        z = np.empty(np.broadcast(re, im).shape, np.result_type(re, im, np.complex64))
+        z.real, z.imag = re, im
+        return z
 
     def logaddexp(self, x: Any, y: Any) -> Any:
         """log(exp(x) + exp(y)); NumPy has no complex form."""
