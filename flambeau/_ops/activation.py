@@ -682,7 +682,7 @@ def _inplace_form(function: Callable) -> None:
         composite(name=name, method=False)(form)
 
 
-for _function in (selu, celu, threshold, rrelu, prelu):
-    composite(**FUNCTIONAL)(_function.__wrapped__)
+for _shared in (selu, celu, threshold, rrelu, prelu):
+    composite(**FUNCTIONAL)(getattr(_shared, "__wrapped__"))  # noqa: B009 (type checkers do not know the attribute)
 for _function in (functional_relu, hardtanh, leaky_relu, elu, selu, celu, threshold, rrelu):
     _inplace_form(_function)

@@ -157,7 +157,8 @@ def qr_factors(input: Any, mode: str) -> Any:
     """(Q, R)."""
     if mode == "r":
         return np.zeros(0, input.dtype), np.linalg.qr(input, "r")
-    return tuple(np.linalg.qr(input, mode))
+    factor: Any = np.linalg.qr
+    return tuple(factor(input, mode))
 
 
 def _infer_qr(m: Meta, mode: str) -> tuple[Meta, Meta]:

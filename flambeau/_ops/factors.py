@@ -6,7 +6,6 @@ Pivots are 1-based and count row exchanges in the order they were made, as LAPAC
 from __future__ import annotations
 
 import math
-from collections import namedtuple
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes
@@ -16,17 +15,18 @@ from flambeau._ops.decompositions import linalg, lu_of, permutation_matrix
 from flambeau._ops.join import cat
 from flambeau._ops.linalg import H, LinAlgError, require_matrix, solve_triangular
 from flambeau._ops.registry import composite, library
+from flambeau._ops.results import named
 
 if TYPE_CHECKING:
     import numpy as np
 else:
     np = lazy_module("numpy")
 
-lu_factor_result = namedtuple("lu_factor", ["LU", "pivots"])
-lu_factor_ex_result = namedtuple("lu_factor_ex", ["LU", "pivots", "info"])
-lu_unpack_result = namedtuple("lu_unpack", ["P", "L", "U"])
-geqrf_result = namedtuple("geqrf", ["a", "tau"])
-triangular_solve_result = namedtuple("triangular_solve", ["solution", "cloned_coefficient"])
+lu_factor_result = named("lu_factor", "LU", "pivots")
+lu_factor_ex_result = named("lu_factor_ex", "LU", "pivots", "info")
+lu_unpack_result = named("lu_unpack", "P", "L", "U")
+geqrf_result = named("geqrf", "a", "tau")
+triangular_solve_result = named("triangular_solve", "solution", "cloned_coefficient")
 
 
 # ---------------------------------------------------------------------------------------------- LU
@@ -108,8 +108,10 @@ def lu_factor(A: Any, *, pivot: bool = True) -> Any:  # noqa: N803
 
         >>> import flambeau as torch
         >>> torch.linalg.lu_factor(torch.tensor([[1., 2.], [2., 2.]]))
-        lu_factor(LU=tensor([[2.0000, 2.0000],
-                [0.5000, 1.0000]]), pivots=tensor([2, 2], dtype=torch.int32))
+        torch.return_types.lu_factor(
+        LU=tensor([[2.0000, 2.0000],
+                [0.5000, 1.0000]]),
+        pivots=tensor([2, 2], dtype=torch.int32))
     """
     lu, pivots = _packed(A, pivot)
     if bool((_first_zero(lu) > 0).any()):

@@ -28,8 +28,8 @@ Dims = tuple[int, ...]
 # A scaling says by what the plain sums are divided; NumPy names that from the view of one direction.
 FORWARD_SCALINGS = {None: "none", "backward": "none", "ortho": "root", "forward": "count"}
 INVERSE_SCALINGS = {None: "count", "backward": "count", "ortho": "root", "forward": "none"}
-NUMPY_FORWARD = {"none": "backward", "root": "ortho", "count": "forward"}
-NUMPY_INVERSE = {"none": "forward", "root": "ortho", "count": "backward"}
+NUMPY_FORWARD: dict[str, Any] = {"none": "backward", "root": "ortho", "count": "forward"}
+NUMPY_INVERSE: dict[str, Any] = {"none": "forward", "root": "ortho", "count": "backward"}
 
 
 # ---------------------------------------------------------------------------------------------- the three transforms

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes, errors
@@ -12,6 +11,7 @@ from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops.infer import broadcast_shapes
 from flambeau._ops.pointwise import FLOATS_ONLY, choose, no_gradient
 from flambeau._ops.registry import composite, library, pointwise
+from flambeau._ops.results import named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,7 @@ def ldexp(input: Any, other: Any) -> Any:
     return input * 2.0**other
 
 
-Frexp = namedtuple("frexp", ("mantissa", "exponent"))
+Frexp = named("frexp", "mantissa", "exponent")
 
 
 def _infer_frexp(m: Meta) -> tuple[Meta, Meta]:

@@ -687,10 +687,7 @@ def linalg_pinv(A: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any
     category="linalg",
     method=False,
     function=False,
-    infer=lambda m, rtol, atol, hermitian: (
-        require_matrix("linalg.pinv", m),
-        contiguous(m.dtype, (*m.shape[:-2], m.shape[-1], m.shape[-2])),
-    )[1],
+    infer=lambda m, rtol, atol, hermitian: _infer_pinv(m),
     gradient={"input": lambda g, input, out: _pinv_grad(g, input, out)},
 )
 def pseudo_inverse(input: Any, rtol: Any, atol: Any, hermitian: bool) -> Any:
@@ -708,6 +705,11 @@ def pseudo_inverse(input: Any, rtol: Any, atol: Any, hermitian: bool) -> Any:
     )
     inverse = np.where(s > limit, 1 / np.where(s > limit, s, 1), 0)
     return (vh.conj().swapaxes(-1, -2) * inverse[..., None, :]) @ u.conj().swapaxes(-1, -2)
+
+
+def _infer_pinv(m: Meta) -> Meta:
+    require_matrix("linalg.pinv", m)
+    return contiguous(m.dtype, (*m.shape[:-2], m.shape[-1], m.shape[-2]))
 
 
 def _pinv_grad(g: Any, a: Any, p: Any) -> Any:

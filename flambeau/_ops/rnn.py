@@ -63,7 +63,8 @@ def lstm_cell(input: Any, hx: tuple, w_ih: Any, w_hh: Any, b_ih: Any = None, b_h
     Example::
 
         >>> import flambeau as torch
-        >>> h, c = torch.lstm_cell(torch.ones(1, 2), (torch.zeros(1, 3), torch.zeros(1, 3)), torch.ones(12, 2), torch.ones(12, 3))
+        >>> state = torch.zeros(1, 3), torch.zeros(1, 3)
+        >>> h, c = torch.lstm_cell(torch.ones(1, 2), state, torch.ones(12, 2), torch.ones(12, 3))
         >>> h.shape
         torch.Size([1, 3])
     """

@@ -156,8 +156,8 @@ def log10(k: Any, input: Any) -> Any:
     Example::
 
         >>> import flambeau as torch
-        >>> torch.log10(torch.tensor([100., 0.1]))
-        tensor([ 2., -1.])
+        >>> torch.log10(torch.tensor([1., 100.]))
+        tensor([0., 2.])
     """
     return k.log10(input)
 
@@ -188,8 +188,8 @@ def logaddexp(k: Any, input: Any, other: Any) -> Any:
     Example::
 
         >>> import flambeau as torch
-        >>> torch.logaddexp(torch.tensor([1000., 0.]), torch.tensor([1000., 0.]))
-        tensor([1000.6931,    0.6931])
+        >>> torch.logaddexp(torch.tensor([100., 0.]), torch.tensor([100., 0.]))
+        tensor([100.6931,   0.6931])
     """
     return k.logaddexp(input, other)
 
@@ -207,8 +207,8 @@ def logaddexp2(k: Any, input: Any, other: Any) -> Any:
     Example::
 
         >>> import flambeau as torch
-        >>> torch.logaddexp2(torch.tensor([1000., 0.]), torch.tensor([1000., 0.]))
-        tensor([1001.,    1.])
+        >>> torch.logaddexp2(torch.tensor([1000., 0.]), torch.tensor([1000., 1.]))
+        tensor([1001.0000,    1.5850])
     """
     if k.is_complex(input):
         return k.logaddexp(input * math.log(2), other * math.log(2)) / math.log(2)

@@ -79,9 +79,19 @@ SAMPLES = {
     "fmin": (np.fmin, (ANY, ANY), {}),
     "clamp": (lambda x, min, max: np.clip(x, min, max), (ANY,), {"min": -1.0, "max": 1.5}),
     "hardshrink": (lambda x: np.where(np.abs(x) <= 0.5, 0, x), (NOT_ZERO,), {}),
+    "deg2rad": (np.deg2rad, (ANY,), {}),
+    "rad2deg": (np.rad2deg, (ANY,), {}),
+    "round": (np.round, (ANY,), {}),
     "copysign": (np.copysign, (NOT_ZERO, NOT_ZERO), {}),
 }
-FLAT = {"floor_divide", "sign", "floor", "ceil", "trunc"}  # constant nearly everywhere: central differences see steps
+FLAT = {
+    "floor_divide",
+    "sign",
+    "floor",
+    "ceil",
+    "trunc",
+    "round",
+}  # constant nearly everywhere: central differences see steps
 
 
 def function_of(name):
@@ -159,6 +169,7 @@ def test_every_differentiable_operation_has_samples():
         "sinc",
         "igamma",
         "igammac",
+        "polar",
     }, missing
 
 

@@ -112,6 +112,11 @@ class NumpyBuilder:
 
     # ------------------------------------------------------------------------------------ functions
 
+    def log10(self, x: Any) -> Any:
+        """The logarithm of base 10; NumPy's in float32 misses powers of ten by a bit."""
+        x = np.asarray(x)
+        return np.log10(x.astype(np.float64)).astype(x.dtype) if x.dtype == np.float32 else np.log10(x)
+
     def sigmoid(self, x: Any) -> Any:
         """1 / (1 + exp(-x)); where exp overflows that is the 0 it should be."""
         t = np.exp(np.negative(x))
