@@ -57,11 +57,19 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
                 site=user_site(4),
             )
         )
+    words = [i for i in op.operands if i < len(metas) and isinstance(metas[i], str)]
+    if words:
+        raise TypeError(
+            errors.explain(
+                f"{op.name}(): argument '{op.parameters[words[0]]}' (position {words[0] + 1}) must be Tensor, not str",
+                site=user_site(4),
+            )
+        )
     promoted = dtypes.result_type_of([(m.dtype, m.ndim) if isinstance(m, Meta) else m for m in operands])
     if op.check is not None:
         op.check(metas)
     if promoted.category in op.refuses:
-        raise errors.not_implemented(f"{op.name}_cpu", promoted)
+        raise errors.not_implemented(f"{op.name.removesuffix('_kernel')}_cpu", promoted)
     compute, result = _result_dtype(op, promoted)
     shape = broadcast_shapes([m.shape for m in tensors], op.name)
     out = _result_layout(result, shape, tensors)

@@ -223,6 +223,19 @@ def true_divide(k: Any, input: Any, other: Any) -> Any:
 quotient = true_divide
 
 
+@composite(name="__rdiv__", function=False)
+def divided(input: Any, other: Any) -> Any:
+    """`other / input`, under the name that Python 2 gave it.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.tensor([2., 4.]).__rdiv__(1)
+        tensor([0.5000, 0.2500])
+    """
+    return true_divide(other, input)
+
+
 @composite(inplace=True, aliases=("divide",))
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """`input / other`; `rounding_mode` "floor" rounds the quotient down, "trunc" towards zero, and keeps integers

@@ -79,7 +79,10 @@ class NumpyBuilder:
 
     def remainder(self, x: Any, y: Any) -> Any:
         """x - y * floor(x / y)."""
-        return np.remainder(x, y if self.is_float(x) else self._divisor(y))
+        if not self.is_float(x):
+            return np.remainder(x, self._divisor(y))
+        rest = np.fmod(x, y)
+        return rest + np.where((rest != 0) & ((rest < 0) != (y < 0)), y, 0)
 
     def fmod(self, x: Any, y: Any) -> Any:
         """x - y * trunc(x / y)."""
