@@ -85,8 +85,8 @@ def operations(namespace: str) -> dict[str, Any]:
     for op in OPS.values():
         if op.namespace == namespace and op.exported:
             found.update(dict.fromkeys((op.name, *op.aliases), op.function))
-            if op.inplace and not namespace:
-                found.setdefault(op.name + "_", getattr(Tensor, op.name + "_", None))
+            if op.inplace and op.method and not namespace:
+                found.update({name + "_": getattr(Tensor, name + "_") for name in (op.name, *op.aliases)})
     return found
 
 

@@ -1,4 +1,4 @@
-"""On Fashion-MNIST itself, if Debian's package dataset-fashion-mnist is installed; the default network takes minutes."""
+"""On Fashion-MNIST itself, if the package dataset-fashion-mnist is installed; the default network takes minutes."""
 
 from __future__ import annotations
 
