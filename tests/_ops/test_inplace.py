@@ -1,0 +1,79 @@
+"""In-place operations and gradients: backward finds what was there before, and errors say what was lost."""
+
+import numpy as np
+import pytest
+
+import flambeau as torch
+
+# Operations whose gradient needs the input that they overwrite, with their other arguments.
+OVERWRITING = {
+    "sin": (),
+    "cos": (),
+    "square": (),
+    "pow": (3,),
+    "clamp": (-0.5, 1.0),
+    "clamp_min": (0.1,),
+    "abs": (),
+    "log": (),
+    "atan2": (torch.tensor([0.5, 2.0, -1.0]),),
+    "mul": (torch.tensor([0.5, 2.0, -1.0], requires_grad=True),),
+    "lerp": (torch.tensor([0.5, 2.0, -1.0]), torch.tensor([0.1, 0.2, 0.3], requires_grad=True)),
+    "erf": (),
+}
+
+
+@pytest.mark.parametrize("name", OVERWRITING)
+def test_gradients_of_the_overwritten_input(name):
+    more = OVERWRITING[name]
+    parameters = [a for a in more if getattr(a, "requires_grad", False)]
+    results = []
+    for form in (name, name + "_"):
+        x = torch.tensor([0.3, 0.9, 1.7], requires_grad=True)
+        y = x * 1
+        result = getattr(y, form)(*more)
+        assert (result is y) == form.endswith("_")
+        results.append([g.tolist() for g in torch.autograd.grad(result.sum(), [x, *parameters])])
+    assert results[0] == results[1]
+
+
+def test_only_the_other_operand_wants_a_gradient():
+    w, y = torch.ones(3, requires_grad=True), torch.full((3,), 3.0)
+    y.mul_(w)
+    y.sum().backward()
+    assert w.grad.tolist() == [3.0, 3.0, 3.0]
+
+
+def test_parts_of_a_tensor():
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    y = x * 1
+    y[0].pow_(2)
+    y[:, 1].mul_(y[:, 0].clone())
+    y.sum().backward()
+    # y = [[x00^2, x01^2 x00^2], [x10, x11 x10]]
+    assert x.grad.tolist() == [[2 + 2 * 4, 2 * 2], [1 + 4, 3]]
+
+
+def test_memory_shared_with_numpy():
+    array = np.array([1.0, 2.0])
+    y, w = torch.from_numpy(array), torch.tensor([3.0, 4.0], dtype=torch.float64, requires_grad=True)
+    y.mul_(w)
+    assert array.tolist() == [3.0, 8.0]
+    y.sum().backward()
+    assert w.grad.tolist() == [1.0, 2.0]
+
+
+def test_what_others_saved_is_lost():
+    x = torch.ones(2, requires_grad=True)
+    y = x * 1
+    z = y * y
+    y.sin_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.sum().backward()
+
+
+def test_nothing_is_recorded_without_gradients():
+    y = torch.ones(3)
+    y.mul_(2.0).sin_()
+    with torch.no_grad():
+        y.mul_(torch.ones(3, requires_grad=True))
+    assert not y.requires_grad and y._version == 3
