@@ -10,7 +10,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.infer import wrap_dim, wrap_dims
-from flambeau._ops.reduce import Dims, accumulated, axes, is_half, reduced_shape, restored
+from flambeau._ops.reduce import Dims, accumulated, axes, reduced_shape, restored
 from flambeau._ops.registry import composite, library
 from flambeau._ops.results import named, values_and_indices
 
@@ -263,6 +263,3 @@ def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
     if other is not None:
         return input.minimum(other)
     return min_of_all(input) if dim is None else min_along(input, dim, keepdim)
-
-
-__all__ = ["amax", "amin", "aminmax", "argmax", "argmin", "is_half", "max", "min", "scatter_grad"]

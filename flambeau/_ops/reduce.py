@@ -484,28 +484,3 @@ def logsumexp(input: Any, dim: Dims, keepdim: bool = False) -> Any:
         tensor(1000.6932)
     """
     return log_sum_exp(input, dim, keepdim)
-
-
-__all__ = [
-    "all",
-    "any",
-    "average",
-    "count_nonzero",
-    "log_sum_exp",
-    "logsumexp",
-    "mean",
-    "nanmean",
-    "nansum",
-    "prod",
-    "product",
-    "reduced_shape",
-    "restored",
-    "spread",
-    "std",
-    "std_mean",
-    "sum",
-    "sum_to_size",
-    "var",
-    "var_mean",
-    "variance",
-]

@@ -355,11 +355,3 @@ pointwise = _decorator(Pointwise)
 library = _decorator(Library)
 view = _decorator(View)
 composite = _decorator(Composite)
-
-
-def op_of(function: Callable) -> Op:
-    """The record a derived public function came from (for engines and tests).
-
-    Raises KeyError for a function that is no operation.
-    """
-    return OPS[function.__name__]

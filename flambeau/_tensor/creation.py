@@ -31,8 +31,10 @@ from_numpy = interop.from_numpy
 resolve_device = devices.resolve
 
 
-def finish(t: Any, requires_grad: bool, device: Any = None) -> Any:
-    """The last step of every constructor: check the device, turn on gradients."""
+def finish(t: Any, requires_grad: bool, device: Any = None, out: Any = None) -> Any:
+    """The last step of every constructor: write into `out` if it is given, else check the device, turn on gradients."""
+    if out is not None:
+        return out.resize_(t.shape).copy_(t)
     if device is not None:
         devices.resolve(device)
     if state.inference:
@@ -266,9 +268,7 @@ def full(
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     t = fill.filled(shape, fill_value, dtype or (out.dtype if out is not None else dtypes.of_scalar(fill_value)))
-    if out is not None:
-        return out.resize_(shape).copy_(t)
-    return finish(t, requires_grad, device)
+    return finish(t, requires_grad, device, out)
 
 
 def _constant(value: int, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -463,9 +463,7 @@ def arange(
         low, high, by = int(low), int(high), int(by)
     count = -((low - high) // by) if isinstance(by, int) and integers else math.ceil((high - low) / by)
     t = fill.stepped(low, by, int(count), d)
-    if out is not None:
-        return out.resize_(t.shape).copy_(t)
-    return finish(t, requires_grad, device)
+    return finish(t, requires_grad, device, out)
 
 
 def range_(start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Any:
@@ -516,9 +514,7 @@ def linspace(
     default = dtypes.get_default_dtype()
     d = dtype or (out.dtype if out is not None else default.to_complex() if wide else default)
     t = fill.spaced(start, end, int(steps), d)
-    if out is not None:
-        return out.resize_(t.shape).copy_(t)
-    return finish(t, requires_grad, device)
+    return finish(t, requires_grad, device, out)
 
 
 def logspace(start: Any, end: Any, steps: int, base: float = 10.0, **kwargs: Any) -> Any:
@@ -536,9 +532,7 @@ def logspace(start: Any, end: Any, steps: int, base: float = 10.0, **kwargs: Any
     if d.category <= dtypes.INTEGER:  # integers cut the exponents first
         start, end = int(_plain(start)), int(_plain(end))
     powers = OPS["pow"].function(full((), base, dtype=wide), linspace(start, end, steps, dtype=wide)).to(d)
-    if out is not None:
-        return out.resize_(powers.shape).copy_(powers)
-    return finish(powers, **_finishing(kwargs))
+    return finish(powers, **_finishing(kwargs), out=out)
 
 
 def eye(
@@ -564,9 +558,7 @@ def eye(
     if n < 0 or (m is not None and m < 0):
         raise RuntimeError(f"n must be greater or equal to 0, got {min(n, m or 0)}")
     t = fill.identity(n, n if m is None else m, dtype or (out.dtype if out is not None else dtypes.get_default_dtype()))
-    if out is not None:
-        return out.resize_(t.shape).copy_(t)
-    return finish(t, requires_grad, device)
+    return finish(t, requires_grad, device, out)
 
 
 def complex_(real: Any, imag: Any, *, out: Any = None) -> Any:
@@ -584,7 +576,7 @@ def complex_(real: Any, imag: Any, *, out: Any = None) -> Any:
             f"{errors.TYPE_NAMES[imag.dtype.name]} for second argument"
         )
     result = OPS["view_as_complex"].function(OPS["stack"].function(OPS["broadcast_tensors"].function(real, imag), -1))
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return finish(result, False, out=out)
 
 
 # ---------------------------------------------------------------------------------------------- methods new_*

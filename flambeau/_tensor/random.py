@@ -215,10 +215,7 @@ def _create(
 
 
 def _finished(t: Any, kwargs: dict[str, Any]) -> Any:
-    out = kwargs.get("out")
-    if out is not None:
-        return out.resize_(t.shape).copy_(t)
-    return finish(t, kwargs.get("requires_grad", False), kwargs.get("device"))
+    return finish(t, kwargs.get("requires_grad", False), kwargs.get("device"), kwargs.get("out"))
 
 
 def _count(shape: tuple[int, ...]) -> int:

@@ -6,13 +6,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from flambeau._core import errors
 from flambeau._core.sites import user_site
 from flambeau._engine.window import state
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.fill import filled
 from flambeau.autograd import graph
-from flambeau.autograd.graph import Node, changed_in_place, fit, gradient_edge
+from flambeau.autograd.graph import Node, already_freed, changed_in_place, fit, gradient_edge
 
 
 class FunctionCtx:
@@ -85,29 +84,16 @@ class FunctionCtx:
         self._saved, self._to_save = kept, ()
 
 
-def already_freed(node: Node | None) -> RuntimeError:
-    return RuntimeError(
-        errors.explain(
-            "Trying to backward through the graph a second time (or directly access saved tensors after they have "
-            "already been freed). "
-            "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad().",
-            hint="Specify retain_graph=True if you need to backward through the graph a second time",
-            site=None if node is None else node.site,
-        )
-    )
-
-
 class FunctionNode(Node):
     """The graph node of one application of a custom Function."""
 
-    __slots__ = ("function", "ctx", "input_metas", "released")
+    __slots__ = ("function", "ctx", "input_metas")
 
     def __init__(self, function: type[Function], ctx: FunctionCtx, edges: tuple, input_metas: tuple) -> None:
         super().__init__(edges, (), user_site(3))
         self.function = function
         self.ctx = ctx
         self.input_metas = input_metas
-        self.released = False
 
     def name(self) -> str:
         return self.function.__name__ + "Backward"

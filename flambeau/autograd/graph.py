@@ -163,16 +163,7 @@ class OpNode(Node):
 
     def apply(self, grads: list[Any]) -> list[Any]:
         if self.args is None:
-            raise RuntimeError(
-                errors.explain(
-                    "Trying to backward through the graph a second time (or directly access saved tensors after they "
-                    "have already "
-                    "been freed). Saved intermediate values of the graph are freed when you call .backward() or "
-                    "autograd.grad().",
-                    hint="Specify retain_graph=True if you need to backward through the graph a second time",
-                    site=self.site,
-                )
-            )
+            raise already_freed(self)
         results: list[Any] = [None] * len(self.edges)
         groups = self._groups()
         for derivative in self.op.gradient:
@@ -273,6 +264,19 @@ def check_versions(arg: Any, versions: Any, node: Node) -> None:
     elif type(arg) is tuple and isinstance(versions, list):
         for a, v in zip(arg, versions, strict=True):
             check_versions(a, v, node)
+
+
+def already_freed(node: Node | None) -> RuntimeError:
+    """The error about a second pass over a graph whose saved tensors are gone."""
+    return RuntimeError(
+        errors.explain(
+            "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+            "already been freed). "
+            "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad().",
+            hint="Specify retain_graph=True if you need to backward through the graph a second time",
+            site=None if node is None else node.site,
+        )
+    )
 
 
 def changed_in_place(storage: Any, m: Meta, version: int, node: Node) -> RuntimeError:

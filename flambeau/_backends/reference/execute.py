@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from flambeau._backends.reference.builder import NumpyBuilder
-from flambeau._core.dtypes import BOOL, FLOAT, HALVES, dtype, float32
+from flambeau._core.dtypes import BOOL, FLOAT, dtype
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta
 from flambeau._ir.program import Instruction, Value
@@ -72,11 +72,6 @@ def flat_of(array: Any, m: Meta, inputs: tuple[Any, ...] = ()) -> np.ndarray:
 
 
 # ---------------------------------------------------------------------------------------------- the families
-
-
-def compute_dtype(d: dtype) -> dtype:
-    """The dtype a pointwise body computes in: half precision is widened, as PyTorch does on the CPU."""
-    return float32 if d in HALVES else d
 
 
 def _run_pointwise(instruction: Instruction) -> None:
