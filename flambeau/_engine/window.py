@@ -15,6 +15,7 @@ from flambeau._backends.reference.execute import execute
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import describe
+from flambeau._engine import plans
 from flambeau._ir.program import Instruction, Value
 
 np = lazy_module("numpy")
@@ -35,29 +36,49 @@ class Window:
         return len(self.queue) >= config.window_instructions or self.nbytes >= config.window_bytes
 
     def flush(self) -> None:
-        """Run everything recorded, in order. An instruction that fails does not stop the ones that do not need it;
-        its error is raised at the end, and again by whoever looks at its result."""
-        failure: BaseException | None = None
-        with self.lock, np.errstate(all="ignore"):
+        """Run everything recorded, in order: by a compiled plan if there is one, else on the reference backend. There,
+        an instruction that fails does not stop the ones that do not need it; its error is raised at the end, and again
+        by whoever looks at its result."""
+        with self.lock:
             self.nbytes = 0
-            queue = self.queue
-            while queue:
-                instruction = queue.popleft()
-                try:
-                    _run_operands(instruction, self)
-                    execute(instruction)
-                except Exception as error:
-                    _name_line(error, instruction)
-                    failure = failure or error
-                    for value in instruction.outputs:
-                        value.failure = error
-                except BaseException:  # Ctrl-C: the instruction waits for the next flush
-                    queue.appendleft(instruction)
-                    raise
+            if self.queue and not self._run_plan():
+                self._run_reference()
+
+    def _run_plan(self) -> bool:
+        queue = list(self.queue)
+        for instruction in queue:
+            _run_operands(instruction, self)
+        done = plans.run(queue, _interpret)
+        if done:
+            self.queue.clear()
+        return done
+
+    def _run_reference(self) -> None:
+        failure: BaseException | None = None
+        queue = self.queue
+        while queue:
+            instruction = queue.popleft()
+            try:
+                _run_operands(instruction, self)
+                _interpret(instruction)
+            except Exception as error:
+                _name_line(error, instruction)
+                failure = failure or error
                 for value in instruction.outputs:
-                    value.window = None
+                    value.failure = error
+            except BaseException:  # Ctrl-C: the instruction waits for the next flush
+                queue.appendleft(instruction)
+                raise
+            for value in instruction.outputs:
+                value.window = None
         if failure is not None:
             raise failure
+
+
+def _interpret(instruction: Instruction) -> None:
+    """Run one instruction on the reference backend."""
+    with np.errstate(all="ignore"):
+        execute(instruction)
 
 
 def _name_line(error: Exception, instruction: Instruction) -> None:
@@ -71,11 +92,12 @@ def _name_line(error: Exception, instruction: Instruction) -> None:
 def _run_operands(instruction: Instruction, window: Window) -> None:
     """Flush other threads' windows that hold operands of `instruction`."""
     for arg in instruction.args:
-        if type(arg) is Value and arg.data is None:
-            realize(arg, not_in=window)
+        if type(arg) is Value:
+            if arg.window is not window and arg.window is not None:
+                realize(arg, not_in=window)
         elif type(arg) is tuple:
             for a in arg:
-                if type(a) is Value and a.data is None:
+                if type(a) is Value and a.window is not None:
                     realize(a, not_in=window)
 
 

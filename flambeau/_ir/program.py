@@ -12,17 +12,45 @@ if TYPE_CHECKING:
 
 
 class Value:
-    """The contents of a storage at one moment: a flat array, or the promise of one.
+    """The contents of a storage at one moment: flat memory, or the promise of some.
 
-    `data` is None while the instruction that makes it waits in `window`; `failure` is the error that running it raised.
+    The memory is a flat NumPy `array`, or a `buffer` of the engine that becomes one when somebody asks for `data`.
+    Both are None while the instruction that makes the value waits in `window`; `failure` is the error that running it
+    raised.
     """
 
-    __slots__ = ("data", "window", "failure")
+    __slots__ = ("array", "buffer", "window", "failure")
 
     def __init__(self, window: Any) -> None:
-        self.data: np.ndarray | None = None
+        self.array: np.ndarray | None = None
+        self.buffer: Any = None
         self.window = window
         self.failure: BaseException | None = None
+
+    @property
+    def data(self) -> np.ndarray | None:
+        """The memory as a flat array; None if there is none yet."""
+        array = self.array
+        if array is None and self.buffer is not None:
+            array = self.array = self.buffer.array()
+        return array
+
+    @data.setter
+    def data(self, array: np.ndarray) -> None:
+        self.array = array
+        self.buffer = None
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the memory."""
+        return self.buffer.nbytes if self.buffer is not None else self.array.nbytes  # type: ignore[union-attr]
+
+    @property
+    def address(self) -> int:
+        """The address of the memory."""
+        if self.buffer is not None:
+            return self.buffer.address
+        return self.array.__array_interface__["data"][0]  # type: ignore[union-attr]
 
 
 class Storage:
@@ -63,9 +91,13 @@ class Instruction:
 
 class Inference:
     """What an op knows before it runs: the metas of its results and, for pointwise ops, the dtype it computes in
-    and whether it can fail when it runs (so that the user's line has to be kept)."""
+    and whether it can fail when it runs (so that the user's line has to be kept).
 
-    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes")
+    `token` stands for the op, its static arguments and the metas of its operands in a plan's key: the inference itself
+    if it is remembered for the same arguments, and otherwise something that no other call shares.
+    """
+
+    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "token")
 
     def __init__(self, outputs: tuple[Meta, ...], compute: Any = None, fallible: bool = False) -> None:
         self.outputs = outputs
@@ -73,3 +105,4 @@ class Inference:
         self.fallible = fallible
         self.differentiable = any(m.dtype.differentiable for m in outputs)
         self.nbytes = sum(m.nbytes for m in outputs)
+        self.token: Any = self

@@ -24,6 +24,7 @@ one).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import copysign
 from typing import Any
 
 from flambeau._core import errors
@@ -31,6 +32,7 @@ from flambeau._ir import recording
 from flambeau._ir.meta import Meta
 
 OPS: dict[str, Op] = {}
+INFERENCES = 4096  # how many an operation remembers
 
 
 class Derivative:
@@ -288,6 +290,9 @@ class Library(Op):
     `infer(*arguments)` gets Metas in place of tensors and returns a Meta or a tuple of them. An op that can fail only
     when it runs sets `fallible`, so that the user's line is kept. `nondifferentiable` lists outputs that are integers
     or otherwise carry no gradient though their dtype could.
+
+    `expand(c, *arguments)` says the same in the terms of a compiler: `c` is the Graph that is being built (see
+    `_ir.graph`), tensors are Arrays of it. Without one, or where it raises Unsupported, the body runs.
     """
 
     family = "library"
@@ -301,10 +306,13 @@ class Library(Op):
         fallible: bool = False,
         nondifferentiable: tuple[int, ...] = (),
         result_type: type[tuple] | None = None,
+        expand: Callable[..., Any] | None = None,
         **common: Any,
     ) -> None:
         super().__init__(body, **common)
         self.infer = infer
+        self.expand = expand
+        self.cache: dict[tuple, Any] = {}
         self.category = category
         self.fallible = fallible
         self.nondifferentiable = frozenset(nondifferentiable)
@@ -312,6 +320,14 @@ class Library(Op):
 
     def record(self, args: tuple) -> Any:
         return recording.library(self, args)
+
+    def remember(self, key: tuple, inference: Any) -> None:
+        """Keep what was inferred for these arguments; a negative zero, which equals zero, is no key."""
+        if any(type(a) is float and a == 0 and copysign(1.0, a) < 0 for a in key):
+            return
+        if len(self.cache) >= INFERENCES:
+            self.cache.clear()
+        self.cache[key] = inference
 
 
 class View(Op):

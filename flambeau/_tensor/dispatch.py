@@ -185,8 +185,16 @@ def library(op: Any, args: tuple) -> Any:
         outputs = _run_now(op, values, metas)
         inference = Inference(tuple(t._meta for t in outputs))
     else:
-        inferred = op.infer(*metas)
-        inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred)
+        key = (*metas, *map(type, metas))
+        try:
+            inference = op.cache.get(key)
+        except TypeError:  # an argument that cannot be a key
+            inference = key = None
+        if inference is None:
+            inferred = op.infer(*metas)
+            inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred)
+            if key is not None:
+                op.remember(key, inference)
         results = tuple([Value(window) for _ in inference.outputs])
         site = user_site(3) if op.fallible else None
         window.queue.append(Instruction(op, values, metas, inference, results, site))

@@ -1,0 +1,151 @@
+"""Memory for results: blocks that are kept when they become free, because fresh pages cost more than most kernels.
+
+Asking the system for memory means page faults, about 2 us for every 4 KB; a training step asks for the same sizes
+again and again. Sizes are rounded up to classes (four to each doubling), free blocks of a class wait in a list, and
+large ones go back to the system when more of them wait than were ever in use at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from flambeau._core.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy_module("numpy")
+mmap = lazy_module("mmap")
+ctypes = lazy_module("ctypes")
+
+ALIGNMENT = 64
+SLAB = 1 << 20  # blocks below a quarter of this are cut from slabs
+HUGE_PAGE = 2 << 20
+KEPT = 24 << 20  # bytes of free large blocks that are always kept
+
+
+class Buffer:
+    """A block in use: its address, the bytes asked for, and the NumPy dtype of what is in it. It becomes free when the
+    last reference to it goes."""
+
+    __slots__ = ("address", "nbytes", "capacity", "dtype")
+
+    def __init__(self, address: int, nbytes: int, capacity: int, dtype: Any) -> None:
+        self.address = address
+        self.nbytes = nbytes
+        self.capacity = capacity
+        self.dtype = dtype
+
+    def __del__(self) -> None:
+        allocator.release(self.address, self.capacity)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return {"version": 3, "shape": (self.nbytes,), "typestr": "|u1", "data": (self.address, False)}
+
+    def array(self) -> np.ndarray:
+        """The memory as a flat array, which keeps the buffer alive."""
+        return np.asarray(self).view(self.dtype)
+
+
+class Allocator:
+    """Free blocks by their capacity."""
+
+    def __init__(self) -> None:
+        self._free: defaultdict[int, list[int]] = defaultdict(list)
+        self._regions: dict[int, Any] = {}  # address -> the mapping of a large block
+        self._slab = self._slab_end = 0
+        self._lock = threading.Lock()
+        self.live = self.peak = self.waiting = 0  # bytes of large blocks in use, at most in use, free
+
+    def allocate(self, nbytes: int, dtype: Any) -> Buffer:
+        """A block of at least `nbytes`, its contents undefined."""
+        capacity = size_class(nbytes)
+        free = self._free[capacity]
+        try:
+            address = free.pop()
+        except IndexError:
+            address = self._fresh(capacity)
+        else:
+            if capacity >= SLAB >> 2:
+                self.waiting -= capacity
+        if capacity >= SLAB >> 2:
+            self.live += capacity
+            if self.live > self.peak:
+                self.peak = self.live
+        return Buffer(address, nbytes, capacity, dtype)
+
+    def release(self, address: int, capacity: int) -> None:
+        """Take a block back."""
+        self._free[capacity].append(address)
+        if capacity >= SLAB >> 2:
+            self.live -= capacity
+            self.waiting += capacity
+            if self.waiting > max(KEPT, self.peak):
+                self.trim()
+
+    def trim(self) -> None:
+        """Give all free large blocks back to the system."""
+        with self._lock:
+            for capacity, addresses in self._free.items():
+                if capacity >= SLAB >> 2:
+                    while addresses:
+                        region = self._regions.pop(addresses.pop())
+                        self.waiting -= capacity
+                        region[1] = None  # the view goes before the mapping
+                        region[0].close()
+
+    def _fresh(self, capacity: int) -> int:
+        with self._lock:
+            if capacity >= SLAB >> 2:
+                return self._map(capacity)
+            if self._slab_end - self._slab < capacity:
+                self._slab = self._map(SLAB)
+                self._slab_end = self._slab + SLAB
+            address = self._slab
+            self._slab += capacity
+            return address
+
+    def _map(self, capacity: int) -> int:
+        # private, so that a forked child gets a copy
+        private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+        region = mmap.mmap(-1, capacity, **private)
+        if capacity >= HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
+            region.madvise(mmap.MADV_HUGEPAGE)
+        view = ctypes.c_char.from_buffer(region)
+        address = ctypes.addressof(view)
+        self._regions[address] = [region, view]
+        return address
+
+
+def size_class(nbytes: int) -> int:
+    """The capacity of the block for a size: a multiple of 64, at most a quarter more than needed.
+
+    Example::
+
+        >>> [size_class(n) for n in (0, 64, 65, 1000, 1025)]
+        [64, 64, 128, 1024, 1280]
+    """
+    if nbytes <= ALIGNMENT:
+        return ALIGNMENT
+    step = max(ALIGNMENT, 1 << max(0, (nbytes - 1).bit_length() - 3))
+    return -(-nbytes // step) * step
+
+
+class Arena(threading.local):
+    """A thread's block for the temporary results of plans: one that is as large as the largest plan needs."""
+
+    buffer: Buffer | None = None
+
+    def address(self, nbytes: int) -> int:
+        """The address of at least `nbytes`."""
+        if self.buffer is None or self.buffer.nbytes < nbytes:
+            self.buffer = None  # free the old one first
+            self.buffer = allocator.allocate(nbytes, None)
+        return self.buffer.address
+
+
+allocator = Allocator()
+arena = Arena()
