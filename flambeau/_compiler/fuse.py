@@ -73,7 +73,7 @@ class Fusion:
         self.free: set[Node] = set()  # the nodes that are repeated where they are used
         in_memory = set(kept) | {a.node for node in nodes for a in _read_from_memory(node)}
         for node in nodes:
-            if node.kind == "input":
+            if node.kind in ("input", "empty"):
                 continue
             if node.kind in ("const", "scalar", "index") or (node.kind == "map" and self._is_uniform(node)):
                 self.free.add(node)

@@ -85,6 +85,7 @@ class _Builder:
         args = [self.read(a, shape, row) for a in node.inputs]
         if node.name == "copy":
             return args[0]
+        self.checked = self.checked or node.name == "checked"
         return self.emit(node.name, args, node.outputs[0].dtype.name)
 
     def _gather(self, node: Node, row: bool) -> int:

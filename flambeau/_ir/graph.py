@@ -7,7 +7,7 @@ through a layout, as a tensor sees its storage. Kinds:
 * `map`: one scalar primitive applied to operands that broadcast; `index`: 0, 1, 2...; `gather`: elements looked up along one dimension.
 * `reduce`: a combiner over some dimensions, which stay as size 1.
 * `call`: a kernel template of the backend (matrix products, convolutions, pools, scatters, sorts...).
-* `write`: the old contents of a storage with part of it replaced; `host`: an instruction that the reference runs.
+* `empty`: memory to be written; `write`: the old contents of a storage with part of it replaced; `host`: an instruction that the reference runs.
 
 Equal nodes are one node (hash consing), so common subexpressions are computed once.
 
@@ -185,6 +185,9 @@ class Array:
     def __pow__(self, other: Any) -> Array:
         return self.graph.pow(self, other)
 
+    def __rpow__(self, other: Any) -> Array:
+        return self.graph.pow(other, self)
+
     def __neg__(self) -> Array:
         return self.graph.map("neg", self)
 
@@ -319,6 +322,10 @@ class Graph:
         """Run-time scalar number `slot`, as a 0-dim array of dtype `d`."""
         return self._single("scalar", "", (slot,), (), contiguous(d, ()))
 
+    def empty(self, d: dtype, numel: int) -> Array:
+        """Memory whose contents do not matter yet, for writes to fill. Every call makes other memory."""
+        return self._single("empty", str(len(self.nodes)), (), (), contiguous(d, (numel,)))
+
     def const(self, value: Any, d: dtype, shape: Sequence[int] = ()) -> Array:
         """A number, as an array of any shape."""
         value = complex(value) if d.is_complex else float(value) if d.category == dtypes.FLOAT else int(value)
@@ -409,9 +416,7 @@ class Graph:
         d = dtypes.int64 if combiner.startswith("arg") else a.dtype
         shape = [1 if i in dims else n for i, n in enumerate(a.shape)]
         if all(a.shape[i] == 1 for i in dims):
-            if d is a.dtype:
-                return a
-            return self.const(0, d).expand(shape)
+            return self.const(0, d, shape) if combiner.startswith("arg") else a
         return self._single("reduce", combiner, (dims,), (a,), contiguous(d, shape))
 
     def call(self, template: str, params: tuple, inputs: Sequence[Array], outputs: Sequence[Meta]) -> tuple[Array, ...]:
@@ -437,6 +442,24 @@ class Graph:
 
     def is_complex(self, x: Any) -> bool:
         return x.dtype.is_complex if isinstance(x, Array) else isinstance(x, complex)
+
+    def real(self, x: Array) -> Array:
+        """The real part: all numbers of a graph are real."""
+        return x
+
+    conj = real
+
+    def imag(self, x: Array) -> Array:
+        return self.const(0, x.dtype, x.shape)
+
+    def isnan(self, x: Array) -> Array:
+        return self.map("isnan", x) if self.is_float(x) else self.const(False, dtypes.bool_, x.shape)
+
+    def isinf(self, x: Array) -> Array:
+        return self.map("isinf", x) if self.is_float(x) else self.const(False, dtypes.bool_, x.shape)
+
+    def isfinite(self, x: Array) -> Array:
+        return self.map("isfinite", x) if self.is_float(x) else self.const(True, dtypes.bool_, x.shape)
 
     def pow(self, x: Any, y: Any) -> Array:
         """x to the power of y, by products and roots where y is a number that allows it."""

@@ -82,7 +82,7 @@ def angle(k: Any, input: Any) -> Any:
     """
     if k.is_complex(input):
         return k.atan2(k.imag(input), k.real(input))
-    return k.where(input != input, input, k.where(input < 0, math.pi, 0.0))
+    return k.where(input >= 0, 0.0, k.where(input < 0, math.pi, input))
 
 
 def _angle_grad(g: Any, x: Any) -> Any:

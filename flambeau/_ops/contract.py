@@ -11,6 +11,7 @@ from flambeau._core import errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand
 from flambeau._ops.infer import broadcast_shapes
 from flambeau._ops.reduce import sum_to_size
 from flambeau._ops.registry import composite, library
@@ -67,6 +68,7 @@ def _mismatch(a: Meta, b: Meta, inner_a: int, inner_b: int) -> str:
 
 
 @library(
+    expand=_expand.matmul,
     category="contract",
     infer=infer_matmul,
     gradient={

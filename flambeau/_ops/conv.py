@@ -8,6 +8,7 @@ from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand
 from flambeau._ops import _convolve as kernels
 from flambeau._ops._spatial import Sizes, check_tensor, conjugate, image_layout, per_dim, widened
 from flambeau._ops.pad import pad
@@ -183,6 +184,7 @@ def _weight_gradient(
 
 
 @library(
+    expand=lambda c, *args: _expand_convolution(c, *args),
     category="contract",
     method=False,
     infer=_infer,
@@ -226,6 +228,30 @@ def convolution(
     return result if b is None else result + b.reshape(-1, *[1] * len(shape))
 
 
+def _expand_convolution(
+    c: Any,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    transposed: bool,
+    output_padding: Sizes,
+    groups: int,
+) -> Any:
+    if transposed:
+        size = _transposed_size(input, weight, stride, padding, dilation, output_padding)
+        channels = weight.shape[1] * groups
+    else:
+        size = _forward_size(input, weight, stride, padding, dilation)
+        channels = weight.shape[0]
+    shape = (input.shape[0], channels, *size)
+    return _expand.convolution(
+        c, input, weight, bias, stride, padding, dilation, transposed, output_padding, groups, shape
+    )
+
+
 def _grad_output_gradient(
     g: Any, input: Any, grad_output_meta: Meta, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
 ) -> Any:
@@ -242,6 +268,7 @@ def _large_gradient(
 
 
 @library(
+    expand=_expand.convolution_weight_grad,
     category="contract",
     **INTERNAL,
     infer=lambda grad_output, input, shape, stride, padding, dilation, groups: contiguous(input.dtype, shape),

@@ -8,6 +8,7 @@ from flambeau._core.dtypes import dtype
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, dense_order, meta, strides_in_order
 from flambeau._ir.meta import contiguous as contiguous_meta
+from flambeau._ops import _expand
 from flambeau._ops.registry import composite, library
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def preserved(m: Meta, d: dtype | None = None) -> Meta:
 
 
 @library(
+    expand=_expand.cast,
     category="pointwise",
     method=False,
     infer=preserved,
@@ -49,6 +51,7 @@ def cast(input: Any, dtype: dtype) -> Any:
 
 
 @library(
+    expand=_expand.copy,
     category="pointwise",
     method=False,
     infer=lambda m, dense: preserved(m) if dense else contiguous_meta(m.dtype, m.shape),

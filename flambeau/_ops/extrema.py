@@ -9,6 +9,7 @@ from flambeau._core import dtypes
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
+from flambeau._ops import _expand
 from flambeau._ops.infer import wrap_dim, wrap_dims
 from flambeau._ops.reduce import Dims, accumulated, axes, reduced_shape, restored
 from flambeau._ops.registry import composite, library
@@ -58,6 +59,7 @@ def _even_grad(g: Any, x: Any, out: Any, dim: Dims, keepdim: bool) -> Any:
 
 
 @library(
+    expand=_expand.extremum("max"),
     category="reduce",
     infer=lambda m, dim=None, keepdim=False: _infer_extremum("amax", m, dim, keepdim),
     gradient={"input": lambda g, input, out, dim, keepdim: _even_grad(g, input, out, dim, keepdim)},
@@ -75,6 +77,7 @@ def amax(input: Any, dim: Dims = None, keepdim: bool = False) -> Any:
 
 
 @library(
+    expand=_expand.extremum("min"),
     category="reduce",
     infer=lambda m, dim=None, keepdim=False: _infer_extremum("amin", m, dim, keepdim),
     gradient={"input": lambda g, input, out, dim, keepdim: _even_grad(g, input, out, dim, keepdim)},
@@ -124,7 +127,8 @@ def _position(x: np.ndarray, dim: int | None, keepdim: bool, find: Any) -> np.nd
     return np.expand_dims(found, dim) if keepdim else found
 
 
-@library(category="reduce", infer=lambda m, dim=None, keepdim=False: _infer_position("argmax", m, dim, keepdim))
+@library(
+    expand=_expand.position("argmax"),category="reduce", infer=lambda m, dim=None, keepdim=False: _infer_position("argmax", m, dim, keepdim))
 def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The position of the maximum along `dim`, or in the flattened tensor; the first of equals.
 
@@ -137,7 +141,8 @@ def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     return _position(input, dim, keepdim, np.argmax)
 
 
-@library(category="reduce", infer=lambda m, dim=None, keepdim=False: _infer_position("argmin", m, dim, keepdim))
+@library(
+    expand=_expand.position("argmin"),category="reduce", infer=lambda m, dim=None, keepdim=False: _infer_position("argmin", m, dim, keepdim))
 def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The position of the minimum along `dim`, or in the flattened tensor; the first of equals.
 
@@ -176,6 +181,7 @@ def _along(x: np.ndarray, dim: int, keepdim: bool, find: Any) -> tuple[np.ndarra
 
 
 @library(
+    expand=_expand.extremum_and_position("max"),
     category="reduce",
     method=False,
     function=False,
@@ -191,6 +197,7 @@ def max_along(input: Any, dim: int, keepdim: bool) -> Any:
 
 
 @library(
+    expand=_expand.extremum_and_position("min"),
     category="reduce",
     method=False,
     function=False,
@@ -206,6 +213,7 @@ def min_along(input: Any, dim: int, keepdim: bool) -> Any:
 
 
 @library(
+    expand=_expand.extremum("max"),
     category="reduce",
     method=False,
     function=False,
@@ -219,6 +227,7 @@ def max_of_all(input: Any) -> Any:
 
 
 @library(
+    expand=_expand.extremum("min"),
     category="reduce",
     method=False,
     function=False,

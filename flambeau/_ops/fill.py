@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flambeau._core.dtypes import dtype
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import contiguous
+from flambeau._ops import _expand
 from flambeau._ops.registry import library
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ else:
     np = lazy_module("numpy")
 
 
-@library(category="fill", method=False, function=False, infer=lambda shape, value, dtype: contiguous(dtype, shape))
+@library(
+    expand=_expand.filled,category="fill", method=False, function=False, infer=lambda shape, value, dtype: contiguous(dtype, shape))
 def filled(shape: tuple[int, ...], value: Any, dtype: dtype) -> Any:
     """`shape` full of one number."""
     if dtype.category <= 1 and isinstance(value, float):
@@ -24,6 +26,7 @@ def filled(shape: tuple[int, ...], value: Any, dtype: dtype) -> Any:
 
 
 @library(
+    expand=_expand.stepped,
     category="fill", method=False, function=False, infer=lambda start, step, count, dtype: contiguous(dtype, (count,))
 )
 def stepped(start: Any, step: Any, count: int, dtype: dtype) -> Any:
@@ -54,6 +57,7 @@ def spaced(start: Any, end: Any, steps: int, dtype: dtype) -> Any:
 
 
 @library(
+    expand=_expand.insensitive,
     category="fill",
     method=False,
     function=False,
@@ -66,7 +70,8 @@ def insensitive(value: Any, source: Any) -> Any:
     return value
 
 
-@library(category="fill", method=False, function=False, infer=lambda n, m, dtype: contiguous(dtype, (n, m)))
+@library(
+    expand=_expand.identity,category="fill", method=False, function=False, infer=lambda n, m, dtype: contiguous(dtype, (n, m)))
 def identity(n: int, m: int, dtype: dtype) -> Any:
     """Ones on the diagonal of an n x m matrix."""
     return np.eye(n, m, dtype=dtype.numpy)

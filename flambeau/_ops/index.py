@@ -11,6 +11,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
+from flambeau._ops import _expand
 from flambeau._ops.convert import cast
 from flambeau._ops.infer import broadcast_shapes, wrap_dim
 from flambeau._ops.masked import fitting_number, nonzero_positions
@@ -119,6 +120,7 @@ def _numpy_index(x: np.ndarray, indices: Indices) -> tuple[Any, ...]:
 
 
 @library(
+    expand=_expand.index_at,
     category="index",
     name="index",
     fallible=True,
@@ -249,6 +251,7 @@ def _infer_index_select(input: Meta, dim: int, index: Meta) -> Meta:
 
 
 @library(
+    expand=_expand.index_select,
     category="index",
     fallible=True,
     infer=_infer_index_select,

@@ -9,6 +9,7 @@ from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand
 from flambeau._ops.infer import broadcast_shapes
 from flambeau._ops.reduce import accumulated, is_half, sum_to_size
 from flambeau._ops.registry import composite, library
@@ -53,6 +54,7 @@ def infer_linear(x: Meta, weight: Meta, bias: Any = None) -> Meta:
 
 
 @library(
+    expand=_expand.linear,
     category="contract",
     method=False,
     namespace="nn.functional",
@@ -146,6 +148,7 @@ def _infer_embedding(indices: Meta, weight: Meta, padding_idx: int, scale_grad_b
 
 
 @library(
+    expand=_expand.rows_of,
     category="index",
     method=False,
     function=False,

@@ -10,6 +10,7 @@ from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand
 from flambeau._ops.pointwise import choose
 from flambeau._ops.reduce import accumulated
 from flambeau._ops.registry import composite, library
@@ -346,6 +347,7 @@ def _checked_targets(target: np.ndarray, classes: int, ignore_index: int) -> tup
 
 
 @library(
+    expand=_expand.nll,
     category="norm",
     method=False,
     function=False,

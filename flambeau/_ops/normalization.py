@@ -13,6 +13,7 @@ from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand
 from flambeau._ops.convert import preserved
 from flambeau._ops.reduce import accumulated
 from flambeau._ops.registry import composite, library
@@ -34,6 +35,7 @@ def _infer_standardize(m: Meta, dims: tuple[int, ...], eps: float) -> tuple[Meta
 
 
 @library(
+    expand=_expand.standardize,
     category="norm",
     method=False,
     function=False,

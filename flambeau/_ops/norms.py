@@ -10,6 +10,7 @@ from flambeau._core import dtypes
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand
 from flambeau._ops.infer import wrap_dims
 from flambeau._ops.reduce import Dims, accumulated, axes, reduced_shape, restored
 from flambeau._ops.registry import composite, library
@@ -33,6 +34,7 @@ def _infer_norm(m: Meta, ord: float, dim: Dims, keepdim: bool) -> Meta:  # noqa:
 
 
 @library(
+    expand=_expand.p_norm,
     category="reduce",
     method=False,
     function=False,

@@ -10,6 +10,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
+from flambeau._ops import _expand
 from flambeau._ops.convert import preserved
 from flambeau._ops.infer import wrap_dim, wrap_dims
 from flambeau._ops.registry import composite, library
@@ -286,6 +287,7 @@ def padded_shape(m: Meta, pad: Sequence[int]) -> tuple[int, ...]:
 
 
 @library(
+    expand=_expand.padded,
     category="rearrange",
     name="constant_pad_nd",
     infer=lambda input, pad, value: contiguous(input.dtype, padded_shape(input, pad)),

@@ -11,6 +11,7 @@ from flambeau._core.dtypes import dtype
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand
 from flambeau._ops.infer import wrap_dim, wrap_dims
 from flambeau._ops.join import cat
 from flambeau._ops.registry import composite, library
@@ -97,6 +98,7 @@ def in_dtype(x: np.ndarray, d: dtype | None) -> np.ndarray:
 
 
 @library(
+    expand=_expand.total,
     category="reduce",
     infer=lambda m, dim=None, keepdim=False, dtype=None: contiguous(
         sum_dtype(m, dtype), reduced_shape(m, dim, keepdim)
@@ -116,6 +118,7 @@ def sum(input: Any, dim: Dims = None, keepdim: bool = False, dtype: dtype | None
 
 
 @library(
+    expand=_expand.nansum,
     category="reduce",
     infer=lambda m, dim=None, keepdim=False, dtype=None: contiguous(
         sum_dtype(m, dtype), reduced_shape(m, dim, keepdim)
@@ -138,6 +141,7 @@ def nansum(input: Any, dim: Dims = None, keepdim: bool = False, dtype: dtype | N
 
 
 @library(
+    expand=_expand.product,
     category="reduce",
     method=False,
     function=False,
@@ -185,6 +189,7 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: dt
 
 
 @library(
+    expand=_expand.average,
     category="reduce",
     method=False,
     function=False,
@@ -246,6 +251,7 @@ def _infer_mean(m: Meta, dim: Dims, keepdim: bool, d: dtype | None) -> Meta:
 
 
 @library(
+    expand=_expand.variance,
     category="reduce",
     method=False,
     function=False,
@@ -375,6 +381,7 @@ def _truth(x: np.ndarray) -> np.ndarray:
 
 
 @library(
+    expand=_expand.truth("all"),
     category="reduce",
     infer=lambda m, dim=None, keepdim=False: contiguous(_logic_dtype(m), reduced_shape(m, dim, keepdim)),
 )
@@ -391,6 +398,7 @@ def all(input: Any, dim: Dims = None, keepdim: bool = False) -> Any:  # noqa: A0
 
 
 @library(
+    expand=_expand.truth("any"),
     category="reduce",
     infer=lambda m, dim=None, keepdim=False: contiguous(_logic_dtype(m), reduced_shape(m, dim, keepdim)),
 )
@@ -406,7 +414,8 @@ def any(input: Any, dim: Dims = None, keepdim: bool = False) -> Any:  # noqa: A0
     return _truth(input).any(axis=axes(input, dim), keepdims=keepdim)
 
 
-@library(category="reduce", infer=lambda m, dim=None: contiguous(dtypes.int64, reduced_shape(m, dim, False)))
+@library(
+    expand=_expand.count_nonzero,category="reduce", infer=lambda m, dim=None: contiguous(dtypes.int64, reduced_shape(m, dim, False)))
 def count_nonzero(input: Any, dim: Dims = None) -> Any:
     """How many elements over `dim` (all by default) are not zero.
 
@@ -448,6 +457,7 @@ def sum_to_size_method(input: Any, *size: Any) -> Any:
 
 
 @library(
+    expand=_expand.log_sum_exp,
     category="reduce",
     method=False,
     function=False,

@@ -9,6 +9,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
+from flambeau._ops import _expand
 from flambeau._ops.infer import wrap_dim
 from flambeau._ops.masked import fitting_number
 from flambeau._ops.positions import along, reduce_at, widened
@@ -66,6 +67,7 @@ def _infer_gather(input: Meta, dim: int, index: Meta, sparse_grad: bool = False)
 
 
 @library(
+    expand=_expand.gather,
     category="index",
     fallible=True,
     infer=_infer_gather,
@@ -116,6 +118,7 @@ def _places(target: np.ndarray, dim: int, index: np.ndarray, src: Any) -> tuple[
 
 
 @library(
+    expand=_expand.scattered,
     category="index",
     fallible=True,
     name="scatter",

@@ -9,6 +9,7 @@ from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand
 from flambeau._ops.infer import wrap_dim
 from flambeau._ops.reduce import accumulated
 from flambeau._ops.registry import composite, library
@@ -41,6 +42,7 @@ def shifted(x: np.ndarray, dim: int) -> np.ndarray:
 
 
 @library(
+    expand=_expand.softmax,
     category="norm",
     method=False,
     function=False,
@@ -63,6 +65,7 @@ def softmax_backward(g: Any, out: Any, dim: int) -> Any:
 
 
 @library(
+    expand=_expand.log_softmax,
     category="norm",
     method=False,
     function=False,

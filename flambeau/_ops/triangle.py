@@ -10,6 +10,7 @@ from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous, contiguous_strides
+from flambeau._ops import _expand
 from flambeau._ops.infer import wrap_dim
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL, embed
@@ -35,6 +36,7 @@ def _infer_triangle(input: Meta, diagonal: int = 0) -> Meta:
 
 
 @library(
+    expand=_expand.tril,
     category="rearrange", inplace=True, infer=_infer_triangle, gradient={"input": lambda g, diagonal: tril(g, diagonal)}
 )
 def tril(input: Any, diagonal: int = 0) -> Any:
@@ -51,6 +53,7 @@ def tril(input: Any, diagonal: int = 0) -> Any:
 
 
 @library(
+    expand=_expand.triu,
     category="rearrange", inplace=True, infer=_infer_triangle, gradient={"input": lambda g, diagonal: triu(g, diagonal)}
 )
 def triu(input: Any, diagonal: int = 0) -> Any:

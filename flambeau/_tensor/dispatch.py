@@ -185,7 +185,7 @@ def library(op: Any, args: tuple) -> Any:
         outputs = _run_now(op, values, metas)
         inference = Inference(tuple(t._meta for t in outputs))
     else:
-        key = (*metas, *map(type, metas))
+        key: Any = (*[tuple(m) if type(m) is list else m for m in metas], *map(type, metas))
         try:
             inference = op.cache.get(key)
         except TypeError:  # an argument that cannot be a key

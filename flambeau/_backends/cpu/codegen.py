@@ -486,6 +486,8 @@ class _Generator:
         source = self.loops.body[e.args[0]].dtype if e.args else e.dtype
         if e.op == "cast":
             return cast(f, args[0], source, e.dtype)
+        if e.op == "checked":
+            return self._checked(args[0], args[1])
         computed = self.loops.body[e.args[-1]].dtype
         return primitive(f, e.op, computed, args)
 
@@ -533,11 +535,13 @@ class _Generator:
 
     def _checked_index(self, e: Expr, lanes: int) -> Val:
         """The index of a gather: 0 in place of one that is out of range, which the status tells."""
-        f = self.f
         index = self._value(e.args[0], lanes)
-        size = f.word(self.args, self.layout.gathers[e.param] + 1)
-        if index.lanes:
-            size = f.splat(size, index.lanes)
+        size = self.f.word(self.args, self.layout.gathers[e.param] + 1)
+        return self._checked(index, self.f.splat(size, index.lanes) if index.lanes else size)
+
+    def _checked(self, index: Val, size: Val) -> Val:
+        """The index, or 0 in place of one that is not below `size`, which the status tells."""
+        f = self.f
         inside = f.compare("ult", index, size)
         bad = f.binary("xor", inside, f.int(-1, inside.type))
         if index.lanes:

@@ -358,6 +358,20 @@ class Function:
         self.module.declare(name, f"void @{name}({value.type}, ptr, {mask.type})")
         self.raw(f"call void @{name}({value}, ptr align {BYTES[value.element]} {pointer.name}, {mask})")
 
+    def load_gathered(self, type: str, pointers: Val, mask: Val) -> Val:
+        """Each lane of `mask` from its own address; the others zero."""
+        name = f"llvm.masked.gather.{mangled(type)}.{mangled(pointers.type)}"
+        self.module.declare(name, f"{type} @{name}({pointers.type}, {mask.type}, {type})")
+        aligned = f"{pointers.type} align {BYTES[element_of(type)]} {pointers.name}"
+        return self.op(type, f"call {type} @{name}({aligned}, {mask}, {type} zeroinitializer)")
+
+    def store_scattered(self, value: Val, pointers: Val, mask: Val) -> None:
+        """Store each lane of `mask` to its own address, in the order of the lanes."""
+        name = f"llvm.masked.scatter.{mangled(value.type)}.{mangled(pointers.type)}"
+        self.module.declare(name, f"void @{name}({value.type}, {pointers.type}, {mask.type})")
+        aligned = f"{pointers.type} align {BYTES[value.element]} {pointers.name}"
+        self.raw(f"call void @{name}({value}, {aligned}, {mask})")
+
     def stack(self, type: str, count: int, align: int = 64) -> Val:
         """`count` elements of memory on the stack; to be called at the function's beginning."""
         return self.op("ptr", f"alloca [{count} x {type}], align {align}")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from flambeau._backends.cpu import host, primitives
+from flambeau._backends.cpu import conv, host, matmul, pool, primitives
 from flambeau._backends.cpu.kernel import Address, Launch, Step, Word, Words
 from flambeau._backends.cpu.nest import lower as lower_nest
 from flambeau._backends.cpu.target import Target
@@ -17,7 +17,16 @@ from flambeau._ir.meta import Meta
 Lower = Callable[[Target, tuple, tuple[Meta, ...], tuple[Meta, ...]], Step | None]
 
 # The kernel templates by the names that expansions call them.
-TEMPLATES: dict[str, Lower] = {}
+TEMPLATES: dict[str, Lower] = {
+    "matmul": matmul.lower,
+    "conv": conv.lower_conv,
+    "conv_transposed": conv.lower_conv_transposed,
+    "conv_weight": conv.lower_conv_weight,
+    "max_pool": pool.lower_max_pool,
+    "max_pool_place": pool.lower_max_pool_place,
+    "avg_pool": pool.lower_avg_pool,
+    "avg_pool_backward": pool.lower_avg_pool_backward,
+}
 
 
 class CpuBackend:

@@ -37,7 +37,7 @@ def lower(target: Target, nest: Nest) -> Step | None:
 
 
 def _cost(e: Expr) -> int:
-    return {"load": 1, "store": 1, "const": 0, "scalar": 0, "cast": 1}.get(e.op, 2)
+    return {"load": 1, "store": 1, "const": 0, "scalar": 0, "cast": 1, "index": 1}.get(e.op, 2)
 
 
 def choose(target: Target, nest: Nest) -> Shape:

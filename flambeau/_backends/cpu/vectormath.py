@@ -61,15 +61,15 @@ def is_nan(f: Function, x: Val) -> Val:
 
 def exp(f: Function, x: Val) -> Val:
     """e^x: 2^n times a polynomial in what is left; denormal results come from scaling in two steps."""
-    n = f.intrinsic("rint", f.fmul(x, f.float(math.log2(math.e), x.type)))
-    n = clamped(f, n, -256.0, 256.0)
-    r = f.fma(n, f.float(-LN2_HIGH, x.type), x)
+    within = clamped(f, x, -110.0, 90.0)  # beyond, the result is 0 or infinite all the same
+    n = f.intrinsic("rint", f.fmul(within, f.float(math.log2(math.e), x.type)))
+    r = f.fma(n, f.float(-LN2_HIGH, x.type), within)
     r = f.fma(n, f.float(-LN2_LOW, x.type), r)
-    r = f.select(f.fcompare("oeq", f.intrinsic("fabs", x), f.float(math.inf, x.type)), f.float(0.0, x.type), r)
     p = f.fadd(f.fma(f.fmul(r, r), polynomial(f, r, EXP), r), f.float(1.0, x.type))
     whole = f.cast("fptosi", n, "i32")
     half = f.binary("ashr", whole, f.int(1, whole.type))
-    return f.fmul(f.fmul(p, power_of_two(f, half)), power_of_two(f, f.sub(whole, half)))
+    scaled = f.fmul(f.fmul(p, power_of_two(f, half)), power_of_two(f, f.sub(whole, half)))
+    return f.select(is_nan(f, x), x, scaled)
 
 
 def power_of_two(f: Function, n: Val) -> Val:
@@ -110,7 +110,7 @@ def tanh(f: Function, x: Val) -> Val:
     a, one = f.intrinsic("fabs", x), f.float(1.0, x.type)
     square = f.fmul(x, x)
     small = f.fma(f.fmul(polynomial(f, square, TANH), square), x, x)
-    e = exp(f, f.fmul(clamped(f, a, 0.0, 10.0), f.float(2.0, x.type)))
+    e = exp(f, f.fmul(a, f.float(2.0, x.type)))
     large = f.fsub(one, f.fdiv(f.float(2.0, x.type), f.fadd(e, one)))
     large = f.intrinsic("copysign", large, x)
     return f.select(f.fcompare("ogt", a, one), large, small)

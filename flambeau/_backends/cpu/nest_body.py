@@ -1,0 +1,274 @@
+"""The body of a nest at one place of its space: expressions as scalars or vectors, loads and stores through strides."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+
+from flambeau._backends.cpu.casts import HALVES, MEMORY, REGISTER, cast, to_memory, to_register
+from flambeau._backends.cpu.emit import Function, Number, Val, vector
+from flambeau._backends.cpu.nest_structure import Structure
+from flambeau._backends.cpu.primitives import primitive
+from flambeau._compiler.loops import Expr, Loops
+
+
+class Layout:
+    """Where a kernel finds what among its words: operands, scalars, sizes, strides, (stride, size) of gathers, status,
+    then the length of a block."""
+
+    def __init__(self, loops: Loops) -> None:
+        self.scalars = len(loops.operands)
+        self.sizes = self.scalars + len(loops.scalars)
+        following = self.sizes + loops.parallel + loops.reduced
+        self.strides: dict[tuple[int, int], int] = {}
+        for i, operand in enumerate(loops.operands):
+            for d, stride in enumerate(operand.strides):
+                if stride is None:
+                    self.strides[i, d] = following
+                    following += 1
+        self.gathers: dict[int, int] = {}
+        for i, operand in enumerate(loops.operands):
+            if operand.gathered:
+                self.gathers[i] = following
+                following += 2
+        self.status, self.block = following, following + 1
+
+
+@dataclass
+class Point:
+    """A place in the space, or with `lanes` a vector of places, of which `mask` are inside.
+
+    `index` are the positions in every dimension (of the first lane), `pointers` the addresses of the operands there,
+    `values` what has been computed for here, `splats` scalars in all lanes by their names. `tiles` are addresses to
+    use in place of an operand's own: its elements along the lanes lie there one after the other. `slot` numbers the
+    places of a row.
+    """
+
+    index: list[Val]
+    pointers: list[Val]
+    values: dict[int, Val]
+    lanes: int = 0
+    mask: Val | None = None
+    slot: Val | None = None
+    splats: dict[str, Val] = field(default_factory=dict)
+    tiles: dict[int, Val] = field(default_factory=dict)
+
+    def inner(self) -> Point:
+        """The same place in an inner scope: what is computed there is not known outside."""
+        return replace(self, index=list(self.index), pointers=list(self.pointers), values=dict(self.values),
+                       splats=dict(self.splats))  # fmt: skip
+
+
+class Body:
+    """Computes expressions at points; lanes run along dimension `along`."""
+
+    def __init__(self, f: Function, args: Val, loops: Loops, structure: Structure, along: int, checked: bool) -> None:
+        self.f = f
+        self.loops = loops
+        self.structure = structure
+        self.along = along
+        self.checked = checked
+        layout = Layout(loops)
+        self.pointers = [f.word(args, i, "ptr") for i in range(len(loops.operands))]
+        self.sizes = [f.word(args, layout.sizes + d) for d in range(loops.parallel + loops.reduced)]
+        self.strides = {key: f.word(args, w) for key, w in layout.strides.items()}
+        self.gathers = {i: (f.word(args, w), f.word(args, w + 1)) for i, w in layout.gathers.items()}
+        self.status = f.word(args, layout.status, "ptr")
+        self.block = f.word(args, layout.block)
+        self.numbers = {
+            i: self._number(e, args, layout) for i, e in enumerate(loops.body) if e.op in ("const", "scalar")
+        }
+
+    def _number(self, e: Expr, args: Val, layout: Layout) -> Val:
+        """A constant, or a run-time scalar."""
+        f, register = self.f, REGISTER[e.dtype]
+        if e.op == "scalar":
+            arrives = self.loops.scalars[e.param]
+            word = f.word(args, layout.scalars + e.param, "double" if arrives == "float64" else "i64")
+            return cast(f, word, arrives, e.dtype)
+        if e.dtype in HALVES:
+            return cast(f, f.float(float(e.param), "float"), "float32", e.dtype)
+        if register in ("float", "double"):
+            return f.float(float(e.param), register)
+        return f.int(int(e.param), register)
+
+    # ------------------------------------------------------------------------------------------ points
+
+    def origin(self) -> Point:
+        return Point([self.f.int(0)] * len(self.sizes), list(self.pointers), dict(self.numbers))
+
+    def stride(self, operand: int, dim: int) -> Val | int:
+        """The stride of an operand along a dimension: 0 and 1 are known."""
+        stride = self.loops.operands[operand].strides[dim]
+        return self.strides[operand, dim] if stride is None else stride
+
+    def move(self, point: Point, dim: int, position: Val) -> None:
+        """Go on from position 0 to `position` in a dimension."""
+        point.index[dim] = position
+        for i in range(len(point.pointers)):
+            self._advance(point, i, dim, position)
+
+    def _advance(self, point: Point, operand: int, dim: int, distance: Number) -> None:
+        stride = self.stride(operand, dim)
+        if isinstance(stride, Val) or stride:
+            step = self.f.mul(stride, distance) if isinstance(stride, Val) else distance
+            element = MEMORY[self.loops.operands[operand].dtype]
+            point.pointers[operand] = self.f.offset(point.pointers[operand], step, element)
+
+    def vector(self, point: Point, lanes: int, number: int = 0, mask: Val | None = None) -> Point:
+        """The vector of places that begins `number` vectors after a point."""
+        found = point.inner()
+        found.lanes, found.mask = lanes, mask
+        if number:
+            found.index[self.along] = self.f.add(point.index[self.along], number * lanes)
+            for i in range(len(found.pointers)):
+                self._advance(found, i, self.along, number * lanes)
+        return found
+
+    # ------------------------------------------------------------------------------------------ values
+
+    def compute_ahead(self, point: Point, known: Collection[int], stage: int, among: Sequence[int] | None = None) -> None:
+        """Compute what varies only over the `known` dimensions and waits for no more than `stage` passes."""
+        for i in range(len(self.loops.body)) if among is None else among:
+            e = self.loops.body[i]
+            if i in point.values or e.op in ("store", "reduce") or self.structure.stage[i] > stage:
+                continue
+            if self.structure.dims[i] <= set(known) and all(a in point.values for a in e.args):
+                self.value(point, i)
+
+    def splat_ahead(self, point: Point, users: Sequence[int], lanes: int) -> None:
+        """Put the known scalars that expressions take into all lanes."""
+        for i in users:
+            if self.along in self.structure.dims[i] or self.loops.body[i].op == "reduce":
+                for a in self.loops.body[i].args:
+                    if a in point.values and not point.values[a].lanes:
+                        self._splat(point, point.values[a], lanes)
+
+    def _splat(self, point: Point, value: Val, lanes: int) -> Val:
+        if value.name[0] != "%":  # a literal
+            return Val(f"splat ({value})", vector(value.type, lanes))
+        found = point.splats.get(value.name)
+        if found is None:
+            found = point.splats[value.name] = self.f.splat(value, lanes)
+        return found
+
+    def value(self, point: Point, i: int) -> Val:
+        """The value of an expression: a scalar if it does not vary along the lanes."""
+        found = point.values.get(i)
+        if found is None:
+            found = point.values[i] = self._compute(point, self.loops.body[i])
+        return found
+
+    def spread(self, point: Point, i: int) -> Val:
+        """The value of an expression, in all lanes where there are lanes."""
+        value = self.value(point, i)
+        return self._splat(point, value, point.lanes) if point.lanes and not value.lanes else value
+
+    def _compute(self, point: Point, e: Expr) -> Val:
+        f = self.f
+        if e.op == "load":
+            return self._load(point, e)
+        if e.op == "index":
+            return self.position(point, e.param)
+        args = [self.value(point, a) for a in e.args]
+        if any(a.lanes for a in args):
+            args = [self.spread(point, a) for a in e.args]
+        if e.op == "checked":
+            return self._inside(point, args[0], args[1])
+        if e.op == "cast":
+            return cast(f, args[0], self.loops.body[e.args[0]].dtype, e.dtype)
+        return primitive(f, e.op, self.loops.body[e.args[-1]].dtype, args)
+
+    def position(self, point: Point, dim: int) -> Val:
+        """The position along a dimension; of every lane if lanes run along it."""
+        position = point.index[dim]
+        if not point.lanes or dim != self.along:
+            return position
+        return self.f.add(self.f.splat(position, point.lanes), self.f.lane_numbers(vector("i64", point.lanes)))
+
+    def _inside(self, point: Point, index: Val, size: Val) -> Val:
+        """The index; 0 in place of one that is not below `size`, which the status tells."""
+        f = self.f
+        inside = f.compare("ult", index, size)
+        bad = f.binary("xor", inside, f.int(-1, inside.type))
+        if index.lanes:
+            if point.mask is not None:
+                bad = f.binary("and", bad, point.mask)
+            bits = f.op(f"i{index.lanes}", f"bitcast {bad} to i{index.lanes}")
+            bad = f.compare("ne", bits, f.int(0, bits.type))
+        with f.when(bad):
+            f.store(f.int(1), self.status)
+        return f.select(inside, index, f.int(0, index.type))
+
+    # ------------------------------------------------------------------------------------------ memory
+
+    def _load(self, point: Point, e: Expr) -> Val:
+        f, i, lanes = self.f, e.param, point.lanes
+        operand = self.loops.operands[i]
+        element, type = MEMORY[operand.dtype], vector(MEMORY[operand.dtype], lanes)
+        if i in point.tiles:
+            return to_register(f, f.load(type, point.tiles[i]), operand.dtype)
+        pointer, at = point.pointers[i], None
+        if operand.gathered:
+            at = self._looked_up(point, e)
+            if not at.lanes:
+                pointer, at = f.offset(pointer, at, element), None
+        stride = self.stride(i, self.along) if lanes else 0
+        if at is None and isinstance(stride, int):
+            loaded = self._load_dense(point, type, pointer) if stride else f.load(element, pointer)
+        else:
+            loaded = f.load_gathered(type, self._lane_addresses(pointer, element, stride, at, lanes), self._mask(point))
+        return to_register(f, loaded, operand.dtype)
+
+    def _load_dense(self, point: Point, type: str, pointer: Val) -> Val:
+        if point.mask is None:
+            return self.f.load(type, pointer)
+        return self.f.load_masked(type, pointer, point.mask)
+
+    def _looked_up(self, point: Point, e: Expr) -> Val:
+        """How many elements further on a gathered operand lies."""
+        f = self.f
+        stride, size = self.gathers[e.param]
+        index = self.value(point, e.args[0])
+        if index.lanes:
+            stride, size = self._splat(point, stride, index.lanes), self._splat(point, size, index.lanes)
+        return f.mul(self._inside(point, index, size) if self.checked else index, stride)
+
+    def _lane_addresses(self, pointer: Val, element: str, stride: Val | int, at: Val | None, lanes: int) -> Val:
+        """The address of every lane: `stride` elements apart, `at` elements further on."""
+        f = self.f
+        if isinstance(stride, Val) or stride:
+            steps = f.lane_numbers(vector("i64", lanes))
+            if isinstance(stride, Val):
+                steps = f.mul(steps, f.splat(stride, lanes))
+            at = steps if at is None else f.add(at, steps)
+        assert at is not None
+        return f.op(vector("ptr", lanes), f"getelementptr {element}, {pointer}, {at}")
+
+    def _mask(self, point: Point) -> Val:
+        return self.f.int(1, vector("i1", point.lanes)) if point.mask is None else point.mask
+
+    def store_all(self, point: Point, stores: Sequence[int]) -> None:
+        """Compute all values, then store them: a result may lie where an operand was."""
+        spread = [self.spread(point, self.loops.body[i].args[0]) for i in stores]
+        for i, value in zip(stores, spread, strict=True):
+            self._store(point, self.loops.body[i], value)
+
+    def _store(self, point: Point, e: Expr, value: Val) -> None:
+        f, i = self.f, e.param
+        operand = self.loops.operands[i]
+        value = to_memory(f, value, operand.dtype)
+        pointer = point.pointers[i]
+        stride = self.stride(i, self.along) if value.lanes else 0
+        if i in point.tiles:
+            f.store(value, point.tiles[i])
+        elif not value.lanes:
+            f.store(value, pointer)
+        elif stride == 1:
+            if point.mask is None:
+                f.store(value, pointer)
+            else:
+                f.store_masked(value, pointer, point.mask)
+        else:
+            addresses = self._lane_addresses(pointer, MEMORY[operand.dtype], stride, None, value.lanes)
+            f.store_scattered(value, addresses, self._mask(point))
