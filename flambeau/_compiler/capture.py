@@ -113,7 +113,7 @@ class Capture:
                 if order is not None:
                     operand = operand.expand(out.shape).permute(order)
             elif not is_static(a):
-                operand = self.graph.scalar(scalar, _scalar_dtype(a, compute))
+                operand = self._scalar(a, scalar, compute)
                 scalar += 1
             elif i in op.operands and type(a) in (int, float, bool):
                 operand = _number(self.graph, a, compute)
@@ -125,6 +125,14 @@ class Capture:
             inverse = sorted(range(len(order)), key=order.__getitem__)
             result = result.permute(inverse)
         return result
+
+    def _scalar(self, number: float | int, slot: int, compute: dtype) -> Array:
+        """A run-time number, which arrives as a double or as a 64-bit integer, in the dtype computed in."""
+        if type(number) is int:
+            return self.graph.scalar(slot, dtypes.int64).cast(compute)
+        if compute.category < dtypes.FLOAT:
+            raise Unsupported("a float among integers")
+        return self.graph.scalar(slot, compute)
 
     def _library(self, instruction: Instruction) -> tuple[Array, ...]:
         expand = getattr(instruction.op, "expand", None)
@@ -215,13 +223,6 @@ def operands_of(instruction: Instruction) -> list[Value]:
         elif type(a) is tuple:
             pending.extend(reversed(a))
     return found
-
-
-def _scalar_dtype(number: Any, compute: dtype) -> dtype:
-    """The dtype a run-time number takes: that of the computation, but never less than its own kind."""
-    if type(number) is float and compute.category < dtypes.FLOAT:
-        raise Unsupported("a float among integers")
-    return compute
 
 
 def _number(graph: Graph, number: Any, compute: dtype) -> Array:

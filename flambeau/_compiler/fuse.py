@@ -266,18 +266,32 @@ class Fusion:
                 self._merge(group, other)
 
     def _agree(self, group: Group, other: Group) -> bool:
-        """Same space, and neither depends on the other by way of a third."""
+        """Have they the same space, do they read each other only point by point, and not by way of a third unit?"""
         if group.sizes != other.sizes or group.closed or other.closed:
             return False
         if any(other.reduced) and any(group.reduced) and group.reduced != other.reduced:
             return False
         if any(other.reduced) != any(group.reduced):
             return False
+        if not (self._reads_only_in_place(group, other) and self._reads_only_in_place(other, group)):
+            return False
         for unit in self.units:
             if unit is not group and unit is not other and unit.nodes:
                 if unit.ancestors >> group.number & 1 and other.ancestors >> unit.number & 1:
                     return False
                 if unit.ancestors >> other.number & 1 and group.ancestors >> unit.number & 1:
+                    return False
+        return True
+
+    def _reads_only_in_place(self, group: Group, other: Group) -> bool:
+        """Does the group read members of the other one (which has the same space) only where they are computed?"""
+        for node in group.nodes:
+            if any(self.unit_of.get(a.node) is other for a in _read_from_memory(node)):
+                return False
+            shape = node.inputs[0].shape if node.kind == "reduce" else node.outputs[0].shape
+            row = node in group.rows and node.kind != "reduce"
+            for a in _aligned(node):
+                if not self._reads_in_place(other, a, shape, group.sizes, group.reduced, row):
                     return False
         return True
 
@@ -371,14 +385,21 @@ def refinement(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...] | None:
     return tuple(reversed(result))
 
 
+def _split(n: int, rest: list[int]) -> list[int]:
+    """The sizes at the end of `rest`, innermost first, of which `n` is the product; they are taken off."""
+    parts = []
+    while n != 1:
+        parts.append(rest.pop())
+        n = 1 if n == parts[-1] else n // parts[-1]
+    return parts
+
+
 def _split_flags(wanted: Sequence[tuple[int, bool]], common: Sequence[int]) -> tuple[bool, ...]:
     """The flags of sizes that were split into `common`."""
     flags: list[bool] = []
     rest = list(common)
     for n, flag in reversed(wanted):
-        while n > 1:
-            n //= rest.pop()
-            flags.append(flag)
+        flags += [flag] * len(_split(n, rest))
     return tuple(reversed(flags))
 
 
@@ -390,15 +411,9 @@ def _refined(group: Group, common: tuple[int, ...], row: bool) -> tuple[tuple[in
     reduced: list[bool] = []
     rest = list(common)
     for n, r in reversed(list(zip(group.sizes, group.reduced, strict=True))):
-        if r:
-            sizes.append(n)
-            reduced.append(True)
-            continue
-        while n > 1:
-            part = rest.pop()
-            sizes.append(part)
-            reduced.append(False)
-            n //= part
+        parts = [n] if r else _split(n, rest)
+        sizes += parts
+        reduced += [r] * len(parts)
     return tuple(reversed(sizes)), tuple(reversed(reduced))
 
 
@@ -413,11 +428,11 @@ def spread_strides(shape: Sequence[int], strides: Sequence[int], space: Sequence
     result: list[int] = []
     rest = list(space)
     for n, s in reversed(list(zip(shape, strides, strict=True))):
-        while n > 1:
-            if not rest or n % rest[-1]:
+        while n != 1:
+            part = rest.pop() if rest else 1
+            if n != part and (part <= 1 or n == 0 or n % part):
                 return None
-            part = rest.pop()
             result.append(s)
             s *= part
-            n //= part
+            n = 1 if n == part else n // part
     return tuple(reversed(result)) if not rest else None

@@ -39,7 +39,8 @@ class Buffer:
         self.dtype = dtype
 
     def __del__(self) -> None:
-        allocator.release(self.address, self.capacity)
+        if allocator is not None:  # None when the interpreter ends
+            allocator.release(self.address, self.capacity)
 
     @property
     def __array_interface__(self) -> dict[str, Any]:

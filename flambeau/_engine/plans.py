@@ -32,6 +32,10 @@ _plans: OrderedDict[tuple, Any] = OrderedDict()
 _structures: OrderedDict[tuple, None] = OrderedDict()
 
 
+# Called with (plan, native plan, seconds of each of its steps) when somebody measures; see `explain`.
+profile: Callable[[Any, Any, list[float]], None] | None = None
+
+
 class Statistics:
     """What the compiler did in this process so far."""
 
@@ -149,11 +153,15 @@ class Plan:
         """Native plans and, between them, numbers of host instructions."""
         segments: list[Any] = []
         steps: list[tuple] = []
+        names: list[str] = []
+        self.names: dict[Any, tuple[str, ...]] = {}  # what the steps of a native plan do
 
         def close() -> None:
             if steps:
                 segments.append(native.NativePlan(tuple(steps), self.slots, self.scratch_slot))
+                self.names[segments[-1]] = tuple(names)
                 steps.clear()
+                names.clear()
 
         for work in works:
             if work.host is not None:
@@ -164,6 +172,7 @@ class Plan:
             slots = tuple([place.slot for place in work.locations])
             scalars = tuple([self.scalar_slot + s for s in work.scalars])
             steps.append((cpu.rebased(work.step, offsets), slots, scalars))
+            names.append(work.what)
         close()
         return segments
 
@@ -194,7 +203,9 @@ class Plan:
         with self.lock:
             for segment in self.segments:
                 if type(segment) is not int:
-                    if segment.run(words):
+                    if profile is not None:
+                        profile(self, segment, segment.run_profiled(words))
+                    elif segment.run(words):
                         return False
                     continue
                 instruction = queue[segment]

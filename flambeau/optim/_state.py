@@ -61,6 +61,22 @@ class ParameterState(dict):
             super().__setitem__(name, HIDDEN)
         self._numbers[name] = value if number_dtype() == torch.float64 else _to_float32(value)
 
+    def tensors(self) -> list[Any]:
+        """The tensors, numbers apart."""
+        return [value for name, value in super().items() if name not in self._numbers and torch.is_tensor(value)]
+
+    def numbers(self) -> tuple[tuple[str, float], ...]:
+        """All numbers with their names."""
+        return tuple(self._numbers.items())
+
+    def set_numbers(self, numbers: tuple[tuple[str, float], ...]) -> None:
+        """Take over numbers that another parameter's state has; none of these may be shown."""
+        self._numbers.update(numbers)
+
+    def is_shown(self) -> bool:
+        """Has somebody looked at a number, so that a tensor must be kept equal to it?"""
+        return bool(self._shown) or len(self._numbers) + len(self.tensors()) < len(self)
+
     def hide(self, name: str) -> None:
         """Take the number out of a tensor that nobody else holds."""
         value = self.number(name)

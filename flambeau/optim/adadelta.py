@@ -35,6 +35,8 @@ class Adadelta(Optimizer):
         tensor([1.6848], requires_grad=True)
     """
 
+    elementwise = True
+
     def __init__(
         self, params: ParamsT, lr: float | Any = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0,
         foreach: bool | None = None, *, capturable: bool = False, maximize: bool = False, differentiable: bool = False,

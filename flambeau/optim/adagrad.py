@@ -39,6 +39,8 @@ class Adagrad(Optimizer):
 
     accepts_sparse = True
 
+    elementwise = True
+
     def __init__(
         self, params: ParamsT, lr: float | Any = 1e-2, lr_decay: float = 0, weight_decay: float = 0,
         initial_accumulator_value: float = 0, eps: float = 1e-10, foreach: bool | None = None, *,

@@ -39,6 +39,7 @@ class Adam(Optimizer):
     """
 
     _for_sparse = "please consider SparseAdam instead"
+    elementwise = True
 
     def __init__(
         self, params: ParamsT, lr: float | Any = 1e-3, betas: tuple[float | Any, float | Any] = (0.9, 0.999),

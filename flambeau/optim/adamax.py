@@ -35,6 +35,8 @@ class Adamax(Optimizer):
         tensor([1.9000], requires_grad=True)
     """
 
+    elementwise = True
+
     def __init__(
         self, params: ParamsT, lr: float | Any = 2e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
         weight_decay: float = 0, foreach: bool | None = None, *, maximize: bool = False, differentiable: bool = False,

@@ -40,6 +40,8 @@ class ASGD(Optimizer):
 
     numbers = ("step", "eta", "mu")
 
+    elementwise = True
+
     def __init__(
         self, params: ParamsT, lr: float | Any = 1e-2, lambd: float = 1e-4, alpha: float = 0.75, t0: float = 1e6,
         weight_decay: float = 0, foreach: bool | None = None, maximize: bool = False, differentiable: bool = False,

@@ -17,6 +17,7 @@ from flambeau import _api as torch
 from flambeau._core.errors import explain
 from flambeau._core.hooks import RemovableHandle
 from flambeau._engine import window
+from flambeau._engine.repeat import Repeatable
 from flambeau.optim import _groups, _saving
 from flambeau.optim._state import ParameterState, RealView, RowView
 
@@ -120,6 +121,7 @@ class Optimizer:
     numbers: tuple[str, ...] = ("step",)  # what of a parameter's state is kept in Python; "step" counts by itself
     accepts_sparse = False  # whether `update` may be given the touched rows of a sparse gradient
     accepts_dense = True
+    elementwise = False  # whether `update` does the same to every element of every parameter, whatever the shape
     complex_as_real = True  # whether `update` is to see complex tensors as pairs of real numbers
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
@@ -147,9 +149,11 @@ class Optimizer:
         with torch.set_grad_enabled(self.defaults.get("differentiable", False)):
             for group in self.param_groups:
                 options = {name: _plain(value) for name, value in group.items() if name != "params"}
+                repeatable = Repeatable()
                 for param in group["params"]:
-                    if param.grad is not None:
-                        self._step_parameter(param, param.grad, options)
+                    grad = param.grad
+                    if grad is not None:
+                        self._step_parameter(param, grad, options, repeatable)
         return loss
 
     def _start(self, state: ParameterState, param: Any, group: Group) -> None:
@@ -176,7 +180,7 @@ class Optimizer:
         param.mul_(1 - group["lr"] * weight_decay)
         return grad
 
-    def _step_parameter(self, param: Any, grad: Any, group: Group) -> None:
+    def _step_parameter(self, param: Any, grad: Any, group: Group, repeatable: Repeatable) -> None:
         self._check_layout(grad, group)
         state = self._state_of(param)
         if not state:
@@ -185,6 +189,17 @@ class Optimizer:
             state.set_number("step", state.number("step") + 1.0)
         if grad.is_sparse:
             return self.update_rows(param, grad, state, group)
+        if not self.elementwise or group.get("differentiable", False) or state.is_shown():
+            return self._update_parameter(param, grad, state, group)
+        tensors, numbers = [param, grad, *state.tensors()], state.numbers()
+        if repeatable.repeat(tensors, numbers):
+            state.set_numbers(self._numbers_after)
+            return
+        with repeatable.recording(tensors, numbers):
+            self._update_parameter(param, grad, state, group)
+        self._numbers_after = state.numbers()
+
+    def _update_parameter(self, param: Any, grad: Any, state: ParameterState, group: Group) -> None:
         if group.get("maximize", False):
             grad = -grad
         if group.get("differentiable", False):

@@ -37,6 +37,8 @@ class RAdam(Optimizer):
         tensor([1.6000], requires_grad=True)
     """
 
+    elementwise = True
+
     def __init__(
         self, params: ParamsT, lr: float | Any = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
         weight_decay: float = 0, decoupled_weight_decay: bool = False, *, foreach: bool | None = None,

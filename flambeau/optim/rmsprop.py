@@ -38,6 +38,8 @@ class RMSprop(Optimizer):
         tensor([1.], requires_grad=True)
     """
 
+    elementwise = True
+
     def __init__(
         self, params: ParamsT, lr: float | Any = 1e-2, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0,
         momentum: float = 0, centered: bool = False, capturable: bool = False, foreach: bool | None = None,

@@ -37,6 +37,8 @@ class Rprop(Optimizer):
         tensor([ 1.7800, -2.7800], requires_grad=True)
     """
 
+    elementwise = True
+
     def __init__(
         self, params: ParamsT, lr: float | Any = 1e-2, etas: tuple[float, float] = (0.5, 1.2),
         step_sizes: tuple[float, float] = (1e-6, 50), *, capturable: bool = False, foreach: bool | None = None,

@@ -43,6 +43,8 @@ class SGD(Optimizer):
     accepts_sparse = True
     complex_as_real = False
 
+    elementwise = True
+
     def __init__(
         self, params: ParamsT, lr: float | Any = 1e-3, momentum: float = 0, dampening: float = 0,
         weight_decay: float | Any = 0, nesterov: bool = False, *, maximize: bool = False, foreach: bool | None = None,

@@ -1,0 +1,114 @@
+"""`explain`: what the compiler made of a function, and how far each kernel is from what the machine can do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from flambeau._core.config import config
+from flambeau._core.lazy import lazy_module
+from flambeau._engine import plans, window
+
+np = lazy_module("numpy")
+ROUNDS = 5
+
+
+def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
+    """Run `function(*args, **kwargs)` a few times and describe the kernels of its last run: which operations were fused
+    into each, the bytes it moves and the floating-point operations it does at the least, the time it took, and what
+    share of the machine's measured bandwidth or arithmetic that is. The description is printed and returned.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> x = torch.ones(1000)
+        >>> print(torch.explain(lambda: (x * 2 + 1).relu().sum()).splitlines()[0])
+        1 plan, 1 kernel, 0 instructions left to the reference
+    """
+    rows: dict[tuple[int, int], list[Any]] = {}
+    seen: list[Any] = []
+    before = config.compile
+    config.compile = "always"
+    try:
+        for _ in range(2):
+            _run(function, args, kwargs)
+        plans.profile = lambda plan, native, seconds: _collect(rows, seen, plan, native, seconds)
+        for _ in range(ROUNDS):
+            _run(function, args, kwargs)
+    finally:
+        plans.profile = None
+        config.compile = before
+    text = _describe(rows, seen)
+    return text
+
+
+def _run(function: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> None:
+    result = function(*args, **kwargs)  # alive until the window has run, so that it is computed
+    window.flush()
+    del result
+
+
+def _collect(rows: dict, seen: list[Any], plan: Any, native: Any, seconds: list[float]) -> None:
+    if plan not in seen:
+        seen.append(plan)
+    for i, (name, (step, _, _), took) in enumerate(zip(plan.names[native], native.steps, seconds, strict=True)):
+        row = rows.setdefault((id(native), i), [name, step.bytes, step.flops, []])
+        row[3].append(took)
+
+
+def _describe(rows: dict, seen: list[Any]) -> str:
+    hosts = sum(type(s) is int for plan in seen for s in plan.segments)
+    ceilings = measured_ceilings()
+    lines = [
+        f"{_count(len(seen), 'plan')}, {_count(len(rows), 'kernel')}, {hosts} instructions left to the reference",
+        f"measured ceilings: {ceilings[0] / 1e9:.1f} GB/s copied, {ceilings[1] / 1e9:.1f} GFLOP/s",
+        f"{'us':>9} {'KB':>9} {'MFLOP':>9} {'of peak':>8}  operations",
+    ]
+    total = 0.0
+    for name, nbytes, flops, times in rows.values():
+        took = sorted(times)[len(times) // 2]
+        total += took
+        share = max(nbytes / ceilings[0], flops / ceilings[1]) / took if took else 0.0
+        lines.append(f"{took * 1e6:9.1f} {nbytes / 1e3:9.1f} {flops / 1e6:9.3f} {share:8.0%}  {_shortened(name)}")
+    lines.append(f"{total * 1e6:9.1f} us in kernels")
+    return "\n".join(lines)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" + ("" if n == 1 else "s")
+
+
+def _shortened(names: str) -> str:
+    """Long lists of operations with repetitions counted."""
+    parts: list[tuple[str, int]] = []
+    for name in names.split():
+        if parts and parts[-1][0] == name:
+            parts[-1] = (name, parts[-1][1] + 1)
+        else:
+            parts.append((name, 1))
+    text = " ".join(name if n == 1 else f"{name}x{n}" for name, n in parts)
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+_ceilings: tuple[float, float] | None = None
+
+
+def measured_ceilings() -> tuple[float, float]:
+    """(bytes copied per second counting reads and writes, floating-point operations per second of a large matrix
+    product), measured once a process."""
+    global _ceilings
+    if _ceilings is None:
+        source = np.ones(1 << 23, np.float32)
+        target = np.empty_like(source)
+        matrix = np.ones((512, 512), np.float32)
+        copied = min(_timed(lambda: np.copyto(target, source)) for _ in range(5))
+        multiplied = min(_timed(lambda: matrix @ matrix) for _ in range(5))
+        _ceilings = 2 * source.nbytes / copied, 2 * 512**3 / multiplied
+    return _ceilings
+
+
+def _timed(function: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
