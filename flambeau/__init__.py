@@ -6,6 +6,7 @@
 from flambeau import _api, autograd, cuda, fft, linalg, nn, optim, random, serialization, special, utils
 from flambeau._api import *  # noqa: F403
 from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled
+from flambeau.compiling import compile
 from flambeau.serialization import load, save
 
 __version__ = "0.1.0"
@@ -13,6 +14,7 @@ __version__ = "0.1.0"
 __all__ = [
     *_api.__all__,
     "autograd",
+    "compile",
     "cuda",
     "fft",
     "linalg",

@@ -29,6 +29,8 @@ from flambeau._core.formats import preserve_format as preserve_format
 from flambeau._core.formats import sparse_coo as sparse_coo
 from flambeau._core.formats import strided as strided
 from flambeau._core.size import Size as Size
+from flambeau._engine.explain import explain as explain
+from flambeau._engine.window import synchronize as synchronize
 from flambeau._ops import conv, pool, pool_adaptive, shuffle
 from flambeau._ops.registry import OPS
 from flambeau._tensor import creation, methods, random, windows

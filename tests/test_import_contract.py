@@ -32,7 +32,7 @@ LAYERS = [
     ["cuda", "fft", "linalg", "random", "special"],
     ["nn"],
     ["optim"],
-    ["utils", "serialization"],
+    ["utils", "serialization", "compiling"],
     ["apparel"],
     ["cli"],
     ["__init__"],

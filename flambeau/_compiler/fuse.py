@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from flambeau._ir.graph import Array, Node
 from flambeau._ir.meta import contiguous_strides
@@ -233,9 +234,11 @@ class Fusion:
         return True
 
     def _reads_in_place(
-        self, group: Group, a: Array, shape: Sequence[int], sizes: tuple[int, ...], reduced: tuple[bool, ...], row: bool
-    ) -> bool:
-        """Does the operand, if a member, get read at the point where it is computed?"""
+        self, group: Group, a: Array, shape: Sequence[int], sizes: tuple[int, ...], reduced: tuple[bool, ...], row: bool,
+        rows: set[Node] | None = None,
+    ) -> bool:  # fmt: skip
+        """Does the operand, if a member, get read at the point where it is computed? `rows` are the row values, by
+        default the group's."""
         if a.node in self.free or self.unit_of.get(a.node) is not group:
             return True
         if a.meta.offset:
@@ -247,66 +250,101 @@ class Fusion:
         if row:
             full = iter(strides)
             strides = tuple([0 if r else next(full) for r in reduced])
-        return strides == self.own_strides(group, a.node, sizes, reduced)
+        return strides == own_strides(a.node in (group.rows if rows is None else rows), sizes, reduced)
 
-    @staticmethod
-    def own_strides(
-        group: Group, node: Node, sizes: tuple[int, ...], reduced: tuple[bool, ...]
-    ) -> tuple[int, ...]:
-        """The strides over the space of the memory that a member's dense result would have."""
-        if node not in group.rows:
-            return contiguous_strides(sizes)
-        rows = iter(contiguous_strides([n for n, r in zip(sizes, reduced, strict=True) if not r]))
-        return tuple([0 if r else next(rows) for r in reduced])
+    # ------------------------------------------------------------------------------------------ merging
 
     def _merge_others(self, group: Group, others: list[Unit]) -> None:
         """Take other groups that feed the same node into this one where their spaces agree."""
         for other in others:
-            if isinstance(other, Group) and other.nodes and self._agree(group, other):
-                self._merge(group, other)
+            if isinstance(other, Group) and other.nodes and not group.closed and not other.closed:
+                union = self._union(group, other)
+                if union is not None and not self._path_between(group, other):
+                    self._merge(group, other, union)
 
-    def _agree(self, group: Group, other: Group) -> bool:
-        """Have they the same space, do they read each other only point by point, and not by way of a third unit?"""
-        if group.sizes != other.sizes or group.closed or other.closed:
-            return False
-        if any(other.reduced) and any(group.reduced) and group.reduced != other.reduced:
-            return False
-        if any(other.reduced) != any(group.reduced):
-            return False
-        if not (self._reads_only_in_place(group, other) and self._reads_only_in_place(other, group)):
-            return False
-        for unit in self.units:
-            if unit is not group and unit is not other and unit.nodes:
-                if unit.ancestors >> group.number & 1 and other.ancestors >> unit.number & 1:
-                    return False
-                if unit.ancestors >> other.number & 1 and group.ancestors >> unit.number & 1:
-                    return False
-        return True
+    def _union(self, group: Group, other: Group) -> _Union | None:
+        """The space of both groups together, if they have one in which they read each other only point by point."""
+        candidates = [_common_space(group, other)]
+        if any(group.reduced) and not any(other.reduced):
+            candidates.append(_space_with_rows(group, other))
+        elif any(other.reduced) and not any(group.reduced):
+            candidates.append(_space_with_rows(other, group))
+        for union in candidates:
+            if union is not None and self._reads_only_in_place(group, other, union):
+                if self._reads_only_in_place(other, group, union):
+                    return union
+        return None
 
-    def _reads_only_in_place(self, group: Group, other: Group) -> bool:
-        """Does the group read members of the other one (which has the same space) only where they are computed?"""
+    def _reads_only_in_place(self, group: Group, other: Group, union: _Union) -> bool:
+        """Does the group read members of the other one only where they are computed?"""
         for node in group.nodes:
             if any(self.unit_of.get(a.node) is other for a in _read_from_memory(node)):
                 return False
             shape = node.inputs[0].shape if node.kind == "reduce" else node.outputs[0].shape
-            row = node in group.rows and node.kind != "reduce"
+            row = node in union.rows and node.kind != "reduce"
             for a in _aligned(node):
-                if not self._reads_in_place(other, a, shape, group.sizes, group.reduced, row):
+                if not self._reads_in_place(other, a, shape, union.sizes, union.reduced, row, union.rows):
                     return False
         return True
 
-    def _merge(self, group: Group, other: Group) -> None:
+    def _path_between(self, group: Group, other: Group) -> bool:
+        """Does one depend on the other by way of a third unit?"""
+        for unit in self.units:
+            if unit is not group and unit is not other and unit.nodes:
+                if unit.ancestors >> group.number & 1 and other.ancestors >> unit.number & 1:
+                    return True
+                if unit.ancestors >> other.number & 1 and group.ancestors >> unit.number & 1:
+                    return True
+        return False
+
+    def _merge(self, group: Group, other: Group, union: _Union) -> None:
+        group.sizes, group.reduced, group.rows = union
         group.nodes = sorted(group.nodes + other.nodes, key=lambda n: n.number)
-        group.rows |= other.rows
-        group.after |= other.after
-        for node in other.nodes:
+        for node in group.nodes:
             self.unit_of[node] = group
+            if node.kind == "reduce" or any(a.node in group.after | other.after for a in node.inputs):
+                group.after.add(node)
         other.nodes = []
         for unit in self.units:  # whoever depended on the other now depends on this group
             if unit.ancestors >> other.number & 1:
                 unit.ancestors = unit.ancestors & ~(1 << other.number) | 1 << group.number
         self._depend(group, other.ancestors & ~(1 << group.number))
         group.ancestors &= ~(1 << group.number)
+
+
+class _Union(NamedTuple):
+    """The space of two groups merged, and which of their nodes are row values in it."""
+
+    sizes: tuple[int, ...]
+    reduced: tuple[bool, ...]
+    rows: set[Node]
+
+
+def _common_space(group: Group, other: Group) -> _Union | None:
+    """The space of which both groups' are splittings, element by element."""
+    common = refinement(group.sizes, other.sizes)
+    if common is None:
+        return None
+    reduced = [_refined(g, common, False)[1] for g in (group, other)]
+    if any(reduced[0]) and any(reduced[1]) and reduced[0] != reduced[1]:
+        return None
+    return _Union(common, reduced[0] if any(reduced[0]) else reduced[1], group.rows | other.rows)
+
+
+def _space_with_rows(group: Group, other: Group) -> _Union | None:
+    """The space of a group with reductions whose rows are the elements of another one."""
+    common = refinement(group.row_sizes, other.sizes)
+    if common is None:
+        return None
+    return _Union(*_refined(group, common, True), group.rows | set(other.nodes))
+
+
+def own_strides(row: bool, sizes: tuple[int, ...], reduced: tuple[bool, ...]) -> tuple[int, ...]:
+    """The strides over the space of the memory that a member's dense result would have."""
+    if not row:
+        return contiguous_strides(sizes)
+    rows = iter(contiguous_strides([n for n, r in zip(sizes, reduced, strict=True) if not r]))
+    return tuple([0 if r else next(rows) for r in reduced])
 
 
 # ---------------------------------------------------------------------------------------------- dimensions

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from flambeau._compiler.fuse import Fusion, Group, gather_index, gather_source_strides, spread_strides
+from flambeau._compiler.fuse import Fusion, Group, gather_index, gather_source_strides, own_strides, spread_strides
 from flambeau._compiler.loops import Expr, Loops, Nest, Operand
 from flambeau._core import dtypes
 from flambeau._ir.graph import Array, Node
@@ -221,7 +221,7 @@ def nest_of(fusion: Fusion, group: Group, stored: set[Node]) -> Fused:
         builder.member(node)
     for node in group.nodes:
         if node in stored:
-            strides = Fusion.own_strides(group, node, group.sizes, group.reduced)
+            strides = own_strides(node in group.rows, group.sizes, group.reduced)
             builder.store(Place(node, 0), node.outputs[0], builder.values[node], strides)
     return builder.finish()
 

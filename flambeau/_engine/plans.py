@@ -23,6 +23,7 @@ from flambeau._ir.program import Instruction, Value
 
 cpu = lazy_module("flambeau._backends.cpu.lower")
 native = lazy_module("flambeau._backends.cpu.plan")
+pathlib = lazy_module("pathlib")
 
 REMEMBERED = 4096  # plans, and signatures that were seen once
 _UNKNOWN = object()  # in the place of a plan: never seen
@@ -54,16 +55,16 @@ def statistics() -> Statistics:
     return _statistics
 
 
-def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None]) -> bool:
+def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None], now: bool = False) -> bool:
     """Run a window by its plan; False if it has none yet and the reference is to run it. `interpret` runs a single
-    instruction on the reference."""
+    instruction on the reference, `now` asks to compile at first sight."""
     if config.compile == "never":
         return False
     found = signature(queue)
     if found is None:
         return False
     plan = _plans.get(found.key, _UNKNOWN)
-    if plan is _UNKNOWN and not _worth_compiling(queue):
+    if plan is _UNKNOWN and not now and not _worth_compiling(queue):
         plan = _remember(_plans, found.key, _SIGHTED)
     elif plan is _UNKNOWN or plan is _SIGHTED:
         plan = _remember(_plans, found.key, _compile(queue, found))
@@ -98,13 +99,27 @@ def _compile(queue: Sequence[Instruction], found: Signature) -> Plan | None:
     """The plan of a window; None if it is to stay with the reference.""" 
     start = time.perf_counter()
     window = Window(queue, found.slots, found.inputs, found.live, found.dying)
-    program = compile_window(window, cpu.backend())
+    program = compile_window(window, cpu.backend(), _dumper())
     # A write that the reference does may move memory about, behind the back of native code.
     written = any(w.host is not None and queue[w.host].op.family == "write" for w in program.works)
     plan = None if written else Plan(program, queue, found)
     _statistics.plans += 1
     _statistics.seconds += time.perf_counter() - start
     return plan
+
+
+def _dumper() -> Callable[[str, str], None] | None:
+    """What writes the stages of a compilation into FLAMBEAU_DUMP; None if nobody asked."""
+    if config.dump_dir is None:
+        return None
+    folder = pathlib.Path(config.dump_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    number = _statistics.plans
+
+    def dump(stage: str, text: str) -> None:
+        (folder / f"{number:04d}-{stage}.txt").write_text(text + "\n")
+
+    return dump
 
 
 class Plan:

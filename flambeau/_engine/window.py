@@ -24,11 +24,12 @@ np = lazy_module("numpy")
 class Window:
     """A queue of instructions in the order they were recorded."""
 
-    __slots__ = ("queue", "nbytes", "lock", "__weakref__")
+    __slots__ = ("queue", "nbytes", "lock", "compile_now", "__weakref__")
 
     def __init__(self) -> None:
         self.queue: deque[Instruction] = deque()
         self.nbytes = 0
+        self.compile_now = False  # whether what it holds is to be compiled at first sight
         self.lock = threading.RLock()
         _windows.add(self)
 
@@ -48,7 +49,8 @@ class Window:
         queue = list(self.queue)
         for instruction in queue:
             _run_operands(instruction, self)
-        done = plans.run(queue, _interpret)
+        now, self.compile_now = self.compile_now, False
+        done = plans.run(queue, _interpret, now)
         if done:
             self.queue.clear()
         return done
@@ -135,6 +137,16 @@ def flush() -> None:
         >>> flush()
     """
     state.window.flush()
+
+
+def synchronize() -> None:
+    """Run what this thread has recorded, and wait for it: for clocks, since calls return before the work is done.
+
+    Example::
+
+        >>> synchronize()
+    """
+    flush()
 
 
 def flush_all() -> None:

@@ -4,10 +4,12 @@ Nodes are array-valued; each result is dense and row-major in memory of its own.
 through a layout, as a tensor sees its storage. Kinds:
 
 * `input`: the memory of a value that was there before; `scalar`: a number that changes from run to run; `const`.
-* `map`: one scalar primitive applied to operands that broadcast; `index`: 0, 1, 2...; `gather`: elements looked up along one dimension.
+* `map`: one scalar primitive applied to operands that broadcast; `index`: 0, 1, 2...; `gather`: elements looked up
+  along one dimension.
 * `reduce`: a combiner over some dimensions, which stay as size 1.
 * `call`: a kernel template of the backend (matrix products, convolutions, pools, scatters, sorts...).
-* `empty`: memory to be written; `write`: the old contents of a storage with part of it replaced; `host`: an instruction that the reference runs.
+* `empty`: memory to be written; `write`: the old contents of a storage with part of it replaced; `host`: an
+  instruction that the reference runs.
 
 Equal nodes are one node (hash consing), so common subexpressions are computed once.
 
@@ -155,7 +157,7 @@ class Array:
 
     # ------------------------------------------------------------------------------------------ arithmetic
 
-    def cast(self, d: dtype) -> Array:
+    def cast(self, d: dtypes.dtype) -> Array:
         return self.graph.cast(self, d)
 
     def __add__(self, other: Any) -> Array:
@@ -240,6 +242,14 @@ class Array:
 
     def __bool__(self) -> bool:
         raise Unsupported("a decision that depends on values")
+
+    def __int__(self) -> int:
+        raise Unsupported("a number that is not known yet")
+
+    __index__ = __int__
+
+    def __float__(self) -> float:
+        raise Unsupported("a number that is not known yet")
 
 
 def reshaped_strides(m: Meta, shape: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -9,6 +9,7 @@ from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand
 from flambeau._ops.registry import composite, library, pointwise
 
 if TYPE_CHECKING:
@@ -317,7 +318,7 @@ def _infer_isin(elements: Any, test_elements: Any, assume_unique: bool = False, 
     return contiguous(dtypes.bool_, elements.shape if isinstance(elements, Meta) else ())
 
 
-@library(category="search", method=False, infer=_infer_isin)
+@library(expand=_expand.is_in, category="search", method=False, infer=_infer_isin)
 def isin(elements: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False) -> Any:
     """Which of `elements` occur in `test_elements` (one of the two may be a number); with `invert`, which do not.
 

@@ -128,7 +128,10 @@ def _position(x: np.ndarray, dim: int | None, keepdim: bool, find: Any) -> np.nd
 
 
 @library(
-    expand=_expand.position("argmax"),category="reduce", infer=lambda m, dim=None, keepdim=False: _infer_position("argmax", m, dim, keepdim))
+    expand=_expand.position("argmax"),
+    category="reduce",
+    infer=lambda m, dim=None, keepdim=False: _infer_position("argmax", m, dim, keepdim),
+)
 def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The position of the maximum along `dim`, or in the flattened tensor; the first of equals.
 
@@ -142,7 +145,10 @@ def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 @library(
-    expand=_expand.position("argmin"),category="reduce", infer=lambda m, dim=None, keepdim=False: _infer_position("argmin", m, dim, keepdim))
+    expand=_expand.position("argmin"),
+    category="reduce",
+    infer=lambda m, dim=None, keepdim=False: _infer_position("argmin", m, dim, keepdim),
+)
 def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The position of the minimum along `dim`, or in the flattened tensor; the first of equals.
 

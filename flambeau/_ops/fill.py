@@ -17,7 +17,12 @@ else:
 
 
 @library(
-    expand=_expand.filled,category="fill", method=False, function=False, infer=lambda shape, value, dtype: contiguous(dtype, shape))
+    expand=_expand.filled,
+    category="fill",
+    method=False,
+    function=False,
+    infer=lambda shape, value, dtype: contiguous(dtype, shape),
+)
 def filled(shape: tuple[int, ...], value: Any, dtype: dtype) -> Any:
     """`shape` full of one number."""
     if dtype.category <= 1 and isinstance(value, float):
@@ -27,7 +32,10 @@ def filled(shape: tuple[int, ...], value: Any, dtype: dtype) -> Any:
 
 @library(
     expand=_expand.stepped,
-    category="fill", method=False, function=False, infer=lambda start, step, count, dtype: contiguous(dtype, (count,))
+    category="fill",
+    method=False,
+    function=False,
+    infer=lambda start, step, count, dtype: contiguous(dtype, (count,)),
 )
 def stepped(start: Any, step: Any, count: int, dtype: dtype) -> Any:
     """`start + i * step` for i below `count`; PyTorch computes in the result's precision, integers exactly."""
@@ -38,7 +46,11 @@ def stepped(start: Any, step: Any, count: int, dtype: dtype) -> Any:
 
 
 @library(
-    category="fill", method=False, function=False, infer=lambda start, end, steps, dtype: contiguous(dtype, (steps,))
+    expand=_expand.spaced,
+    category="fill",
+    method=False,
+    function=False,
+    infer=lambda start, end, steps, dtype: contiguous(dtype, (steps,)),
 )
 def spaced(start: Any, end: Any, steps: int, dtype: dtype) -> Any:
     """`steps` numbers from `start` to `end`, the second half counted back from the end, as PyTorch does for
@@ -71,7 +83,12 @@ def insensitive(value: Any, source: Any) -> Any:
 
 
 @library(
-    expand=_expand.identity,category="fill", method=False, function=False, infer=lambda n, m, dtype: contiguous(dtype, (n, m)))
+    expand=_expand.identity,
+    category="fill",
+    method=False,
+    function=False,
+    infer=lambda n, m, dtype: contiguous(dtype, (n, m)),
+)
 def identity(n: int, m: int, dtype: dtype) -> Any:
     """Ones on the diagonal of an n x m matrix."""
     return np.eye(n, m, dtype=dtype.numpy)

@@ -10,6 +10,7 @@ from flambeau._core import errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand_windows
 from flambeau._ops._spatial import Sizes, check_tensor, per_dim, widened
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL
@@ -66,7 +67,13 @@ def _infer_columns(m: Meta, kernel: Sizes, dilation: Sizes, padding: Sizes, stri
     return contiguous(m.dtype, (m.shape[0], m.shape[1] * kernel[0] * kernel[1], counts[0] * counts[1]))
 
 
+def _expand_columns(c: Any, x: Any, kernel: Sizes, dilation: Sizes, padding: Sizes, stride: Sizes) -> Any:
+    counts = _block_counts(tuple(x.shape[2:]), kernel, dilation, padding, stride)
+    return _expand_windows.columns(c, x, kernel, dilation, padding, stride, counts)
+
+
 @library(
+    expand=_expand_columns,
     category="window",
     **INTERNAL,
     infer=_infer_columns,
@@ -108,7 +115,13 @@ def _infer_image(m: Meta, size: Sizes, kernel: Sizes, dilation: Sizes, padding: 
     return contiguous(m.dtype, (m.shape[0], m.shape[1] // count, *size))
 
 
+def _expand_images(c: Any, x: Any, size: Sizes, kernel: Sizes, dilation: Sizes, padding: Sizes, stride: Sizes) -> Any:
+    counts = _block_counts(size, kernel, dilation, padding, stride)
+    return _expand_windows.images(c, x, size, kernel, dilation, padding, stride, counts)
+
+
 @library(
+    expand=_expand_images,
     category="window",
     **INTERNAL,
     infer=_infer_image,

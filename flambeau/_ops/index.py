@@ -11,7 +11,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
-from flambeau._ops import _expand
+from flambeau._ops import _expand_places
 from flambeau._ops.convert import cast
 from flambeau._ops.infer import broadcast_shapes, wrap_dim
 from flambeau._ops.masked import fitting_number, nonzero_positions
@@ -120,7 +120,7 @@ def _numpy_index(x: np.ndarray, indices: Indices) -> tuple[Any, ...]:
 
 
 @library(
-    expand=_expand.index_at,
+    expand=_expand_places.index_at,
     category="index",
     name="index",
     fallible=True,
@@ -168,6 +168,7 @@ def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
 
 
 @library(
+    expand=_expand_places.put_at,
     category="index",
     name="index_put",
     fallible=True,
@@ -251,7 +252,7 @@ def _infer_index_select(input: Meta, dim: int, index: Meta) -> Meta:
 
 
 @library(
-    expand=_expand.index_select,
+    expand=_expand_places.index_select,
     category="index",
     fallible=True,
     infer=_infer_index_select,
@@ -308,6 +309,7 @@ def _first(x: np.ndarray, dim: int) -> np.ndarray:
 
 
 @library(
+    expand=_expand_places.index_add,
     category="index",
     fallible=True,
     inplace=True,
@@ -339,6 +341,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, alpha: float = 1) -
 
 
 @library(
+    expand=_expand_places.index_copy,
     category="index",
     fallible=True,
     inplace=True,
@@ -370,6 +373,7 @@ def _infer_fill(input: Meta, dim: int, index: Meta, value: Any) -> Meta:
 
 
 @library(
+    expand=_expand_places.index_fill,
     category="index",
     fallible=True,
     name="index_fill",
@@ -444,6 +448,7 @@ def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, *, 
 
 
 @library(
+    expand=_expand_places.take,
     category="index",
     fallible=True,
     infer=lambda input, index: contiguous(input.dtype, index.shape),
@@ -475,6 +480,7 @@ def _infer_flat_put(input: Meta, index: Meta, source: Meta, accumulate: bool = F
 
 
 @library(
+    expand=_expand_places.put,
     category="index",
     fallible=True,
     inplace=True,

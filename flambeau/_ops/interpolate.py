@@ -12,6 +12,7 @@ from flambeau._core import errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand_windows
 from flambeau._ops._separable import Taps, apply, apply_to_bytes
 from flambeau._ops._spatial import BYTE, Sizes, check_dtype, check_tensor, image_layout, widened
 from flambeau._ops.pool_adaptive import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
@@ -136,7 +137,17 @@ def _infer(m: Meta, size: Sizes, kind: str, align: bool, scales: Scales) -> Meta
     return image_layout(m.dtype, (*m.shape[:2], *size), m)
 
 
+def _steps(x: Any, shape: Sequence[int], size: Sizes, align: bool, scales: Scales) -> list[float]:
+    """Input elements from one output to the next in each dimension, in the precision of positions."""
+    real: Any = np.float64 if x.dtype.itemsize == 8 else np.float32
+    space = zip(shape[-len(size) :], size, scales, strict=True)
+    return [float(real(_step(n, out, align, scale))) for n, out, scale in space]
+
+
 @library(
+    expand=lambda c, x, size, kind, align, scales: _expand_windows.resample(
+        c, x, size, kind, align, _steps(x, x.shape, size, align, scales)
+    ),
     category="window",
     **INTERNAL,
     infer=_infer,
@@ -156,6 +167,9 @@ def resample(input: Any, size: Sizes, kind: str, align: bool, scales: Scales) ->
 
 
 @library(
+    expand=lambda c, g, shape, size, kind, align, scales: _expand_windows.resample_backward(
+        c, g, shape, size, kind, align, _steps(g, shape, size, align, scales)
+    ),
     category="window",
     **INTERNAL,
     infer=lambda g, shape, size, kind, align, scales: contiguous(g.dtype, shape),

@@ -11,7 +11,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
-from flambeau._ops import _expand
+from flambeau._ops import _expand_places
 from flambeau._ops.infer import wrap_dim
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL
@@ -117,7 +117,7 @@ def _cat_backward(g: Any, metas: Sequence[Meta], dim: int) -> tuple:
 
 
 @library(
-    expand=_expand.cat,
+    expand=_expand_places.cat,
     category="join",
     name="cat",
     infer=infer_cat,
@@ -170,8 +170,12 @@ def infer_stack(metas: Sequence[Meta], dim: int) -> Meta:
 
 
 @library(
-    expand=_expand.stack,
-    category="join", name="stack", infer=infer_stack, gradient={"tensors": lambda g, dim: g.unbind(dim)}, **INTERNAL
+    expand=_expand_places.stack,
+    category="join",
+    name="stack",
+    infer=infer_stack,
+    gradient={"tensors": lambda g, dim: g.unbind(dim)},
+    **INTERNAL,
 )
 def stack_(tensors: tuple, dim: int) -> Any:
     """`tensors`, a tuple, stacked in a new dimension."""

@@ -9,7 +9,7 @@ from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
-from flambeau._ops import _expand
+from flambeau._ops import _expand, _expand_places
 from flambeau._ops.infer import broadcast_shapes
 from flambeau._ops.reduce import accumulated, is_half, sum_to_size
 from flambeau._ops.registry import composite, library
@@ -148,7 +148,7 @@ def _infer_embedding(indices: Meta, weight: Meta, padding_idx: int, scale_grad_b
 
 
 @library(
-    expand=_expand.rows_of,
+    expand=_expand_places.rows_of,
     category="index",
     method=False,
     function=False,

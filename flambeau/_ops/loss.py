@@ -13,8 +13,8 @@ from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand
 from flambeau._ops.pointwise import choose
 from flambeau._ops.reduce import accumulated
-from flambeau._ops.registry import composite, library
-from flambeau._ops.softmax import log_softmax_rows
+from flambeau._ops.registry import OPS, composite, library
+from flambeau._ops.softmax import infer_rows, log_softmax_rows, softmax_backward, softmax_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -238,6 +238,7 @@ def binary_cross_entropy(
 
 
 @library(
+    expand=_expand.bce,
     category="norm",
     method=False,
     function=False,
@@ -407,6 +408,64 @@ def nll_loss(
     return reduced(losses, reduction, size_average, reduce)
 
 
+def _infer_mean_entropy(m: Meta, target: Meta, weight: Any, ignore_index: int) -> tuple[Meta, Meta]:
+    _classes("cross_entropy", m, target)
+    infer_rows("log_softmax", m, 1 if m.ndim > 1 else 0)
+    weights = _infer_nll(m, target, weight, ignore_index)[1]
+    return contiguous(m.dtype, ()), weights
+
+
+@library(
+    expand=_expand.mean_entropy,
+    category="norm",
+    method=False,
+    function=False,
+    node_name="NllLossBackward0",
+    infer=_infer_mean_entropy,
+    fallible=True,
+    nondifferentiable=(1,),
+    gradient={"input": lambda g0, input, target, out1: mean_entropy_grad(g0, input, target, out1)},
+)
+def mean_entropy(input: Any, target: Any, weight: Any, ignore_index: int) -> Any:
+    """(the weighted mean of -log softmax(input) at the targets, the weight each target counts with): one step of most
+    classifiers' training, recorded as one operation."""
+    log_probabilities = OPS["log_softmax_rows"].body(input, 1 if input.ndim > 1 else 0)
+    losses, weights = OPS["nll_of"].body(log_probabilities, target, weight, ignore_index)
+    return losses.sum() / weights.sum(), weights
+
+
+@library(
+    expand=_expand.mean_entropy_grad,
+    category="norm",
+    method=False,
+    function=False,
+    infer=lambda g, input, target, weights: contiguous(input.dtype, input.shape),
+    gradient={
+        "g": lambda g0, input, target, weights: (
+            g0 * mean_entropy_grad(weights.new_ones(()), input, target, weights)
+        ).sum(),
+        "input": lambda g0, g, input, target, weights: _mean_entropy_curvature(g0, g, input, weights),
+    },
+)
+def mean_entropy_grad(g: Any, input: Any, target: Any, weights: Any) -> Any:
+    """The gradient of `mean_entropy`: (softmax(input) - 1 at the target) * weight / sum of weights."""
+    axis = 1 if input.ndim > 1 else 0
+    w = accumulated(weights)
+    slope = OPS["softmax_rows"].body(input, axis)
+    safe = np.clip(target.astype(np.int64), 0, input.shape[axis] - 1)  # ignored ones have no weight
+    at = np.expand_dims(safe, axis) if input.ndim > 1 else safe.reshape(1)
+    np.put_along_axis(slope, at, np.take_along_axis(slope, at, axis) - 1, axis)
+    scale = accumulated(g) * w / w.sum()
+    return slope * (np.expand_dims(scale, axis) if input.ndim > 1 else scale)
+
+
+def _mean_entropy_curvature(g0: Any, g: Any, input: Any, weights: Any) -> Any:
+    """The softmax's own slope, applied to what flows to the gradient."""
+    axis = 1 if input.dim() > 1 else 0
+    scale = g * weights / weights.sum()
+    return softmax_backward(g0 * (scale.unsqueeze(axis) if input.dim() > 1 else scale), softmax_rows(input, axis), axis)
+
+
 @functional()
 def cross_entropy(
     input: Any,
@@ -435,6 +494,8 @@ def cross_entropy(
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     if target.dtype.is_floating_point and (target.shape == input.shape or target.dim() == input.dim()):
         return _cross_entropy_with_probabilities(input, target, weight, axis, reduction, label_smoothing)
+    if not label_smoothing and reduction == "mean" and size_average is None and reduce is None:
+        return mean_entropy(input, target, weight, ignore_index)[0]
     if not label_smoothing:
         _classes("cross_entropy", input._meta, target._meta)
     log_probabilities = log_softmax_rows(input, axis)

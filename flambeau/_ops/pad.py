@@ -9,6 +9,7 @@ from flambeau._core import errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import contiguous
+from flambeau._ops import _expand_places
 from flambeau._ops._separable import Taps, apply
 from flambeau._ops._spatial import Sizes, check_tensor, image_layout, widened
 from flambeau._ops.rearrange import constant_pad_nd
@@ -88,6 +89,7 @@ def _folded_back(g: np.ndarray, shape: Sequence[int], padding: Sizes, mode: str)
 
 
 @library(
+    expand=_expand_places.repeated_pad,
     category="view",
     **INTERNAL,
     infer=lambda m, padding, mode: image_layout(m.dtype, _padded_shape(m.shape, padding), m),
@@ -103,6 +105,7 @@ def repeated_pad(input: Any, padding: Sizes, mode: str) -> Any:
 
 
 @library(
+    expand=_expand_places.repeated_pad_backward,
     category="view",
     **INTERNAL,
     infer=lambda m, shape, padding, mode: contiguous(m.dtype, shape),

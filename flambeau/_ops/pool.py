@@ -9,6 +9,7 @@ from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand_places, _expand_windows
 from flambeau._ops import _pooling as kernels
 from flambeau._ops._spatial import LONG, Sizes, check_dtype, check_images, check_tensor, image_layout, per_dim, widened
 from flambeau._ops.registry import composite, library
@@ -110,6 +111,7 @@ def _code_dtype(kernel: Sizes) -> dtypes.dtype:
 
 
 @library(
+    expand=_expand_windows.template("max_pool", _infer_max),
     category="window",
     **INTERNAL,
     infer=_infer_max,
@@ -125,10 +127,15 @@ def max_pool(input: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation:
     return kernels.maximum(widened(input), _windows(input.shape, kernel, stride, padding, dilation, ceil_mode))
 
 
+def _infer_placed(g: Meta, code: Meta, shape: Sizes, *numbers: Any) -> Meta:
+    return contiguous(g.dtype, shape)
+
+
 @library(
+    expand=_expand_windows.template("max_pool_place", _infer_placed, 2),
     category="window",
     **INTERNAL,
-    infer=lambda g, code, shape, kernel, stride, padding, dilation, ceil_mode: contiguous(g.dtype, shape),
+    infer=_infer_placed,
     gradient={
         "grad": lambda g, code, kernel, stride, padding, dilation, ceil_mode: max_pool_take(
             g, code, kernel, stride, padding, dilation, ceil_mode
@@ -143,6 +150,7 @@ def max_pool_place(
 
 
 @library(
+    expand=lambda c, x, code, *numbers: _expand_windows.taken(c, x, code, _windows(x.shape, *numbers)),
     category="window",
     **INTERNAL,
     infer=lambda m, code, kernel, stride, padding, dilation, ceil_mode: contiguous(m.dtype, code.shape),
@@ -160,6 +168,7 @@ def max_pool_take(
 
 
 @library(
+    expand=lambda c, code, shape, *numbers: _expand_windows.positions(c, code, _windows(shape, *numbers)),
     category="window",
     **INTERNAL,
     infer=lambda code, shape, kernel, stride, padding, dilation, ceil_mode: contiguous(dtypes.int64, code.shape),
@@ -286,6 +295,7 @@ def _infer_unpool(input: Meta, indices: Meta, size: Sizes) -> Meta:
 
 
 @library(
+    expand=_expand_places.max_unpool,
     category="index",
     **INTERNAL,
     infer=_infer_unpool,
@@ -414,6 +424,7 @@ def _divisors(windows: kernels.Windows, include_pad: bool, divisor: int | None) 
 
 
 @library(
+    expand=_expand_windows.template("avg_pool", _infer_average),
     category="window",
     **INTERNAL,
     infer=_infer_average,
@@ -435,10 +446,15 @@ def avg_pool(
     return total / count.astype(x.dtype)
 
 
+def _infer_spread(g: Meta, shape: Sizes, *numbers: Any) -> Meta:
+    return contiguous(g.dtype, shape)
+
+
 @library(
+    expand=_expand_windows.template("avg_pool_backward", _infer_spread),
     category="window",
     **INTERNAL,
-    infer=lambda g, shape, kernel, stride, padding, ceil_mode, include_pad, divisor: contiguous(g.dtype, shape),
+    infer=_infer_spread,
     gradient={
         "grad": lambda g, kernel, stride, padding, ceil_mode, include_pad, divisor: avg_pool(
             g, kernel, stride, padding, ceil_mode, include_pad, divisor

@@ -10,7 +10,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
-from flambeau._ops import _expand
+from flambeau._ops import _expand_places
 from flambeau._ops.convert import preserved
 from flambeau._ops.infer import wrap_dim, wrap_dims
 from flambeau._ops.registry import composite, library
@@ -27,6 +27,7 @@ else:
 
 
 @library(
+    expand=_expand_places.flip,
     category="rearrange",
     name="flip",
     infer=lambda input, dims: preserved(input),
@@ -85,6 +86,7 @@ def flipud(input: Any) -> Any:
 
 
 @library(
+    expand=_expand_places.roll,
     category="rearrange",
     name="roll",
     infer=lambda input, shifts, dims: contiguous(input.dtype, input.shape),
@@ -287,7 +289,7 @@ def padded_shape(m: Meta, pad: Sequence[int]) -> tuple[int, ...]:
 
 
 @library(
-    expand=_expand.padded,
+    expand=_expand_places.padded,
     category="rearrange",
     name="constant_pad_nd",
     infer=lambda input, pad, value: contiguous(input.dtype, padded_shape(input, pad)),

@@ -325,6 +325,7 @@ def std(
 
 
 @library(
+    expand=lambda c, x: c.map("sqrt", _expand.wide(x)),
     category="pointwise",
     method=False,
     function=False,
@@ -415,7 +416,10 @@ def any(input: Any, dim: Dims = None, keepdim: bool = False) -> Any:  # noqa: A0
 
 
 @library(
-    expand=_expand.count_nonzero,category="reduce", infer=lambda m, dim=None: contiguous(dtypes.int64, reduced_shape(m, dim, False)))
+    expand=_expand.count_nonzero,
+    category="reduce",
+    infer=lambda m, dim=None: contiguous(dtypes.int64, reduced_shape(m, dim, False)),
+)
 def count_nonzero(input: Any, dim: Dims = None) -> Any:
     """How many elements over `dim` (all by default) are not zero.
 

@@ -9,6 +9,7 @@ from flambeau._core import dtypes
 from flambeau._core.dtypes import dtype
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand_orders
 from flambeau._ops.infer import wrap_dim
 from flambeau._ops.join import cat
 from flambeau._ops.reduce import accumulated, in_dtype, sum_dtype
@@ -34,6 +35,7 @@ def reversed_cumsum(g: Any, dim: int) -> Any:
 
 
 @library(
+    expand=_expand_orders.accumulation("sum"),
     category="scan",
     inplace=True,
     infer=_infer_scan,
@@ -53,6 +55,7 @@ def cumsum(input: Any, dim: int, dtype: dtype | None = None) -> Any:
 
 
 @library(
+    expand=_expand_orders.accumulation("prod"),
     category="scan",
     inplace=True,
     infer=_infer_scan,
@@ -169,6 +172,7 @@ def _grad_to_positions(g: Any, m: Meta, dim: int, positions: Any) -> Any:
 
 
 @library(
+    expand=_expand_orders.running_extremum("max"),
     category="scan",
     infer=_infer_cumulative_extremum,
     result_type=cummax_result,
@@ -188,6 +192,7 @@ def cummax(input: Any, dim: int) -> Any:
 
 
 @library(
+    expand=_expand_orders.running_extremum("min"),
     category="scan",
     infer=_infer_cumulative_extremum,
     result_type=cummin_result,

@@ -9,7 +9,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
-from flambeau._ops import _expand
+from flambeau._ops import _expand_places
 from flambeau._ops.infer import wrap_dim
 from flambeau._ops.masked import fitting_number
 from flambeau._ops.positions import along, reduce_at, widened
@@ -67,7 +67,7 @@ def _infer_gather(input: Meta, dim: int, index: Meta, sparse_grad: bool = False)
 
 
 @library(
-    expand=_expand.gather,
+    expand=_expand_places.gather,
     category="index",
     fallible=True,
     infer=_infer_gather,
@@ -118,7 +118,7 @@ def _places(target: np.ndarray, dim: int, index: np.ndarray, src: Any) -> tuple[
 
 
 @library(
-    expand=_expand.scattered,
+    expand=_expand_places.scattered,
     category="index",
     fallible=True,
     name="scatter",
@@ -152,6 +152,7 @@ def _fitted(g: Any, m: Meta) -> Any:
 
 
 @library(
+    expand=_expand_places.scatter_add,
     category="index",
     fallible=True,
     inplace=True,
@@ -207,6 +208,7 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = N
 
 
 @library(
+    expand=_expand_places.scatter_reduce,
     category="index",
     fallible=True,
     name="scatter_reduce",

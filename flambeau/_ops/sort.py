@@ -10,6 +10,7 @@ from flambeau._core import dtypes
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
+from flambeau._ops import _expand_orders
 from flambeau._ops.extrema import scatter_grad
 from flambeau._ops.infer import wrap_dim
 from flambeau._ops.reduce import accumulated, reduced_shape
@@ -51,6 +52,7 @@ def _infer_sort(m: Meta, dim: int, descending: bool) -> tuple[Meta, Meta]:
 
 
 @library(
+    expand=_expand_orders.sort,
     category="sort",
     method=False,
     function=False,
@@ -120,6 +122,7 @@ def _infer_topk(m: Meta, k: int, dim: int, largest: bool, sorted: bool) -> tuple
 
 
 @library(
+    expand=_expand_orders.topk,
     category="sort",
     infer=_infer_topk,
     result_type=topk_result,
@@ -179,6 +182,7 @@ def _infer_kth(m: Meta, k: int, dim: int, keepdim: bool) -> tuple[Meta, Meta]:
 
 
 @library(
+    expand=_expand_orders.kth,
     category="sort",
     method=False,
     function=False,
@@ -219,6 +223,7 @@ def _median_positions(x: np.ndarray, dim: int, ignore_nan: bool) -> np.ndarray:
 
 
 @library(
+    expand=_expand_orders.median(ignore_nan=False),
     category="sort",
     method=False,
     function=False,
@@ -235,6 +240,7 @@ def median_along(input: Any, dim: int, keepdim: bool) -> Any:
 
 
 @library(
+    expand=_expand_orders.median(ignore_nan=True),
     category="sort",
     method=False,
     function=False,

@@ -14,7 +14,7 @@ from flambeau._core import errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous, meta
-from flambeau._ops import _expand
+from flambeau._ops import _expand_places
 from flambeau._ops.registry import composite, library
 from flambeau._ops.registry import view as view_op
 
@@ -121,7 +121,7 @@ def window(flat: np.ndarray, shape: Sequence[int], strides: Sequence[int], offse
 
 
 @library(
-    expand=_expand.embed,
+    expand=_expand_places.embed,
     category="index",
     infer=lambda input, shape, strides, offset: contiguous(input.dtype, shape),
     gradient={"input": lambda g, input_meta, strides, offset: take_window(g, input_meta.shape, strides, offset)},
@@ -141,7 +141,7 @@ def embed(input: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: 
 
 
 @library(
-    expand=_expand.overwritten,
+    expand=_expand_places.overwritten,
     category="index",
     infer=lambda input, src, strides, offset: contiguous(input.dtype, input.shape),
     gradient={

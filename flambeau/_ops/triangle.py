@@ -37,7 +37,10 @@ def _infer_triangle(input: Meta, diagonal: int = 0) -> Meta:
 
 @library(
     expand=_expand.tril,
-    category="rearrange", inplace=True, infer=_infer_triangle, gradient={"input": lambda g, diagonal: tril(g, diagonal)}
+    category="rearrange",
+    inplace=True,
+    infer=_infer_triangle,
+    gradient={"input": lambda g, diagonal: tril(g, diagonal)},
 )
 def tril(input: Any, diagonal: int = 0) -> Any:
     """The lower triangle of matrices, the rest zero; `diagonal` > 0 keeps that many diagonals above the main one too.
@@ -54,7 +57,10 @@ def tril(input: Any, diagonal: int = 0) -> Any:
 
 @library(
     expand=_expand.triu,
-    category="rearrange", inplace=True, infer=_infer_triangle, gradient={"input": lambda g, diagonal: triu(g, diagonal)}
+    category="rearrange",
+    inplace=True,
+    infer=_infer_triangle,
+    gradient={"input": lambda g, diagonal: triu(g, diagonal)},
 )
 def triu(input: Any, diagonal: int = 0) -> Any:
     """The upper triangle of matrices, the rest zero; `diagonal` > 0 drops that many diagonals from the main one on.

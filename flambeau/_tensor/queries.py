@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 else:
     np = lazy_module("numpy")
     ml_dtypes = lazy_module("ml_dtypes")
+threads: Any = lazy_module("flambeau._backends.cpu.threads")
 
 
 def is_tensor(obj: Any) -> bool:
@@ -190,28 +191,30 @@ class iinfo:  # noqa: N801 (PyTorch's name)
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
 
 
-_threads = 1
 
 
 def get_num_threads() -> int:
-    """How many threads operations use.
+    """How many threads kernels use: by default as many as there are processors for this process, within its affinity mask
+    and the quota of its control group, or FLAMBEAU_THREADS.
 
     Example::
 
+        >>> set_num_threads(2)
         >>> get_num_threads()
-        1
+        2
     """
-    return _threads
+    return threads.get_num_threads()
 
 
 def set_num_threads(n: int) -> None:
-    """Remember how many threads operations may use. The reference backend leaves threading to NumPy.
+    """Let kernels use `n` threads, the calling one among them. Results have the same bits for every `n`.
+
+    RuntimeError for n < 1.
 
     Example::
 
         >>> set_num_threads(1)
     """
-    global _threads
     if n < 1:
         raise RuntimeError(f"set_num_threads expects a positive integer, got {n}")
-    _threads = n
+    threads.set_num_threads(n)

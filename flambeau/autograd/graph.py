@@ -164,6 +164,25 @@ class OpNode(Node):
     def apply(self, grads: list[Any]) -> list[Any]:
         if self.args is None:
             raise already_freed(self)
+        if any([type(m) is tuple for m in self.metas]):
+            return self._apply_grouped(grads)
+        edges, metas = self.edges, self.metas
+        results: list[Any] = [None] * len(edges)
+        count = len(edges)
+        for derivative in self.op.gradient:
+            needs = [i < count and edges[i] is not None for i in derivative.inputs]
+            if True not in needs:
+                continue
+            values = derivative.fn(*[self._source(kind, i, grads, needs) for kind, i in derivative.sources])
+            if not derivative.grouped:
+                values = (values,)
+            for i, needed, value in zip(derivative.inputs, needs, values, strict=True):
+                if needed and value is not None:
+                    results[i] = fit(value, metas[i])
+        return results
+
+    def _apply_grouped(self, grads: list[Any]) -> list[Any]:
+        """`apply` where a parameter is a tuple of tensors, which has an edge for each."""
         results: list[Any] = [None] * len(self.edges)
         groups = self._groups()
         for derivative in self.op.gradient:

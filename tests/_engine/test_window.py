@@ -143,6 +143,7 @@ def test_ctrl_c_loses_nothing(monkeypatch):
     from flambeau._engine import window as window_module
 
     flush()
+    monkeypatch.setattr(config, "compile", "never")
     x = torch.ones(2) + 1
     y = x * 3
     real = window_module.execute

@@ -128,7 +128,10 @@ def _write(node: Node, old: np.ndarray, source: np.ndarray) -> np.ndarray:
 
 
 def _call(node: Node, *args: np.ndarray) -> Any:
-    return TEMPLATES[node.name](node, *args)
+    """Bodies may return another dtype than was inferred, to which the engine then converts."""
+    found = TEMPLATES[node.name](node, *args)
+    found = found if isinstance(found, tuple) else (found,)
+    return tuple([x.astype(m.dtype.numpy) for x, m in zip(found, node.outputs, strict=True)])
 
 
 _k = NumpyBuilder()
@@ -191,6 +194,22 @@ def _conv_weight(node: Node, g: np.ndarray, x: np.ndarray) -> np.ndarray:
     return OPS["internal.convolution_weight_grad"].body(g, x, shape, *node.params)
 
 
+def _index_add(node: Node, base: np.ndarray, index: np.ndarray, source: np.ndarray) -> np.ndarray:
+    dim, alpha = node.params
+    return OPS["index_add"].body(base, dim, index, source, alpha)
+
+
+def _scan(node: Node, x: np.ndarray) -> np.ndarray:
+    combiner, dim = node.params
+    ufunc = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}[combiner]
+    return ufunc.accumulate(x, dim, x.dtype)
+
+
+def _sort(node: Node, x: np.ndarray) -> Any:
+    dim, descending, _ = node.params
+    return OPS["sorted_along"].body(x, dim, descending)
+
+
 def _of(name: str) -> Callable[..., Any]:
     """The body of an operation, whose tensors come first and whose other arguments are the template's parameters."""
     return lambda node, *args: OPS[name].body(*args, *node.params)
@@ -205,4 +224,10 @@ TEMPLATES: dict[str, Callable[..., Any]] = {
     "max_pool_place": _of("internal.max_pool_place"),
     "avg_pool": _of("internal.avg_pool"),
     "avg_pool_backward": _of("internal.avg_pool_backward"),
+    "index_add": _index_add,
+    "scatter_add": lambda node, base, index, source: OPS["scatter_add"].body(base, *node.params, index, source),
+    "scatter": lambda node, base, index, source: OPS["internal.scatter"].body(base, *node.params, index, source),
+    "scan": _scan,
+    "sort": _sort,
+    "topk": _of("top"),
 }

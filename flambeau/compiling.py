@@ -1,0 +1,83 @@
+"""`torch.compile`: nothing has to be decorated here, but a program that does so runs, and gets its kernels at once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from flambeau._core.errors import explain
+from flambeau._engine.window import state
+from flambeau.nn import Module
+
+MODES = (None, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+
+
+class OptimizedModule(Module):
+    """A module that is called through `compile`; the module itself is `_orig_mod`, and attributes are looked up there.
+
+    Keys of `state_dict` begin with `_orig_mod.`, as PyTorch's do.
+    """
+
+    def __init__(self, module: Module) -> None:
+        super().__init__()
+        self._orig_mod = module
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        state.window.compile_now = True
+        return self._orig_mod(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_orig_mod":
+            return super().__getattr__(name)
+        return getattr(self._orig_mod, name)
+
+
+def compile(  # noqa: A001
+    model: Callable[..., Any] | None = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: str | Callable[..., Any] = "inductor",
+    mode: str | None = None,
+    options: dict[str, Any] | None = None,
+    disable: bool = False,
+) -> Any:
+    """`model`, a function or module, compiled at its first call instead of its second sight; without `model`, a
+    decorator.
+
+    Operations are recorded and compiled with or without this; there are no graph breaks, and Python runs at every call,
+    so `fullgraph`, `dynamic`, `backend` and `options` have nothing to change.
+
+    Raises:
+        RuntimeError: for a `mode` that PyTorch does not have either.
+        TypeError: for a `model` that cannot be called.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> @torch.compile
+        ... def scaled(x):
+        ...     return (x * 2).tanh()
+        >>> scaled(torch.zeros(2))
+        tensor([0., 0.])
+    """
+    if mode not in MODES:
+        hint = "one of " + ", ".join(repr(m) for m in MODES if m)
+        raise RuntimeError(explain(f"Unrecognized mode={mode}, should be one of: {list(MODES[1:])}", hint=hint))
+    if model is None:
+        return lambda m: compile(m, mode=mode, disable=disable)
+    if not callable(model):
+        fact = f"torch.compile() expects a function or a module, got {type(model).__name__}"
+        raise TypeError(explain(fact, hint="pass the model itself, not its output"))
+    if disable:
+        return model
+    if isinstance(model, Module):
+        return OptimizedModule(model)
+
+    @functools.wraps(model)
+    def compiled(*args: Any, **kwargs: Any) -> Any:
+        state.window.compile_now = True
+        return model(*args, **kwargs)
+
+    return compiled
