@@ -190,13 +190,18 @@ def run_program(program):
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0, 9), st.integers(0, 9)), max_size=14))
 def test_lazy_and_immediate_execution_agree(program):
-    lazy = run_program(program)
-    before = config.window_instructions
-    config.window_instructions = 1
+    before = config.window_instructions, config.compile
     try:
+        config.compile = "never"
+        lazy = run_program(program)
+        config.compile = "always"
+        compiled = run_program(program)
+        config.window_instructions, config.compile = 1, "never"
         assert run_program(program) == lazy
+        for a, b in zip(compiled, lazy, strict=True):
+            np.testing.assert_allclose(a, b, 1e-5, 1e-6)
     finally:
-        config.window_instructions = before
+        config.window_instructions, config.compile = before
 
 
 def test_immediate_mode_runs_each_operation_at_once(immediate):

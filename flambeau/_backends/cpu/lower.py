@@ -8,7 +8,7 @@ from typing import Any
 
 from flambeau._backends.cpu import conv, host, matmul, pool, primitives
 from flambeau._backends.cpu.kernel import Address, Launch, Step, Word, Words
-from flambeau._backends.cpu.nest import lower as lower_nest
+from flambeau._backends.cpu.nest_lower import lower as lower_nest
 from flambeau._backends.cpu.target import Target
 from flambeau._compiler.loops import Nest
 from flambeau._core.dtypes import dtype

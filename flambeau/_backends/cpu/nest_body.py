@@ -106,9 +106,10 @@ class Body:
         """Go on from position 0 to `position` in a dimension."""
         point.index[dim] = position
         for i in range(len(point.pointers)):
-            self._advance(point, i, dim, position)
+            self.advance(point, i, dim, position)
 
-    def _advance(self, point: Point, operand: int, dim: int, distance: Number) -> None:
+    def advance(self, point: Point, operand: int, dim: int, distance: Number) -> None:
+        """Move the address of one operand."""
         stride = self.stride(operand, dim)
         if isinstance(stride, Val) or stride:
             step = self.f.mul(stride, distance) if isinstance(stride, Val) else distance
@@ -122,12 +123,16 @@ class Body:
         if number:
             found.index[self.along] = self.f.add(point.index[self.along], number * lanes)
             for i in range(len(found.pointers)):
-                self._advance(found, i, self.along, number * lanes)
+                self.advance(found, i, self.along, number * lanes)
+            if found.slot is not None:
+                found.slot = self.f.add(found.slot, number * lanes)
         return found
 
     # ------------------------------------------------------------------------------------------ values
 
-    def compute_ahead(self, point: Point, known: Collection[int], stage: int, among: Sequence[int] | None = None) -> None:
+    def compute_ahead(
+        self, point: Point, known: Collection[int], stage: int, among: Sequence[int] | None = None
+    ) -> None:
         """Compute what varies only over the `known` dimensions and waits for no more than `stage` passes."""
         for i in range(len(self.loops.body)) if among is None else among:
             e = self.loops.body[i]

@@ -7,22 +7,23 @@ difference:
 * a reduced dimension (*rows*): several accumulators are merged and their lanes combined at the row's end;
 * a parallel dimension (*columns*): every lane reduces on its own, a block of columns at a time.
 
-Along the lanes a loop over whole vectors, `width` of them side by side, is followed by one over masked vectors. A row is
-run through in passes: each computes the reductions that can be, given those before.
+Along the lanes a loop over whole vectors, `width` of them side by side, is followed by one over masked vectors. A row
+is run through in passes: each computes the reductions that can be, given those before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
-from flambeau._backends.cpu.casts import MEMORY, REGISTER, to_memory, to_register
-from flambeau._backends.cpu.emit import BYTES, Function, Module, Val, vector
+from flambeau._backends.cpu.casts import MEMORY, to_memory, to_register
+from flambeau._backends.cpu.emit import Function, Module, Val, vector
 from flambeau._backends.cpu.nest_body import Body, Point
 from flambeau._backends.cpu.nest_combine import Combiner
 from flambeau._backends.cpu.nest_structure import Structure
-from flambeau._backends.cpu.nest_tile import Tiling
+from flambeau._backends.cpu.nest_tile import TILES, Tiling
 from flambeau._backends.cpu.target import Target
 from flambeau._compiler.loops import Loops
 
@@ -144,10 +145,10 @@ class _Generator:
 
     # ------------------------------------------------------------------------------------------ along the lanes
 
-    def _along(self, point: Point, start: Val, end: Val, states: list[Val], work: Work) -> list[Val]:
-        """Run `work` over the vectors from `start` to `end`. It gets the point where they begin, the vectors and a state
-        for each (`states` has one for each of `width`), and gives the following states."""
-        f, lanes, width = self.f, self.shape.lanes, self.shape.width
+    def _along(self, point: Point, start: Val, end: Val, states: list[Val], width: int, work: Work) -> list[Val]:
+        """Run `work` over the vectors from `start` to `end`. It gets the point where they begin, the vectors and a
+        state for each (`states` has one for each of `width`), and gives the following states."""
+        f, lanes = self.f, self.shape.lanes
         if self.shape.short:
             return self._masked(point, start, end, states, work)
         one = len(states) // width
@@ -202,26 +203,28 @@ class _Generator:
                 self.body.store_all(v, self.structure.stores)
             return states
 
-        self._along(point, start, end, [], work)
+        self._along(point, start, end, [], 1, work)
 
     def _tiles(self, origin: Point, lo: Val, hi: Val) -> None:
-        across = self.shape.along - 1
-        tiling = Tiling(self.f, self.body, across, self.shape.lanes)
+        f, across, length = self.f, self.shape.along - 1, TILES * self.shape.lanes
+        tiling = Tiling(f, self.body, across, self.shape.lanes)
         dims = [d for d in self.outer if d != across]
-        with self._tasks(origin, lo, hi, dims, self._blocks(across, self.shape.lanes)) as (point, number):
-            tiling.write(point, self.f.mul(number, self.shape.lanes))
+        with self._tasks(origin, lo, hi, dims, self._blocks(across, length)) as (point, number):
+            start = f.mul(number, length)
+            tiling.write(point, start, f.min(f.add(start, length), self.body.sizes[across]))
 
     # ------------------------------------------------------------------------------------------ rows
 
     def _row(self, row: Point) -> None:
         """All passes over a row, then what is left once every reduction is known."""
+        self.line: dict[int, Val] = {}
         for number in range(self.structure.passes):
             self.body.compute_ahead(row, self.parallel, number)
             combiners = self._combiners(number)
-            width = 1 if self.shape.short else self.shape.width
+            width = self._width(number)
             states = self._starts(combiners) * width
             dims = [d for d in self.reduced if d != self.shape.along]
-            states = self._nested(dims, row, number, states, lambda p, s, n=number: self._line(p, n, s))
+            states = self._nested(dims, row, number, states, partial(self._line, number))
             one = len(states) // width
             for r, c in combiners.items():
                 parts, states = self._split(states, c.parts, one, width)
@@ -251,19 +254,32 @@ class _Generator:
     def _starts(self, combiners: dict[int, Combiner]) -> list[Val]:
         return [s for c in combiners.values() for s in c.start(self.f, self.shape.lanes)]
 
-    def _line(self, point: Point, number: int, states: list[Val]) -> list[Val]:
+    def _line(self, number: int, point: Point, states: list[Val]) -> list[Val]:
         """One pass along the lanes of a row."""
         if not self.shape.lanes:
             return self._accumulate(number, [point], states)
         users = [*self.structure.needed(number), *self.structure.of_pass(number)[0]]
         point = point.inner()
         self.body.splat_ahead(point, users, self.shape.lanes)
-        work = lambda base, vectors, s: self._accumulate(number, vectors, s)  # noqa: E731
-        return self._along(point, self.f.int(0), self.body.sizes[self.shape.along], states, work)
+
+        def work(_: Point, vectors: list[Point], s: list[Val]) -> list[Val]:
+            if not self.shape.short or len(self.reduced) > 1:
+                return self._accumulate(number, vectors, s)
+            vectors[0].values = self.line | vectors[0].values  # the only vector of the row: all is still known
+            s = self._accumulate(number, vectors, s)
+            self.line = dict(vectors[0].values)
+            return s
+
+        end = self.body.sizes[self.shape.along]
+        return self._along(point, self.f.int(0), end, states, self._width(number), work)
+
+    def _width(self, number: int) -> int:
+        return min(self.shape.width, self.structure.width_of(number))
 
     def _nested(self, dims: Sequence[int], point: Point, number: int, states: list[Val],
                 innermost: Callable[[Point, list[Val]], list[Val]]) -> list[Val]:  # fmt: skip
-        """Loops over reduced `dims` round the innermost one, carrying states; values are computed as far out as may be."""
+        """Loops over reduced `dims` round the innermost one, carrying states; values are computed as far out as can
+        be."""
         if not dims:
             return innermost(point, states)
         known = set(self.parallel) - ({self.shape.along} if not self.in_rows else set())
@@ -287,7 +303,8 @@ class _Generator:
                 state = [next(rest) for _ in range(c.parts)]
                 value = self.body.spread(point, self.loops.body[r].args[0])
                 position = self._reduced_position(point) if c.with_position else None
-                found += c.step(f, state, value, position, point.mask)
+                # along columns nobody looks at the lanes outside
+                found += c.step(f, state, value, position, point.mask if self.in_rows else None)
             self.body.store_all(point, stores)
             for i in self.structure.kept_from(number):
                 dtype = self.loops.body[i].dtype
@@ -307,7 +324,7 @@ class _Generator:
             self.body.compute_ahead(point, self.outer, 0)
             start = f.mul(number, length)
             end = f.min(f.add(start, length), self.body.sizes[along])
-            self._along(point, start, end, [], self._block)
+            self._along(point, start, end, [], self.shape.width, self._block)
 
     def _block(self, base: Point, columns: list[Point], states: list[Val]) -> list[Val]:
         """All passes over some vectors of columns."""
@@ -315,7 +332,7 @@ class _Generator:
             for column in columns:
                 self.body.compute_ahead(column, self.parallel, number)
             combiners = self._combiners(number)
-            work = lambda p, s, n=number: self._across(p, columns, n, s)  # noqa: E731
+            work = partial(self._across, columns, number)
             results = iter(self._nested(self.reduced, base, number, self._starts(combiners) * len(columns), work))
             for column in columns:
                 for r, c in combiners.items():
@@ -325,7 +342,7 @@ class _Generator:
             self.body.store_all(column, self.structure.row_stores())
         return states
 
-    def _across(self, base: Point, columns: list[Point], number: int, states: list[Val]) -> list[Val]:
+    def _across(self, columns: list[Point], number: int, base: Point, states: list[Val]) -> list[Val]:
         """One pass at one place of the columns."""
         vectors = []
         for k, column in enumerate(columns):

@@ -1,7 +1,7 @@
 """The combiners of reductions: how a state starts, takes values in, meets another, and becomes a result.
 
-A state is one value, or two for the extrema with positions. Sums and products of float32 are accumulated in float64: from
-memory that takes no longer, and the order of the summands hardly matters any more.
+A state is one value, or two for the extrema with positions. Sums and products of float32 are accumulated in float64:
+from memory that takes no longer, and the order of the summands hardly matters any more.
 """
 
 from __future__ import annotations

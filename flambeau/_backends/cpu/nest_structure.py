@@ -5,10 +5,9 @@ from __future__ import annotations
 from flambeau._backends.cpu.casts import FLOATS
 from flambeau._compiler.loops import Expr, Loops
 
-FREE = frozenset({"const", "scalar", "load", "store", "index", "where", "cast", "neg", "abs", "invert", "checked"})
-CHEAP = frozenset({"add", "sub", "mul", "maximum", "minimum", "lt", "le", "gt", "ge", "eq", "ne", "and_", "or_", "xor",
-                   "reduce", "floor", "ceil", "trunc", "round", "copysign", "fmax", "fmin", "logical_and",
-                   "logical_or", "logical_not", "isnan", "isfinite", "isinf", "sgn", "sign"})  # fmt: skip
+SIMPLE = frozenset({"load", "store", "const", "scalar", "index", "cast", "where", "checked", "reduce", "neg", "abs",
+                    "invert", "add", "sub", "mul", "maximum", "minimum", "fmax", "fmin", "floor", "ceil", "trunc",
+                    "round", "copysign", "sgn", "sign"})  # fmt: skip
 ROOTS = frozenset({"truediv", "sqrt", "rsqrt", "reciprocal"})
 WORTH_KEEPING = 6  # what must be spent on a value before memory in cache is cheaper than computing it anew
 
@@ -17,16 +16,14 @@ def cost_of(e: Expr, loops: Loops) -> int:
     """About how many simple operations on a vector an expression takes."""
     if e.op == "load" and loops.operands[e.param].gathered:
         return 4
-    if e.op in FREE or e.dtype == "bool":
-        return 1
-    if e.op in CHEAP or e.dtype not in FLOATS:
+    if e.op in SIMPLE or e.dtype not in FLOATS:
         return 1
     return 5 if e.op in ROOTS else 15
 
 
 class Structure:
-    """For every expression: `dims`, the dimensions it varies over, and `stage`, how many passes over the row must be done
-    before it can be computed. With `keeping`, costly values that a later pass needs too are in `kept`."""
+    """For every expression: `dims`, the dimensions it varies over, and `stage`, how many passes over the row must be
+    done before it can be computed. With `keeping`, costly values that a later pass needs too are in `kept`."""
 
     def __init__(self, loops: Loops, keeping: bool = False) -> None:
         self.loops = loops
@@ -82,6 +79,13 @@ class Structure:
                 if self.kept.get(i, number) == number:
                     pending += self.loops.body[i].args
         return sorted(found)
+
+    def width_of(self, number: int) -> int:
+        """How many vectors a pass over a row has side by side: as many as there are registers for their states, and no
+        more than it takes to hide the latency of combining."""
+        reductions, stores = self.of_pass(number)
+        cost = sum(cost_of(self.loops.body[i], self.loops) for i in self.needed(number) + stores)
+        return 1 if cost > 12 or len(reductions) > 2 else 2 if cost > 6 or len(reductions) == 2 else 4
 
     def kept_from(self, number: int) -> list[int]:
         """The values that a pass computes for later ones, in order."""

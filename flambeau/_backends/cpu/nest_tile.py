@@ -1,15 +1,17 @@
 """Transposed operands of maps: what lies along another dimension than the lanes goes through square tiles.
 
-A tile is `lanes` x `lanes` elements. Of an operand with neighbours along the dimension `across`, a tile is read by whole
-vectors, transposed in registers and put on the stack with its rows along the lanes; of a written one, the other way
-round. Between that the map runs over the rows of the tile as over any others.
+A tile is `lanes` x `lanes` elements. Of an operand with neighbours along the dimension `across`, a tile is read by
+whole vectors, transposed in registers and put on the stack with its rows along the lanes; of a written one, the other
+way round. Between that the map runs over the rows of the tile as over any others.
 """
 
 from __future__ import annotations
 
 from flambeau._backends.cpu.casts import MEMORY
-from flambeau._backends.cpu.emit import Function, Val, vector
+from flambeau._backends.cpu.emit import Function, Number, Val, vector
 from flambeau._backends.cpu.nest_body import Body, Point
+
+TILES = 4  # tiles across that are done for the same columns
 
 
 class Tiling:
@@ -23,23 +25,26 @@ class Tiling:
         turned = [i for i, o in enumerate(operands) if is_turned(o.strides, across, body.along) and not o.gathered]
         self.tiles = {i: f.stack(MEMORY[operands[i].dtype], lanes * lanes) for i in turned}
 
-    def write(self, point: Point, start: Val) -> None:
-        """The tiles that begin at `start` across, one after the other along the lanes."""
+    def write(self, point: Point, start: Val, end: Val) -> None:
+        """The tiles from `start` to `end` across. They are the inner loop: what lies across is read by whole cache
+        lines and pages then, before the next columns' turn comes."""
         f, body, lanes = self.f, self.body, self.lanes
-        corner = point.inner()
-        body.move(corner, self.across, start)
-        rows = f.min(f.sub(body.sizes[self.across], start), lanes)
-        body.compute_ahead(corner, set(range(self.across)), 0)
+        point = point.inner()
+        body.compute_ahead(point, set(range(self.across)), 0)
         with f.loop(0, body.sizes[self.along], lanes) as loop:
-            place = corner.inner()
-            body.move(place, self.along, loop.index)
-            left = f.min(f.sub(body.sizes[self.along], loop.index), lanes)
-            whole = f.binary("and", f.compare("eq", rows, lanes), f.compare("eq", left, lanes))
-            ragged = f.binary("xor", whole, f.int(1, "i1"))
-            with f.when(whole):
-                self._tile(place, start, f.int(lanes), f.int(lanes), True)
-            with f.when(ragged):
-                self._tile(place, start, rows, left, False)
+            column = point.inner()
+            body.move(column, self.along, loop.index)
+            columns = f.min(f.sub(body.sizes[self.along], loop.index), lanes)
+            with f.loop(start, end, lanes) as inner:
+                corner = column.inner()
+                body.move(corner, self.across, inner.index)
+                rows = f.min(f.sub(end, inner.index), lanes)
+                whole = f.binary("and", f.compare("eq", rows, lanes), f.compare("eq", columns, lanes))
+                ragged = f.binary("xor", whole, f.int(1, "i1"))
+                with f.when(whole):
+                    self._tile(corner, inner.index, f.int(lanes), f.int(lanes), True)
+                with f.when(ragged):
+                    self._tile(corner, inner.index, rows, columns, False)
 
     def _tile(self, corner: Point, start: Val, rows: Val, columns: Val, whole: bool) -> None:
         """One tile of `rows` across and `columns` along."""
@@ -55,7 +60,7 @@ class Tiling:
             row = corner.inner()
             row.index[self.across] = f.add(start, loop.index)
             for i in range(len(operands)):
-                body._advance(row, i, self.across, loop.index)
+                body.advance(row, i, self.across, loop.index)
             body.compute_ahead(row, set(range(self.across + 1)), 0)
             place = body.vector(row, lanes, 0, mask)
             at = f.mul(loop.index, lanes)
@@ -65,39 +70,42 @@ class Tiling:
             if operands[i].written:
                 self._write(corner, i, tile, rows, columns, whole)
 
-    def _lines(self, corner: Point, i: int, rows: Val, columns: Val, whole: bool) -> list[tuple[Val, Val | None]]:
-        """Address and mask of every line of an operand's tile in memory."""
-        f, stride, element = self.f, self.body.stride(i, self.along), MEMORY[self.body.loops.operands[i].dtype]
-        found: list[tuple[Val, Val | None]] = []
-        for k in range(self.lanes):
-            address = f.offset(corner.pointers[i], f.mul(stride, k), element) if k else corner.pointers[i]
-            mask = None
-            if not whole:
-                inside = f.select(f.compare("sgt", columns, k), rows, f.int(0))
-                mask = f.mask_below(inside, self.lanes)
-            found.append((address, mask))
-        return found
-
     def _read(self, corner: Point, i: int, tile: Val, rows: Val, columns: Val, whole: bool) -> None:
-        f, element = self.f, MEMORY[self.body.loops.operands[i].dtype]
-        type = vector(element, self.lanes)
-        lines = [
-            f.load(type, address) if mask is None else f.load_masked(type, address, mask)
-            for address, mask in self._lines(corner, i, rows, columns, whole)
-        ]
-        for k, line in enumerate(transposed(f, lines)):
-            f.store(line, f.offset(tile, k * self.lanes, element))
+        """Put an operand's tile on the stack, transposed."""
+        if whole:
+            lines = [self.f.load(self._type(i), self._line(corner, i, k)) for k in range(self.lanes)]
+        else:
+            mask = self.f.mask_below(rows, self.lanes)
+            with self.f.loop(0, columns, 1, guard=False) as loop:
+                line = self.f.load_masked(self._type(i), self._line(corner, i, loop.index), mask)
+                self.f.store(line, self._row(tile, i, loop.index))
+            lines = [self.f.load(self._type(i), self._row(tile, i, k)) for k in range(self.lanes)]
+        for k, line in enumerate(transposed(self.f, lines)):
+            self.f.store(line, self._row(tile, i, k))
 
     def _write(self, corner: Point, i: int, tile: Val, rows: Val, columns: Val, whole: bool) -> None:
-        f, element = self.f, MEMORY[self.body.loops.operands[i].dtype]
-        type = vector(element, self.lanes)
-        lines = transposed(f, [f.load(type, f.offset(tile, k * self.lanes, element)) for k in range(self.lanes)])
-        places = self._lines(corner, i, rows, columns, whole)
-        for line, (address, mask) in zip(lines, places, strict=True):
-            if mask is None:
-                f.store(line, address)
-            else:
-                f.store_masked(line, address, mask)
+        """Take an operand's tile from the stack, transposed."""
+        lines = transposed(self.f, [self.f.load(self._type(i), self._row(tile, i, k)) for k in range(self.lanes)])
+        for k, line in enumerate(lines):
+            self.f.store(line, self._line(corner, i, k) if whole else self._row(tile, i, k))
+        if not whole:
+            mask = self.f.mask_below(rows, self.lanes)
+            with self.f.loop(0, columns, 1, guard=False) as loop:
+                line = self.f.load(self._type(i), self._row(tile, i, loop.index))
+                self.f.store_masked(line, self._line(corner, i, loop.index), mask)
+
+    def _type(self, i: int) -> str:
+        return vector(MEMORY[self.body.loops.operands[i].dtype], self.lanes)
+
+    def _line(self, corner: Point, i: int, k: Number) -> Val:
+        """The address of a tile's line in an operand's memory."""
+        place = self.f.mul(self.body.stride(i, self.along), k)
+        return self.f.offset(corner.pointers[i], place, MEMORY[self.body.loops.operands[i].dtype])
+
+    def _row(self, tile: Val, i: int, k: Number) -> Val:
+        """The address of a row on the stack."""
+        place = self.f.mul(k, self.lanes) if isinstance(k, Val) else k * self.lanes
+        return self.f.offset(tile, place, MEMORY[self.body.loops.operands[i].dtype])
 
 
 def is_turned(strides: tuple[int | None, ...], across: int, along: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 
+from flambeau._backends.cpu.nest_combine import identity
 from flambeau._backends.reference.builder import NumpyBuilder
 from flambeau._compiler.loops import Nest
 
@@ -14,7 +15,8 @@ OPERATORS = {
     "neg": lambda a: -a, "abs": np.abs, "lt": lambda a, b: a < b, "le": lambda a, b: a <= b, "gt": lambda a, b: a > b,
     "ge": lambda a, b: a >= b, "eq": lambda a, b: a == b, "ne": lambda a, b: a != b, "and_": lambda a, b: a & b,
     "or_": lambda a, b: a | b, "xor": lambda a, b: a ^ b, "invert": lambda a: ~a, "maximum": np.maximum,
-    "minimum": np.minimum, "where": np.where,
+    "minimum": np.minimum, "where": np.where, "rsqrt": lambda a: 1 / np.sqrt(a),
+    "checked": lambda i, n: np.where((i >= 0) & (i < n), i, 0),
 }  # fmt: skip
 REDUCERS = {"sum": np.sum, "prod": np.prod, "max": np.max, "min": np.min, "any": np.any, "all": np.all}
 
@@ -66,23 +68,26 @@ def _load(nest, arrays, e, args):
     for d, s in enumerate(nest.strides[i]):
         shape = [-1 if j == d else 1 for j in range(len(nest.sizes))]
         positions = positions + np.arange(nest.sizes[d]).reshape(shape) * s
-    return arrays[i][positions + args[0] * stride]
+    inside = (args[0] >= 0) & (args[0] < size)
+    return arrays[i][positions + np.where(inside, args[0], 0) * stride]
 
 
 def _store(nest, arrays, e, value, reduced):
-    target = view(arrays[e.param], nest, e.param)
-    row = all(nest.strides[e.param][d] == 0 for d in reduced)
-    at = tuple(slice(0, 1) if row and d in reduced else slice(None) for d in range(len(nest.sizes)))
-    target[at] = value[at]
+    i = e.param
+    if all(nest.strides[i][d] == 0 for d in reduced):  # one element a row, even if rows are empty
+        rows = tuple([1 if d in reduced else n for d, n in enumerate(nest.sizes)])
+        value = value[tuple([slice(0, 1) if d in reduced else slice(None) for d in range(len(rows))])]
+        nest = nest._replace(sizes=rows)
+    view(arrays[i], nest, i)[...] = value
 
 
 def _reduce(name, value, axes, d, sizes):
     if name.startswith("arg"):
         result = getattr(np, name)(value, axis=axes[0], keepdims=True)
     elif 0 in [sizes[a] for a in axes] and name in ("max", "min"):
-        result = np.full([1 if i in axes else n for i, n in enumerate(sizes)], -np.inf if name == "max" else np.inf)
+        result = np.full([1 if i in axes else n for i, n in enumerate(sizes)], identity(name, d.name))
     else:
         wide = value.astype(np.float64) if value.dtype == np.float32 else value
         options = {} if name in ("any", "all", "max", "min") else {"dtype": wide.dtype}
         result = REDUCERS[name](wide, axis=axes, keepdims=True, **options)
-    return np.broadcast_to(result.astype(d), sizes)
+    return result.astype(d)

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from flambeau._backends.cpu.conv import lower_conv, lower_conv_transposed, lower_conv_weight
+from flambeau._backends.cpu.host import host_target
 from flambeau._backends.cpu.kernel import Entry, Kernel, Step
+from flambeau._backends.cpu.plan import run_step
 from flambeau._backends.cpu.target import aarch64, x86_64
 from flambeau._core import dtypes
 from flambeau._ir.meta import Meta, contiguous, meta, strides_in_order
@@ -69,6 +71,8 @@ CASES = {
     "usual": Case(2, 32, 64, (14, 14), (3, 3), (1, 1), (1, 1), (1, 1)),
     "stride 2": Case(2, 13, 24, (15, 29), (3, 3), (2, 2), (1, 1), (1, 1)),
     "channels last": Case(2, 9, 20, (15, 30), (3, 5), (2, 1), (1, 2), (1, 1), channels_last=True),
+    "channels last, many": Case(2, 37, 40, (9, 19), (3, 3), (1, 2), (1, 1), (1, 1), channels_last=True),
+    "channels last, small": Case(7, 40, 67, (5, 5), (3, 3), (1, 1), (1, 1), (1, 1), channels_last=True),
     "pointwise": Case(2, 70, 13, (9, 11), (1, 1), (1, 1), (0, 0), (1, 1)),
     "pointwise, channels last": Case(2, 70, 13, (9, 11), (1, 1), (1, 1), (0, 0), (1, 1), channels_last=True),
     "pointwise, stride 3": Case(2, 7, 8, (10, 10), (1, 1), (3, 3), (0, 0), (1, 1)),
@@ -103,8 +107,9 @@ def random_case(seed: int) -> Case:
     kernel, dilation, padding = numbers(1, 5), numbers(1, 4), numbers(0, 4)
     reach = [d * (k - 1) + 1 - 2 * p for k, d, p in zip(kernel, dilation, padding, strict=True)]
     size = tuple([max(1, r) + int(rng.integers(0, most)) for r in reach])
-    return Case(int(rng.integers(1, 4)), int(rng.integers(1, 12)), int(rng.integers(1, 20)), size, kernel, numbers(1, 4),
-                padding, dilation, int(rng.integers(1, 4)), bool(rng.integers(2)), bool(rng.integers(2)))  # fmt: skip
+    batch, channels, filters, groups = (int(rng.integers(1, most)) for most in (4, 12, 20, 4))
+    return Case(batch, channels, filters, size, kernel, numbers(1, 4), padding, dilation, groups,
+                bool(rng.integers(2)), bool(rng.integers(2)))  # fmt: skip
 
 
 def laid_out(shape: Sequence[int], case: Case, rng: np.random.Generator, offset: int = 0
@@ -217,6 +222,21 @@ def test_tasks_are_independent(name, target, run):
     check_weight(CASES[name], target, run, one_by_one=True)
 
 
+@pytest.mark.parametrize("name", ["usual", "small images", "depthwise"])
+def test_same_bits_with_threads(name, run):
+    """A plan runs tasks on several threads and gives the same bits as one task after the other."""
+    case, target = CASES[name], host_target()
+    x, w, y = (laid_out(shape, case, np.random.default_rng(4)) for shape in case.shapes)
+    params = (case.stride, case.padding, case.dilation, case.groups)
+    forward = lower_conv(target, params, (x[2], w[2]), (y[2],))
+    backward = lower_conv_weight(target, params, (y[2], x[2]), (w[2],))
+    for step, inputs, output in ((forward, (x, w), y), (backward, (y, x), w)):
+        found = [np.full_like(output[0], np.nan) for _ in range(2)]
+        run(step, [*[i[0] for i in inputs], found[0]], target, one_by_one=True)
+        assert run_step(step, [*[i[0] for i in inputs], found[1]]) == 0
+        np.testing.assert_array_equal(*found)
+
+
 def test_strides_of_any_kind(target, run):
     """Inputs that are slices and broadcasts: a transposed image, a weight that is one number, a bias read backwards."""
     rng = np.random.default_rng(5)
@@ -277,21 +297,22 @@ def test_kernels_know_no_sizes():
         for step in steps_of(case, target):
             kernels |= kernels_of(step)
     tiles = {k for k in kernels if k.entries == ("tile",)}
-    assert len(tiles) <= 2 * 6
-    assert len({k.params for k in kernels - tiles if "direct" not in k.generate.__name__}) == 1
+    assert len(tiles) <= 3 * 6
+    sizeless = {("float",), ("float", False), ("float", True)}
+    assert {k.params for k in kernels - tiles if "direct" not in k.generate.__name__} <= sizeless
     assert len(kernels - tiles) <= 40
 
 
 @pytest.mark.parametrize("other", [aarch64(), x86_64("v4"), x86_64("v3"), x86_64("v2")], ids=lambda t: t.cpu)
 def test_no_library_calls(other, assembly):
     """On every target, kernels call nothing but themselves and what they are given."""
-    for name in ("usual", "depthwise", "depthwise, stride 2", "double"):
-        for step in steps_of(CASES[name], other):
-            for kernel in kernels_of(step):
-                text = assembly(kernel, other)
-                own = set(re.findall(r"^([A-Za-z_]\w*):", text, re.M))
-                called = set(re.findall(r"^\s+(?:callq?|bl)\s+([A-Za-z_]\w*)", text, re.M))
-                assert called <= own
+    names = ("usual", "channels last, many", "depthwise", "depthwise, stride 2", "double")
+    kernels = {kernel for name in names for step in steps_of(CASES[name], other) for kernel in kernels_of(step)}
+    for kernel in kernels:
+        text = assembly(kernel, other)
+        own = set(re.findall(r"^([A-Za-z_]\w*):", text, re.M))
+        called = set(re.findall(r"^\s+(?:callq?|bl)\s+([A-Za-z_]\w*)", text, re.M))
+        assert called <= own
 
 
 def test_unsupported():

@@ -1,0 +1,136 @@
+"""Programs of windows: memory shared, hosts, results."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import flambeau as torch
+from flambeau._compiler.memory import Interval, arena
+from flambeau._compiler.nests import Place
+from flambeau._core.config import config
+from flambeau._engine import plans, window
+
+spec = importlib.util.spec_from_file_location("fuzz", Path(__file__).with_name("fuzz.py"))
+fuzz = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(fuzz)
+
+
+@pytest.fixture(autouse=True)
+def compiled(monkeypatch):
+    window.flush()
+    monkeypatch.setattr(config, "compile", "always")
+    yield
+    window.flush()
+
+
+@pytest.fixture
+def programs(monkeypatch):
+    """The plans that are made during a test."""
+    made = []
+    real = plans.Plan.__init__
+
+    def init(self, program, queue, found):
+        made.append(program)
+        real(self, program, queue, found)
+
+    monkeypatch.setattr(plans.Plan, "__init__", init)
+    monkeypatch.setattr(plans, "_plans", type(plans._plans)())
+    return made
+
+
+def test_random_programs_agree_with_single_operations():
+    ways = fuzz.modes()
+    wrong = [(seed, message) for seed in range(60) if (message := fuzz.check(seed, ways))]
+    assert not wrong
+
+
+def test_the_fuzzer_sees_a_wrong_result(monkeypatch):
+    ways = fuzz.modes()
+    broken = {"fused": lambda steps: [r + 1 for r in ways["fused"](steps)], "op by op": ways["op by op"]}
+    assert any(fuzz.check(seed, broken) for seed in range(5))
+
+
+def test_parameters_are_updated_where_they_lie(programs):
+    w, g = torch.randn(50), torch.randn(50)
+    window.flush()
+    for _ in range(2):
+        w.sub_(g * 0.1)
+        window.flush()
+    assert programs[-1].fresh == ()  # no memory for the result: it takes that of the old value
+
+
+def test_a_value_that_is_still_seen_is_not_written_over(programs):
+    w = torch.ones(5)
+    old = w + 0
+    kept = old.detach()
+    w.sub_(1.0)
+    old.add_(kept)
+    assert w.tolist() == [0] * 5 and old.tolist() == [2] * 5
+
+
+def test_memory_that_numpy_sees_is_not_reused(programs):
+    w = torch.ones(5)
+    seen = w.numpy()
+    del w
+    x = torch.from_numpy(seen) * 2
+    assert x.tolist() == [2] * 5 and seen.tolist() == [1] * 5
+
+
+def test_instructions_without_a_kernel_run_between_kernels(programs):
+    x = torch.tensor([[3.0, 1.0], [1.0, 2.0]])
+    y = torch.linalg.eigvalsh(x * 2) + 1
+    np.testing.assert_allclose(y.numpy(), np.linalg.eigvalsh(x.numpy() * 2) + 1, 1e-5)
+
+
+def test_scalars_may_change_without_a_new_plan(programs):
+    x = torch.arange(4.0)
+    window.flush()
+    programs.clear()
+    for factor in (0.125, 7.25, -3.5):
+        assert (x * factor).tolist() == [i * factor for i in range(4)]
+    for factor in (100, 1000, 12345):
+        assert (x * factor).tolist() == [i * factor for i in range(4)]
+    assert len(programs) == 2
+
+
+def test_zero_and_minus_zero_are_told_apart():
+    x = torch.ones(3)
+    assert torch.signbit(x * 0.0).tolist() == [False] * 3
+    assert torch.signbit(x * -0.0).tolist() == [True] * 3
+    assert torch.signbit(torch.full((2,), -0.0)).tolist() == [True] * 2
+
+
+def test_an_index_out_of_range_names_the_line():
+    table, index = torch.ones(3, 2), torch.tensor([0, 3])
+    rows = torch.nn.functional.embedding(index, table)
+    with pytest.raises(IndexError, match="got 3, the table has 3 rows(.|\n)*test_pipeline.py"):
+        rows.tolist()
+
+
+def test_stages_can_be_written_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "dump_dir", str(tmp_path / "dump"))
+    (torch.ones(3, 7) * 3.25 + 1).tolist()
+    written = {p.name.split("-")[1]: p.read_text() for p in (tmp_path / "dump").iterdir()}
+    assert set(written) == {"graph.txt", "units.txt", "nests.txt"}
+    assert "map add" in written["graph.txt"] and "for 21" in written["nests.txt"]
+
+
+def test_the_arena_never_overlaps_what_lives_at_the_same_time():
+    rng = random.Random(0)
+    for _ in range(50):
+        intervals = []
+        for i in range(rng.randrange(1, 30)):
+            first = rng.randrange(20)
+            intervals.append(Interval(Place(i, 0), first, first + rng.randrange(6), rng.randrange(0, 5000)))
+        offsets, size = arena(intervals)
+        for a in intervals:
+            assert offsets[a.key] % 64 == 0 and offsets[a.key] + a.nbytes <= size
+            for b in intervals:
+                if a is not b and a.first <= b.last and b.first <= a.last and a.nbytes and b.nbytes:
+                    apart = offsets[a.key] + a.nbytes <= offsets[b.key] or offsets[b.key] + b.nbytes <= offsets[a.key]
+                    assert apart

@@ -1,0 +1,109 @@
+"""When windows are compiled, and what their keys tell apart."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import flambeau as torch
+from flambeau._core.config import config
+from flambeau._engine import plans, window
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    window.flush()
+    monkeypatch.setattr(plans, "_plans", type(plans._plans)())
+    monkeypatch.setattr(plans, "_structures", type(plans._structures)())
+    monkeypatch.setattr(plans, "_statistics", plans.Statistics())
+    monkeypatch.setattr(config, "compile", "auto")
+    yield
+    window.flush()
+
+
+def work(n):
+    x = torch.ones(n)
+    return ((x + 1.5) * 2).sum().item()
+
+
+def test_compiled_at_the_second_sight():
+    for runs in (0, 1, 2):
+        assert work(10) == 50
+        assert plans.statistics().runs == runs
+
+
+def test_other_sizes_of_a_known_structure_are_compiled_at_once():
+    work(10)
+    work(11)
+    assert plans.statistics().runs == 1
+
+
+def test_compile_asks_for_it_at_first_sight():
+    function = torch.compile(lambda x: (x * 2).tanh())
+    x = torch.ones(3)
+    np.testing.assert_allclose(function(x).numpy(), np.tanh(np.full(3, 2.0)), 1e-6)
+    assert plans.statistics().runs == 1
+
+
+def test_what_lives_on_is_part_of_the_key():
+    x = torch.ones(3)
+    for _ in range(3):
+        y = x + 1
+        z = y * 2
+        assert z.tolist() == [4] * 3
+    for _ in range(3):
+        z = (x + 1) * 2
+        assert z.tolist() == [4] * 3
+    assert y.tolist() == [2] * 3
+
+
+def test_a_failed_run_leaves_the_inputs(monkeypatch):
+    monkeypatch.setattr(config, "compile", "always")
+    w, index = torch.zeros(4), torch.tensor([7])
+    w.add_(1.0)
+    bad = w[index]
+    w.add_(1.0)
+    with pytest.raises(IndexError, match="index 7 is out of bounds"):
+        bad.tolist()
+    assert w.tolist() == [2] * 4
+
+
+def test_threads_share_plans():
+    results = []
+
+    def loop():
+        for _ in range(20):
+            results.append(work(1000))
+
+    threads = [threading.Thread(target=loop) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert results == [5000] * 80
+
+
+def test_results_have_the_same_bits_on_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(config, "compile", "always")
+    before = torch.get_num_threads()
+    generator = np.random.default_rng(0)
+    a, b = (torch.tensor(generator.normal(size=(300, 300)).astype(np.float32)) for _ in range(2))
+    found = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            h = torch.tanh(a @ b)
+            found.append([h.numpy().copy(), h.sum().item(), h.softmax(1).sum(0).numpy().copy()])
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        for x, y in zip(found[0], other, strict=True):
+            assert np.array_equal(x, y)
+
+
+def test_explain_tells_what_was_fused():
+    x = torch.ones(50, 40)
+    text = torch.explain(lambda: torch.softmax(x * 2, 1).sum())
+    assert text.startswith("1 plan") and "exp" in text and "of peak" in text

@@ -1,0 +1,70 @@
+"""Formulas recorded once and repeated for other tensors."""
+
+from __future__ import annotations
+
+import pytest
+
+import flambeau as torch
+from flambeau._engine.repeat import Repeatable
+
+
+def formula(p, g):
+    p.mul_(0.9).add_(g, alpha=-0.25)
+
+
+def both(*shapes, change=None):
+    """The tensors after the formula was recorded for the first pair and repeated for the others."""
+    repeatable, results = Repeatable(), []
+    for shape in shapes:
+        p, g = torch.ones(shape), torch.full(shape, 2.0)
+        if change is not None:
+            p, g = change(p, g)
+        if not repeatable.repeat((p, g), ()):
+            with repeatable.recording((p, g), ()):
+                formula(p, g)
+            results.append(("recorded", p))
+        else:
+            results.append(("repeated", p))
+    return results
+
+
+def test_other_shapes_are_repeated_once_their_operations_are_known():
+    both((3,), (2, 2))  # the operations' results for these shapes are remembered from here on
+    for _ in range(2):
+        results = both((3,), (2, 2), (3,))
+        assert [how for how, _ in results] == ["recorded", "repeated", "repeated"]
+        for _, p in results:
+            assert p.flatten()[0].item() == pytest.approx(0.4)
+        assert all(p._version == 2 for _, p in results)
+
+
+def test_other_layouts_are_recorded():
+    results = both((3, 3), (3, 3), change=lambda p, g: (p.t(), g))
+    assert [how for how, _ in results] == ["recorded", "recorded"]
+    assert results[1][1].tolist() == [[pytest.approx(0.4)] * 3] * 3
+
+
+def test_other_numbers_are_recorded():
+    repeatable, p, g = Repeatable(), torch.ones(3), torch.ones(3)
+    with repeatable.recording((p, g), 1.0):
+        formula(p, g)
+    assert not repeatable.repeat((p, g), 2.0)
+
+
+def test_what_is_not_pointwise_is_not_repeated():
+    repeatable, p = Repeatable(), torch.ones(3)
+    with repeatable.recording((p,), ()):
+        p.sub_(p.sum())
+    assert not repeatable.repeat((torch.ones(3),), ())
+
+
+def test_memory_that_others_see_is_not_repeated():
+    both((3,), (3,))
+    p, g = torch.ones(3), torch.ones(3)
+    seen = p.numpy()
+    repeatable = Repeatable()
+    with repeatable.recording((torch.ones(3), g), ()):
+        formula(torch.ones(3), g)
+    assert not repeatable.repeat((p, g), ())
+    formula(p, g)
+    assert seen.tolist() == p.tolist()
