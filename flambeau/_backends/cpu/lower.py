@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from flambeau._backends.cpu import conv, host, matmul, pool, primitives
+from flambeau._backends.cpu import conv, host, matmul, pool, primitives, scan, scatter
 from flambeau._backends.cpu.kernel import Address, Launch, Step, Word, Words
 from flambeau._backends.cpu.nest_lower import lower as lower_nest
 from flambeau._backends.cpu.target import Target
@@ -26,6 +26,10 @@ TEMPLATES: dict[str, Lower] = {
     "max_pool_place": pool.lower_max_pool_place,
     "avg_pool": pool.lower_avg_pool,
     "avg_pool_backward": pool.lower_avg_pool_backward,
+    "index_add": scatter.lower_index_add,
+    "scatter_add": scatter.lower_scatter_add,
+    "scatter": scatter.lower_scatter,
+    "scan": scan.lower_scan,
 }
 
 
