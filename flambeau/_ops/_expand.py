@@ -367,3 +367,30 @@ def convolution_weight_grad(
     operands = [wide(g), wide(x)]
     out = contiguous(operands[0].dtype, shape)
     return c.call("conv_weight", (stride, padding, dilation, groups), operands, (out,))[0]
+
+
+# ---------------------------------------------------------------------------------------------- attention
+
+
+def _masked(mask: Array | None, is_causal: bool, scale: float) -> tuple[tuple, list[Array]]:
+    """The parameters of the attention templates, and the mask as their last operand if there is one."""
+    if mask is None:
+        return (is_causal, scale, None), []
+    return (is_causal, scale, "bool" if mask.dtype is dtypes.bool_ else "float"), [mask]
+
+
+def attended(
+    c: Graph, q: Array, k: Array, v: Array, mask: Array | None, is_causal: bool, scale: float
+) -> tuple[Array, ...]:
+    params, masks = _masked(mask, is_causal, scale)
+    outputs = contiguous(q.dtype, (*q.shape[:-1], v.shape[-1])), contiguous(q.dtype, q.shape[:-1])
+    return c.call("attention", params, (q, k, v, *masks), outputs)
+
+
+def attended_grad(
+    c: Graph, g: Array, q: Array, k: Array, v: Array, out: Array, sums: Array, mask: Array | None, is_causal: bool,
+    scale: float,
+) -> tuple[Array, ...]:  # fmt: skip
+    params, masks = _masked(mask, is_causal, scale)
+    outputs = [contiguous(x.dtype, x.shape) for x in (q, k, v)]
+    return c.call("attention_backward", params, (g, q, k, v, out, sums, *masks), outputs)

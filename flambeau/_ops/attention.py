@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flambeau._core import dtypes
+from flambeau._core import dtypes, errors
+from flambeau._core.lazy import lazy_module
+from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand
 from flambeau._ops.dropout import dropout
+from flambeau._ops.infer import broadcast_shapes
 from flambeau._ops.join import cat
 from flambeau._ops.linear import linear
-from flambeau._ops.registry import composite
+from flambeau._ops.registry import composite, library
 from flambeau._ops.softmax import softmax_rows
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy_module("numpy")
 
 
 @composite(method=False, namespace="nn.functional")
@@ -45,7 +54,9 @@ def scaled_dot_product_attention(
     if enable_gqa and key.shape[-3] != query.shape[-3]:
         key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
         value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
-    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
+    if _is_plain(query, key, value, attn_mask, dropout_p):
+        return attended(query, key, value, attn_mask, is_causal, scale)[0]
     scores = (query * scale) @ key.transpose(-2, -1)
     if is_causal:
         attn_mask = query.new_ones((query.shape[-2], key.shape[-2]), dtype=dtypes.bool_).tril()
@@ -58,6 +69,89 @@ def scaled_dot_product_attention(
     else:
         weights = softmax_rows(scores + attn_mask, -1)
     return dropout(weights, dropout_p, dropout_p > 0) @ value
+
+
+def _is_plain(query: Any, key: Any, value: Any, mask: Any, dropout_p: float) -> bool:
+    """Can `attended` do it? Without dropout, for batches that need no broadcasting and a mask that needs no gradient."""
+    q, k, v = query._meta, key._meta, value._meta
+    if dropout_p > 0 or q.ndim < 2 or not q.ndim == k.ndim == v.ndim or q.shape[:-2] != k.shape[:-2]:
+        return False
+    if q.dtype.name not in ("float32", "float64") or not q.dtype is k.dtype is v.dtype or 0 in q.shape + k.shape:
+        return False
+    if k.shape[:-2] != v.shape[:-2] or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2] or not v.shape[-1]:
+        return False
+    if mask is None:
+        return True
+    return mask.dtype in (dtypes.bool_, q.dtype) and not mask.requires_grad and mask.dim() <= q.ndim
+
+
+def _infer_attended(q: Meta, k: Meta, v: Meta, mask: Any, is_causal: bool, scale: float) -> tuple[Meta, Meta]:
+    if isinstance(mask, Meta):
+        broadcast_shapes((mask.shape, (*q.shape[:-1], k.shape[-2])), "scaled_dot_product_attention")
+    return contiguous(q.dtype, (*q.shape[:-1], v.shape[-1])), contiguous(q.dtype, q.shape[:-1])
+
+
+@library(
+    category="attention",
+    method=False,
+    function=False,
+    node_name="ScaledDotProductFlashAttentionForCpuBackward0",
+    infer=_infer_attended,
+    nondifferentiable=(1,),
+    expand=_expand.attended,
+    gradient={
+        ("query", "key", "value"): lambda g0, query, key, value, mask, is_causal, scale, out0, out1: attended_grad(
+            g0, query, key, value, out0, out1, mask, is_causal, scale
+        )
+    },
+)
+def attended(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scale: float) -> Any:
+    """(softmax(query key^T scale + mask) value, the logarithm of each row's sum of exponentials). Rows without any
+    position give zeros and -inf."""
+    weights, top, total = _weights(query, key, mask, is_causal, scale)
+    with np.errstate(divide="ignore"):
+        return weights @ value, (top + np.log(total))[..., 0]
+
+
+def _weights(query: Any, key: Any, mask: Any, is_causal: bool, scale: float) -> tuple[Any, Any, Any]:
+    """(softmax of the scores, their maximum, their sum of exponentials)."""
+    scores = (query * query.dtype.type(scale)) @ np.swapaxes(key, -1, -2)
+    if is_causal:
+        scores = np.where(np.tri(*scores.shape[-2:], dtype=bool), scores, -np.inf)
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
+    top = scores.max(-1, keepdims=True)
+    top = np.where(top == -np.inf, 0, top).astype(scores.dtype)
+    e = np.exp(scores - top)
+    total = e.sum(-1, keepdims=True)
+    return e / np.where(total == 0, 1, total), top, total
+
+
+def _refuse_second(*_: Any) -> Any:
+    raise RuntimeError(
+        errors.explain(
+            "derivative for _scaled_dot_product_flash_attention_for_cpu_backward is not implemented",
+            hint="for second derivatives write it out: softmax(q @ k.transpose(-2, -1) * scale, -1) @ v",
+        )
+    )
+
+
+@library(
+    category="attention",
+    method=False,
+    function=False,
+    infer=lambda g, q, k, v, *_: tuple([contiguous(m.dtype, m.shape) for m in (q, k, v)]),
+    expand=_expand.attended_grad,
+    gradient={("grad", "query", "key", "value"): lambda gs: _refuse_second(gs)},
+)
+def attended_grad(
+    grad: Any, query: Any, key: Any, value: Any, out: Any, sums: Any, mask: Any, is_causal: bool, scale: float
+) -> Any:
+    """The gradients of query, key and value."""
+    weights, _, _ = _weights(query, key, mask, is_causal, scale)
+    delta = (grad * out).sum(-1, keepdims=True)
+    scored = weights * (grad @ np.swapaxes(value, -1, -2) - delta) * grad.dtype.type(scale)
+    return scored @ key, np.swapaxes(scored, -1, -2) @ query, np.swapaxes(weights, -1, -2) @ grad
 
 
 def additive(mask: Any, dtype: Any) -> Any:

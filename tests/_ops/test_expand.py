@@ -92,6 +92,14 @@ samples(
 samples("log_sum_exp", ALL, *REDUCED, (t(3, 0), 1, False))
 samples("softmax_rows", FLOATS, (t(3, 4), 1), (t(3, 4, 2), -2), (S, 1), (t(), 0), (t(0, 3), 1))
 samples("log_softmax_rows", FLOATS, (t(3, 4), 1), (t(3, 4, 2), -2), (S, 1), (t(), 0), (t(0, 3), 1))
+Q, K, V = t(2, 3, 4), t(2, 5, 4), t(2, 5, 6)
+MASKS = (None, False), (None, True), (Wanted((3, 5), 0, 2, "bool", False), False), (t(2, 3, 5), False)
+samples("attended", WIDE, *[(Q, K, V, mask, causal, 0.5) for mask, causal in MASKS])
+samples(
+    "attended_grad",
+    WIDE,
+    *[(t(2, 3, 6), Q, K, V, t(2, 3, 6), t(2, 3), mask, causal, 0.5) for mask, causal in MASKS],
+)
 samples("standardize", FLOATS, (t(3, 4), (1,), 1e-5), (t(3, 4, 2), (0, 2), 0.1), (t(3, 4), (0, 1), 1e-5))
 samples(
     "nll_of",

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
+import time
 from functools import cache
 from pathlib import Path
 
@@ -20,9 +22,12 @@ from flambeau._core.lazy import lazy_module
 
 hashlib = lazy_module("hashlib")
 llvmlite = lazy_module("llvmlite")
+llvm = lazy_module("llvmlite.binding")
 
 DIGEST = 16  # bytes
+OURS = re.compile(r"[0-9a-f]{32}(\.\d+\.tmp)?")  # what may be removed, in a folder that may hold other things
 CHECKED_EVERY = 64  # writes between two looks at the size of the cache
+USED_AGAIN = 24 * 3600  # seconds after which a use is noted: that of every use would cost a write each
 _written = 0
 
 
@@ -38,14 +43,17 @@ def read(key: str) -> bytes | None:
     folder = directory()
     if folder is None:
         return None
-    path = folder / key
+    path = os.path.join(folder, key)
     try:
-        content = path.read_bytes()
+        with open(path, "rb") as file:
+            content = file.read()
+            if time.time() - os.fstat(file.fileno()).st_mtime > USED_AGAIN:
+                with contextlib.suppress(OSError):
+                    os.utime(path)
     except OSError:
         return None
-    if content[:DIGEST] != _digest(content[DIGEST:]):
-        return None
-    return content[DIGEST:]
+    image = content[DIGEST:]
+    return image if content[:DIGEST] == _digest(image) else None
 
 
 def write(key: str, image: bytes) -> None:
@@ -54,7 +62,7 @@ def write(key: str, image: bytes) -> None:
     folder = directory()
     if folder is None:
         return
-    temporary = folder / f".{key}.{os.getpid()}"
+    temporary = folder / f"{key}.{os.getpid()}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(_digest(image) + image)
@@ -69,12 +77,14 @@ def write(key: str, image: bytes) -> None:
 
 
 def evict(folder: Path, bound: int) -> None:
-    """Remove the oldest files until no more than `bound` bytes are left."""
+    """If there are more than `bound` bytes, remove what was not used for longest; three quarters of it stay."""
     with contextlib.suppress(OSError):
-        files = [(entry.stat(), entry.path) for entry in os.scandir(folder) if entry.is_file()]
-        total = sum(s.st_size for s, _ in files)
-        for stat, path in sorted(files, key=lambda f: f[0].st_mtime):
-            if total <= bound:
+        files = [(entry.stat(), entry.path) for entry in os.scandir(folder) if OURS.fullmatch(entry.name)]
+        total = sum(stat.st_size for stat, _ in files)
+        if total <= bound:
+            return
+        for stat, path in sorted(files, key=lambda file: file[0].st_mtime):
+            if total <= bound * 3 // 4:
                 return
             with contextlib.suppress(OSError):
                 os.unlink(path)
@@ -92,26 +102,26 @@ def directory() -> Path | None:
 
 @cache
 def _default_directory() -> Path | None:
+    system = platform.system()
+    if config.cache_home is not None and system not in ("Windows", "Darwin"):
+        return Path(config.cache_home) / "flambeau"
     try:
         home = Path.home()
     except RuntimeError:
         return None
-    if platform.system() == "Windows":
-        base = home / "AppData" / "Local"
-    elif platform.system() == "Darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = home / ".cache" if config.cache_home is None else Path(config.cache_home)
-    return base / "flambeau"
+    folders = {"Windows": ("AppData", "Local"), "Darwin": ("Library", "Caches")}
+    return home.joinpath(*folders.get(system, (".cache",)), "flambeau")
 
 
 @cache
 def sources() -> bytes:
-    """A digest of what makes kernels: LLVM and the modules of this folder and of the compiler's loops."""
-    digest = hashlib.blake2b(f"{llvmlite.__version__} {platform.machine()}".encode(), digest_size=DIGEST)
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
+    """A digest of what makes objects: LLVM, the modules of this folder, and those of the compiler."""
+    versions = f"{llvmlite.__version__} {llvm.llvm_version_info}"
+    digest = hashlib.blake2b(versions.encode(), digest_size=DIGEST)
+    backend = Path(__file__).parent
+    for folder in (backend, backend.parents[1] / "_compiler"):
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.digest()
 
 

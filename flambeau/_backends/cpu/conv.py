@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from flambeau._backends.cpu.conv_direct import direct_launch, lines_of
+from flambeau._backends.cpu.conv_direct import direct_block, direct_launch
 from flambeau._backends.cpu.conv_direct_weight import direct_weight_launches
 from flambeau._backends.cpu.conv_forward import correlation_launch
 from flambeau._backends.cpu.conv_geometry import (
@@ -19,6 +19,7 @@ from flambeau._backends.cpu.conv_geometry import (
     Axes,
     Axis,
     Correlation,
+    blocks_of,
     correlation,
     forward_axis,
     panels_of,
@@ -89,10 +90,10 @@ def lower_conv_weight(target: Target, params: tuple, inputs: tuple[Meta, ...], o
     scratch = 0
     for piece in _pieces(axes):
         c = correlation(x.shape[0], groups, w.shape[1], filters, piece, x.strides, g.strides)
-        lines = lines_of(c, target, itemsize) if c.channels == 1 else None
+        block = direct_block(c, target, itemsize) if c.channels == 1 else None
         found: tuple[list[Launch], int] | None
-        if lines is not None:
-            found = direct_weight_launches(target, element, c, lines, images, gradient, result, weight)
+        if block is not None:
+            found = direct_weight_launches(target, element, c, block, images, gradient, result, weight)
         else:
             found = weight_launches(target, element, c, images, gradient, result, weight)
         if found is None:
@@ -112,7 +113,7 @@ def _pieces(axes: Axes) -> list[Axes]:
     halves = [axis._replace(offsets=axis.offsets[s], taps=axis.taps[s]) for s in (slice(half), slice(half, None))]
     pieces = []
     for part in halves:
-        d, h, w = (*axes[:i], part, *axes[i + 1 :])
+        d, h, w = [part if j == i else axis for j, axis in enumerate(axes)]
         pieces += _pieces((d, h, w))
     return pieces
 
@@ -145,16 +146,17 @@ def _step(target: Target, correlations: list[Correlation], weight: FilterStrides
     scratch = 0
     for c in correlations:
         biases = round_up(scratch + packed_elements(c) * itemsize, CACHE_LINE)
-        lines = lines_of(c, target, itemsize)
-        if lines is not None:
-            panels = panels_of(c.filters, 1)
-            run: Launch | None = direct_launch(target, element, c, lines, x, rest[-1], scratch, biases)
+        few = direct_block(c, target, itemsize)
+        blocks = None if few else blocks_of(c, target, itemsize)
+        if few:
+            panels, chunk = panels_of(c.filters, 1), 1
+            run = direct_launch(element, c, few, x, rest[-1], scratch, biases)
+        elif blocks:
+            panels, chunk = panels_of(c.filters, tile_rows(target)), blocks.channels
+            run = correlation_launch(target, element, c, blocks, x, rest[-1], scratch, biases)
         else:
-            panels = panels_of(c.filters, tile_rows(target))
-            run = correlation_launch(target, element, c, x, rest[-1], scratch, biases)
-        if run is None:
             return None
-        launches += [pack_launch(element, c, panels, w, weight, bias, bias_step, scratch, biases), run]
+        launches += [pack_launch(element, c, panels, chunk, w, weight, bias, bias_step, scratch, biases), run]
         scratch = round_up(biases + c.groups * c.filters * itemsize, CACHE_LINE)
     operations = sum(2 * c.positions * c.groups * c.filters * c.depth for c in correlations)
     return Step(tuple(launches), scratch, sum(m.nbytes for m in (*inputs, y)), operations)

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from flambeau._backends.cpu.conv_forward import TASK_WORK, buffer, split_task
+from flambeau._backends.cpu import lines
+from flambeau._backends.cpu.conv_forward import TASK_WORK
 from flambeau._backends.cpu.conv_geometry import LINE_BYTES, Correlation, evenly, round_up
-from flambeau._backends.cpu.conv_unfold import Copies, emit_gather, line_words
 from flambeau._backends.cpu.emit import BYTES, Function, Module, Val
-from flambeau._backends.cpu.fields import Fields
-from flambeau._backends.cpu.kernel import Address, Kernel, Launch, Scratch, Word, Words
+from flambeau._backends.cpu.fields import Fields, split_task
+from flambeau._backends.cpu.kernel import Address, Kernel, Launch, Scratch, Word
+from flambeau._backends.cpu.lines import buffer, line_words, table
 from flambeau._backends.cpu.target import Target
 
 FEW_FILTERS = 3
 MOST_VECTORS = 4  # of outputs that are added up at once
-LINE_NAMES = (
-    "x_at x_image x_channel x_d x_h x_w size_d size_h size_w step_d step_h step_w taps_d offsets_d_at low_h low_w span_w "
-    "line channels taps count_d count_h count_w filters places_at channel_lines lines rows columns blocks_h blocks_w groups"
+NAMES = (
+    f"{lines.NAMES} x_at x_image step_d low_h low_w span_w channels taps count_d count_h count_w filters groups "
+    "places_at channel_lines lines rows columns blocks_h blocks_w"
 )
-FIELDS = Fields(f"{LINE_NAMES} filters_at bias_at y_at y_image y_channel y_d y_h y_w")
+FIELDS = Fields(f"{NAMES} filters_at bias_at y_at y_image y_channel y_d y_h y_w")
 
 
-class Lines(NamedTuple):
+class Block(NamedTuple):
     """A block is `rows` x `columns` outputs of one slice. They see `lines` padded lines of every channel and kernel
     tap of the outermost axis, with `line` elements a residue, and are made `vectors` x `lanes` at a time."""
 
@@ -41,7 +42,7 @@ class Lines(NamedTuple):
         return -(-c.axes[1].out // self.rows), -(-c.axes[2].out // self.columns)
 
 
-def lines_of(c: Correlation, target: Target, itemsize: int) -> Lines | None:
+def direct_block(c: Correlation, target: Target, itemsize: int) -> Block | None:
     """The block of a correlation that is done directly; None for one that has many filters or too many lines."""
     d, h, w = c.axes
     if c.filters > FEW_FILTERS or c.taps == 0:
@@ -66,11 +67,11 @@ def lines_of(c: Correlation, target: Target, itemsize: int) -> Lines | None:
             return None
     if 0 < w.out % columns < vectors * lanes:
         return None
-    return Lines(rows, columns, h.reach(rows), line, vectors, lanes)
+    return Block(rows, columns, h.reach(rows), line, vectors, lanes)
 
 
-def direct_words(c: Correlation, b: Lines, x: Word) -> dict[str, Word]:
-    """The values of LINE_NAMES. `places` says where the kernel's positions lie in the lines, seen from an output."""
+def direct_words(element: str, c: Correlation, b: Block, x: Word) -> dict[str, Word]:
+    """The values of NAMES. `places` says where the kernel's positions lie in the lines, seen from an output."""
     d, h, w = c.axes
     whole = w.step * b.line
     columns = [divmod(offset - w.low, w.step) for offset in w.offsets]
@@ -81,20 +82,19 @@ def direct_words(c: Correlation, b: Lines, x: Word) -> dict[str, Word]:
         for index, residue in columns
     ]
     blocks_h, blocks_w = b.blocks(c)
-    return line_words(c, x) | {
-        "step_d": d.step, "step_h": h.step, "low_h": h.low, "low_w": w.low, "span_w": w.span,
-        "line": b.line, "channels": c.channels, "taps": c.taps, "count_d": d.out, "count_h": h.out,
-        "count_w": w.out, "filters": c.filters, "places_at": Words(tuple(places)),
+    return line_words(element, c.axes, c.x, b.line) | {
+        "x_at": x, "x_image": c.x.image, "step_d": d.step, "low_h": h.low, "low_w": w.low, "span_w": w.span,
+        "channels": c.channels, "taps": c.taps, "count_d": d.out, "count_h": h.out, "count_w": w.out,
+        "filters": c.filters, "groups": c.groups, "places_at": table(places),
         "channel_lines": len(d.offsets) * b.lines * whole, "lines": b.lines, "rows": b.rows, "columns": b.columns,
-        "blocks_h": blocks_h, "blocks_w": blocks_w, "groups": c.groups,
+        "blocks_h": blocks_h, "blocks_w": blocks_w,
     }  # fmt: skip
 
 
-def direct_launch(target: Target, element: str, c: Correlation, b: Lines, x: Address, y: Address, filters: int, bias: int
-                  ) -> Launch:  # fmt: skip
+def direct_launch(element: str, c: Correlation, b: Block, x: Address, y: Address, filters: int, bias: int) -> Launch:
     """The launch that computes `c` from filters (a group, filter, channel, tap) and biases in scratch memory."""
     words = FIELDS.words(
-        **direct_words(c, b, x), filters_at=Scratch(filters), bias_at=Scratch(bias),
+        **direct_words(element, c, b, x), filters_at=Scratch(filters), bias_at=Scratch(bias),
         y_at=y._replace(offset=y.offset + c.y_first * BYTES[element]), y_image=c.y.image, y_channel=c.y.channel,
         y_d=c.y.space[0], y_h=c.y.space[1], y_w=c.y.space[2],
     )  # fmt: skip
@@ -104,41 +104,37 @@ def direct_launch(target: Target, element: str, c: Correlation, b: Lines, x: Add
     return Launch(kernel, "direct", words, c.planes * c.groups * blocks_h * blocks_w, max(1, TASK_WORK // work))
 
 
-def emit_lines(f: Function, args: Val, fields: Fields, element: str, image: Val, d: Val, h0: Val, w0: Val, columns: Val,
-               group: Val, lines: Val) -> None:  # fmt: skip
+def emit_lines(f: Function, args: Val, element: str, image: Val, d: Val, h0: Val, w0: Val, columns: Val, group: Val,
+               gathered: Val) -> None:  # fmt: skip
     """Gather the lines that a block of outputs of a group sees."""
-    x, x_image, x_channel, channels, step_d, step_h, step_w, low_h, low_w, span_w, count = fields.read(
+    x, x_image, x_channel, channels, step_d, step_h, step_w, low_h, low_w, span_w, h_count = FIELDS.read(
         f, args, "x_at x_image x_channel channels step_d step_h step_w low_h low_w span_w lines"
     )
     start = f.add(f.mul(image, x_image), f.mul(f.mul(group, channels), x_channel))
     w_count = f.add(f.add(f.mul(f.sub(columns, 1), step_w), span_w), 1)
     h, w = f.add(f.mul(h0, step_h), low_h), f.add(f.mul(w0, step_w), low_w)
-    f.call("void", "gather", [args, f.offset(x, start, element), lines, channels, f.mul(d, step_d), h, count, w, w_count],
-           declare=False)  # fmt: skip
+    source = f.offset(x, start, element)
+    lines.Lines(f, args).gather(source, gathered, channels, f.mul(d, step_d), h, h_count, w, w_count)
 
 
 def generate_direct(target: Target, element: str, lanes: int, vectors: int) -> str:
     """`direct`: one task is a block of outputs of all filters of a group."""
     m = Module(target)
-    copies = Copies(m, element)
-    copies.emit()
-    emit_gather(copies, FIELDS)
     f, args, lo, hi = m.entry("direct")
-    lines, aside = buffer(f, element, LINE_BYTES), buffer(f, element, LINE_BYTES)
-    y, *strides, filters_at, bias, filters, depth = FIELDS.read(
-        f, args, "y_at y_image y_channel y_d y_h y_w filters_at bias_at filters channels"
+    gathered, aside = buffer(f, element, LINE_BYTES), buffer(f, element, LINE_BYTES)
+    y, *strides, filters_at, bias, filters, channels, groups = FIELDS.read(
+        f, args, "y_at y_image y_channel y_d y_h y_w filters_at bias_at filters channels groups"
     )
     taps, count_d, count_h, count_w, rows, columns, blocks_h, blocks_w, step_h, step_w, line = FIELDS.read(
         f, args, "taps count_d count_h count_w rows columns blocks_h blocks_w step_h step_w line"
     )
-    (groups,) = FIELDS.read(f, args, "groups")
-    depth = f.mul(depth, taps)
+    depth, next_line = f.mul(channels, taps), f.mul(step_h, f.mul(step_w, line))
     is_straight = f.compare("eq", strides[4], 1)
     with f.loop(lo, hi) as task:
         block_w, block_h, d, group, image = split_task(f, task.index, blocks_w, blocks_h, count_d, groups)
         h0, w0 = f.mul(block_h, rows), f.mul(block_w, columns)
         rows_here, columns_here = f.min(rows, f.sub(count_h, h0)), f.min(columns, f.sub(count_w, w0))
-        emit_lines(f, args, FIELDS, element, image, d, h0, w0, columns_here, group, lines)
+        emit_lines(f, args, element, image, d, h0, w0, columns_here, group, gathered)
         last = f.sub(columns_here, lanes * vectors)
         with f.loop(0, filters) as n:
             number = f.add(f.mul(group, filters), n.index)
@@ -147,7 +143,7 @@ def generate_direct(target: Target, element: str, lanes: int, vectors: int) -> s
             index = f.int(0)
             for position, stride in zip((image, number, d, h0, w0), strides, strict=True):
                 index = f.add(index, f.mul(position, stride))
-            with f.loop(0, rows_here, 1, [f.offset(y, index, element), lines]) as r:
+            with f.loop(0, rows_here, 1, [f.offset(y, index, element), gathered]) as r:
                 to = f.select(is_straight, r.carried[0], aside)
                 with f.loop(0, columns_here, lanes * vectors) as i:
                     w = f.min(i.index, last)
@@ -155,11 +151,8 @@ def generate_direct(target: Target, element: str, lanes: int, vectors: int) -> s
                     for v, value in enumerate(sums):
                         f.store(value, f.offset(f.offset(to, w, element), v * lanes, element))
                 with f.when(f.compare("ne", strides[4], 1)):
-                    f.call("void", "scatter", [r.carried[0], aside, columns_here, strides[4]], declare=False)
-                r.next = [
-                    f.offset(r.carried[0], strides[3], element),
-                    f.offset(r.carried[1], f.mul(step_h, f.mul(step_w, line)), element),
-                ]
+                    lines.Lines(f, args).scatter(r.carried[0], aside, columns_here, strides[4])
+                r.next = [f.offset(r.carried[0], strides[3], element), f.offset(r.carried[1], next_line, element)]
     f.ret()
     f.close()
     return m.text()
@@ -170,12 +163,12 @@ def _sums(f: Function, args: Val, element: str, window: Val, packed: Val, start:
     channels, taps, places, channel_lines = FIELDS.read(f, args, "channels taps places_at channel_lines")
     lanes = start[0].lanes
     with f.loop(0, channels, 1, [*start, window, packed], guard=False) as c:
-        *sums, lines, filter = c.carried
+        *sums, first, filter = c.carried
         with f.loop(0, taps, 1, sums, guard=False) as tap:
-            at = f.offset(lines, f.load("i64", f.offset(places, tap.index, "i64")), element)
+            at = f.offset(first, f.load("i64", f.offset(places, tap.index, "i64")), element)
             factor = f.splat(f.load(element, f.offset(filter, tap.index, element)), lanes)
             tap.next = [
                 f.fma(factor, f.load(x.type, f.offset(at, v * lanes, element)), x) for v, x in enumerate(tap.carried)
             ]
-        c.next = [*tap.results, f.offset(lines, channel_lines, element), f.offset(filter, taps, element)]
+        c.next = [*tap.results, f.offset(first, channel_lines, element), f.offset(filter, taps, element)]
     return c.results[:-2]

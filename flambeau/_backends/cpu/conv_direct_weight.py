@@ -6,31 +6,31 @@ A task adds up some slices for one group; a second launch adds these partial sum
 
 from __future__ import annotations
 
-from flambeau._backends.cpu.conv_direct import LINE_NAMES, Lines, direct_words, emit_lines
-from flambeau._backends.cpu.conv_forward import buffer, split_task
+from flambeau._backends.cpu import conv_direct
+from flambeau._backends.cpu.conv_direct import Block, direct_words, emit_lines
 from flambeau._backends.cpu.conv_geometry import LINE_BYTES, Correlation
 from flambeau._backends.cpu.conv_pack import FilterStrides, tap_offsets
-from flambeau._backends.cpu.conv_unfold import Copies, emit_gather
 from flambeau._backends.cpu.emit import BYTES, Function, Module, Val, vector
-from flambeau._backends.cpu.fields import Fields
+from flambeau._backends.cpu.fields import Fields, split_task
 from flambeau._backends.cpu.kernel import Address, Kernel, Launch, Scratch, Words
+from flambeau._backends.cpu.lines import Lines, buffer
 from flambeau._backends.cpu.target import Target
 
 MOST_TAPS = 9  # whose sums stay in registers
 TASKS = 32  # at least, where there are as many slices
-FIELDS = Fields(f"{LINE_NAMES} slices partials sums_at g_at g_image g_channel g_d g_h g_w blocks width")
+FIELDS = Fields(f"{conv_direct.NAMES} slices partials sums_at g_at g_image g_channel g_d g_h g_w blocks width")
 TOTAL_FIELDS = Fields("sums_at w_at w_group w_filter taps_at taps filters groups partials width")
 
 
 def direct_weight_launches(
-    target: Target, element: str, c: Correlation, b: Lines, x: Address, g: Address, w: Address, weight: FilterStrides
+    target: Target, element: str, c: Correlation, b: Block, x: Address, g: Address, w: Address, weight: FilterStrides
 ) -> tuple[list[Launch], int]:
     """The launches that compute the gradient at `w`, and the bytes of scratch memory they need."""
     blocks = -(-c.taps // MOST_TAPS)
     each = -(-c.taps // blocks)
     slices = c.planes * b.blocks(c)[0] * b.blocks(c)[1]
     partials = min(slices, -(-TASKS // c.groups))
-    values = direct_words(c, b, x)
+    values = direct_words(element, c, b, x)
     places = values["places_at"]
     assert isinstance(places, Words)
     # The last block of taps is filled up with repetitions, whose sums nobody reads.
@@ -57,16 +57,14 @@ def direct_weight_launches(
 def generate_direct_weight(target: Target, element: str, lanes: int, taps: int) -> str:
     """`products`: one task is a partial sum for one group; `taps` kernel positions at a time."""
     m = Module(target)
-    copies = Copies(m, element)
-    copies.emit()
-    emit_gather(copies, FIELDS)
-    _emit_add(copies, lanes, taps)
+    _emit_add(m, element, lanes, taps)
     f, args, lo, hi = m.entry("products")
-    lines, gradients = buffer(f, element, LINE_BYTES), buffer(f, element, LINE_BYTES)
+    gathered, gradients = buffer(f, element, LINE_BYTES), buffer(f, element, LINE_BYTES)
     groups, partials, slices, count_d, blocks_h, blocks_w, rows, columns, count_h, count_w = FIELDS.read(
         f, args, "groups partials slices count_d blocks_h blocks_w rows columns count_h count_w"
     )
     g, *strides, sums, filters, width = FIELDS.read(f, args, "g_at g_image g_channel g_d g_h g_w sums_at filters width")
+    lines = Lines(f, args)
     with f.loop(lo, hi) as task:
         part, group = split_task(f, task.index, partials)
         sum = f.offset(sums, f.mul(f.mul(f.add(f.mul(part, groups), group), filters), width), element)
@@ -76,28 +74,28 @@ def generate_direct_weight(target: Target, element: str, lanes: int, taps: int) 
             block_w, block_h, d, image = split_task(f, s.index, blocks_w, blocks_h, count_d)
             h0, w0 = f.mul(block_h, rows), f.mul(block_w, columns)
             rows_here, columns_here = f.min(rows, f.sub(count_h, h0)), f.min(columns, f.sub(count_w, w0))
-            emit_lines(f, args, FIELDS, element, image, d, h0, w0, columns_here, group, lines)
+            emit_lines(f, args, element, image, d, h0, w0, columns_here, group, gathered)
             with f.loop(0, filters, 1, [sum]) as n:
                 number = f.add(f.mul(group, filters), n.index)
                 index = f.int(0)
                 for position, stride in zip((image, number, d, h0, w0), strides, strict=True):
                     index = f.add(index, f.mul(position, stride))
                 with f.loop(0, rows_here, 1, [f.offset(g, index, element), gradients]) as r:
-                    f.call("void", "copy", [r.carried[1], r.carried[0], columns_here, strides[4]], declare=False)
+                    lines.copy(r.carried[1], r.carried[0], columns_here, strides[4])
                     r.next = [
                         f.offset(r.carried[0], strides[3], element),
                         f.offset(r.carried[1], columns_here, element),
                     ]
-                f.call("void", "add", [args, lines, gradients, n.carried[0], rows_here, columns_here], declare=False)
+                sizes = [rows_here, columns_here]
+                f.call("void", "add", [args, gathered, gradients, n.carried[0], *sizes], declare=False)
                 n.next = [f.offset(n.carried[0], width, element)]
     f.ret()
     f.close()
     return m.text()
 
 
-def _emit_add(copies: Copies, lanes: int, taps: int) -> None:
+def _emit_add(m: Module, e: str, lanes: int, taps: int) -> None:
     """`add(args, lines, gradients, sums, rows, columns)`: to the sum of every kernel position, what a block gives."""
-    m, e = copies.m, copies.element
     type = vector(e, lanes)
     f = m.function("add", "void", [(n, "ptr") for n in ("args", "lines", "gradients", "sums")]
                    + [("rows", "i64"), ("columns", "i64")], internal=True)  # fmt: skip

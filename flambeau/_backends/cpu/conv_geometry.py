@@ -17,8 +17,12 @@ from flambeau._backends.cpu.target import Target
 POSITION_BYTES = 1024  # of output positions in a block, an output channel
 COLUMN_BYTES = 192 << 10  # of unfolded input in a block: it stays in a second-level cache
 LINE_BYTES = 64 << 10  # of padded input lines in a block
-DEPTH = 256  # products added up in registers before the sums go to memory
+DEPTH = 320  # products added up in registers before the sums go to memory
 FILTERS = 128  # output channels in a task
+FEWEST_FILTERS = 32
+TASKS = 16  # at least, where there is work for as many
+SEGMENTS = 32  # pieces of the depth that are looked up
+SEGMENT_DEPTH = 16  # products for which a piece of its own pays
 CACHE_LINE = 64
 
 
@@ -164,7 +168,8 @@ class Blocks(NamedTuple):
     unfolded for `channels` input channels at a time. A task is a block for `panels` panels of output channels.
 
     `line` is the number of elements from one residue of a padded input line (modulo the step) to the next, `pitch`
-    from one row of unfolded input to the next."""
+    from one row of unfolded input to the next. `shifted`: kernel positions that differ in the row share the rows of
+    unfolded input, read some lines further."""
 
     planes: int
     rows: int
@@ -172,6 +177,32 @@ class Blocks(NamedTuple):
     channels: int
     line: int
     pitch: int
+    shifted: bool
+
+
+class RowClasses(NamedTuple):
+    """The kernel's positions along the rows, in classes that share unfolded input.
+
+    A class begins at the line `starts` of those gathered and has `extra` lines more than the block has rows. Position
+    i belongs to class `number[i]`, and sees its lines from `line[i]` on."""
+
+    starts: list[int]
+    extra: list[int]
+    number: list[int]
+    line: list[int]
+
+
+def row_classes(h: Axis, shifted: bool) -> RowClasses:
+    """A class for every position; if `shifted`, one for all positions of the same residue modulo the step."""
+    slots = [offset - h.low for offset in h.offsets]
+    if not shifted:
+        return RowClasses(slots, [0] * len(slots), list(range(len(slots))), [0] * len(slots))
+    residues = sorted({slot % h.step for slot in slots})
+    members = [[slot for slot in slots if slot % h.step == residue] for residue in residues]
+    starts = [min(m) for m in members]
+    number = [residues.index(slot % h.step) for slot in slots]
+    return RowClasses(starts, [(max(m) - min(m)) // h.step for m in members], number,
+                      [(slot - starts[n]) // h.step for slot, n in zip(slots, number, strict=True)])  # fmt: skip
 
 
 def round_up(n: int, step: int) -> int:
@@ -184,11 +215,6 @@ def evenly(total: int, most: int) -> int:
     return -(-total // parts)
 
 
-def longest_pitch(target: Target, itemsize: int) -> int:
-    """Elements from row to row of the largest blocks."""
-    return _pitch(POSITION_BYTES // itemsize, target, itemsize)
-
-
 def _pitch(positions: int, target: Target, itemsize: int) -> int:
     """Room for whole tiles and a vector too many, in an odd number of cache lines so that rows do not fall on the same
     ones."""
@@ -197,13 +223,32 @@ def _pitch(positions: int, target: Target, itemsize: int) -> int:
     return (-(-nbytes // CACHE_LINE) | 1) * CACHE_LINE // itemsize
 
 
-def blocks_of(c: Correlation, target: Target, itemsize: int, pitch: int = 0) -> Blocks | None:
-    """Blocks whose unfolded input fits the buffers; None if a single row of positions does not. The pitch is what
-    the positions need, unless given."""
+def fixed_pitch(shifted: bool, target: Target, itemsize: int) -> int:
+    """A pitch for blocks of all sizes."""
+    return _pitch((1 + shifted) * POSITION_BYTES // itemsize, target, itemsize)
+
+
+def blocks_of(c: Correlation, target: Target, itemsize: int, fixed: bool = False) -> Blocks | None:
+    """Blocks whose unfolded input fits the buffers; None if a single row of positions does not. `fixed`: with the
+    fixed pitch instead of what the positions need."""
+    found = None
+    h = c.axes[1]
+    segments = len(c.axes[0].offsets) * len(h.offsets)
+    if 1 < segments <= SEGMENTS and len(row_classes(h, True).starts) < len(h.offsets):
+        found = _blocks(c, target, itemsize, fixed, True)
+        if found and found.channels * len(c.axes[2].offsets) < SEGMENT_DEPTH:
+            found = None
+    return found or _blocks(c, target, itemsize, fixed, False)
+
+
+def _blocks(c: Correlation, target: Target, itemsize: int, fixed: bool, shifted: bool) -> Blocks | None:
     lanes = target.lanes(itemsize)
     d, h, w = c.axes
     width = 2 * lanes  # of a tile
     taps = max(1, c.taps)
+    classes = row_classes(h, shifted)
+    extra = max(classes.extra, default=0)
+    depth = max(1, len(d.offsets) * len(classes.starts) * len(w.offsets))  # rows of unfolded input a channel
     most = POSITION_BYTES // itemsize
     while most >= width:
         if w.out > most:
@@ -211,13 +256,16 @@ def blocks_of(c: Correlation, target: Target, itemsize: int, pitch: int = 0) -> 
         else:
             columns, rows = w.out, _fitting_rows(h.out, w.out, most, width)
             planes = evenly(c.planes, most // (rows * columns)) if rows == h.out else 1
-        row = pitch or _pitch(planes * rows * columns, target, itemsize)
-        lines, line = h.reach(rows), round_up(-(-w.reach(columns) // w.step) + lanes, lanes)
-        channel_lines = max(1, len(d.offsets)) * lines * w.step * line
-        fitting = min(max(1, DEPTH // taps), COLUMN_BYTES // (taps * row * itemsize),
+        if shifted and (planes > 1 or (rows + extra) * columns > 2 * POSITION_BYTES // itemsize):
+            return None
+        pitch = _pitch(planes * (rows + extra) * columns, target, itemsize)
+        pitch = fixed_pitch(shifted, target, itemsize) if fixed else pitch
+        line = round_up(-(-w.reach(columns) // w.step) + lanes, lanes)
+        channel_lines = max(1, len(d.offsets)) * h.reach(rows) * w.step * line
+        fitting = min(max(1, DEPTH // taps), COLUMN_BYTES // (depth * pitch * itemsize),
                       LINE_BYTES // (channel_lines * itemsize))  # fmt: skip
         if fitting >= 1:
-            return Blocks(planes, rows, columns, evenly(c.channels, fitting), line, row)
+            return Blocks(planes, rows, columns, evenly(c.channels, fitting), line, pitch, shifted)
         most //= 2
     return None
 
@@ -243,9 +291,11 @@ class Panels(NamedTuple):
     each: int
 
 
-def panels_of(filters: int, tile_rows: int) -> Panels:
-    """The filters of a group, split evenly into panels of at most `tile_rows`."""
-    count = -(-filters // tile_rows)
-    low, tall = divmod(filters, count)
-    most = max(1, FILTERS // tile_rows)
-    return Panels(count, low + (tall > 0), tall or count, evenly(count, most))
+def panels_of(filters: int, tile_rows: int, others: int = TASKS) -> Panels:
+    """The filters of a group, split evenly into panels of at most `tile_rows`. `others`: tasks that there are besides;
+    where they are few, a task has fewer filters, but enough to be worth its unfolded input."""
+    number = -(-filters // tile_rows)
+    low, tall = divmod(filters, number)
+    wanted = -(-TASKS // others)
+    most = max(FEWEST_FILTERS // tile_rows, min(FILTERS // tile_rows, number // wanted), 1)
+    return Panels(number, low + (tall > 0), tall or number, evenly(number, most))

@@ -14,9 +14,10 @@ VECTORS = 2
 
 
 def tile_rows(target: Target) -> int:
-    """The rows for which the sums, the vectors and one element in all lanes fill the registers."""
+    """The rows for which the sums, the vectors and one element in all lanes fill the registers. Where there are masks,
+    that element is an operand in memory."""
     if target.registers >= 32:
-        return 14
+        return 14 if target.masks else 13
     return 6 if target.fma else 5
 
 
@@ -30,13 +31,17 @@ def tile_kernel(element: str, rows: int, left_pitch: int = 0) -> Kernel:
 
 
 def generate_tile(target: Target, element: str, rows: int, left_pitch: int) -> str:
-    """`tile(left, right, sums, bias, depth, right_pitch, sums_pitch, fresh)`: sums (rows, width) += left (rows, depth)
-    @ right (depth, width). If `fresh`, they start from bias (rows) instead of what is there."""
+    """`tile(left, right, sums, bias, depth, right_pitch, sums_pitch, fresh, segments, starts)`: sums (rows, width) +=
+    left (rows, depth) @ right (depth, width). If `fresh`, they start from bias (rows) instead of what is there.
+
+    There are `segments` pieces of that depth; those of `right` begin where `starts` says, seen from `right`."""
     m = Module(target)
     parameters = [(n, "ptr") for n in ("left", "right", "sums", "bias")]
-    parameters += [(n, "i64") for n in ("depth", "right_pitch", "sums_pitch", "fresh")]
+    parameters += [(n, "i64") for n in ("depth", "right_pitch", "sums_pitch", "fresh", "segments")] + [
+        ("starts", "ptr")
+    ]
     f = m.function("tile", "void", parameters)
-    left, right, sums, bias, depth, right_pitch, sums_pitch, fresh = f.parameters
+    left, right, sums, bias, depth, right_pitch, sums_pitch, fresh, segments, starts = f.parameters
     lanes = target.lanes(BYTES[element])
     start = _start(f, rows, lanes, element, sums, bias, sums_pitch, fresh)
 
@@ -52,15 +57,19 @@ def generate_tile(target: Target, element: str, rows: int, left_pitch: int) -> s
     unroll = 2 if rows * VECTORS > 16 else 4
     column = 1 if left_pitch else rows
     whole = f.binary("and", depth, -unroll)
-    carried = [*start, left, right]
-    for lo, hi, steps in ((f.int(0), whole, unroll), (whole, depth, 1)):
-        with f.loop(lo, hi, steps, carried) as k:
-            *acc, a, b = k.carried
-            for number in range(steps):
-                acc = step(acc, a, b, number)
-                b = f.offset(b, right_pitch, element)
-            k.next = [*acc, f.offset(a, steps * column, element), b]
-        carried = k.results
+    with f.loop(0, segments, 1, [*start, left], guard=False) as segment:
+        begin = f.load("i64", f.offset(starts, segment.index, "i64"))
+        carried = [*segment.carried, f.offset(right, begin, element)]
+        for lo, hi, steps in ((f.int(0), whole, unroll), (whole, depth, 1)):
+            with f.loop(lo, hi, steps, carried) as k:
+                *acc, a, b = k.carried
+                for number in range(steps):
+                    acc = step(acc, a, b, number)
+                    b = f.offset(b, right_pitch, element)
+                k.next = [*acc, f.offset(a, steps * column, element), b]
+            carried = k.results
+        segment.next = carried[:-1]
+    carried = segment.results
     for i in range(rows):
         for v in range(VECTORS):
             f.store(carried[VECTORS * i + v], f.offset(_row(f, sums, sums_pitch, i, element), lanes * v, element))

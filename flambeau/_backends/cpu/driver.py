@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from flambeau._backends.cpu import cache
 from flambeau._backends.cpu.host import host_target
 from flambeau._backends.cpu.kernel import Kernel
 from flambeau._backends.cpu.target import Target
+from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 
 llvm = lazy_module("llvmlite.binding")
@@ -31,20 +34,24 @@ class Driver:
         self._addresses: dict[Kernel, dict[str, int]] = {}
         self._libraries: list[Any] = []  # code lives as long as its resource tracker
         self._jit: Any = None
+        self._lock = threading.Lock()
 
     def address(self, kernel: Kernel, entry: str) -> int:
         """The address of an entry; compiles the kernel at its first use."""
         found = self._addresses.get(kernel)
         if found is None:
-            found = self._addresses[kernel] = self._load(kernel)
+            with self._lock:
+                found = self._addresses.get(kernel)
+                if found is None:
+                    found = self._addresses[kernel] = self._load(kernel)
         return found[entry]
 
     def _load(self, kernel: Kernel) -> dict[str, int]:
         start = time.perf_counter()
         key = cache.key_of(kernel, self.target)
-        image = cache.read(key)
+        image = cache.read(key) if config.dump_dir is None else None
         if image is None:
-            image = compile_text(kernel.text(self.target), self.target)
+            image = compile_object(kernel, self.target)
             cache.write(key, image)
             self.statistics.compiled += 1
         else:
@@ -65,6 +72,35 @@ class Driver:
         return {name: tracker[name] for name in entries}
 
 
+def compile_object(kernel: Kernel, target: Target) -> bytes:
+    """The relocatable object of a kernel, for any target. FLAMBEAU_DUMP gets its text, which is then verified."""
+    text = kernel.text(target)
+    if config.dump_dir is not None:
+        folder = Path(config.dump_dir) / "kernels"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{kernel.generate.__name__}-{cache.key_of(kernel, target)[:8]}.ll").write_text(text)
+        llvm.parse_assembly(text).verify()
+    return compile_text(text, target)
+
+
+def compile_text(text: str, target: Target) -> bytes:
+    """The object for LLVM text.
+
+    The text says what is to run, vectors and all, so it needs no optimiser: folding calls and memory on the stack into
+    registers is enough. (Combining instructions and numbering values made kernels no faster, some slower, and took a
+    tenth of the time; the pipelines O1 to O3 take as long again as generating code does.)
+    """
+    module = llvm.parse_assembly(text)
+    tm = machine(target)
+    module.data_layout = str(tm.target_data)
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.add_sroa_pass()
+    passes.add_simplify_cfg_pass()
+    passes.run(module, llvm.create_pass_builder(tm, llvm.create_pipeline_tuning_options(speed_level=1)))
+    return tm.emit_object(module)
+
+
 _machines: dict[tuple[Target, bool], Any] = {}
 
 
@@ -80,22 +116,6 @@ def machine(target: Target, jit: bool = False) -> Any:
     return found
 
 
-def compile_text(text: str, target: Target) -> bytes:
-    """The object for LLVM text. The text is explicit about vectors, so a few cheap passes are enough."""
-    module = llvm.parse_assembly(text)
-    tm = machine(target)
-    module.data_layout = str(tm.target_data)
-    builder = llvm.create_pass_builder(tm, llvm.create_pipeline_tuning_options(speed_level=1))
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_always_inliner_pass()
-    passes.add_sroa_pass()
-    passes.add_instruction_combine_pass()
-    passes.add_simplify_cfg_pass()
-    passes.add_new_gvn_pass()
-    passes.run(module, builder)
-    return tm.emit_object(module)
-
-
 _drivers: dict[Target, Driver] = {}
 
 
@@ -104,5 +124,5 @@ def driver(target: Target | None = None) -> Driver:
     target = host_target() if target is None else target
     found = _drivers.get(target)
     if found is None:
-        found = _drivers[target] = Driver(target)
+        found = _drivers.setdefault(target, Driver(target))
     return found

@@ -1,4 +1,5 @@
-"""Names for the words of a kernel's argument block, shared by the code that fills them and the code that reads them."""
+"""Names for the words of a kernel's argument block, shared by the code that fills them and the code that reads them;
+and what the number of a task says."""
 
 from __future__ import annotations
 
@@ -28,3 +29,12 @@ class Fields:
     def read(self, f: Function, args: Val, names: str) -> list[Val]:
         """Load the fields `names` of the block `args`."""
         return [f.word(args, self.index[name], "ptr" if name.endswith("_at") else "i64") for name in names.split()]
+
+
+def split_task(f: Function, task: Val, *counts: Val) -> list[Val]:
+    """A task's number as one number a count, the first one running fastest, and what is left."""
+    numbers = []
+    for count in counts:
+        numbers.append(f.urem(task, count))
+        task = f.udiv(task, count)
+    return [*numbers, task]

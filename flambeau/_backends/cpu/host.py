@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import platform
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -14,19 +14,24 @@ from flambeau._core.lazy import lazy_module
 
 llvm = lazy_module("llvmlite.binding")
 
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+OWN_GROUPS = Path("/proc/self/cgroup")
+
 
 @cache
 def host_target() -> Target:
     """The target of this machine; FLAMBEAU_CPU=v2, v3 or v4 asks for an x86-64 level instead."""
     triple = llvm.get_process_triple()
-    if triple.startswith(("aarch64", "arm64")):
-        return aarch64(triple, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    if config.cpu != "native":
-        return x86_64(config.cpu)._replace(triple=triple)
     features = llvm.get_host_cpu_features()
-    wide = all(features.get(f) for f in ("avx512f", "avx512vl", "avx512bw", "avx512dq"))
+    if triple.startswith(("aarch64", "arm64")):
+        return aarch64(triple, llvm.get_host_cpu_name(), features.flatten())
+    wide = all(features.get(f) for f in ("avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512cd"))
     level = "v4" if wide else "v3" if features.get("avx2") and features.get("fma") else "v2"
-    return x86_64(level, llvm.get_host_cpu_name(), features.flatten())._replace(triple=triple)
+    if config.cpu == "native":
+        return x86_64(level, llvm.get_host_cpu_name(), features.flatten())._replace(triple=triple)
+    if config.cpu > level:
+        raise ValueError(f"FLAMBEAU_CPU={config.cpu}: this processor is of level {level}")
+    return x86_64(config.cpu)._replace(triple=triple)
 
 
 def processors() -> list[int]:
@@ -37,26 +42,37 @@ def processors() -> list[int]:
 
 
 def default_threads() -> int:
-    """FLAMBEAU_THREADS, else as many as the affinity mask and the control group's quota allow."""
-    if config.threads:
-        return config.threads
-    quota = _quota()
-    count = len(processors())
-    return max(1, count if quota is None else min(count, math.ceil(quota)))
+    """FLAMBEAU_THREADS, else as many as the affinity mask and the quota of the control groups allow."""
+    return config.threads or max(1, math.ceil(min([len(processors()), *quotas()])))
 
 
-def _quota() -> float | None:
-    """The processors that the control group grants, or None."""
-    if platform.system() != "Linux":
-        return None
+def quotas(root: Path | None = None, own: Path | None = None) -> Iterator[float]:
+    """The processors granted by this process's control group and those around it, of both versions of the interface.
+
+    `root` is where the groups are mounted, `own` the file that names the groups of this process. In a container the
+    name may be one of the host's, of which only the mount's top is visible."""
+    root, own = root or CONTROL_GROUPS, own or OWN_GROUPS
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        quota = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text()
-        period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text()
-        return None if int(quota) <= 0 else int(quota) / int(period)
-    except (OSError, ValueError):
-        return None
+        lines = own.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, name = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        mounted = root / controllers
+        group = mounted / name.lstrip("/")
+        for folder in (group, *group.parents):
+            yield from _quota(folder)
+            if folder == mounted:
+                break
+
+
+def _quota(folder: Path) -> Iterator[float]:
+    for files in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join([(folder / file).read_text() for file in files]).split()
+            if quota not in ("max", "-1"):
+                yield int(quota) / int(period)
+        except (OSError, ValueError):
+            continue

@@ -1,68 +1,86 @@
 """Matrix products: which kernels do the work, and how it is split into tasks.
 
-C [*B, m, n] = A [*B, m, k] B [*B, k, n] (+ bias). B is packed into panels of two vectors' width, rows of A are read as
-they lie if their elements are neighbours and are packed into panels otherwise (Goto & van de Geijn, "Anatomy of
-High-Performance Matrix Multiplication", 2008). A task computes a block of C: for every stretch of k, every panel of B
-(which stays in the first-level cache) meets every panel of A.
-
-How k is cut depends on k alone, so a row has the same bits whatever rows are computed with it.
+C [*B, m, n] = A [*B, m, k] B [*B, k, n] (+ bias). Everything here follows from shapes and strides, never from the
+number of threads. How k is cut depends on k alone and every stretch of it is summed by itself, so an element of C has
+the same bits whatever rows and columns are computed with it, in one task or in several; the exception are products of
+few rows with columns of B (`matmul_dot`), which add in another order.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from flambeau._backends.cpu import matmul_kernels as kernels
-from flambeau._backends.cpu.kernel import Address, Kernel, Launch, Scratch, Step, Word
-from flambeau._backends.cpu.nest import lower as lower_nest
+from flambeau._backends.cpu import matmul_blocks, matmul_dot, matmul_pack, matmul_parts, matmul_stream, matmul_tile
+from flambeau._backends.cpu.casts import MEMORY
+from flambeau._backends.cpu.kernel import Address, Entry, Kernel, Launch, Scratch, Step, Word, Words
+from flambeau._backends.cpu.matmul_problem import Problem, Strided, problem
+from flambeau._backends.cpu.nest_lower import lower as lower_nest
 from flambeau._backends.cpu.target import Target
 from flambeau._compiler.loops import Expr, Loops, Nest, Operand
 from flambeau._ir.meta import Meta
 
-STRETCH = 384  # elements of k between two visits of C
-BLOCK_ROWS = 96  # rows of C in one task, at most
-BLOCK_BYTES = 192 << 10  # of packed B that a task goes through for one stretch
-PARALLEL_FROM = 1 << 18  # multiplications that are worth waking a thread for
-FEW_TASKS = 8
-LONG_K = 4096  # from here on k is split over tasks if there are few tiles
+Epilogue = tuple[Kernel, str, tuple[Word, ...]] | None
+
+DIRECT_PANELS = 6  # of A, up to which rows of B are read as they lie
+COPY_FROM = 3  # panels of B that a panel of A must meet to be copied
+CACHE_WAYS = 8  # rows that collide in the first-level cache, but fit it; they need not be copied
+STREAM_COLUMNS = 512  # from which on a single row is worth a buffer of sums
+BLOCK_BYTES = matmul_blocks.LOCAL_BYTES  # of B in one stretch of a block: what stays in the second-level cache
+SHARED_BYTES = 4 << 20  # of B that is packed at a time for all tasks
+PARTS_BYTES = 8 << 20  # for the parts of k, at most
+TASK = 1 << 18  # multiplications in a task, at least; some microseconds
+LONG_TASK = 1 << 21  # and if there are many
+FEW_TASKS, MANY_TASKS = 8, 64
+BLOCK_ROWS, BLOCK_COLUMNS = 96, 128  # of C in a block if there are many, at least
+FEW_ROWS = 128  # of which B is packed by tasks
+LONG_K = 8  # stretches from which on parts of k may be tasks
 
 
 def lower(target: Target, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]) -> Step | None:
-    """The launches of a product; operands are A, B, perhaps a bias that broadcasts to C, and C."""
-    a, b, out = inputs[0], inputs[1], outputs[0]
-    m, n, k = out.shape[-2], out.shape[-1], a.shape[-1]
+    """The launches of a product; operands are A, B, perhaps a bias that broadcasts to C, and C.
+
+    params = (epilogue,): None, or (kernel, entry, words) of a function `entry(words, row_lo, row_hi, column_lo,
+    column_hi)` that is called for every finished block of C, with the rows of all matrices counted on.
+    """
+    (epilogue,) = params
+    out, k = outputs[0], inputs[0].shape[-1]
     if out.numel == 0:
         return Step(())
-    bias_fits = len(inputs) < 3 or inputs[2].strides[-1] == 1 or n == 1
-    batch = _batch(a, b, out)
-    if out.dtype.name not in ("float32", "float64") or min(m, n) == 1 or k == 0 or not bias_fits or batch is None:
-        return _as_nest(target, inputs, out)
-    return _Product(target, inputs, out, batch).step()
+    if out.dtype.name not in ("float32", "float64") or k == 0 or out.numel == 1:
+        return None if epilogue else _as_nest(target, inputs, out)
+    p = problem(inputs, out)
+    bytes = (inputs[0].numel + inputs[1].numel + out.numel) * p.itemsize
+    few = p.m <= matmul_dot.ROWS and 1 in (p.a.column, k) and p.b.row == 1 and p.b.column != 1
+    if few:
+        launches, scratch = _dots(target, p, epilogue)
+    elif p.m == 1 and p.b.column == 1 and p.n >= STREAM_COLUMNS:
+        launches, scratch = _stream(target, p, epilogue)
+    else:
+        launches, scratch = _Blocks(target, p, epilogue).launches()
+    return Step(launches, scratch, bytes, 2 * p.work)
 
 
-def _batch(a: Meta, b: Meta, out: Meta) -> list[tuple[int, int, int]] | None:
-    """The leading dimensions as at most two of (size, stride in A, stride in B); None if there are more."""
-    merged: list[tuple[int, int, int]] = []
-    for size, sa, sb in zip(out.shape[:-2], a.strides, b.strides, strict=False):
-        if size == 1:
-            continue
-        if merged:
-            last = merged[-1]
-            if last[1] == sa * size and last[2] == sb * size:
-                merged[-1] = (last[0] * size, sa, sb)
-                continue
-        merged.append((size, sa, sb))
-    if len(merged) > 2:
-        return None
-    return [(1, 0, 0)] * (2 - len(merged)) + merged
+def wanted_tasks(work: int) -> int:
+    """How many tasks so much work is worth."""
+    return max(1, min(work // TASK, FEW_TASKS), min(work // LONG_TASK, MANY_TASKS))
+
+
+def _chunk(work: int, tasks: int) -> int:
+    """How many of the tasks a thread takes at a time."""
+    return -(-tasks // min(tasks, max(1, min(work // TASK, 4 * MANY_TASKS))))
+
+
+def _epilogue_words(epilogue: Epilogue, flipped: bool) -> dict[str, Word]:
+    if epilogue is None:
+        return {"epilogue_at": 0, "epilogue_words_at": 0, "flipped": 0}
+    kernel, entry, words = epilogue
+    return {"epilogue_at": Entry(kernel, entry), "epilogue_words_at": Words(words), "flipped": int(flipped)}
 
 
 def _as_nest(target: Target, inputs: Sequence[Meta], out: Meta) -> Step | None:
-    """The product as sums over k: for vectors, whose products are limited by memory, for integers, and for k = 0."""
-    *batch, m, n = out.shape
+    """The product as sums over k: for integers, for single dot products, and for k = 0."""
+    sizes = (*out.shape, inputs[0].shape[-1])
     a, b = inputs[0], inputs[1]
-    sizes = (*out.shape, a.shape[-1])
     spread = [(*a.strides[:-1], 0, a.strides[-1]), (*b.strides[:-2], 0, b.strides[-1], b.strides[-2])]
     spread += [(*bias.strides, 0) for bias in inputs[2:]]
     spread.append((*out.strides, 0))
@@ -82,115 +100,204 @@ def _as_nest(target: Target, inputs: Sequence[Meta], out: Meta) -> Step | None:
     return lower_nest(target, nest)
 
 
-class _Product:
-    """The plan of one product on the micro-kernels."""
+def _dots(target: Target, p: Problem, epilogue: Epilogue) -> tuple[tuple[Launch, ...], int]:
+    """Few rows, as dot products."""
+    at_once = matmul_dot.columns_at_once(target, p.m)
+    groups = -(-p.n // at_once)
+    across = -(-groups // max(1, min(groups, wanted_tasks(p.work) // p.matrices))) * at_once
+    blocks = -(-p.n // across)
+    words = matmul_dot.FIELDS.words(
+        a_at=p.a.at, b_at=p.b.at, c_at=p.c, bias_at=p.bias.at, m=p.m, n=p.n, k=p.k, a_row=p.a.row, b_n=p.b.column,
+        bias_row=p.bias.row, bias_n=p.bias.column, across=across, column_blocks=blocks,
+        **p.batch_words(), **_epilogue_words(epilogue, p.flipped),
+    )  # fmt: skip
+    kernel = matmul_dot.dot_kernel(MEMORY[p.dtype], p.m)
+    tasks = p.matrices * blocks
+    return (Launch(kernel, "dots", words, tasks, _chunk(p.work, tasks)),), 0
 
-    def __init__(
-        self, target: Target, inputs: Sequence[Meta], out: Meta, batch: list[tuple[int, int, int]], parts: int = 1
-    ) -> None:
-        self.target = target
-        self.inputs = inputs
-        self.out = out
-        self.batch = batch
-        self.a, self.b = inputs[0], inputs[1]
-        self.m, self.n, self.k = out.shape[-2], out.shape[-1], self.a.shape[-1]
-        self.dtype = out.dtype.name
-        self.itemsize = out.dtype.itemsize
-        self.tile = kernels.Tile.of(target, self.dtype)
-        self.panels = -(-self.m // self.tile.rows)
-        self.columns = -(-self.n // self.tile.width)
-        self.count = batch[0][0] * batch[1][0]
-        self.pack_a = self.a.strides[-1] != 1
+
+def _stream(target: Target, p: Problem, epilogue: Epilogue) -> tuple[tuple[Launch, ...], int]:
+    """One row, with rows of B."""
+    blocks = max(-(-p.n // matmul_stream.COLUMNS), min(wanted_tasks(p.work), p.n // STREAM_COLUMNS))
+    across = -(-p.n // (64 * blocks)) * 64
+    blocks = -(-p.n // across)
+    stretch = stretch_of(target, MEMORY[p.dtype], p.itemsize, p.k)
+    words = matmul_stream.FIELDS.words(
+        a_at=p.a.at, b_at=p.b.at, c_at=p.c, bias_at=p.bias.at, m=1, n=p.n, k=p.k, a_k=p.a.column, b_k=p.b.row,
+        bias_n=p.bias.column, stretch=stretch, across=across, column_blocks=blocks,
+        **p.batch_words(), **_epilogue_words(epilogue, p.flipped),
+    )  # fmt: skip
+    kernel = matmul_stream.stream_kernel(MEMORY[p.dtype], p.bias.at != 0)
+    tasks = p.matrices * blocks
+    return (Launch(kernel, "stream", words, tasks, _chunk(p.work, tasks)),), 0
+
+
+def stretch_of(target: Target, element: str, itemsize: int, k: int) -> int:
+    """The elements of k between two visits of C: even shares, in whole vectors."""
+    lanes = target.lanes(itemsize)
+    share = -(-k // -(-k // matmul_pack.stretch_limit(element)))
+    return min(k, -(-share // lanes) * lanes)
+
+
+class _Blocks:
+    """The plan of one product on tiles."""
+
+    def __init__(self, target: Target, p: Problem, epilogue: Epilogue) -> None:
+        self.target, self.p, self.epilogue = target, p, epilogue
+        self.element = MEMORY[p.dtype]
+        self.tile = matmul_tile.choose(target, self.element, p.m, p.n)
+        self.panels = -(-p.m // self.tile.rows)
+        self.columns = -(-p.n // self.tile.width)
+        self.stretch = stretch_of(target, self.element, p.itemsize, p.k)
+        self.order = "rows" if p.b.column == 1 else "columns" if p.b.row == 1 else "any"
         self.scratch = 0
+        self._cut()
 
-    def step(self) -> Step:
-        launches: list[Launch] = []
-        a_word, a_strides = self._left(launches)
-        b_word, b_strides = self._right(launches)
-        launches.append(self._compute(a_word, a_strides, b_word, b_strides))
-        elements = self.a.numel + self.b.numel + self.out.numel
-        return Step(tuple(launches), self.scratch, elements * self.itemsize, 2 * self.count * self.m * self.n * self.k)
+    def _cut(self) -> None:
+        """Into blocks, as square as may be, and k into parts if there are few of them."""
+        p, wanted = self.p, wanted_tasks(self.p.work)
+        panel_bytes = self.stretch * self.tile.width * p.itemsize
+        self.rows, self.across = self.panels, min(self.columns, max(1, BLOCK_BYTES // panel_bytes))
+        self.parts = self._parts(wanted)
+        while self.parts == 1 and self._tasks() < wanted and (halves := self._halves()):
+            self.rows, self.across = halves
+        self.row_blocks, self.column_blocks = -(-self.panels // self.rows), -(-self.columns // self.across)
+
+    def _halves(self) -> tuple[int, int] | None:
+        """The block cut in two: its columns if tasks pack B, as all would have to if rows were cut, or else its longer
+        side, where columns count double as A is copied for them. None if it is small enough."""
+        high, wide = self.rows * self.tile.rows, self.across * self.tile.width
+        small = self._tasks() >= FEW_TASKS
+        low, narrow = (BLOCK_ROWS, BLOCK_COLUMNS) if small else (2 * self.tile.rows, 2 * self.tile.width)
+        if wide >= 2 * narrow and (self.p.m <= FEW_ROWS or wide > 2 * high or high < 2 * low):
+            return self.rows, -(-self.across // 2)
+        return (-(-self.rows // 2), self.across) if high >= 2 * low else None
+
+    def _tasks(self) -> int:
+        return self.p.matrices * -(-self.panels // self.rows) * -(-self.columns // self.across) * self.parts
+
+    def _parts(self, wanted: int) -> int:
+        """Stretches, if they are to be tasks."""
+        p = self.p
+        stretches = -(-p.k // self.stretch)
+        few = p.matrices * self.panels * self.columns < min(wanted, FEW_TASKS)
+        fits = stretches * p.matrices * p.m * p.n * p.itemsize <= PARTS_BYTES
+        return stretches if few and fits and stretches >= LONG_K else 1
 
     def _reserve(self, elements: int) -> Scratch:
         place = Scratch(self.scratch)
-        self.scratch += -(-elements * self.itemsize // 64) * 64
+        self.scratch += -(-elements * self.p.itemsize // 64) * 64
         return place
 
-    def _operand(self, i: int) -> Address:
-        return Address(i, self.inputs[i].offset * self.itemsize)
+    def launches(self) -> tuple[tuple[Launch, ...], int]:
+        p = self.p
+        direct = self.order == "rows" and self.panels <= DIRECT_PANELS
+        if self.parts > 1:
+            return self._in_parts(direct), self.scratch
+        if direct or p.m <= FEW_ROWS:
+            return (self._blocks(p, self._local(direct)),), self.scratch
+        return self._shared(), self.scratch
 
-    def _left(self, launches: list[Launch]) -> tuple[Word, tuple[int, int, int]]:
-        """A as the micro-kernels read it: (its address, (stride of a row, of the two batch dimensions))."""
-        if not self.pack_a:
-            return self._operand(0), (self.a.strides[-2], self.batch[0][1], self.batch[1][1])
-        rows = self.tile.rows
-        place = self._reserve(self.count * self.panels * rows * self.k)
-        words = (self._operand(0), place, self.m, self.k, self.a.strides[-2], self.a.strides[-1], self.panels,
-                 self.batch[1][0], self.batch[0][1], self.batch[1][1])  # fmt: skip
-        kernel = Kernel(kernels.pack_left, (self.dtype,), ("pack",))
-        tasks = self.count * self.panels
-        launches.append(Launch(kernel, "pack", words, tasks, self._grain(tasks, self.k * rows * 4)))
-        each = self.panels * rows * self.k
-        return place, (0, each * self.batch[1][0], each)
+    def _local(self, direct: bool) -> dict[str, Word]:
+        """The fields about B if tasks read it as it lies, all but a last panel that is not whole, or pack it."""
+        whole = self.p.n // self.tile.width
+        return {"packed_from": whole if direct else 0, "b_panel": self.tile.width}
 
-    def _right(self, launches: list[Launch]) -> tuple[Word, tuple[int, int, int, int]]:
-        """B as the micro-kernels read it: (its address, (stride of k, of a panel, of the two batch dimensions))."""
-        by_rows, by_columns = self.b.strides[-1] == 1, self.b.strides[-2] == 1
-        if by_rows and self.n % self.tile.width == 0 and self.panels <= 4:
-            return self._operand(1), (self.b.strides[-2], self.tile.width, self.batch[0][2], self.batch[1][2])
-        each = self.columns * self.tile.width * self.k
-        shared = all(size == 1 or stride == 0 for size, _, stride in self.batch)
-        count = 1 if shared else self.count
-        place = self._reserve(count * each)
-        order = "rows" if by_rows else "columns" if by_columns else "any"
-        inner = 1 if shared else self.batch[1][0]
-        words = (self._operand(1), place, self.n, self.k, self.b.strides[-2], self.b.strides[-1], self.columns,
-                 inner, self.batch[0][2], self.batch[1][2])  # fmt: skip
-        kernel = Kernel(kernels.pack_right, (self.dtype, order), ("pack",))
+    def _shared(self) -> tuple[Launch, ...]:
+        """B is packed for all tasks, as many stretches of k at a time as fit the memory for that."""
+        p, width = self.p, self.tile.width
+        varies = any(b for _, _, b, _ in p.batch)
+        count = p.matrices if varies else 1
+        step_elements = count * self.columns * width
+        steps = max(1, SHARED_BYTES // (step_elements * p.itemsize * self.stretch)) * self.stretch
+        steps = min(steps, p.k)
+        place = self._reserve(step_elements * steps)
+        launches: list[Launch] = []
+        for k in range(0, p.k, steps):
+            length = min(steps, p.k - k)
+            part = p._replace(k=length, a=_along(p, p.a, k * p.a.column), b=_along(p, p.b, k * p.b.row))
+            launches.append(self._pack(part, place, count))
+            part = part._replace(b=Strided(place, width, 1), batch=self._packed_batch(length if varies else 0))
+            fields: dict[str, Word] = {"packed_from": self.columns, "b_panel": width * length}
+            launches.append(self._blocks(part, fields, k == 0, k + length == p.k))
+        return tuple(launches)
+
+    def _packed_batch(self, k: int) -> tuple[tuple[int, int, int, int], ...]:
+        """The batch with strides of B that are those of packed matrices of k steps."""
+        stride, dims = self.columns * self.tile.width * k, []
+        for size, a, _, bias in reversed(self.p.batch):
+            dims.append((size, a, stride, bias))
+            stride *= size
+        return tuple(reversed(dims))
+
+    def _pack(self, p: Problem, place: Scratch, count: int) -> Launch:
+        batch = p.batch_words() if count > 1 else {"dims": 0, "batch_at": 0}
+        words = matmul_pack.PANELS.words(
+            b_at=p.b.at, to_at=place, b_k=p.b.row, b_n=p.b.column, k=p.k, n=p.n, panels=self.columns, **batch,
+        )  # fmt: skip
         tasks = count * self.columns
-        launches.append(Launch(kernel, "pack", words, tasks, self._grain(tasks, self.k * self.tile.width * 2)))
-        strides = (self.tile.width, self.tile.width * self.k)
-        return place, (*strides, 0, 0) if shared else (*strides, each * self.batch[1][0], each)
+        kernel = matmul_pack.pack_kernel(self.element, self.order, self.tile.vectors)
+        return Launch(kernel, "panels", words, tasks, _chunk(8 * tasks * p.k * self.tile.width, tasks))
 
-    def _compute(
-        self, a_word: Word, a_strides: tuple[int, int, int], b_word: Word, b_strides: tuple[int, int, int, int]
+    def _in_parts(self, direct: bool) -> tuple[Launch, ...]:
+        p, e = self.p, self.element
+        place = self._reserve(self.parts * p.matrices * p.m * p.n)
+        partial = p._replace(bias=Strided(0, 0, 0))
+        blocks = self._blocks(partial, self._local(direct), last=False, c=place)
+        words = matmul_parts.FIELDS.words(
+            parts_at=place, c_at=p.c, bias_at=p.bias.at, parts=self.parts, m=p.m, n=p.n, bias_row=p.bias.row,
+            bias_n=p.bias.column, **p.batch_words(), **_epilogue_words(self.epilogue, p.flipped),
+        )  # fmt: skip
+        tasks = p.matrices * p.m
+        kernel = matmul_parts.parts_kernel(e, p.bias.at != 0)
+        return blocks, Launch(kernel, "sum", words, tasks, _chunk(self.parts * tasks * p.n, tasks))
+
+    def _blocks(
+        self, p: Problem, b_fields: dict[str, Word], first: bool = True, last: bool = True, c: Word | None = None
     ) -> Launch:
-        stretches = max(1, round(self.k / STRETCH + 0.3))
-        stretch = -(-self.k // stretches)
-        rows, columns = self._blocks(stretch)
-        row_blocks, column_blocks = -(-self.panels // rows), -(-self.columns // columns)
-        tasks = self.count * row_blocks * column_blocks
-        bias = len(self.inputs) > 2
-        bias_word = self._operand(2) if bias else 0
-        bias_strides = self._bias_strides() if bias else (0, 0, 0)
-        words = (a_word, b_word, Address(len(self.inputs)), bias_word, self.m, self.n, self.k, *a_strides, *b_strides,
-                 *bias_strides, self.panels, self.columns, rows, columns, row_blocks, column_blocks, stretch,
-                 self.batch[1][0])  # fmt: skip
-        kernel = Kernel(kernels.compute, (self.dtype, self.pack_a, bias), ("compute",))
-        return Launch(kernel, "compute", words, tasks, self._grain(tasks, 2 * self.m * self.n * self.k // max(1, row_blocks * column_blocks)))  # noqa: E501
+        words = matmul_blocks.FIELDS.words(
+            a_at=p.a.at, b_at=p.b.at, c_at=p.c if c is None else c, bias_at=p.bias.at, fresh=int(first),
+            m=p.m, n=p.n, k=p.k, a_row=p.a.row, a_k=p.a.column, b_k=p.b.row, b_n=p.b.column,
+            bias_row=p.bias.row, bias_n=p.bias.column, panels=self.panels, columns=self.columns, rows=self.rows,
+            across=self.across, row_blocks=self.row_blocks, column_blocks=self.column_blocks, parts=self.parts,
+            part=self.stretch if self.parts > 1 else p.k, stretch=self.stretch, width=self.tile.width,
+            pack_at=Entry(matmul_pack.pack_kernel(self.element, self.order, self.tile.vectors), "pack"),
+            **b_fields, **self._left(), **self._tiles(), **p.batch_words(),
+            **_epilogue_words(self.epilogue if last else None, p.flipped),
+        )  # fmt: skip
+        tasks = self._tasks()
+        return Launch(matmul_blocks.blocks_kernel(self.element), "blocks", words, tasks, _chunk(p.work, tasks))
 
-    def _bias_strides(self) -> tuple[int, int, int]:
-        """The strides of a row and of the two batch dimensions of the bias."""
-        bias = self.inputs[2]
-        batch = [s for size, s in zip(bias.shape[:-2], bias.strides, strict=False) if size != 1]
-        if len(batch) > 2:
-            batch = batch[-2:] if not any(batch[:-2]) else batch
-        padded = [0] * (2 - len(batch)) + batch
-        return bias.strides[-2], padded[0], padded[1]
+    def _left(self) -> dict[str, Word]:
+        """The fields about A: copied if it meets enough panels of B, otherwise read as it lies."""
+        p = self.p
+        fits = p.a.column == 1 and self.tile.rows <= CACHE_WAYS
+        if self.across < COPY_FROM or fits or 1 not in (p.a.row, p.a.column):
+            return {"group": 1, "copy_at": 0, "copied_row": 0, "copied_k": 0}
+        if p.a.column == 1:
+            copy, group = matmul_pack.copy_rows_kernel(self.element), 1
+            strides = matmul_pack.row_pitch(self.element), 1
+        else:
+            copy, group = (
+                matmul_pack.copy_columns_kernel(self.element, self.tile.rows),
+                matmul_pack.columns_group(self.tile.rows),
+            )
+            strides = 1, matmul_pack.column_pitch(self.target, self.element, self.tile.rows)
+        return {"group": group, "copy_at": Entry(copy, "copy"), "copied_row": strides[0], "copied_k": strides[1]}
 
-    def _blocks(self, stretch: int) -> tuple[int, int]:
-        """How many panels of A and of B make a task's block."""
-        rows = min(self.panels, max(1, BLOCK_ROWS // self.tile.rows))
-        columns = min(self.columns, max(1, BLOCK_BYTES // (stretch * self.tile.width * self.itemsize)))
-        work = self.count * self.m * self.n * self.k
-        while work >= PARALLEL_FROM and self.count * -(-self.panels // rows) * -(-self.columns // columns) < FEW_TASKS:
-            if columns > 1 and (columns >= rows or rows == 1):
-                columns = -(-columns // 2)
-            elif rows > 1:
-                rows = -(-rows // 2)
-            else:
-                break
-        return rows, columns
+    def _tiles(self) -> dict[str, Word]:
+        """The kernel of a whole tile, and of one that reaches beyond the last column."""
+        tile, rest = self.tile, self.p.n % self.tile.width
+        masked = matmul_tile.stores_masked(self.target)
+        whole = edge = Entry(matmul_tile.tile_kernel(self.element, tile.rows, tile.vectors, False), "tile")
+        if rest:
+            needed = -(-rest // tile.lanes)
+            vectors = min(tile.vectors, 1 << (needed - 1).bit_length())
+            edge = Entry(matmul_tile.tile_kernel(self.element, tile.rows, vectors, masked), "tile")
+        return {"tile_at": whole if self.p.n >= tile.width else edge, "edge_at": edge}
 
-    def _grain(self, tasks: int, each: int) -> int:
-        return max(1, PARALLEL_FROM // max(1, each), math.ceil(tasks / 64))
+
+def _along(p: Problem, x: Strided, elements: int) -> Strided:
+    """The matrix from some elements on."""
+    assert isinstance(x.at, Address)
+    return x._replace(at=Address(x.at.operand, x.at.offset + elements * p.itemsize))

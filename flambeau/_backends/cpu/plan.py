@@ -8,134 +8,145 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from flambeau._backends.cpu import threads
-from flambeau._backends.cpu.driver import compile_text, driver
+from flambeau._backends.cpu import launch as native
+from flambeau._backends.cpu.driver import driver
 from flambeau._backends.cpu.host import host_target
-from flambeau._backends.cpu.kernel import Address, Entry, Launch, Scalar, Scratch, Status, Step, Word, Words
+from flambeau._backends.cpu.kernel import (
+    Address,
+    Entry,
+    Kernel,
+    Scalar,
+    Scratch,
+    Status,
+    Step,
+    Word,
+    Words,
+    double_bits,
+)
+from flambeau._backends.cpu.threads import pool
 from flambeau._core.lazy import lazy_module
 
 ctypes = lazy_module("ctypes")
 np = lazy_module("numpy")
 
+# A plan in memory, in words: a header (see `launch`), the table, the blocks, the patches, the launches, the status.
+LAUNCHES, TABLE, LAUNCH_WORDS, PATCH_WORDS = 3, 8, 4, 3
+STATUS = -1  # in the place of the index of a word
 
-class _Native:
-    """The pool's functions, linked."""
-
-    def __init__(self) -> None:
-        target = host_target()
-        found = driver(target).link(compile_text(threads.text(target), target), threads.ENTRIES)
-        self.worker = found["worker"]
-        signature = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
-        self.run_plan = signature(found["run_plan"])
-
-
-@cache
-def _native() -> _Native:
-    return _Native()
+PlacedStep = tuple[Step, Sequence[int], Sequence[int]]  # with the slot of each operand and of each scalar
 
 
 class NativePlan:
     """Steps with their operands in a table of `slots` words.
 
-    `steps` are (step, the slot of each operand, the slot of each scalar). `run(words)` takes the table's words, addresses
-    and bits of scalars, and returns the status: 0, or what a kernel that met something wrong has stored.
+    `steps` are (step, the slot of each operand, the slot of each scalar). `run(words)` takes the table's words,
+    addresses and bits of scalars, and returns the status: 0, or what a kernel that met something wrong has stored. The
+    words belong to the plan, so one thread at a time may run it.
     """
 
-    def __init__(
-        self, steps: Sequence[tuple[Step, Sequence[int], Sequence[int]]], slots: int, scratch_slot: int
-    ) -> None:
+    def __init__(self, steps: Sequence[PlacedStep], slots: int, scratch_slot: int) -> None:
         self.steps = steps
-        self.scratch_slot = scratch_slot
-        self._words: list[int] = []
-        self._patches: list[int] = []  # destination (a word's index), slot, offset; three to a patch
-        self._internal: list[tuple[int, int]] = []  # words that are addresses of other words: (index, index)
-        launches: list[list[int]] = []
+        blocks = _Blocks(scratch_slot)
+        launches: list[tuple[int, int, int, int]] = []  # entry, index of its first word, tasks, grain
         for step, operands, scalars in steps:
             for launch in step.launches:
-                launches.append(self._launch(launch, operands, scalars))
-        self.parallel = any(tasks > grain for _, _, tasks, grain in launches)
-        self._table = struct.Struct(f"<{slots}q")
-        self._finish(launches, slots)
-
-    def _launch(self, launch: Launch, operands: Sequence[int], scalars: Sequence[int]) -> list[int]:
-        address = driver().address(launch.kernel, launch.entry)
-        return [address, self._block(launch.words, operands, scalars), launch.tasks, max(1, launch.grain)]
-
-    def _block(self, words: Sequence[Word], operands: Sequence[int], scalars: Sequence[int]) -> int:
-        """Lay out a block of words; the index of its first."""
-        first = len(self._words)
-        self._words += [0] * max(1, len(words))
-        for i, word in enumerate(words, first):
-            if isinstance(word, int):
-                self._words[i] = word
-            elif isinstance(word, Address):
-                self._patches += (i, operands[word.operand], word.offset)
-            elif isinstance(word, Scalar):
-                self._patches += (i, scalars[word.scalar], 0)
-            elif isinstance(word, Scratch):
-                self._patches += (i, self.scratch_slot, word.offset)
-            elif isinstance(word, Entry):
-                self._words[i] = driver().address(word.kernel, word.name)
-            elif isinstance(word, Words):
-                self._internal.append((i, self._block(word.words, operands, scalars)))
-            elif isinstance(word, Status):
-                self._internal.append((i, -1))
-        return first
-
-    def _finish(self, launches: list[list[int]], slots: int) -> None:
-        """Put everything into one native block: header, table, words, patches, launches, status."""
-        table = 8
-        words = table + slots
-        patches = words + len(self._words)
-        records = patches + len(self._patches)
-        status = records + 4 * len(launches)
-        self._memory = (ctypes.c_int64 * (status + 1))()
-        base = ctypes.addressof(self._memory)
-
-        def address(i: int) -> int:
-            return base + 8 * i
-
-        content = [address(table), address(patches), len(self._patches) // 3, address(records), len(launches),
-                   address(status), 0, 0, *[0] * slots, *self._words]  # fmt: skip
-        for where, target in self._internal:
-            content[words + where] = address(status if target < 0 else words + target)
-        for i in range(0, len(self._patches), 3):
-            content += (address(words + self._patches[i]), self._patches[i + 1], self._patches[i + 2])
-        for function, block, tasks, grain in launches:
-            content += (function, address(words + block), tasks, grain)
-        self._memory[: len(content)] = content
-        self._address = base
-        self._run = _native().run_plan
-        self._offset = 8 * table
+                entry = driver().address(launch.kernel, launch.entry)
+                words = blocks.add(launch.words, operands, scalars)
+                launches.append((entry, words, launch.tasks, max(1, launch.grain)))
+        self._parallel = any(tasks > grain for _, _, tasks, grain in launches)
+        self._table = struct.Struct(f"{slots}q")
+        self._memory = _laid_out(blocks, launches, slots)
+        self._address = ctypes.addressof(self._memory)
+        self._run, self._worker = _runner()
 
     def run(self, words: Sequence[int]) -> int:
         """Fill the table and run all launches."""
-        self._table.pack_into(self._memory, self._offset, *words)
-        if not self.parallel:
-            return self._run(None, self._address)
-        if not threads.pool.lock.acquire(blocking=False):  # another Python thread has the workers
+        self._table.pack_into(self._memory, 8 * TABLE, *words)
+        # Who finds the workers busy, for another Python thread, does without.
+        if not self._parallel or not pool.lock.acquire(blocking=False):
             return self._run(None, self._address)
         try:
-            return self._run(threads.pool.start(_native().worker) or None, self._address)
+            return self._run(pool.block(self._worker), self._address)
         finally:
-            threads.pool.lock.release()
+            pool.lock.release()
 
     def run_profiled(self, words: Sequence[int]) -> list[float]:
         """Run step by step; the seconds of each."""
-        count = self._memory[4]
-        first = self._memory[3]
-        seconds, done = [], 0
+        first, count = self._memory[LAUNCHES : LAUNCHES + 2]
+        seconds = []
         try:
             for step, _, _ in self.steps:
-                self._memory[3] = first + 32 * done
-                self._memory[4] = len(step.launches)
+                self._memory[LAUNCHES + 1] = len(step.launches)
                 start = time.perf_counter()
                 self.run(words)
                 seconds.append(time.perf_counter() - start)
-                done += len(step.launches)
+                self._memory[LAUNCHES] += 8 * LAUNCH_WORDS * len(step.launches)
         finally:
-            self._memory[3], self._memory[4] = first, count
+            self._memory[LAUNCHES : LAUNCHES + 2] = first, count
         return seconds
+
+
+class _Blocks:
+    """Blocks of words as they are collected. Places are indices into `words`, until it is known where these will be."""
+
+    def __init__(self, scratch_slot: int) -> None:
+        self.scratch_slot = scratch_slot
+        self.words: list[int] = []
+        self.patches: list[tuple[int, int, int]] = []  # a word, the slot whose content it gets, bytes to add to that
+        self.references: list[tuple[int, int]] = []  # a word, the word whose address it is
+
+    def add(self, block: Sequence[Word], operands: Sequence[int], scalars: Sequence[int]) -> int:
+        """Append a block, and those it refers to; the index of its first word."""
+        first = len(self.words)
+        self.words += [0] * len(block)
+        for i, word in enumerate(block, first):
+            if isinstance(word, int):
+                self.words[i] = word
+            elif isinstance(word, Address):
+                self.patches.append((i, operands[word.operand], word.offset))
+            elif isinstance(word, Scalar):
+                self.patches.append((i, scalars[word.scalar], 0))
+            elif isinstance(word, Scratch):
+                self.patches.append((i, self.scratch_slot, word.offset))
+            elif isinstance(word, Entry):
+                self.words[i] = driver().address(word.kernel, word.name)
+            elif isinstance(word, Words):
+                self.references.append((i, self.add(word.words, operands, scalars)))
+            elif isinstance(word, Status):
+                self.references.append((i, STATUS))
+        return first
+
+
+def _laid_out(blocks: _Blocks, launches: Sequence[tuple[int, int, int, int]], slots: int) -> Any:
+    """One array of words with everything that native code needs to run a plan."""
+    words = TABLE + slots
+    patches = words + len(blocks.words)
+    records = patches + PATCH_WORDS * len(blocks.patches)
+    status = records + LAUNCH_WORDS * len(launches)
+    memory = (ctypes.c_int64 * (status + 1))()
+    base = ctypes.addressof(memory)
+    header = (TABLE, patches, len(blocks.patches), records, len(launches), status)
+    counts = (2, 4)
+    content = [word if i in counts else base + 8 * word for i, word in enumerate(header)]
+    content += [0] * (words - len(content))
+    content += blocks.words
+    for i, word in blocks.references:
+        content[words + i] = base + 8 * (status if word == STATUS else words + word)
+    for i, slot, offset in blocks.patches:
+        content += (base + 8 * (words + i), slot, offset)
+    for entry, word, tasks, grain in launches:
+        content += (entry, base + 8 * (words + word), tasks, grain)
+    memory[: len(content)] = content
+    return memory
+
+
+@cache
+def _runner() -> tuple[Any, int]:
+    """The native functions: `run_plan`, to be called with a pool's block and a plan, and the address of `worker`."""
+    entries = native.entries(host_target())
+    kernel = Kernel(native.text, (), entries)
+    run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(driver().address(kernel, "run_plan"))
+    return run, driver().address(kernel, "worker") if "worker" in entries else 0
 
 
 def run_step(step: Step, arrays: Sequence[Any], scalars: Sequence[float | int] = ()) -> int:
@@ -144,8 +155,9 @@ def run_step(step: Step, arrays: Sequence[Any], scalars: Sequence[float | int] =
     Scalars that are floats arrive as the bits of a double.
     """
     count = len(arrays)
-    plan = NativePlan([(step, range(count), range(count + 1, count + 1 + len(scalars)))], count + 1 + len(scalars), count)
+    slots = count + 1 + len(scalars)
+    plan = NativePlan([(step, range(count), range(count + 1, slots))], slots, scratch_slot=count)
     scratch = np.empty(step.scratch + 64, np.uint8)
-    bits = [struct.unpack("<q", struct.pack("<d", s))[0] if isinstance(s, float) else s for s in scalars]
-    aligned = (scratch.ctypes.data + 63) & ~63
-    return plan.run([*[a.__array_interface__["data"][0] for a in arrays], aligned, *bits])
+    addresses = [a.__array_interface__["data"][0] for a in (*arrays, scratch)]
+    addresses[-1] = (addresses[-1] + 63) & ~63
+    return plan.run([*addresses, *[double_bits(s) if isinstance(s, float) else s for s in scalars]])

@@ -6,13 +6,12 @@ wide tile their rows, whole vectors are stored instead.
 
 from __future__ import annotations
 
-from flambeau._backends.cpu.conv_forward import split_task
 from flambeau._backends.cpu.conv_geometry import Strides
 from flambeau._backends.cpu.emit import BYTES, Function, Module, Val, vector
-from flambeau._backends.cpu.fields import Fields
+from flambeau._backends.cpu.fields import Fields, split_task
 from flambeau._backends.cpu.kernel import Address, Kernel, Launch, Word
-from flambeau._backends.cpu.pool_forward import along
 from flambeau._backends.cpu.pool_geometry import TASK_POSITIONS, Windows, lanes_for
+from flambeau._backends.cpu.pool_words import along
 from flambeau._backends.cpu.target import Target
 
 FIELDS = Fields(
@@ -51,6 +50,7 @@ class Placing:
         self.f, self.kind, self.element = f, kind, element
         self.code = f"i{kind[3:]}" if kind != "average" else "i8"
         self.words = dict(zip(FIELDS.names, FIELDS.read(f, args, " ".join(FIELDS.names)), strict=True))
+        self.steps: Val | None = None  # see `_steps`
 
     def __getitem__(self, names: str) -> list[Val]:
         """The fields of those names."""
@@ -62,6 +62,8 @@ def generate_place(target: Target, kind: str, element: str, kernel_h: int, kerne
     m = Module(target)
     f, args, lo, hi = m.entry("place")
     p = Placing(f, args, kind, element)
+    if kind == "max8" and not lanes:
+        p.steps = _steps(p, kernel_h, kernel_w)
     x, g, image, channel, channels, code = p["x_at g_at g_image g_channel channels code_at"]
     count_d, count_h, count_w, size_d, size_h, size_w = p["count_d count_h count_w size_d size_h size_w"]
     size = f.mul(f.mul(size_d, size_h), size_w)
@@ -104,14 +106,78 @@ def _windows(
     f = p.f
     d, h = (_start(p, dim, number) for dim, number in zip("dh", row, strict=True))
     count_w, g_w = p["count_w g_w"]
-    with f.loop(0, count_w) as i:
-        w = _start(p, "w", i.index)
-        value = f.load(p.element, f.offset(values, f.mul(i.index, g_w), p.element))
-        if p.kind == "average":
-            _share(p, plane, [d, h, w], f.fdiv(value, _divisor(p, [*row, i.index])))
-        else:
-            code = f.cast("zext", f.load(p.code, f.offset(codes, i.index, p.code)), "i64")
-            _add(p, plane, _position(p, [d, h, w], code, kernel_h, kernel_w), value)
+    if p.kind == "average":
+        with f.loop(0, count_w) as i:
+            value = f.load(p.element, f.offset(values, f.mul(i.index, g_w), p.element))
+            share = f.fdiv(value, _divisor(p, [*row, i.index]))
+            _share(p, plane, [d, h, _start(p, "w", i.index)], share)
+        return
+    low, high = _inner(p, d, h)
+    if p.steps is not None:
+        corner = f.offset(plane, _index(p, [d, h, _start(p, "w", f.int(0))]), p.element)
+        stride = p["stride_w"][0]
+        with f.loop(low, high) as i:
+            value, code = _value_and_code(p, values, codes, i.index)
+            place = f.add(f.mul(i.index, stride), f.load("i64", f.offset(p.steps, code, "i64")))
+            _add(p, f.offset(corner, place, p.element), value)
+    else:
+        low, high = f.int(0), f.int(0)
+    inner = f.sub(high, low)
+    with f.loop(0, f.sub(count_w, inner)) as i:
+        w = f.select(f.compare("slt", i.index, low), i.index, f.add(i.index, inner))
+        value, code = _value_and_code(p, values, codes, w)
+        at = _position(p, [d, h, _start(p, "w", w)], code, kernel_h, kernel_w)
+        seen = f.int(
+            1, "i1"
+        )  # a code may mean a place over the border if its window holds nothing but the lowest number
+        for number, size in zip(at, p["size_d size_h size_w"], strict=True):
+            seen = f.binary("and", seen, f.compare("ult", number, size))
+        with f.when(seen):
+            _add(p, f.offset(plane, _index(p, at), p.element), value)
+
+
+def _value_and_code(p: Placing, values: Val, codes: Val, w: Val) -> tuple[Val, Val]:
+    """The gradient and the code of a row's window number `w`."""
+    f = p.f
+    value = f.load(p.element, f.offset(values, f.mul(w, p["g_w"][0]), p.element))
+    return value, f.cast("zext", f.load(p.code, f.offset(codes, w, p.code)), "i64")
+
+
+def _index(p: Placing, at: list[Val]) -> Val:
+    """The place of an input in its plane."""
+    f = p.f
+    _, size_h, size_w = p["size_d size_h size_w"]
+    return f.add(f.mul(f.add(f.mul(at[0], size_h), at[1]), size_w), at[2])
+
+
+def _add(p: Placing, to: Val, value: Val) -> None:
+    p.f.store(p.f.fadd(p.f.load(p.element, to), value), to)
+
+
+def _steps(p: Placing, kernel_h: int, kernel_w: int) -> Val:
+    """A table of where the positions of a window lie, in elements from its first; all that one byte can mean."""
+    f = p.f
+    steps = f.stack("i64", 256)
+    nothing = [f.int(0)] * 3
+    with f.loop(0, f.mul(p["kernel_d"][0], kernel_h * kernel_w)) as i:
+        f.store(_index(p, _position(p, nothing, i.index, kernel_h, kernel_w)), f.offset(steps, i.index, "i64"))
+    return steps
+
+
+def _inner(p: Placing, d: Val, h: Val) -> tuple[Val, Val]:
+    """The windows of a row, from and to, that reach over no border; none if the row's windows do."""
+    f = p.f
+    inside = f.int(1, "i1")
+    for start, dim in ((d, "d"), (h, "h")):
+        size, kernel, dilation = p[f"size_{dim} kernel_{dim} dilation_{dim}"]
+        end = f.add(start, f.mul(f.sub(kernel, 1), dilation))
+        inside = f.binary("and", inside, f.binary("and", f.compare("sge", start, 0), f.compare("slt", end, size)))
+    size, kernel, dilation, stride, padding, count = p["size_w kernel_w dilation_w stride_w padding_w count_w"]
+    low = f.min(f.udiv(f.add(padding, f.sub(stride, 1)), stride), count)
+    room = f.sub(f.sub(f.add(size, padding), f.mul(f.sub(kernel, 1), dilation)), 1)  # the last start that fits
+    fitting = f.select(f.compare("sge", room, 0), f.add(f.udiv(f.max(room, 0), stride), 1), f.int(0))
+    high = f.max(f.min(fitting, count), low)
+    return f.select(inside, low, f.int(0)), f.select(inside, high, f.int(0))
 
 
 def _position(p: Placing, start: list[Val], code: Val, kernel_h: int, kernel_w: int) -> list[Val]:
@@ -121,19 +187,6 @@ def _position(p: Placing, start: list[Val], code: Val, kernel_h: int, kernel_w: 
     numbers = (f.udiv(line, kernel_h), f.urem(line, kernel_h), f.urem(code, kernel_w))
     steps = p["dilation_d dilation_h dilation_w"]
     return [f.add(s, f.mul(number, step)) for s, number, step in zip(start, numbers, steps, strict=True)]
-
-
-def _add(p: Placing, plane: Val, at: list[Val], value: Val) -> None:
-    """Add to one input, unless it lies over the border."""
-    f = p.f
-    sizes = p["size_d size_h size_w"]
-    seen = f.int(1, "i1")
-    for number, size in zip(at, sizes, strict=True):
-        seen = f.binary("and", seen, f.compare("ult", number, size))
-    with f.when(seen):
-        index = f.add(f.mul(f.add(f.mul(at[0], sizes[1]), at[1]), sizes[2]), at[2])
-        place = f.offset(plane, index, p.element)
-        f.store(f.fadd(f.load(p.element, place), value), place)
 
 
 def _share(p: Placing, plane: Val, start: list[Val], value: Val) -> None:

@@ -1,8 +1,8 @@
 """The scalar primitives in LLVM: what bodies of pointwise operations are written in, on scalars and vectors alike.
 
 Each has one meaning, that of the reference builder (`_backends/reference/builder.py`). Integers wrap around; integer
-divisions can fail when they run and stay with the reference. What has no vector code of its own here is computed lane by
-lane by the C library, in double precision.
+divisions can fail when they run and stay with the reference. The functions of analysis are in `vectormath` and the
+files named after it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from flambeau._backends.cpu import vectormath
+from flambeau._backends.cpu import vectormath as v
+from flambeau._backends.cpu import vectormath_erf as erf
+from flambeau._backends.cpu import vectormath_exp as exp
+from flambeau._backends.cpu import vectormath_log as log
+from flambeau._backends.cpu import vectormath_power as power
+from flambeau._backends.cpu import vectormath_single as single
+from flambeau._backends.cpu import vectormath_trigonometry as trigonometry
 from flambeau._backends.cpu.casts import FLOATS
-from flambeau._backends.cpu.emit import Function, Val, like
+from flambeau._backends.cpu.emit import Function, Val
 
 INTEGERS = ("int64", "int32", "int16", "int8", "uint8")
 Body = Callable[..., Val]
@@ -60,24 +66,24 @@ def _intrinsic(name: str) -> Body:
 def maximum(f: Function, a: Val, b: Val) -> Val:
     """The larger; NaN if either is NaN."""
     larger = f.select(f.fcompare("ogt", a, b), a, b)
-    return f.select(vectormath.is_nan(f, a), a, larger)
+    return f.select(v.is_nan(f, a), a, larger)
 
 
 def minimum(f: Function, a: Val, b: Val) -> Val:
     """The smaller; NaN if either is NaN."""
     smaller = f.select(f.fcompare("olt", a, b), a, b)
-    return f.select(vectormath.is_nan(f, a), a, smaller)
+    return f.select(v.is_nan(f, a), a, smaller)
 
 
 def _fmax(f: Function, a: Val, b: Val) -> Val:
     """The larger; of a number and NaN the number."""
     larger = f.select(f.fcompare("ogt", a, b), a, b)
-    return f.select(vectormath.is_nan(f, b), a, larger)
+    return f.select(v.is_nan(f, b), a, larger)
 
 
 def _fmin(f: Function, a: Val, b: Val) -> Val:
     smaller = f.select(f.fcompare("olt", a, b), a, b)
-    return f.select(vectormath.is_nan(f, b), a, smaller)
+    return f.select(v.is_nan(f, b), a, smaller)
 
 
 def _reciprocal(f: Function, a: Val) -> Val:
@@ -93,7 +99,7 @@ def _sign(f: Function, a: Val) -> Val:
     zero, one = f.float(0.0, a.type), f.float(1.0, a.type)
     positive = f.select(f.fcompare("ogt", a, zero), one, zero)
     signed = f.select(f.fcompare("olt", a, zero), f.fneg(one), positive)
-    return f.select(vectormath.is_nan(f, a), a, signed)
+    return f.select(v.is_nan(f, a), a, signed)
 
 
 def _truthy(f: Function, a: Val) -> Val:
@@ -125,59 +131,38 @@ def _trunc_divide(f: Function, a: Val, b: Val) -> Val:
     return f.intrinsic("trunc", f.fdiv(a, b))
 
 
+def _fmod(f: Function, a: Val, b: Val) -> Val:
+    """a - b trunc(a / b): the rest of the exact division, with the sign of a."""
+    if a.element == "double":
+        return f.binary("frem", a, b)  # the C library's, lane by lane
+    return v.narrowed(f, power.fmod(f, v.widened(f, a), v.widened(f, b)))
+
+
 def _remainder(f: Function, a: Val, b: Val) -> Val:
     """a - b floor(a / b): the rest of the exact division, with the sign of b."""
-    zero = f.float(0.0, a.type)
-    rest = f.binary("frem", a, b)
-    other_sign = f.binary("xor", f.fcompare("olt", rest, zero), f.fcompare("olt", b, zero))
-    mend = f.binary("and", f.fcompare("une", rest, zero), other_sign)
-    return f.select(mend, f.fadd(rest, b), rest)
+    rest = _fmod(f, a, b)
+    return f.select(_signs_differ(f, rest, b), f.fadd(rest, b), rest)
+
+
+def _signs_differ(f: Function, rest: Val, b: Val) -> Val:
+    """Is there a rest, of the other sign than b?"""
+    zero = f.float(0.0, b.type)
+    other = f.binary("xor", f.fcompare("olt", rest, zero), f.fcompare("olt", b, zero))
+    return f.binary("and", f.fcompare("une", rest, zero), other)
 
 
 def _floor_divide(f: Function, a: Val, b: Val) -> Val:
     """The exact quotient rounded down, as NumPy computes it; by zero a / b."""
     zero, one = f.float(0.0, a.type), f.float(1.0, a.type)
-    rest = f.binary("frem", a, b)
+    rest = _fmod(f, a, b)
     quotient = f.fdiv(f.fsub(a, rest), b)
-    other_sign = f.binary("xor", f.fcompare("olt", rest, zero), f.fcompare("olt", b, zero))
-    mend = f.binary("and", f.fcompare("une", rest, zero), other_sign)
-    quotient = f.select(mend, f.fsub(quotient, one), quotient)
+    quotient = f.select(_signs_differ(f, rest, b), f.fsub(quotient, one), quotient)
     low = f.intrinsic("floor", quotient)
     far = f.fcompare("ogt", f.fsub(quotient, low), f.float(0.5, a.type))
     low = f.select(far, f.fadd(low, one), low)
     plain = f.fdiv(a, b)
     low = f.select(f.fcompare("oeq", quotient, zero), f.intrinsic("copysign", zero, plain), low)
     return f.select(f.fcompare("oeq", b, zero), plain, low)
-
-
-def _logaddexp(f: Function, a: Val, b: Val) -> Val:
-    """log(e^a + e^b) = max + log(1 + e^-|a - b|)."""
-    same = f.fcompare("oeq", a, b)
-    distance = f.select(same, f.float(0.0, a.type), f.fneg(f.intrinsic("fabs", f.fsub(a, b))))
-    table = FLOAT32 if a.element == "float" else FLOAT64
-    return f.fadd(maximum(f, a, b), table["log1p"](f, table["exp"](f, distance)))
-
-
-def _libm(name: str, count: int = 1) -> Body:
-    """A function of the C library, in double precision, lane by lane."""
-
-    def body(f: Function, *args: Val) -> Val:
-        single = args[0].element == "float"
-        wide = [f.cast("fpext", a, "double") if single else a for a in args]
-        if not args[0].lanes:
-            result = f.call("double", name, wide)
-        else:
-            result = Val("poison", like(args[0].type, "double"))
-            for i in range(args[0].lanes):
-                result = f.insert(result, f.call("double", name, [f.extract(a, i) for a in wide]), i)
-        return f.cast("fptrunc", result, "float") if single else result
-
-    return body
-
-
-def _sigmoid_double(f: Function, x: Val) -> Val:
-    one = f.float(1.0, x.type)
-    return f.fdiv(one, f.fadd(one, FLOAT64["exp"](f, f.fneg(x))))
 
 
 FLOAT: dict[str, Body] = {
@@ -187,28 +172,57 @@ FLOAT: dict[str, Body] = {
     "trunc": _intrinsic("trunc"), "round": _intrinsic("rint"), "copysign": _intrinsic("copysign"),
     "maximum": maximum, "minimum": minimum, "fmax": _fmax, "fmin": _fmin, "sgn": _sign, "sign": _sign,
     "lt": _fcompare("olt"), "le": _fcompare("ole"), "gt": _fcompare("ogt"), "ge": _fcompare("oge"),
-    "eq": _fcompare("oeq"), "ne": _fcompare("une"), "isnan": vectormath.is_nan, "isinf": _isinf,
+    "eq": _fcompare("oeq"), "ne": _fcompare("une"), "isnan": v.is_nan, "isinf": _isinf,
     "isfinite": _isfinite, "signbit": _signbit, "trunc_divide": _trunc_divide, "remainder": _remainder,
-    "floor_divide": _floor_divide, "fmod": _binary("frem"), "logaddexp": _logaddexp,
+    "floor_divide": _floor_divide, "fmod": _fmod, 
     "logical_not": lambda f, a: f.fcompare("oeq", a, f.float(0.0, a.type)),
     "logical_and": _logical("and", _truthy), "logical_or": _logical("or", _truthy),
     "logical_xor": _logical("xor", _truthy),
-    "sin": _libm("sin"), "cos": _libm("cos"), "tan": _libm("tan"), "asin": _libm("asin"), "acos": _libm("acos"),
-    "atan": _libm("atan"), "atan2": _libm("atan2", 2), "sinh": _libm("sinh"), "cosh": _libm("cosh"),
-    "asinh": _libm("asinh"), "acosh": _libm("acosh"), "atanh": _libm("atanh"), "erfc": _libm("erfc"),
-    "pow": _libm("pow", 2), "hypot": _libm("hypot", 2),
 }  # fmt: skip
 
-FLOAT32: dict[str, Body] = FLOAT | {
-    "exp": vectormath.exp, "log": vectormath.log, "tanh": vectormath.tanh, "erf": vectormath.erf,
-    "sigmoid": vectormath.sigmoid, "expm1": vectormath.expm1, "log1p": vectormath.log1p, "log2": vectormath.log2,
-    "log10": vectormath.log10, "exp2": vectormath.exp2,
+
+def _power(body: Body) -> Body:
+    """x to the power of y, by `body` unless y is a constant for which the reference has something faster."""
+
+    def power(f: Function, x: Val, y: Val) -> Val:
+        for exponent, shortcut in SHORTCUTS.items():
+            if y == f.float(exponent, y.type):
+                return shortcut(f, x)
+        return body(f, x, y)
+
+    return power
+
+
+SHORTCUTS: dict[float, Body] = {
+    0.5: _intrinsic("sqrt"), 1.0: lambda f, x: x, 2.0: lambda f, x: f.fmul(x, x),
+    3.0: lambda f, x: f.fmul(f.fmul(x, x), x), -1.0: _reciprocal, -2.0: lambda f, x: _reciprocal(f, f.fmul(x, x)),
 }  # fmt: skip
 
-FLOAT64: dict[str, Body] = FLOAT | {
-    name: _libm(name) for name in ("exp", "log", "tanh", "erf", "expm1", "log1p", "log2", "log10", "exp2")
+# Functions of doubles; in float32 they go through doubles, but for those that have code of their own there.
+FUNCTIONS: dict[str, Body] = {
+    "exp": exp.exp, "exp2": exp.exp2, "expm1": exp.expm1, "tanh": exp.tanh, "sinh": exp.sinh, "cosh": exp.cosh,
+    "sigmoid": exp.sigmoid, "log": log.log, "log2": log.log2, "log10": log.log10, "log1p": log.log1p,
+    "logaddexp": log.logaddexp, "logaddexp2": log.logaddexp2, "asinh": log.asinh, "acosh": log.acosh,
+    "atanh": log.atanh, "sin": trigonometry.sin, "cos": trigonometry.cos, "tan": trigonometry.tan,
+    "asin": trigonometry.asin, "acos": trigonometry.acos, "atan": trigonometry.atan, "atan2": trigonometry.atan2,
+    "erf": erf.erf, "erfc": erf.erfc, "erfinv": erf.erfinv, "pow": power.pow, "hypot": power.hypot,
+}  # fmt: skip
+
+
+def _single(fused: Body, otherwise: Body) -> Body:
+    """Code in float32 where there is fused multiply-add, by way of doubles elsewhere."""
+    through = v.through_doubles(otherwise)
+    return lambda f, x: (fused if f.target.fma else through)(f, x)
+
+
+FLOAT32: dict[str, Body] = FLOAT | {name: v.through_doubles(body) for name, body in FUNCTIONS.items()}
+FLOAT32 |= {
+    name: _single(getattr(single, name), FUNCTIONS[name])
+    for name in ("exp", "exp2", "sigmoid", "tanh", "erf", "log", "log1p", "log2", "log10")
 }
-FLOAT64["sigmoid"] = _sigmoid_double
+FLOAT64: dict[str, Body] = FLOAT | FUNCTIONS
+for _floats in (FLOAT32, FLOAT64):
+    _floats["pow"] = _power(_floats["pow"])
 
 # ---------------------------------------------------------------------------------------------- integers and booleans
 
@@ -236,11 +250,52 @@ def _integer_sign(f: Function, a: Val) -> Val:
     return f.select(f.compare("slt", a, zero), f.int(-1, a.type), positive)
 
 
+def _integer_bits(f: Function, a: Val) -> Val:
+    return f.int(int(a.element[1:]), a.type)
+
+
+def _shift_left(f: Function, a: Val, b: Val) -> Val:
+    """The bits moved left; 0 if further than there are bits, or by a negative number."""
+    inside = f.compare("ult", b, _integer_bits(f, a))
+    return f.select(inside, f.binary("shl", a, b), f.int(0, a.type))
+
+
+def _shift_right(instruction: str, less: str) -> Body:
+    """The bits moved right, by 0 to all but one of them."""
+
+    def shift(f: Function, a: Val, b: Val) -> Val:
+        most, zero = f.int(int(a.element[1:]) - 1, a.type), f.int(0, a.type)
+        b = f.select(f.compare(less, b, zero), zero, b)
+        return f.binary(instruction, a, f.select(f.compare(less, most, b), most, b))
+
+    return shift
+
+
+def _unsigned_pow(f: Function, x: Val, y: Val) -> Val:
+    """x to the power of y >= 0, by repeated squaring, bit by bit of y."""
+    zero, one = f.int(0, x.type), f.int(1, x.type)
+    with f.loop(0, int(x.element[1:]), carried=(one, x, y), guard=False) as bit:
+        result, square, left = bit.carried
+        odd = f.compare("ne", f.binary("and", left, one), zero)
+        bit.next += [f.select(odd, f.mul(result, square), result), f.mul(square, square), f.binary("lshr", left, one)]
+    return bit.results[0]
+
+
+def _signed_pow(f: Function, x: Val, y: Val) -> Val:
+    """The same; a negative power is 0 but for 1 and -1."""
+    zero, one, minus = (f.int(c, x.type) for c in (0, 1, -1))
+    negative = f.compare("slt", y, zero)
+    power = _unsigned_pow(f, x, f.select(negative, zero, y))
+    odd = f.compare("ne", f.binary("and", y, one), zero)
+    turned = f.select(f.compare("eq", x, minus), f.select(odd, minus, one), zero)
+    return f.select(negative, f.select(f.compare("eq", x, one), one, turned), power)
+
+
 INTEGER: dict[str, Body] = {
     "add": _binary("add"), "sub": _binary("sub"), "mul": _binary("mul"), "neg": lambda f, a: f.sub(f.int(0, a.type), a),
     "and_": _binary("and"), "or_": _binary("or"), "xor": _binary("xor"), "invert": _negated,
     "bitwise_and": _binary("and"), "bitwise_or": _binary("or"), "bitwise_xor": _binary("xor"),
-    "eq": _compare("eq"), "ne": _compare("ne"),
+    "eq": _compare("eq"), "ne": _compare("ne"), "shift_left": _shift_left,
     "logical_not": lambda f, a: f.compare("eq", a, f.int(0, a.type)), "logical_and": _logical("and", _nonzero),
     "logical_or": _logical("or", _nonzero), "logical_xor": _logical("xor", _nonzero),
 }  # fmt: skip
@@ -248,16 +303,21 @@ INTEGER: dict[str, Body] = {
 SIGNED: dict[str, Body] = INTEGER | {
     "abs": _integer_abs, "sgn": _integer_sign, "sign": _integer_sign, "maximum": _chosen("sgt"),
     "minimum": _chosen("slt"), "fmax": _chosen("sgt"), "fmin": _chosen("slt"), "lt": _compare("slt"),
-    "le": _compare("sle"), "gt": _compare("sgt"), "ge": _compare("sge"),
+    "le": _compare("sle"), "gt": _compare("sgt"), "ge": _compare("sge"), "pow": _signed_pow,
+    "shift_right": _shift_right("ashr", "slt"),
 }  # fmt: skip
 
 UNSIGNED: dict[str, Body] = INTEGER | {
-    "abs": lambda f, a: a, "maximum": _chosen("ugt"), "minimum": _chosen("ult"), "lt": _compare("ult"),
-    "le": _compare("ule"), "gt": _compare("ugt"), "ge": _compare("uge"),
+    "abs": lambda f, a: a, "maximum": _chosen("ugt"), "minimum": _chosen("ult"), "fmax": _chosen("ugt"),
+    "fmin": _chosen("ult"), "lt": _compare("ult"), "le": _compare("ule"), "gt": _compare("ugt"),
+    "ge": _compare("uge"), "sgn": lambda f, a: f.cast("zext", _nonzero(f, a), "i8"), "pow": _unsigned_pow,
+    "shift_right": _shift_right("lshr", "ult"),
 }  # fmt: skip
 
 BOOLEAN: dict[str, Body] = {
     "add": _binary("or"), "mul": _binary("and"), "and_": _binary("and"), "or_": _binary("or"), "xor": _binary("xor"),
+    "sgn": lambda f, a: a, "abs": lambda f, a: a, "pow": lambda f, a, b: f.binary("or", a, _negated(f, b)),
+    "fmax": _binary("or"), "fmin": _binary("and"),
     "invert": _negated, "logical_not": _negated, "logical_and": _binary("and"), "logical_or": _binary("or"),
     "logical_xor": _binary("xor"), "maximum": _binary("or"), "minimum": _binary("and"), "eq": _compare("eq"),
     "ne": _compare("ne"), "lt": _compare("ult"), "le": _compare("ule"), "gt": _compare("ugt"), "ge": _compare("uge"),

@@ -199,6 +199,16 @@ def _index_add(node: Node, base: np.ndarray, index: np.ndarray, source: np.ndarr
     return OPS["index_add"].body(base, dim, index, source, alpha)
 
 
+def _attention(node: Node, q: np.ndarray, k: np.ndarray, v: np.ndarray, *mask: np.ndarray) -> Any:
+    causal, scale, _ = node.params
+    return OPS["attended"].body(q, k, v, *(mask or (None,)), causal, scale)
+
+
+def _attention_backward(node: Node, *args: np.ndarray) -> Any:
+    causal, scale, _ = node.params
+    return OPS["attended_grad"].body(*args[:6], *(args[6:] or (None,)), causal, scale)
+
+
 def _scan(node: Node, x: np.ndarray) -> np.ndarray:
     combiner, dim = node.params
     ufunc = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}[combiner]
@@ -228,6 +238,8 @@ TEMPLATES: dict[str, Callable[..., Any]] = {
     "scatter_add": lambda node, base, index, source: OPS["scatter_add"].body(base, *node.params, index, source),
     "scatter": lambda node, base, index, source: OPS["internal.scatter"].body(base, *node.params, index, source),
     "scan": _scan,
+    "attention": _attention,
+    "attention_backward": _attention_backward,
     "sort": _sort,
     "topk": _of("top"),
 }
