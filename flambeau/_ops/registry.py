@@ -94,6 +94,7 @@ class Op:
             zip(self.parameters[self.positional - len(defaults) : self.positional], defaults, strict=True)
         )
         self.defaults.update(body.__kwdefaults__ or {})
+        self.most = len(self.parameters)
         self.required = len([p for p in self.parameters[: self.positional] if p not in self.defaults])
         self.gradient = tuple(Derivative(n, f, self.parameters) for n, f in (gradient or {}).items())
         self.derivative_of = {i: d for d in self.gradient for i in d.inputs}
@@ -157,7 +158,7 @@ class Op:
 
     def check_count(self, args: tuple) -> None:
         """TypeError unless the number of positional arguments fits."""
-        if not self.required <= len(args) <= len(self.parameters):
+        if not self.required <= len(args) <= self.most:
             expected = " ".join(self.parameters)
             raise TypeError(f"{self.name}() takes the arguments ({expected}), got {len(args)} of them")
 

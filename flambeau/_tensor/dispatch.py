@@ -179,13 +179,12 @@ def _as_operand(op: Any, i: int, a: Any) -> Any:
 def library(op: Any, args: tuple) -> Any:
     """Record an operation whose body works on whole arrays."""
     op.check_count(args)
-    values, metas, edges, mask, exposed = _examine(op, args)
+    values, metas, edges, mask, exposed, key = _examine(op, args)
     window = state.window
     if op.infer is None:
         outputs = _run_now(op, values, metas)
         inference = Inference(tuple(t._meta for t in outputs))
     else:
-        key: Any = (*[tuple(m) if type(m) is list else m for m in metas], *map(type, metas))
         try:
             inference = op.cache.get(key)
         except TypeError:  # an argument that cannot be a key
@@ -199,9 +198,9 @@ def library(op: Any, args: tuple) -> Any:
         site = user_site(3) if op.fallible else None
         window.queue.append(Instruction(op, values, metas, inference, results, site))
         window.nbytes += inference.nbytes
-        outputs = tuple(
-            [make_tensor(Tensor, m, Storage(v, m.nbytes)) for m, v in zip(inference.outputs, results, strict=True)]
-        )
+        outputs = tuple([
+            make_tensor(Tensor, m, Storage(v, m.nbytes)) for m, v in zip(inference.outputs, results, strict=True)
+        ])  # fmt: skip
     if mask and state.grad_enabled and inference.differentiable:
         _attach(op, args, metas, edges, mask, outputs)
     if op.infer is not None and (exposed or window.full()):
@@ -211,34 +210,50 @@ def library(op: Any, args: tuple) -> Any:
     return outputs if op.result_type is None else op.result_type(*outputs)
 
 
-def _examine(op: Any, args: tuple) -> tuple[tuple, tuple, tuple, int, bool]:
-    """What recording needs of the arguments: values, metas, edges, the mask of those that want gradients, exposure."""
+def _examine(op: Any, args: tuple) -> tuple[tuple, tuple, tuple, int, bool, Any]:
+    """What recording needs of the arguments: values, metas, edges, the mask of those that want gradients, exposure, and
+    what the inference depends on."""
     values: list[Any] = []
     metas: list[Any] = []
     edges: list[Any] = []
-    mask, exposed = 0, False
+    key: list[Any] = []
+    mask, exposed, wanted = 0, False, op.derivative_of
     for i, a in enumerate(args):
-        if isinstance(a, (tuple, list)) and any(isinstance(x, TensorBase) for x in a):
-            tensors: Any = a
+        kind = type(a)
+        if kind in NUMBERS:
+            values.append(a)
+            metas.append(a)
+            edges.append(None)
+            key += (kind, a)  # 1, 1.0 and True are equal
+        elif isinstance(a, TensorBase):
+            storage, m = a._storage, a._meta
+            values.append(storage.value)
+            metas.append(m)
+            key.append(m)
+            exposed = exposed or storage.exposed
+            node = None
+            if i in wanted:
+                node = a._node if a._base is None else node_of(a)
+            if node is None:
+                edges.append(None)
+            else:
+                edges.append((node, a._index))
+                mask |= 1 << i
+        elif isinstance(a, (tuple, list)) and any([isinstance(x, TensorBase) for x in a]):
             values.append(tuple([x._storage.value if isinstance(x, TensorBase) else x for x in a]))
             metas.append(tuple([x._meta if isinstance(x, TensorBase) else x for x in a]))
-        elif isinstance(a, TensorBase):
-            tensors = (a,)
-            values.append(a._storage.value)
-            metas.append(a._meta)
+            key.append(metas[-1])
+            tensors = [x for x in a if isinstance(x, TensorBase)]
+            exposed = exposed or any([x._storage.exposed for x in tensors])
+            nodes = [node_of(x) if i in wanted else None for x in tensors]
+            edges += [None if n is None else (n, x._index) for n, x in zip(nodes, tensors, strict=True)]
+            mask |= any([n is not None for n in nodes]) << i
         else:
             values.append(a)
             metas.append(a)
             edges.append(None)
-            continue
-        for x in tensors:
-            if not isinstance(x, TensorBase):
-                continue
-            exposed = exposed or x._storage.exposed
-            node = node_of(x) if i in op.derivative_of else None
-            edges.append(None if node is None else (node, x._index))
-            mask |= (node is not None) << i
-    return tuple(values), tuple(metas), tuple(edges), mask, exposed
+            key += (kind, tuple(a) if kind is list else a)
+    return tuple(values), tuple(metas), tuple(edges), mask, exposed, tuple(key)
 
 
 def _attach(op: Any, args: tuple, metas: tuple, edges: tuple, mask: int, outputs: tuple) -> None:
