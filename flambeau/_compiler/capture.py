@@ -53,12 +53,11 @@ class Capture:
                 if number in refused:
                     raise Unsupported("refused by the backend")
                 if family == "pointwise":
-                    results = (self._pointwise(instruction, first_scalar),)
+                    self._bind(instruction, (self._pointwise(instruction, first_scalar),))
                 elif family == "write":
-                    results = (self._write(instruction),)
+                    self._bind(instruction, (self._write(instruction),))
                 else:
-                    results = self._library(instruction)
-                self._bind(instruction, results)
+                    self._bind(instruction, self._library(instruction))
             except Unsupported:
                 self._host(instruction, number)
             for node in self.graph.nodes[first_node:]:

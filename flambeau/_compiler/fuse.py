@@ -234,8 +234,8 @@ class Fusion:
         return True
 
     def _reads_in_place(
-        self, group: Group, a: Array, shape: Sequence[int], sizes: tuple[int, ...], reduced: tuple[bool, ...], row: bool,
-        rows: set[Node] | None = None,
+        self, group: Group, a: Array, shape: Sequence[int], sizes: tuple[int, ...], reduced: tuple[bool, ...],
+        row: bool, rows: set[Node] | None = None,
     ) -> bool:  # fmt: skip
         """Does the operand, if a member, get read at the point where it is computed? `rows` are the row values, by
         default the group's."""

@@ -244,7 +244,7 @@ def nest_of_copy(source: Place, node: Node) -> Fused:
     strides = (1,) if m.numel != 1 else ()
     sizes = (m.numel,) if m.numel != 1 else ()
     d = m.dtype.name
-    operands = (Operand(d, strides, False), Operand(d, strides, True))  # type: ignore[arg-type]
+    operands = (Operand(d, strides, False), Operand(d, strides, True))
     body = (Expr("load", (), d, 0), Expr("store", (0,), d, 1))
     nest = Nest(Loops(len(sizes), 0, operands, (), body), sizes, (strides, strides), (0, 0), (None, None), False)
     return Fused(nest, (source, Place(node, 0)), ())

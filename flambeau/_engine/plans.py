@@ -160,7 +160,7 @@ class Plan:
         self.results = [
             (slot, place, of_value[slot]) for slot, place in self.program.results.items() if slot not in hosted
         ]
-        for slot, place, dtype in self.results:
+        for _, place, dtype in self.results:
             if place >= self.inputs:
                 self.dtypes[place - self.inputs] = dtype
 
@@ -201,7 +201,7 @@ class Plan:
         words += [0] * program.hosted
         words += (temporary, temporary + program.arena)
         for number, floating in zip(found.scalars, self.floating, strict=True):
-            words.append(_UNPACK.unpack(_PACK.pack(number))[0] if floating else wrapped(number))
+            words.append(_UNPACK.unpack(_PACK.pack(number))[0] if floating else wrapped(int(number)))
         if not self._run_segments(queue, found, fresh, words, interpret):
             for instruction in queue:
                 for value in instruction.outputs:

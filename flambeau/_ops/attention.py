@@ -72,7 +72,7 @@ def scaled_dot_product_attention(
 
 
 def _is_plain(query: Any, key: Any, value: Any, mask: Any, dropout_p: float) -> bool:
-    """Can `attended` do it? Without dropout, for batches that need no broadcasting and a mask that needs no gradient."""
+    """Can `attended` do it? Without dropout, batches alike, no gradient for the mask."""
     q, k, v = query._meta, key._meta, value._meta
     if dropout_p > 0 or q.ndim < 2 or not q.ndim == k.ndim == v.ndim or q.shape[:-2] != k.shape[:-2]:
         return False
@@ -117,7 +117,7 @@ def _weights(query: Any, key: Any, mask: Any, is_causal: bool, scale: float) -> 
     """(softmax of the scores, their maximum, their sum of exponentials)."""
     scores = (query * query.dtype.type(scale)) @ np.swapaxes(key, -1, -2)
     if is_causal:
-        scores = np.where(np.tri(*scores.shape[-2:], dtype=bool), scores, -np.inf)
+        scores = np.where(np.tri(*scores.shape[-2:], dtype=np.bool_), scores, -np.inf)
     if mask is not None:
         scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
     top = scores.max(-1, keepdims=True)

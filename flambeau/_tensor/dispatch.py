@@ -186,9 +186,10 @@ def library(op: Any, args: tuple) -> Any:
         inference = Inference(tuple(t._meta for t in outputs))
     else:
         try:
-            inference = op.cache.get(key)
+            known = op.cache.get(key)
         except TypeError:  # an argument that cannot be a key
-            inference = key = None
+            known = key = None
+        inference = known
         if inference is None:
             inferred = op.infer(*metas)
             inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred)

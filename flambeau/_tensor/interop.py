@@ -269,8 +269,8 @@ def resize(t: Any, shape: tuple[int, ...]) -> None:
             realize(storage.value)
         old = storage.value.data.view(np.uint8)
         grown = Value(None)
-        grown.data = np.zeros(needed, np.uint8)
-        grown.data[: old.size] = old
-        grown.data = grown.data.view(t.dtype.numpy)
+        content = np.zeros(needed, np.uint8)
+        content[: old.size] = old
+        grown.data = content.view(t.dtype.numpy)
         storage.value, storage.nbytes, storage.exposed = grown, needed, False
     t._meta = m

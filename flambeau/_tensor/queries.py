@@ -194,8 +194,8 @@ class iinfo:  # noqa: N801 (PyTorch's name)
 
 
 def get_num_threads() -> int:
-    """How many threads kernels use: by default as many as there are processors for this process, within its affinity mask
-    and the quota of its control group, or FLAMBEAU_THREADS.
+    """How many threads kernels use: by default as many as there are processors for this process, within its affinity
+    mask and the quota of its control group, or FLAMBEAU_THREADS.
 
     Example::
 

@@ -121,6 +121,7 @@ class Optimizer:
     numbers: tuple[str, ...] = ("step",)  # what of a parameter's state is kept in Python; "step" counts by itself
     accepts_sparse = False  # whether `update` may be given the touched rows of a sparse gradient
     accepts_dense = True
+    _numbers_after: tuple[tuple[str, float], ...] = ()  # of the state of a parameter after its formula was recorded
     elementwise = False  # whether `update` does the same to every element of every parameter, whatever the shape
     complex_as_real = True  # whether `update` is to see complex tensors as pairs of real numbers
 

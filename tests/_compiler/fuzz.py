@@ -1,8 +1,8 @@
 """Random programs: run fused and op by op, the results must agree.
 
-A program is a list of steps over a growing list of tensors: arithmetic with broadcasting, reductions, views, writes into
-views, look-ups, matrix products, branches on values, gradients. `python tests/_compiler/fuzz.py --programs 1000` runs
-programs with the seeds 0 to 999 and reports those that disagree; `--torch` runs them in PyTorch, too.
+A program is a list of steps over a growing list of tensors: arithmetic with broadcasting, reductions, views, writes
+into views, look-ups, matrix products, branches on values, gradients. `python tests/_compiler/fuzz.py --programs 1000`
+runs programs with the seeds 0 to 999 and reports those that disagree; `--torch` runs them in PyTorch, too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ BINARY = ("add", "sub", "mul", "div_", "maximum", "minimum", "where", "lerp")
 REDUCTIONS = ("sum", "mean", "amax", "amin", "argmax", "softmax", "log_softmax", "var", "cumsum", "any", "norm")
 VIEWS = ("transpose", "flatten", "unsqueeze", "expand", "slice", "select", "squeeze", "reshape", "step")
 WRITES = ("add_", "mul_", "copy_", "fill_", "slice_set", "select_add", "masked_fill_", "zero_")
-OTHERS = ("matmul", "cat", "stack", "index", "gather", "branch", "peek", "scalar", "linear", "layer_norm", "pad", "tril")
+OTHERS = ("matmul", "cat", "stack", "index", "gather", "branch", "peek", "scalar", "linear", "layer_norm", "pad",
+          "tril")  # fmt: skip
 
 
 def generate(seed: int) -> list[tuple]:
@@ -159,7 +160,8 @@ def write(torch: Any, kind: str, x: Any, y: Any, n: int) -> Any:
     if not writable(x) or (x.requires_grad and x.is_leaf):
         return None
     y = y.float()
-    if not broadcastable(x, y) or y.dim() > x.dim() or any(m < k for m, k in zip(x.shape[::-1], y.shape[::-1], strict=False)):
+    grows = any(m < k for m, k in zip(x.shape[::-1], y.shape[::-1], strict=False))
+    if not broadcastable(x, y) or y.dim() > x.dim() or grows:
         y = y.sum() * 0.01
     y = y.clamp(-5, 5).detach() if n & 4 else y.clamp(-5, 5)
     if kind in ("add_", "copy_"):

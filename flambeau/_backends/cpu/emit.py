@@ -6,6 +6,7 @@ explicit (`<16 x float>`), so that what is written is what runs and the expensiv
 
 from __future__ import annotations
 
+import builtins
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -92,7 +93,8 @@ class Module:
     def entry(self, name: str) -> tuple[Function, Val, Val, Val]:
         """Begin a kernel's entry; returns it with its parameters args, lo, hi."""
         f = self.function(name, "void", (("args", "ptr"), ("lo", "i64"), ("hi", "i64")))
-        return f, *f.parameters
+        args, lo, hi = f.parameters
+        return f, args, lo, hi
 
     def constant(self, name: str, type: str, literals: Sequence[str], align: int = 64) -> Val:
         """A constant array; returns its address."""
@@ -307,24 +309,24 @@ class Function:
 
     # ------------------------------------------------------------------------------------------ vectors
 
-    def splat(self, x: Val, lanes: int) -> Val:
+    def splat(self, x: Val, lanes: builtins.int) -> Val:
         """A scalar in every lane."""
         type = vector(x.type, lanes)
         one = self.op(type, f"insertelement {type} poison, {x}, i32 0")
         return self.op(type, f"shufflevector {type} {one.name}, {type} poison, <{lanes} x i32> zeroinitializer")
 
-    def extract(self, v: Val, lane: int) -> Val:
+    def extract(self, v: Val, lane: builtins.int) -> Val:
         return self.op(v.element, f"extractelement {v}, i32 {lane}")
 
-    def insert(self, v: Val, x: Val, lane: int) -> Val:
+    def insert(self, v: Val, x: Val, lane: builtins.int) -> Val:
         return self.op(v.type, f"insertelement {v}, {x}, i32 {lane}")
 
-    def shuffle(self, a: Val, b: Val, order: Sequence[int]) -> Val:
+    def shuffle(self, a: Val, b: Val, order: Sequence[builtins.int]) -> Val:
         """Lanes of a and b (numbered on) in a new order."""
         listed = ", ".join(f"i32 {i}" for i in order)
         return self.op(vector(a.element, len(order)), f"shufflevector {a}, {b}, <{len(order)} x i32> <{listed}>")
 
-    def mask_below(self, count: Val, lanes: int) -> Val:
+    def mask_below(self, count: Val, lanes: builtins.int) -> Val:
         """i1 lanes: lane < count (an i64, which may be any size)."""
         bounded = self.min(self.max(count, 0), lanes)
         narrow = self.op("i32", f"trunc {bounded} to i32")
@@ -338,10 +340,10 @@ class Function:
         index = index if isinstance(index, Val) else self.int(index)
         return self.op("ptr", f"getelementptr {element}, ptr {pointer.name}, {index}")
 
-    def load(self, type: str, pointer: Val, align: int | None = None) -> Val:
+    def load(self, type: str, pointer: Val, align: builtins.int | None = None) -> Val:
         return self.op(type, f"load {type}, ptr {pointer.name}, align {align or BYTES[element_of(type)]}")
 
-    def store(self, value: Val, pointer: Val, align: int | None = None) -> None:
+    def store(self, value: Val, pointer: Val, align: builtins.int | None = None) -> None:
         self.raw(f"store {value}, ptr {pointer.name}, align {align or BYTES[value.element]}")
 
     def load_masked(self, type: str, pointer: Val, mask: Val, otherwise: Val | None = None) -> Val:
@@ -372,11 +374,11 @@ class Function:
         aligned = f"{pointers.type} align {BYTES[value.element]} {pointers.name}"
         self.raw(f"call void @{name}({value}, {aligned}, {mask})")
 
-    def stack(self, type: str, count: int, align: int = 64) -> Val:
+    def stack(self, type: str, count: builtins.int, align: builtins.int = 64) -> Val:
         """`count` elements of memory on the stack; to be called at the function's beginning."""
         return self.op("ptr", f"alloca [{count} x {type}], align {align}")
 
-    def word(self, args: Val, i: int, type: str = "i64") -> Val:
+    def word(self, args: Val, i: builtins.int, type: str = "i64") -> Val:
         """Word number `i` of a kernel's block of arguments, as an integer, an address ("ptr") or a "double"."""
         return self.load(type, self.offset(args, i, "i64"), 8)
 
