@@ -115,7 +115,7 @@ def test_an_index_out_of_range_names_the_line():
 def test_stages_can_be_written_out(tmp_path, monkeypatch):
     monkeypatch.setattr(config, "dump_dir", str(tmp_path / "dump"))
     (torch.ones(3, 7) * 3.25 + 1).tolist()
-    written = {p.name.split("-")[1]: p.read_text() for p in (tmp_path / "dump").iterdir()}
+    written = {p.name.split("-")[1]: p.read_text() for p in (tmp_path / "dump").glob("*.txt")}
     assert set(written) == {"graph.txt", "units.txt", "nests.txt"}
     assert "map add" in written["graph.txt"] and "for 21" in written["nests.txt"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -13,6 +13,7 @@ import pytest
 from flambeau._backends.cpu.driver import driver, machine
 from flambeau._backends.cpu.kernel import Address, Entry, Kernel, Scratch, Step, Word, Words
 from flambeau._backends.cpu.target import Target, aarch64, x86_64
+from flambeau._backends.cpu.threads import get_num_threads, set_num_threads
 
 Run = Callable[..., None]
 
@@ -32,6 +33,14 @@ def runnable_targets() -> list[Target]:
 @pytest.fixture(params=runnable_targets(), ids=lambda t: f"{t.vector_bytes}x{t.registers}")
 def target(request: pytest.FixtureRequest) -> Target:
     return request.param
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of threads for one test."""
+    before = get_num_threads()
+    yield set_num_threads
+    set_num_threads(before)
 
 
 class _Runner:

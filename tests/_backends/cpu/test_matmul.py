@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -128,6 +131,38 @@ def test_stretches_and_blocks(run, target, layouts, sizes):
     case = Case(1, *sizes, layouts=layouts, bias="row")
     result = case.result()
     run(case.step(target), [*case.arrays, result], target, one_by_one=True)
+    case.check(result)
+
+
+@pytest.mark.parametrize("bias", BIASES)
+def test_a_batch_that_meets_one_b(run, target, bias):
+    case = Case(8, 5, 9, 7, (3,), layouts=("rows", "shared"), bias=bias)
+    result = case.result()
+    run(case.step(target), [*case.arrays, result], target)
+    case.check(result)
+
+
+def before_a_guard(array: np.ndarray) -> np.ndarray:
+    """A copy of the array that ends where memory does: reading beyond it ends the process."""
+    page = mmap.PAGESIZE
+    size = -(-array.nbytes // page) * page
+    memory = mmap.mmap(-1, size + page)
+    copy = np.frombuffer(memory, array.dtype, array.size, size - array.nbytes)
+    copy[:] = array
+    guard = np.frombuffer(memory, np.uint8).ctypes.data + size
+    assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(page), 0) == 0
+    return copy
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no mprotect")
+@pytest.mark.parametrize(
+    "layouts", [("rows", "rows"), ("columns", "rows"), ("rows", "columns"), ("columns", "columns")]
+)
+@pytest.mark.parametrize("sizes", [(33, 150, 61), (3, 41, 19), (1, 601, 13), (300, 130, 21), (13, 3, 5000)])
+def test_nothing_is_read_beyond_the_operands(run, target, layouts, sizes):
+    case = Case(9, *sizes, layouts=layouts, bias="row")
+    result = case.result()
+    run(case.step(target), [*[before_a_guard(x) for x in case.arrays], result], target)
     case.check(result)
 
 

@@ -131,7 +131,11 @@ def test_many_tasks_give_the_same_bits():
     rng = np.random.default_rng(0)
     base, index = np.zeros((100, 256), np.float32), rng.integers(0, 100, 700)
     source = numbers(rng, (700, 256), np.float32)
-    metas = contiguous(dtypes.float32, base.shape), contiguous(dtypes.int64, (700,)), contiguous(dtypes.float32, source.shape)
+    metas = (
+        contiguous(dtypes.float32, base.shape),
+        contiguous(dtypes.int64, (700,)),
+        contiguous(dtypes.float32, source.shape),
+    )
     out = contiguous(dtypes.float32, base.shape)
     target = host_target()
     step = scatter.lower_index_add(target, (0, 1), metas, (out,))

@@ -168,14 +168,15 @@ def test_a_forked_child_has_workers_of_its_own(threads):
 
 @workers
 @forks
-def test_a_fork_while_another_thread_runs_a_launch(threads):
-    """The child has no such thread, and must not wait for it."""
+def test_a_fork_while_another_thread_has_the_workers(threads):
     threads(2)
-    pool.after_fork()
-    lock = pool.lock
-    with lock:
-        pool.after_fork()
-        assert meet(2) == [2, 2]
+    meet(2)
+    with pool.lock:
+        child = os.fork()
+        if not child:
+            os._exit(0 if _child(2) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert meet(2) == [2, 2]
 
 
 @workers
