@@ -504,8 +504,8 @@ def mish(input: Any, inplace: bool = False) -> Any:
     gradient={"input": lambda g, input: g * gelu_slope(input)},
 )
 def normal_weighted(k: Any, input: Any) -> Any:
-    """input * P(N(0, 1) <= input)."""
-    return input * (k.erfc(input * -math.sqrt(0.5)) * 0.5)
+    """input * P(N(0, 1) <= input), by the error function as PyTorch has it: quicker than its complement."""
+    return input * 0.5 * (k.erf(input * math.sqrt(0.5)) + 1)
 
 
 @pointwise(
@@ -516,7 +516,7 @@ def normal_weighted(k: Any, input: Any) -> Any:
 )
 def gelu_slope(k: Any, input: Any) -> Any:
     """The derivative of gelu: the normal distribution function plus input times its density."""
-    return k.erfc(input * -math.sqrt(0.5)) * 0.5 + input * (k.exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi)))
+    return (k.erf(input * math.sqrt(0.5)) + 1) * 0.5 + input * (k.exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi)))
 
 
 @pointwise(

@@ -13,3 +13,16 @@ def test_defaults_and_environment():
 def test_a_wrong_value_names_the_variable(text):
     with pytest.raises(ValueError, match="FLAMBEAU_WINDOW="):
         Config({"FLAMBEAU_WINDOW": text})
+
+
+def test_settings_of_kernels():
+    config = Config({})
+    assert (config.cpu, config.threads, config.cache_dir, config.cache_bytes) == ("native", 0, None, 512 << 20)
+    settings = {"FLAMBEAU_CPU": "v3", "FLAMBEAU_THREADS": "4", "FLAMBEAU_CACHE": "off", "FLAMBEAU_CACHE_MB": "8"}
+    config = Config(settings)
+    assert (config.cpu, config.threads, config.cache_dir, config.cache_bytes) == ("v3", 4, "off", 8 << 20)
+
+
+def test_a_setting_of_few_choices_names_them():
+    with pytest.raises(ValueError, match="FLAMBEAU_CPU='v5': expected one of native, v2, v3, v4"):
+        Config({"FLAMBEAU_CPU": "v5"})

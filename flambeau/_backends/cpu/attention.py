@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 
 from flambeau._backends.cpu import attention_backward, attention_forward
-from flambeau._backends.cpu.attention_blocks import ROWS, WIDTH_BYTES, tile_of
+from flambeau._backends.cpu.attention_blocks import ROWS, WIDTH_BYTES
 from flambeau._backends.cpu.casts import FLOATS, MEMORY
 from flambeau._backends.cpu.kernel import Address, Launch, Step, Word, double_bits
+from flambeau._backends.cpu.products import tile_of
 from flambeau._backends.cpu.strided import Dense, at_operand, dims_of, dims_words, grain
 from flambeau._backends.cpu.target import Target
 from flambeau._ir.meta import Meta
@@ -51,8 +52,8 @@ def lower_attention(target: Target, params: tuple, inputs: tuple[Meta, ...], out
 def lower_attention_backward(
     target: Target, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]
 ) -> Step | None:
-    """g [*B, L, Ev], q, k, v, out, logarithms of sums, perhaps a mask -> the gradients of q, k and v. params are those of
-    `lower_attention`."""
+    """g [*B, L, Ev], q, k, v, out, logarithms of sums, perhaps a mask -> the gradients of q, k and v. params are those
+    of `lower_attention`."""
     causal, scale, mask = params
     g, q, k, v, out, sums, *masks = inputs
     if not _supported(q, k, v, masks, mask):

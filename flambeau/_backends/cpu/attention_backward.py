@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 
-from flambeau._backends.cpu.attention_blocks import KEYS, ROWS, Blocks, Matrix, Tile, across
+from flambeau._backends.cpu.attention_blocks import KEYS, ROWS, Blocks, across
 from flambeau._backends.cpu.emit import Module, Val
 from flambeau._backends.cpu.fields import Fields
 from flambeau._backends.cpu.kernel import Kernel
+from flambeau._backends.cpu.products import Matrix, Tile
 from flambeau._backends.cpu.strided import places
 from flambeau._backends.cpu.target import Target
 
@@ -112,8 +113,8 @@ class _Backward:
         start = f.binary("and", key, -ROWS) if self.causal else f.int(0)
         with f.loop(start, w["queries"], ROWS) as row:
             rows = f.min(f.sub(w["queries"], row.index), ROWS)
-            at = [x._replace(at=b.at(f, x, row.index)) for x in (g, q)]
-            self._queries(*at, (row.index, rows), (key, count))
+            g_rows, q_rows = (x._replace(at=b.at(f, x, row.index)) for x in (g, q))
+            self._queries(g_rows, q_rows, (row.index, rows), (key, count))
 
     def _queries(self, g: Matrix, q: Matrix, queries: tuple[Val, Val], keys: tuple[Val, Val]) -> None:
         """One block of queries and one of keys."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 
-from flambeau._backends.cpu.attention_blocks import KEYS, ROWS, Blocks, Matrix, Tile, across
+from flambeau._backends.cpu.attention_blocks import KEYS, ROWS, Blocks, across
 from flambeau._backends.cpu.emit import Module, Val
 from flambeau._backends.cpu.fields import Fields, split_task
 from flambeau._backends.cpu.kernel import Kernel
+from flambeau._backends.cpu.products import Matrix, Tile
 from flambeau._backends.cpu.strided import places
 from flambeau._backends.cpu.target import Target
 
@@ -96,7 +97,7 @@ class _Forward:
         direct = f.binary("and", f.compare("eq", v.column, 1), f.compare("eq", self.padded, w["value_width"]))
         with f.when(f.binary("xor", direct, f.int(1, "i1"))):
             b.copy(f, v._replace(at=b.at(f, v, key)), values, (count, w["value_width"]), self.padded)
-        right = Matrix(f.select(direct, b.at(f, v, key), self.values), f.select(direct, v.row, self.padded))
+        right = Matrix(f.select(direct, b.at(f, v, key), self.values), f.select(direct, w["v_row"], self.padded))
         mixed = Matrix(self.mixed, self.padded)
         b.product(f, scores, right, mixed, (rows, self.padded, count), added=True)
 

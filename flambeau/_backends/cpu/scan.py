@@ -79,8 +79,8 @@ def _rows(kernel: Kernel, dense: Dense, x_at: Word, rows: int, steps: int) -> li
 
 
 def generate_scan(target: Target, combiner: str, dtype: str) -> str:
-    """`columns`: with COLUMNS, a task is a block of columns of one matrix. `rows`, `totals`: with ROWS, a task is a part
-    of a row, which is scanned from what its predecessors' totals make, or whose total is computed."""
+    """`columns`: with COLUMNS, a task is a block of columns of one matrix. `rows`, `totals`: with ROWS, a task is a
+    part of a row, which is scanned from what its predecessors' totals make, or whose total is computed."""
     m = Module(target)
     scan = _Scan(m, combiner, dtype)
     scan.columns()

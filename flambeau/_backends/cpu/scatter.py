@@ -1,8 +1,8 @@
 """Writes to places that an index names along one dimension: scatter, and sums of scattered elements or slices.
 
 A copy of the base is made first. What index and source have in a place of the other dimensions goes to that place of
-the result, so places are shared out to tasks; where an index is that of a whole slice, slices are. Each task goes through
-the index in its order: the last element written stays, sums are added up in order, on any number of threads.
+the result, so places are shared out to tasks; where an index is that of a whole slice, slices are. Each task goes
+through the index in its order: the last element written stays, sums are added up in order, on any number of threads.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ def generate_scatter(
 ) -> str:
     """`scatter`: with FIELDS, a task is a block of neighbours in one place of the other dimensions, or some slices.
 
-    `combine` is "write", "add" or "add_scaled"; `slices`: all neighbours have the same index; `neighbours` is the stride
-    of source along them if that is 0 or 1.
+    `combine` is "write", "add" or "add_scaled"; `slices`: all neighbours have the same index; `neighbours` is the
+    stride of source along them if that is 0 or 1.
     """
     m = Module(target)
     _Scatter(m, element, index, combine, slices, neighbours).write()

@@ -1,8 +1,8 @@
 """Records that are sorted as integers: an element's place in the order, then its position in the row.
 
 An element becomes a signed key in the same order (floats by flipping the bits of negative ones; NaN is the greatest, -0
-equals 0; complemented for descending order). Keys of up to 32 bits share a word with the position, others have a word of
-their own. No two records are equal, so any way of sorting is stable.
+equals 0; complemented for descending order). Keys of up to 32 bits share a word with the position, others have a word
+of their own. No two records are equal, so any way of sorting is stable.
 """
 
 from __future__ import annotations
@@ -83,3 +83,11 @@ class Keys:
             return f.compare("sgt", a[0], b[0])
         later = f.binary("and", f.compare("eq", a[0], b[0]), f.compare("sgt", a[1], b[1]))
         return f.binary("or", f.compare("sgt", a[0], b[0]), later)
+
+    def may_reach(self, f: Function, x: Val, bound: Val) -> Val:
+        """May an element come before another one in the order, or be equal? True where it does, and perhaps where one
+        of them is NaN."""
+        if self.is_float:
+            return f.fcompare("uge" if self.descending else "ule", x, bound)
+        sign = "u" if self.dtype == "uint8" else "s"
+        return f.compare(sign + ("ge" if self.descending else "le"), x, bound)

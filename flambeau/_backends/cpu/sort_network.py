@@ -1,4 +1,4 @@
-"""Short rows: a bitonic merging network on vectors of records (Batcher 1968, "Sorting networks and their applications").
+"""Short rows: a bitonic network on vectors of records (Batcher 1968, "Sorting networks and their applications").
 
 Sorted stretches are merged into stretches of twice the length: the second one is met in reverse, which leaves two
 halves, each of which is bitonic and lies on one side of the other, and so on down to single records.

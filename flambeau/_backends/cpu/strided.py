@@ -1,4 +1,4 @@
-"""Operands with any strides: dimensions as words, where an item of a given number lies, copies from layout to layout."""
+"""Operands with any strides: dimensions as words, where an item of some number lies, copies from layout to layout."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def at_operand(number: int, m: Meta) -> Address:
 
 
 def copy(target: Target, source: Meta, source_at: Word, to: Meta, to_at: Word) -> tuple[Launch, ...] | None:
-    """Launches that copy elements from one layout to another of the same shape and dtype. The addresses are those of the
-    first elements."""
+    """Launches that copy elements from one layout to another of the same shape and dtype. The addresses are those of
+    the first elements."""
     d, dims = source.dtype.name, dims_of(source.shape, source.strides, to.strides)
     sizes, strides = tuple([dim[0] for dim in dims]), [tuple([dim[i] for dim in dims]) for i in (1, 2)]
     known = [tuple([s if s in (0, 1) else None for s in x]) for x in strides]

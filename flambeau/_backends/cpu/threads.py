@@ -52,14 +52,18 @@ class Pool:
             self._workers = Workers(self.count() - 1, worker, self.spin)
         return self._workers.block
 
-    def stop(self) -> None:
-        """End the workers; the next launch makes new ones."""
-        with self.lock:
-            self._end()
+    def before_fork(self) -> None:
+        """End the workers, unless there is a launch under way; the next one makes new ones."""
+        if self.lock.acquire(blocking=False):
+            try:
+                self._end()
+            finally:
+                self.lock.release()
 
     def after_fork(self) -> None:
-        """In a child: whoever held the lock is not here."""
+        """In a child: neither the workers nor who held the lock are here."""
         self.lock = threading.Lock()
+        self._workers = None
 
     def _end(self) -> None:
         if self._workers is not None:
@@ -132,7 +136,7 @@ class Workers:
 pool = Pool()
 atexit.register(pool.resize, 1)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=pool.stop, after_in_child=pool.after_fork)
+    os.register_at_fork(before=pool.before_fork, after_in_child=pool.after_fork)
 
 
 def set_num_threads(n: int) -> None:

@@ -150,8 +150,8 @@ def _decomposed(f: Function, x: Val) -> tuple[Val, Val]:
     return k, f.bitcast(f.sub(bits, f.binary("shl", k, f.int(23, bits.type))), "float")
 
 
-def _log_parts(f: Function, x: Val) -> tuple[Val, Val, Val]:
-    """k, g and log(1 + g) - g of x = 2^k (1 + g)."""
+def _log_parts(f: Function, x: Val) -> tuple[Val, Val, v.Pair]:
+    """k, g and log(1 + g) - g, as a pair, of x = 2^k (1 + g)."""
     tiny = f.fcompare("olt", x, f.float(2.0**-126, x.type))
     k, m = _decomposed(f, f.select(tiny, f.fmul(x, f.float(2.0**23, x.type)), x))
     k = f.sub(k, f.select(tiny, f.int(23, k.type), f.int(0, k.type)))
@@ -159,12 +159,14 @@ def _log_parts(f: Function, x: Val) -> tuple[Val, Val, Val]:
     return f.cast("sitofp", k, "float"), g, _log_rest(f, g)
 
 
-def _log_rest(f: Function, g: Val) -> Val:
-    """log(1 + g) - g = -g^2 / 2 + g^3 P(g)."""
+def _log_rest(f: Function, g: Val) -> v.Pair:
+    """log(1 + g) - g = -g^2 / 2 + g^3 P(g), with the error of the sum."""
     half = f.float(-0.5, g.type)
     square, error = v.two_product(f, g, g)
     p = f.fmul(f.fmul(v.horner(f, g, LOG1P_SINGLE), g), square)
-    return f.fma(half, square, f.fma(half, error, p))
+    p = f.fma(half, error, p)
+    rest = f.fma(half, square, p)
+    return rest, f.fadd(f.fma(half, square, f.fneg(rest)), p)
 
 
 def _in_domain(f: Function, x: Val, result: Val) -> Val:
@@ -177,7 +179,7 @@ def _in_domain(f: Function, x: Val, result: Val) -> Val:
 
 def log(f: Function, x: Val) -> Val:
     """The natural logarithm."""
-    k, g, rest = _log_parts(f, x)
+    k, g, (rest, _) = _log_parts(f, x)
     rest = f.fma(k, f.float(LN2_LOW, x.type), rest)
     return _in_domain(f, x, f.fma(k, f.float(LN2_HIGH, x.type), f.fadd(rest, g)))
 
@@ -194,17 +196,17 @@ def log1p(f: Function, x: Val) -> Val:
     error = f.select(near, f.float(0.0, x.type), f.fmul(error, f.bitcast(inverse, "float")))
     error = f.fma(f.fneg(error), g, error)  # about error / (1 + g)
     k = f.cast("sitofp", k, "float")
-    rest = f.fadd(f.fma(k, f.float(LN2_LOW, x.type), _log_rest(f, g)), error)
+    rest = f.fadd(f.fma(k, f.float(LN2_LOW, x.type), _log_rest(f, g)[0]), error)
     result = _in_domain(f, u, f.fma(k, f.float(LN2_HIGH, x.type), f.fadd(rest, g)))
     return f.select(f.fcompare("oeq", x, f.float(0.0, x.type)), x, result)  # -0
 
 
 def _log_of_base(f: Function, x: Val, factor: float, high: float, low: float) -> Val:
     """k (high + low) + (g + rest) factor; the sum k high + g factor, and the product in it, with their errors."""
-    k, g, rest = _log_parts(f, x)
+    k, g, (rest, rest_low) = _log_parts(f, x)
     rounded = f.float(factor, x.type)
     product, error = v.two_product(f, g, rounded)
-    error = f.fma(g, f.float(factor - v.as_single(factor), x.type), error)
+    error = f.fma(g, f.float(factor - v.as_single(factor), x.type), f.fma(rest_low, rounded, error))
     total, lost = v.two_sum(f, f.fmul(k, f.float(high, x.type)), product)
     small = f.fma(k, f.float(low, x.type), f.fma(rest, rounded, error))
     return _in_domain(f, x, f.fadd(total, f.fadd(small, lost)))

@@ -18,13 +18,19 @@ from flambeau._ir.meta import Meta, contiguous, meta
 
 
 def targets() -> list[Target]:
-    """This machine's own target, and the x86-64 levels below it."""
-    found = [host_target()]
-    if platform.machine() in ("x86_64", "AMD64"):
-        features, triple = llvm.get_host_cpu_features(), llvm.get_process_triple()
-        levels = ["v2"] + ["v3"] * bool(features.get("avx2") and features.get("fma"))
-        found += [x86_64(level)._replace(triple=triple) for level in levels]
-    return found
+    """Targets whose code this machine can run; the last x86-64 one has code for wide vectors, in two halves each."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return [host_target()]
+    features = llvm.get_host_cpu_features()
+    found = [x86_64("v2")]
+    if features.get("avx2") and features.get("fma"):
+        found += [x86_64("v3"), x86_64("v4", "x86-64-v3")]
+    return [t._replace(triple=llvm.get_process_triple()) for t in found]
+
+
+def name_of(target: Target) -> str:
+    """A target's name in the names of tests."""
+    return f"{target.vector_bytes}x{target.registers}"
 
 
 class _Runner:

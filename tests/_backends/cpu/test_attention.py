@@ -15,7 +15,7 @@ from flambeau._core import dtypes
 from flambeau._ir.meta import contiguous, meta
 
 sys.path.insert(0, str(Path(__file__).parent))
-from steps import LAYOUTS, laid_out, result, run, targets  # noqa: E402
+from steps import LAYOUTS, laid_out, name_of, result, run, targets  # noqa: E402
 
 
 def reference(q, k, v, mask, causal, scale, g):
@@ -76,7 +76,7 @@ def both(rng, batch, lengths, widths, causal, kind, dtype, target, layouts, one_
     return [*found, *gradients]
 
 
-@pytest.mark.parametrize("target", targets(), ids=lambda t: t.cpu)
+@pytest.mark.parametrize("target", targets(), ids=name_of)
 @pytest.mark.parametrize("seed", range(10))
 def test_random_shapes(seed, target):
     rng = np.random.default_rng(seed)

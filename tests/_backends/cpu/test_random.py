@@ -17,7 +17,7 @@ from flambeau._ops import draws, draws_normal
 from flambeau._ops.mersenne import MersenneTwister
 
 sys.path.insert(0, str(Path(__file__).parent))
-from steps import run, targets  # noqa: E402
+from steps import name_of, run, targets  # noqa: E402
 
 COUNTS = (0, 1, 2, 7, 16, 311, 312, 623, 624, 625, 1024, 1025, 5000)
 
@@ -70,7 +70,7 @@ def test_many_normal_numbers():
         np.testing.assert_array_equal(out, draws_normal.normal(MersenneTwister(1), len(out)))
 
 
-@pytest.mark.parametrize("target", targets(), ids=lambda t: t.cpu)
+@pytest.mark.parametrize("target", targets(), ids=name_of)
 @pytest.mark.parametrize("kind, a, b", [c for c in CASES if c[0] in ("bernoulli", "integers")])
 def test_other_targets(kind, a, b, target):
     twister, generator = MersenneTwister(3), MersenneTwister(3)

@@ -14,7 +14,7 @@ from flambeau._core import dtypes
 from flambeau._ir.meta import contiguous
 
 sys.path.insert(0, str(Path(__file__).parent))
-from steps import LAYOUTS, laid_out, result, run, targets  # noqa: E402
+from steps import LAYOUTS, laid_out, name_of, result, run, targets  # noqa: E402
 
 
 def sigmoid(x):
@@ -57,7 +57,7 @@ def launched(lower, arrays, shapes, target, rng, one_by_one):
     return found
 
 
-@pytest.mark.parametrize("target", targets(), ids=lambda t: t.cpu)
+@pytest.mark.parametrize("target", targets(), ids=name_of)
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (3, 2, 5), (7, 13, 16), (4, 30, 33), (5, 100, 8), (2, 6, 70)])
 def test_a_layer_and_its_gradients(sizes, target):
     steps, batch, hidden = sizes

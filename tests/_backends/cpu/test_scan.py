@@ -14,7 +14,7 @@ from flambeau._core import dtypes
 from flambeau._ir.meta import contiguous
 
 sys.path.insert(0, str(Path(__file__).parent))
-from steps import LAYOUTS, laid_out, result, run, targets  # noqa: E402
+from steps import LAYOUTS, laid_out, name_of, result, run, targets  # noqa: E402
 
 UFUNC = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}
 
@@ -44,7 +44,7 @@ def check(x, combiner, dim, found):
         assert (np.abs(found - wanted) <= bound).all()
 
 
-@pytest.mark.parametrize("target", targets(), ids=lambda t: t.cpu)
+@pytest.mark.parametrize("target", targets(), ids=name_of)
 @pytest.mark.parametrize("combiner", UFUNC)
 @pytest.mark.parametrize("seed", range(6))
 def test_random_shapes(seed, combiner, target):
@@ -79,7 +79,7 @@ def test_products_do_not_overflow_on_the_way():
     np.testing.assert_array_equal(found[:20], wanted[:20])
 
 
-@pytest.mark.parametrize("target", targets(), ids=lambda t: t.cpu)
+@pytest.mark.parametrize("target", targets(), ids=name_of)
 @pytest.mark.parametrize("shape", [(50,), (50, 20)])
 def test_nan_stays_from_where_it_appears(shape, target):
     rng = np.random.default_rng(1)

@@ -14,7 +14,7 @@ from flambeau._core import dtypes
 from flambeau._ir.meta import contiguous, meta
 
 sys.path.insert(0, str(Path(__file__).parent))
-from steps import LAYOUTS, laid_out, result, run, targets  # noqa: E402
+from steps import LAYOUTS, laid_out, name_of, result, run, targets  # noqa: E402
 
 DTYPES = (np.float32, np.float64, np.int64, np.int32, np.int8, np.uint8)
 SIZES = (1, 2, 3, 7, 16, 33)
@@ -54,7 +54,7 @@ def random_shapes(rng):
     return shape, dim, part
 
 
-@pytest.mark.parametrize("target", targets(), ids=lambda t: t.cpu)
+@pytest.mark.parametrize("target", targets(), ids=name_of)
 @pytest.mark.parametrize("seed", range(12))
 def test_scatter(seed, target):
     rng = np.random.default_rng(seed)
@@ -72,7 +72,7 @@ def test_scatter(seed, target):
             check(found, expected(base, dim, index, source, alpha), part[dim])
 
 
-@pytest.mark.parametrize("target", targets(), ids=lambda t: t.cpu)
+@pytest.mark.parametrize("target", targets(), ids=name_of)
 @pytest.mark.parametrize("seed", range(12))
 def test_index_add(seed, target):
     rng = np.random.default_rng(100 + seed)

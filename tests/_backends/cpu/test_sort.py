@@ -15,7 +15,7 @@ from flambeau._ir.meta import contiguous
 from flambeau._ops.sort import ordering
 
 sys.path.insert(0, str(Path(__file__).parent))
-from steps import LAYOUTS, laid_out, result, run, targets  # noqa: E402
+from steps import LAYOUTS, laid_out, name_of, result, run, targets  # noqa: E402
 
 DTYPES = (np.float32, np.float32, np.float64, np.int64, np.int32, np.int16, np.int8, np.uint8)
 SIZES = (1, 2, 3, 8, 17, 64, 65, 200)
@@ -47,7 +47,7 @@ def check(x, dim, descending, kept, memory, m, target, one_by_one=False):
     assert values.tobytes() == wanted.tobytes()
 
 
-@pytest.mark.parametrize("target", targets(), ids=lambda t: t.cpu)
+@pytest.mark.parametrize("target", targets(), ids=name_of)
 @pytest.mark.parametrize("seed", range(16))
 def test_random_shapes(seed, target):
     rng = np.random.default_rng(seed)
