@@ -25,7 +25,7 @@ endef
 .venv/installed: pyproject.toml constraints.txt
 	$(make_venv)
 
-.venv-bench/installed: PACKAGES = -e '.[apparel,dev]' torch==2.13.0
+.venv-bench/installed: PACKAGES = -e '.[apparel,dev]' torch==2.13.0 jax
 .venv-bench/installed: pyproject.toml constraints.txt
 	$(make_venv)
 
@@ -53,8 +53,8 @@ lint: .venv/installed ## check style, types and the order of imports
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_import_contract.py
 
-bench: .venv-bench/installed ## measure import time and recording cost beside PyTorch's
-	$(BENCH)/python benchmarks/run.py
+bench: .venv-bench/installed ## measure beside PyTorch, torch.compile and JAX; ARGS="--quick" for a few workloads
+	$(BENCH)/python benchmarks/run.py $(ARGS)
 
 clean: ## remove what the other commands made
 	rm -rf .venv .venv-bench demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
