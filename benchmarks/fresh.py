@@ -11,7 +11,7 @@ from typing import Any
 from harness import Failed, Options, Row, Worker, disagreement
 from workloads import shapes
 
-FIRST = ("networks: GPT, a step", "networks: guide's convolutional network, a step")
+FIRST = ("networks: GPT, a step", "networks: guide's CNN, a step")
 WARM_ROUNDS = 2
 
 

@@ -133,7 +133,7 @@ def residual_jax(jax: Any) -> Step:
 
 
 WORKLOADS = [
-    Workload("guide's convolutional network, a step", guide, guide_jax, quick=True),
-    Workload("guide's convolutional network, one picture", inference, inference_jax),
+    Workload("guide's CNN, a step", guide, guide_jax, quick=True),
+    Workload("guide's CNN, one picture", inference, inference_jax),
     Workload("residual network, a step", residual, residual_jax, quick=True, tolerance=1e-2),
 ]

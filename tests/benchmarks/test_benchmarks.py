@@ -12,7 +12,7 @@ import pytest
 import flambeau
 
 SMALL = ("calls: a + b, 10 floats, with gradient", "networks: network from scratch, an epoch",
-         "networks: tiny network, Adam, a step", "networks: guide's convolutional network, one picture",
+         "networks: tiny network, Adam, a step", "networks: guide's CNN, one picture",
          "rows: softmax, 128 × 10", "networks: GPT, a step", "fresh: texts of any length, a step")  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from flambeau._backends.cpu import attention, conv, host, matmul, pool, primitives, scan, scatter
+from flambeau._backends.cpu import attention, conv, host, matmul, pool, primitives, rnn, scan, scatter, sort
 from flambeau._backends.cpu.kernel import Address, Launch, Step, Word, Words
 from flambeau._backends.cpu.nest_lower import lower as lower_nest
 from flambeau._backends.cpu.target import Target
@@ -30,6 +30,10 @@ TEMPLATES: dict[str, Lower] = {
     "scatter_add": scatter.lower_scatter_add,
     "scatter": scatter.lower_scatter,
     "scan": scan.lower_scan,
+    "sort": sort.lower_sort,
+    "topk": sort.lower_topk,
+    "lstm": rnn.lower_lstm,
+    "lstm_backward": rnn.lower_lstm_backward,
     "attention": attention.lower_attention,
     "attention_backward": attention.lower_attention_backward,
 }

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 
-from flambeau._backends.cpu.casts import MEMORY
-from flambeau._backends.cpu.combine import Combiner
+from flambeau._backends.cpu.casts import MEMORY, REGISTER
 from flambeau._backends.cpu.emit import BYTES, Function, Module, Val, vector
 from flambeau._backends.cpu.fields import Fields, split_task
 from flambeau._backends.cpu.kernel import Address, Kernel, Launch, Step, Word
+from flambeau._backends.cpu.nest_combine import Combiner
 from flambeau._backends.cpu.strided import Dense, grain
 from flambeau._backends.cpu.target import Target
 from flambeau._ir.meta import Meta
@@ -95,18 +95,22 @@ class _Scan:
     def __init__(self, module: Module, combiner: str, dtype: str) -> None:
         self.module = module
         self.combiner = Combiner(combiner, dtype)
+        self.register = REGISTER[self.combiner.state_dtype]
         self.element = MEMORY[dtype]
-        self.lanes = module.target.lanes(BYTES[self.combiner.register])
+        self.lanes = module.target.lanes(BYTES[self.register])
         # A product of some lanes may overflow where those before it would have made the product small.
         self.in_vectors = combiner != "prod"
 
     def load(self, f: Function, at: Val, lanes: int) -> Val:
         """Elements as states."""
         value = f.load(vector(self.element, lanes), at)
-        return f.cast("fpext", value, "double") if self.combiner.register != self.element else value
+        return f.cast("fpext", value, "double") if self.register != self.element else value
+
+    def _merge(self, f: Function, a: Val, b: Val) -> Val:
+        return self.combiner.merge(f, [a], [b])[0]
 
     def store(self, f: Function, state: Val, at: Val) -> None:
-        f.store(self.combiner.finish(f, [state]), at)
+        f.store(self.combiner.result(f, [state]), at)
 
     def columns(self) -> None:
         f, args, lo, hi = self.module.entry("columns")
@@ -134,7 +138,7 @@ class _Scan:
             row = f.mul(t.index, w["run"])
             for i, state in enumerate(t.carried):
                 place = f.add(row, i * lanes)
-                state = self.combiner.merge(f, state, self.load(f, f.offset(at[0], place, self.element), lanes))
+                state = self._merge(f, state, self.load(f, f.offset(at[0], place, self.element), lanes))
                 self.store(f, state, f.offset(at[1], place, self.element))
                 t.next.append(state)
 
@@ -151,8 +155,8 @@ class _Scan:
             w, part, start, count = self._part(f, args, task.index)
             state = self.combiner.start(f, 0)[0]
             with f.loop(f.sub(task.index, part), task.index, 1, [state]) as before:
-                total = f.load(self.combiner.register, f.offset(w["totals_at"], before.index, "i64"))
-                before.next = [self.combiner.merge(f, before.carried[0], total)]
+                total = f.load(self.register, f.offset(w["totals_at"], before.index, "i64"))
+                before.next = [self._merge(f, before.carried[0], total)]
             self._along(f, f.offset(w["x_at"], start, self.element), f.offset(w["out_at"], start, self.element), count,
                         before.results[0])  # fmt: skip
         f.ret()
@@ -163,12 +167,12 @@ class _Scan:
         whole = f.binary("and", count, -self.lanes) if self.in_vectors else f.int(0)
         with f.loop(0, whole, self.lanes, [carried]) as i:
             prefix = self._prefix(f, self.load(f, f.offset(x, i.index, self.element), self.lanes))
-            wide = self.combiner.merge(f, f.splat(i.carried[0], self.lanes), prefix)
+            wide = self._merge(f, f.splat(i.carried[0], self.lanes), prefix)
             self.store(f, wide, f.offset(out, i.index, self.element))
             # not from `wide`: the chain from vector to vector is one operation long
-            i.next = [self.combiner.merge(f, i.carried[0], f.extract(prefix, self.lanes - 1))]
+            i.next = [self._merge(f, i.carried[0], f.extract(prefix, self.lanes - 1))]
         with f.loop(whole, count, 1, i.results) as i:
-            state = self.combiner.merge(f, i.carried[0], self.load(f, f.offset(x, i.index, self.element), 0))
+            state = self._merge(f, i.carried[0], self.load(f, f.offset(x, i.index, self.element), 0))
             self.store(f, state, f.offset(out, i.index, self.element))
             i.next = [state]
 
@@ -177,7 +181,7 @@ class _Scan:
         identity, distance = self.combiner.start(f, self.lanes)[0], 1
         while distance < self.lanes:
             order = [self.lanes + i if i < distance else i - distance for i in range(self.lanes)]
-            x = self.combiner.merge(f, f.shuffle(x, identity, order), x)
+            x = self._merge(f, f.shuffle(x, identity, order), x)
             distance *= 2
         return x
 
@@ -190,14 +194,14 @@ class _Scan:
             with f.loop(0, whole, WIDE * self.lanes, self.combiner.start(f, self.lanes) * WIDE) as i:
                 for k, state in enumerate(i.carried):
                     at = f.offset(x, f.add(i.index, k * self.lanes), self.element)
-                    i.next.append(self.combiner.merge(f, state, self.load(f, at, self.lanes)))
+                    i.next.append(self._merge(f, state, self.load(f, at, self.lanes)))
             with f.loop(whole, count, 1, self.combiner.start(f, 0)) as rest:
                 value = self.load(f, f.offset(x, rest.index, self.element), 0)
-                rest.next = [self.combiner.merge(f, rest.carried[0], value)]
+                rest.next = [self._merge(f, rest.carried[0], value)]
             wide = i.results[0]
             for state in i.results[1:]:
-                wide = self.combiner.merge(f, wide, state)
-            total = self.combiner.across(f, [wide], rest.results)[0]
+                wide = self._merge(f, wide, state)
+            total = self._merge(f, self.combiner.across(f, [wide])[0], rest.results[0])
             f.store(total, f.offset(w["totals_at"], task.index, "i64"))
         f.ret()
         f.close()

@@ -79,11 +79,11 @@ def _lower(
     run, index_w, source_w = 1, 0, 0
     if dims and dims[-1][1] == 1:
         run, _, index_w, source_w = dims.pop()
-    slices = index_w == 0 and run > 1
+    form = "single" if run == 1 else "slices" if index_w == 0 else "elements"
     outer = math.prod([n for n, *_ in dims])
     wanted = min(MOST_TASKS // outer, index.numel // TASK, run * out.dtype.itemsize // BLOCK_BYTES)
     blocks, parts = max(1, wanted), 1
-    if slices:
+    if form == "slices":
         blocks, parts = 1, MOST_PARTS if wanted >= MOST_PARTS else 1
     block = -(-run // blocks)
     scaled = alpha is not None and alpha != 1
@@ -95,7 +95,7 @@ def _lower(
     )  # fmt: skip
     combine = "write" if alpha is None else "add" if not scaled else "add_scaled"
     neighbours = source_w if source_w in (0, 1) else None
-    kernel = scatter_kernel(element, MEMORY[index.dtype.name], combine, slices, neighbours)
+    kernel = scatter_kernel(element, MEMORY[index.dtype.name], combine, form, neighbours)
     tasks = outer * blocks * parts
     launch = Launch(kernel, "scatter", words, tasks, grain(tasks, index.numel, TASK))
     return Step((*launches, launch), 0, moved, index.numel if alpha is not None else 0)
@@ -108,20 +108,18 @@ def _bits(alpha: float, dtype: str) -> int:
 # ---------------------------------------------------------------------------------------------- the kernel
 
 
-def scatter_kernel(element: str, index: str, combine: str, slices: bool, neighbours: int | None) -> Kernel:
-    return Kernel(generate_scatter, (element, index, combine, slices, neighbours), ("scatter",))
+def scatter_kernel(element: str, index: str, combine: str, form: str, neighbours: int | None) -> Kernel:
+    return Kernel(generate_scatter, (element, index, combine, form, neighbours), ("scatter",))
 
 
-def generate_scatter(
-    target: Target, element: str, index: str, combine: str, slices: bool, neighbours: int | None
-) -> str:
+def generate_scatter(target: Target, element: str, index: str, combine: str, form: str, neighbours: int | None) -> str:
     """`scatter`: with FIELDS, a task is a block of neighbours in one place of the other dimensions, or some slices.
 
-    `combine` is "write", "add" or "add_scaled"; `slices`: all neighbours have the same index; `neighbours` is the
-    stride of source along them if that is 0 or 1.
+    `combine` is "write", "add" or "add_scaled"; `form` is "single" if there are no neighbours, "slices" if all have the
+    same index, else "elements"; `neighbours` is the stride of source along them if that is 0 or 1.
     """
     m = Module(target)
-    _Scatter(m, element, index, combine, slices, neighbours).write()
+    _Scatter(m, element, index, combine, form, neighbours).write()
     return m.text()
 
 
@@ -129,10 +127,10 @@ class _Scatter:
     """The function being written. `w` has the fields."""
 
     def __init__(
-        self, module: Module, element: str, index: str, combine: str, slices: bool, neighbours: int | None
+        self, module: Module, element: str, index: str, combine: str, form: str, neighbours: int | None
     ) -> None:
         self.element, self.index, self.combine = element, index, combine
-        self.slices, self.neighbours = slices, neighbours
+        self.form, self.neighbours = form, neighbours
         self.lanes = module.target.lanes(BYTES[element])
         self.f, args, self.lo, self.hi = module.entry("scatter")
         self.w = dict(zip(FIELDS.names, FIELDS.read(self.f, args, " ".join(FIELDS.names)), strict=True))
@@ -158,20 +156,23 @@ class _Scatter:
             with f.loop(0, w["steps"]) as t:
                 row = f.offset(index, f.mul(t.index, w["index_t"]), self.index)
                 values = f.offset(source, f.mul(t.index, w["source_t"]), self.element)
-                if self.slices:
+                if self.form == "slices":
                     self._slice(out, row, values, count, part)
+                elif self.form == "elements":
+                    with f.loop(0, count) as i:
+                        self._element(f.offset(out, i.index, self.element),
+                                      f.offset(row, f.mul(i.index, w["index_w"]), self.index),
+                                      f.offset(values, f.mul(i.index, w["source_w"]), self.element))  # fmt: skip
                 else:
-                    self._elements(out, row, values, count)
+                    self._element(out, row, values)
         f.ret()
         f.close()
 
-    def _elements(self, out: Val, index: Val, source: Val, count: Val) -> None:
-        f, w = self.f, self.w
-        with f.loop(0, count) as i:
-            place, inside = self._checked(f.offset(index, f.mul(i.index, w["index_w"]), self.index))
-            with f.when(inside):
-                value = f.load(self.element, f.offset(source, f.mul(i.index, w["source_w"]), self.element))
-                self._put(f.offset(out, f.add(f.mul(place, w["out_t"]), i.index), self.element), value)
+    def _element(self, out: Val, index: Val, source: Val) -> None:
+        f = self.f
+        place, inside = self._checked(index)
+        with f.when(inside):
+            self._put(f.offset(out, f.mul(place, self.w["out_t"]), self.element), f.load(self.element, source))
 
     def _slice(self, out: Val, index: Val, source: Val, count: Val, part: Val) -> None:
         f, w = self.f, self.w
