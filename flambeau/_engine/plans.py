@@ -25,6 +25,7 @@ cpu = lazy_module("flambeau._backends.cpu.lower")
 native = lazy_module("flambeau._backends.cpu.plan")
 pathlib = lazy_module("pathlib")
 
+FEW_INSTRUCTIONS, FEW_BYTES = 3, 4096  # of a small window
 REMEMBERED = 4096  # plans, and signatures that were seen once
 _UNKNOWN = object()  # in the place of a plan: never seen
 _SIGHTED = object()  # seen once
@@ -53,6 +54,12 @@ _statistics = Statistics()
 def statistics() -> Statistics:
     """What the compiler did in this process so far."""
     return _statistics
+
+
+def is_small(instructions: int, nbytes: int) -> bool:
+    """Does a window hold so little that NumPy is as quick? It then runs the window whenever it is seen, so that looking
+    twice at the same operation on a few numbers gives the very same bits."""
+    return config.compile == "auto" and instructions <= FEW_INSTRUCTIONS and nbytes <= FEW_BYTES
 
 
 def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None], now: bool = False) -> bool:

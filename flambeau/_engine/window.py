@@ -41,11 +41,13 @@ class Window:
         an instruction that fails does not stop the ones that do not need it; its error is raised at the end, and again
         by whoever looks at its result."""
         with self.lock:
-            self.nbytes = 0
-            if self.queue and not self._run_plan():
+            nbytes, self.nbytes = self.nbytes, 0
+            if self.queue and not self._run_plan(nbytes):
                 self._run_reference()
 
-    def _run_plan(self) -> bool:
+    def _run_plan(self, nbytes: int) -> bool:
+        if not self.compile_now and plans.is_small(len(self.queue), nbytes):
+            return False
         queue = list(self.queue)
         for instruction in queue:
             _run_operands(instruction, self)

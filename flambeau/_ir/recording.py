@@ -3,7 +3,7 @@
 `_tensor.dispatch` installs the recorder when the package is imported. The functions here are replaced by it:
 `pointwise(op, args)`, `library(op, args)` and `view(op, args)` return the resulting tensor(s); `assign(target, result)`
 writes a result into an existing tensor (the end of every in-place operation), `original(target, args)` is what that
-result is computed from.
+result is computed from. `grad_enabled()` says whether operations build a graph for gradients.
 """
 
 from __future__ import annotations
@@ -57,16 +57,18 @@ class Recorder(Protocol):
 
     def original(self, target: Any, args: tuple) -> Any: ...
 
+    def grad_enabled(self) -> bool: ...
+
 
 def _not_installed(*_: Any) -> Any:
     raise RuntimeError("no recorder is installed: import flambeau, not its parts")
 
 
-pointwise = library = view = assign = original = _not_installed
+pointwise = library = view = assign = original = grad_enabled = _not_installed
 
 
 def install(recorder: Any) -> None:
     """Make `recorder` (a module or object with these functions) the one that operations record through."""
-    global pointwise, library, view, assign, original
+    global pointwise, library, view, assign, original, grad_enabled
     pointwise, library, view, assign = recorder.pointwise, recorder.library, recorder.view, recorder.assign
-    original = recorder.original
+    original, grad_enabled = recorder.original, recorder.grad_enabled

@@ -394,3 +394,21 @@ def attended_grad(
     params, masks = _masked(mask, is_causal, scale)
     outputs = [contiguous(x.dtype, x.shape) for x in (q, k, v)]
     return c.call("attention_backward", params, (g, q, k, v, out, sums, *masks), outputs)
+
+
+# ---------------------------------------------------------------------------------------------- recurrent layers
+
+
+def lstm_layer(c: Graph, gates: Array, hidden: Array, cell: Array, w_hh: Array) -> tuple[Array, ...]:
+    steps, batch, width = gates.shape
+    every = contiguous(gates.dtype, (steps, batch, width // 4))
+    outputs, cells, activated = c.call(
+        "lstm", (), (gates, hidden, cell, w_hh), (every, every, contiguous(gates.dtype, gates.shape))
+    )
+    return outputs, cells.slice(0, steps - 1, steps).squeeze(0), cells, activated
+
+
+def lstm_layer_grad(c: Graph, g: Array, g_last: Array, g_cell: Array, activated: Array, cells: Array, cell: Array,
+                    w_hh: Array) -> tuple[Array, ...]:  # fmt: skip
+    outputs = [contiguous(g.dtype, x.shape) for x in (activated, cell, cell)]
+    return c.call("lstm_backward", (), (g, g_last, g_cell, activated, cells, cell, w_hh), outputs)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from flambeau._core import dtypes, errors
+from flambeau._core import dtypes
 from flambeau._core.lazy import lazy_module
+from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand
 from flambeau._ops.dropout import dropout
@@ -57,17 +58,9 @@ def scaled_dot_product_attention(
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
     if _is_plain(query, key, value, attn_mask, dropout_p):
         return attended(query, key, value, attn_mask, is_causal, scale)[0]
-    scores = (query * scale) @ key.transpose(-2, -1)
-    if is_causal:
-        attn_mask = query.new_ones((query.shape[-2], key.shape[-2]), dtype=dtypes.bool_).tril()
-    if attn_mask is None:
-        weights = softmax_rows(scores, -1)
-    elif attn_mask.dtype is dtypes.bool_:
-        # a row without any position gives zeros, not NaN
-        weights = softmax_rows(scores.masked_fill(~attn_mask, float("-inf")), -1)
-        weights = weights.masked_fill(~attn_mask.any(-1, True), 0)
-    else:
-        weights = softmax_rows(scores + attn_mask, -1)
+    weights = softmax_rows(_masked((query * scale) @ key.transpose(-2, -1), attn_mask, is_causal), -1)
+    if attn_mask is not None and attn_mask.dtype is dtypes.bool_:
+        weights = weights.masked_fill(~attn_mask.any(-1, True), 0)  # a row without any position gives zeros, not NaN
     return dropout(weights, dropout_p, dropout_p > 0) @ value
 
 
@@ -100,7 +93,7 @@ def _infer_attended(q: Meta, k: Meta, v: Meta, mask: Any, is_causal: bool, scale
     nondifferentiable=(1,),
     expand=_expand.attended,
     gradient={
-        ("query", "key", "value"): lambda g0, query, key, value, mask, is_causal, scale, out0, out1: attended_grad(
+        ("query", "key", "value"): lambda g0, query, key, value, mask, is_causal, scale, out0, out1: _attended_grad(
             g0, query, key, value, out0, out1, mask, is_causal, scale
         )
     },
@@ -127,13 +120,27 @@ def _weights(query: Any, key: Any, mask: Any, is_causal: bool, scale: float) -> 
     return e / np.where(total == 0, 1, total), top, total
 
 
-def _refuse_second(*_: Any) -> Any:
-    raise RuntimeError(
-        errors.explain(
-            "derivative for _scaled_dot_product_flash_attention_for_cpu_backward is not implemented",
-            hint="for second derivatives write it out: softmax(q @ k.transpose(-2, -1) * scale, -1) @ v",
-        )
-    )
+def _attended_grad(
+    g: Any, query: Any, key: Any, value: Any, out: Any, sums: Any, mask: Any, is_causal: bool, scale: float
+) -> tuple[Any, Any, Any]:
+    """The gradients of query, key and value; written out where they are to be differentiated again."""
+    if not recording.grad_enabled():
+        return attended_grad(g, query, key, value, out, sums, mask, is_causal, scale)
+    weights = softmax_rows(_masked((query * scale) @ key.transpose(-2, -1), mask, is_causal), -1)
+    if mask is not None and mask.dtype is dtypes.bool_:
+        weights = weights.masked_fill(~mask.any(-1, True), 0)
+    wanted = g @ value.transpose(-2, -1)
+    scored = weights * (wanted - (wanted * weights).sum(-1, True)) * scale
+    return scored @ key, scored.transpose(-2, -1) @ query, weights.transpose(-2, -1) @ g
+
+
+def _masked(scores: Any, mask: Any, is_causal: bool) -> Any:
+    """Scores with -inf where a position takes no part."""
+    if is_causal:
+        mask = scores.new_ones(scores.shape[-2:], dtype=dtypes.bool_).tril()
+    if mask is None:
+        return scores
+    return scores.masked_fill(~mask, float("-inf")) if mask.dtype is dtypes.bool_ else scores + mask
 
 
 @library(
@@ -142,7 +149,6 @@ def _refuse_second(*_: Any) -> Any:
     function=False,
     infer=lambda g, q, k, v, *_: tuple([contiguous(m.dtype, m.shape) for m in (q, k, v)]),
     expand=_expand.attended_grad,
-    gradient={("grad", "query", "key", "value"): lambda gs: _refuse_second(gs)},
 )
 def attended_grad(
     grad: Any, query: Any, key: Any, value: Any, out: Any, sums: Any, mask: Any, is_causal: bool, scale: float

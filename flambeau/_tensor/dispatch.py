@@ -502,5 +502,9 @@ class _Recorder:
     assign: Callable = staticmethod(assign)
     original: Callable = staticmethod(original)
 
+    @staticmethod
+    def grad_enabled() -> bool:
+        return state.grad_enabled
+
 
 _recorder = _Recorder()

@@ -100,6 +100,12 @@ samples(
     WIDE,
     *[(t(2, 3, 6), Q, K, V, t(2, 3, 6), t(2, 3), mask, causal, 0.5) for mask, causal in MASKS],
 )
+samples("lstm_layer", WIDE, (t(5, 2, 12), t(2, 3), t(2, 3), t(12, 3)), (t(1, 4, 4), t(4, 1), t(4, 1), t(4, 1)))
+samples(
+    "lstm_layer_grad",
+    WIDE,
+    (t(5, 2, 3), t(2, 3), t(2, 3), t(5, 2, 12, low=0, high=1), t(5, 2, 3), t(2, 3), t(12, 3)),
+)
 samples("standardize", FLOATS, (t(3, 4), (1,), 1e-5), (t(3, 4, 2), (0, 2), 0.1), (t(3, 4), (0, 1), 1e-5))
 samples(
     "nll_of",

@@ -199,6 +199,10 @@ def _index_add(node: Node, base: np.ndarray, index: np.ndarray, source: np.ndarr
     return OPS["index_add"].body(base, dim, index, source, alpha)
 
 
+def _without(i: int, results: tuple) -> tuple:
+    return results[:i] + results[i + 1 :]
+
+
 def _attention(node: Node, q: np.ndarray, k: np.ndarray, v: np.ndarray, *mask: np.ndarray) -> Any:
     causal, scale, _ = node.params
     return OPS["attended"].body(q, k, v, *(mask or (None,)), causal, scale)
@@ -238,6 +242,8 @@ TEMPLATES: dict[str, Callable[..., Any]] = {
     "scatter_add": lambda node, base, index, source: OPS["scatter_add"].body(base, *node.params, index, source),
     "scatter": lambda node, base, index, source: OPS["internal.scatter"].body(base, *node.params, index, source),
     "scan": _scan,
+    "lstm": lambda node, *args: _without(1, OPS["lstm_layer"].body(*args)),
+    "lstm_backward": lambda node, *args: OPS["lstm_layer_grad"].body(*args),
     "attention": _attention,
     "attention_backward": _attention_backward,
     "sort": _sort,
