@@ -78,7 +78,7 @@ def workloads(g: Geometry) -> list[Workload]:
         Workload(f"forward, {g}", partial(forward, g=g), partial(forward_jax, g=g), flops=flops, quick=quick),
         *[
             Workload(f"gradient of {name}, {g}", partial(gradient, g=g, of=of), partial(gradient_jax, g=g, of=of),
-                     flops=flops, quick=quick, compiled=False)
+                     flops=flops, quick=quick and of == 1, compiled=False)
             for of, name in enumerate(("input", "filters"))
         ],
     ]  # fmt: skip

@@ -158,7 +158,7 @@ WORKLOADS = [
     Workload("network from scratch, an epoch", scratch, scratch_jax, quick=True),
     Workload("tiny network, Adam, a step", tiny, tiny_jax),
     Workload("mini-batch network, a step", mini_batch, mini_batch_jax, quick=True),
-    Workload("full-batch network, an epoch", full_batch, full_batch_jax, quick=True,
+    Workload("full-batch network, an epoch", full_batch, full_batch_jax,
              flops=2.0 * PIXELS * HIDDEN * (2 * TRAIN + CHECK)),
     Workload("network, one picture", inference, inference_jax),
 ]  # fmt: skip

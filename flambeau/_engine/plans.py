@@ -18,6 +18,7 @@ from flambeau._compiler.pipeline import Program, Window, Work, compile_window
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._engine.memory import Buffer, allocator, arena
+from flambeau._engine.offsets import without_offsets
 from flambeau._engine.signature import Signature, signature
 from flambeau._ir.program import Instruction, Value
 
@@ -67,6 +68,7 @@ def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None], 
     instruction on the reference, `now` asks to compile at first sight."""
     if config.compile == "never":
         return False
+    queue = without_offsets(queue)
     found = signature(queue)
     if found is None:
         return False

@@ -40,6 +40,24 @@ def test_other_sizes_of_a_known_structure_are_compiled_at_once():
     assert plans.statistics().runs == 1
 
 
+def test_batches_of_one_tensor_share_a_plan():
+    x = torch.arange(20000.0).reshape(1000, 20)
+    window.flush()
+    sums = [((x[i : i + 100] + 0.5) * 2).sum().item() for i in range(0, 1000, 100)]
+    assert sums == [sum(2 * (j + 0.5) for j in range(20 * i, 20 * i + 2000)) for i in range(0, 1000, 100)]
+    assert plans.statistics().plans == 1
+
+
+def test_a_part_of_what_is_overwritten_is_read_before(monkeypatch):
+    monkeypatch.setattr(config, "compile", "always")
+    x = torch.arange(64.0) * 1
+    window.flush()
+    tail = x[32:] * 2
+    x.add_(1.0)
+    total = (x * 3).sum()
+    assert tail.tolist() == [2.0 * i for i in range(32, 64)] and total.item() == 3 * (63 * 32 + 64)
+
+
 def test_compile_asks_for_it_at_first_sight():
     function = torch.compile(lambda x: (x * 2).tanh())
     x = torch.ones(3)
