@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 CHECKED = 3  # steps whose results are compared
-PATIENCE = 5.0  # seconds after which no further step is made just for comparing or warming up
+PATIENCE = 20.0  # seconds after which no further step is made just for comparing or warming up
 WARM = 0.2  # seconds of warming up at least
 
 
@@ -109,7 +109,7 @@ class Server:
             if time.perf_counter() - start > PATIENCE and len(samples) > 1:
                 return samples, seconds
         warm = time.perf_counter()
-        while len(times) < 3 or time.perf_counter() - warm < WARM:
+        while len(times) < 5 or time.perf_counter() - warm < WARM:
             times.append(self._timed()[1])
             if time.perf_counter() - start > PATIENCE:
                 break

@@ -516,7 +516,8 @@ def normal_weighted(k: Any, input: Any) -> Any:
 )
 def gelu_slope(k: Any, input: Any) -> Any:
     """The derivative of gelu: the normal distribution function plus input times its density."""
-    return (k.erf(input * math.sqrt(0.5)) + 1) * 0.5 + input * (k.exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi)))
+    below = (k.erf(input * math.sqrt(0.5)) + 1) * 0.5
+    return below + input * (k.exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi)))
 
 
 @pointwise(

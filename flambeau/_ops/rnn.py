@@ -164,8 +164,8 @@ def _logistic(x: Any) -> Any:
     },
 )
 def lstm_layer(gates: Any, hidden: Any, cell: Any, w_hh: Any) -> Any:
-    """(h [T, N, H], the last cell state [N, H], all cell states [T, N, H], the gates after their activations [T, N, 4H])
-    from the inputs' part of the gates [T, N, 4H], the first states [N, H] and the recurrent weight [4H, H]."""
+    """(h [T, N, H], the last cell state [N, H], all cell states [T, N, H], the activated gates [T, N, 4H]) from the
+    inputs' part of the gates [T, N, 4H], the first states [N, H] and the recurrent weight [4H, H]."""
     outputs, cells, activated = [], [], []
     for x in gates:
         i, f, g, o = np.split(x + hidden @ w_hh.T, 4, -1)
