@@ -6,6 +6,7 @@ milliseconds. At the second sight it is compiled; so is a window whose structure
 
 from __future__ import annotations
 
+import gc
 import struct
 import threading
 import time
@@ -27,6 +28,7 @@ native = lazy_module("flambeau._backends.cpu.plan")
 pathlib = lazy_module("pathlib")
 
 FEW_INSTRUCTIONS, FEW_BYTES = 3, 4096  # of a small window
+HEAVY_BYTES = 160 << 20  # of results: more is compiled at first sight
 REMEMBERED = 4096  # plans, and signatures that were seen once
 _UNKNOWN = object()  # in the place of a plan: never seen
 _SIGHTED = object()  # seen once
@@ -85,8 +87,9 @@ def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None], 
 
 
 def _worth_compiling(queue: Sequence[Instruction]) -> bool:
-    """At first sight: is the structure known from other sizes?"""
-    if config.compile == "always":
+    """At first sight: is the structure known from other sizes, or the work so much that NumPy would take longer than a
+    compilation?"""
+    if config.compile == "always" or sum([i.inference.nbytes for i in queue if i.inference]) > HEAVY_BYTES:
         return True
     structure = tuple([
         (i.op, i.inference and tuple([(m.dtype, m.ndim) for m in i.inference.outputs])) for i in queue
@@ -107,14 +110,24 @@ def _remember(table: OrderedDict, key: tuple, entry: Any) -> Any:
 def _compile(queue: Sequence[Instruction], found: Signature) -> Plan | None:
     """The plan of a window; None if it is to stay with the reference.""" 
     start = time.perf_counter()
+    collecting = gc.isenabled()
+    gc.disable()  # a compilation makes many small objects that are all needed until its end
+    try:
+        plan = _compiled(queue, found)
+    finally:
+        if collecting:
+            gc.enable()
+    _statistics.plans += 1
+    _statistics.seconds += time.perf_counter() - start
+    return plan
+
+
+def _compiled(queue: Sequence[Instruction], found: Signature) -> Plan | None:
     window = Window(queue, found.slots, found.inputs, found.live, found.dying)
     program = compile_window(window, cpu.backend(), _dumper())
     # A write that the reference does may move memory about, behind the back of native code.
     written = any(w.host is not None and queue[w.host].op.family == "write" for w in program.works)
-    plan = None if written else Plan(program, queue, found)
-    _statistics.plans += 1
-    _statistics.seconds += time.perf_counter() - start
-    return plan
+    return None if written else Plan(program, queue, found)
 
 
 def _dumper() -> Callable[[str, str], None] | None:
