@@ -108,8 +108,8 @@ def main() -> None:
         print(f"The machine is busy with other work (load {os.getloadavg()[0]:.1f}): the ratios will mislead.")
     start = time.perf_counter()
     if not chosen.only:
-        print("", import_time.table(import_time.measure(3 if chosen.quick else import_time.ROUNDS)), "", sep="\n")
-        print(record.table(record.measure(100 if chosen.quick else record.ROUNDS)), "", sep="\n")
+        print("", import_time.table(import_time.measure(2 if chosen.quick else import_time.ROUNDS)), "", sep="\n")
+        print(record.table(record.measure(50 if chosen.quick else record.ROUNDS)), "", sep="\n")
     rows = print_rows(measured(items, options))
     print(f"\n## summary\n\n{tables.summary(rows)}\n\nDone in {(time.perf_counter() - start) / 60:.1f} minutes.")
     if chosen.json:

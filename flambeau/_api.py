@@ -55,6 +55,9 @@ from flambeau._tensor.creation import zeros_like as zeros_like
 from flambeau._tensor.interop import from_dlpack as from_dlpack
 from flambeau._tensor.interop import from_numpy as from_numpy
 from flambeau._tensor.printing import set_printoptions as set_printoptions
+from flambeau._tensor.queries import (
+    are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled,
+)
 from flambeau._tensor.queries import finfo as finfo
 from flambeau._tensor.queries import get_num_threads as get_num_threads
 from flambeau._tensor.queries import iinfo as iinfo
@@ -69,6 +72,7 @@ from flambeau._tensor.queries import is_tensor as is_tensor
 from flambeau._tensor.queries import numel as numel
 from flambeau._tensor.queries import result_type as result_type
 from flambeau._tensor.queries import set_num_threads as set_num_threads
+from flambeau._tensor.queries import use_deterministic_algorithms as use_deterministic_algorithms
 from flambeau._tensor.random import Generator as Generator
 from flambeau._tensor.random import default_generator as default_generator
 from flambeau._tensor.sparse import sparse_coo_tensor as sparse_coo_tensor

@@ -53,16 +53,16 @@ def gelu_backward_jax(jax: Any, size: int) -> Step:
     return lambda: (function(x),)
 
 
-def workloads(name: str, build: Any, twin: Any) -> list[Workload]:
+def workloads(name: str, build: Any, twin: Any, quick: bool = True) -> list[Workload]:
     return [
         Workload(f"{name}, {size:.0e}".replace("e+0", "e"), partial(build, size=size), partial(twin, size=size),
-                 traffic=8 * size, quick=size == 1_000_000)
+                 traffic=8 * size, quick=quick and size == 1_000_000)
         for size in SIZES
     ]  # fmt: skip
 
 
 WORKLOADS = [
     *workloads("chain of 10 operations", chain, chain_jax),
-    *workloads("gelu", gelu, gelu_jax),
+    *workloads("gelu", gelu, gelu_jax, quick=False),
     *workloads("gelu and its gradient", gelu_backward, gelu_backward_jax)[1:2],
 ]

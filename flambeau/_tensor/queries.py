@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes
+from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.recording import TensorBase
 from flambeau._tensor.interop import UntypedStorage
@@ -218,3 +219,29 @@ def set_num_threads(n: int) -> None:
     if n < 1:
         raise RuntimeError(f"set_num_threads expects a positive integer, got {n}")
     threads.set_num_threads(n)
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Let the same computation give the same bits at every sight: everything is compiled at once, as with
+    FLAMBEAU_COMPILE=always, instead of being run by NumPy the first time. All algorithms are deterministic anyway, so
+    `warn_only` has nothing to change.
+
+    Example::
+
+        >>> use_deterministic_algorithms(True)
+        >>> are_deterministic_algorithms_enabled()
+        True
+        >>> use_deterministic_algorithms(False)
+    """
+    config.compile = "always" if mode else "auto"
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """Do equal computations give equal bits at every sight?
+
+    Example::
+
+        >>> are_deterministic_algorithms_enabled()
+        False
+    """
+    return config.compile != "auto"

@@ -72,12 +72,17 @@ class Trainer:
 
     def run(self, console: Console, stop: StepHook, after_epoch: Callable[[], None]) -> bool:
         """Train until all epochs are done or `stop` says so; tell whether all are done."""
-        while not self.finished:
-            began = time.perf_counter()
-            if not self._run_epoch(console, stop):
-                return False
-            self._close_epoch(time.perf_counter() - began)
-            after_epoch()
+        before = torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(True)  # a resumed run gives the bits of one that was never stopped
+        try:
+            while not self.finished:
+                began = time.perf_counter()
+                if not self._run_epoch(console, stop):
+                    return False
+                self._close_epoch(time.perf_counter() - began)
+                after_epoch()
+        finally:
+            torch.use_deterministic_algorithms(before)
         return True
 
     def _run_epoch(self, console: Console, stop: StepHook) -> bool:
