@@ -117,11 +117,13 @@ def uniform(gen: MersenneTwister, n: int, low: float = 0.0, high: float = 1.0, d
         return uniform(gen, 2 * n, low, high, PARTS[dtype]).view(dtype)
     check_uniform(low, high, dtype)
     unit, work = (unit_doubles, np.float64) if dtype == "float64" else (unit_floats, np.float32)
+    span = float(work(high) - work(low))
+    if dtype == "float32" and gen.fill("uniform", out := np.empty(n, np.float32), low, span):
+        return out
     standard = low == 0.0 and high == 1.0
     if standard and numpy_dtype(dtype) == work and n <= BLOCK:
         return unit(gen, n)
     start, end = round_to(np.array([low, high]), dtype)
-    span = float(work(high) - work(low))
     out = np.empty(n, numpy_dtype(dtype))
     for part in blocks(out):
         x = unit(gen, len(part))
@@ -250,6 +252,8 @@ def _inside(low: int, high: int, dtype: str) -> tuple[int, int]:
 def _integers(gen: MersenneTwister, n: int, span: int, base: int, wide: bool, dtype: str) -> np.ndarray:
     """base + (a word of 64 or 32 bits modulo span), in the arithmetic of 64 bits."""
     out = np.empty(n, numpy_dtype(dtype))
+    if dtype == "int64" and not wide and span < 1 << 31 and gen.fill("integers", out, base, span):
+        return out
     offset = np.uint64(base % 2**64)
     for part in blocks(out):
         words = gen.random64(len(part)) if wide else gen.random32(len(part))
@@ -319,9 +323,10 @@ def randperm(gen: MersenneTwister, n: int, dtype: str = "int64") -> np.ndarray:
         raise RuntimeError(f"n cannot be greater than {most} for {errors.TYPE_NAMES[dtype]} type, got {n}")
     if n >= FEW:
         return _inside_out(gen, n).astype(numpy_dtype(dtype), copy=False)
+    if gen.shuffle(order := np.arange(n)):
+        return round_to(order, dtype)
     targets = gen.random32(max(n - 1, 0)) % np.arange(n, 1, -1, dtype=np.uint32)
     targets += np.arange(len(targets), dtype=np.uint32)
-    order = np.arange(n)
     done = _swap_in_blocks(order, targets)
     rest = order[done:].tolist()
     for i, j in enumerate((targets[done:] - np.uint32(done)).tolist()):
@@ -402,6 +407,8 @@ def bernoulli_scalar(gen: MersenneTwister, n: int, p: float = 0.5, dtype: str = 
     """
     if not 0.0 <= p <= 1.0:
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+    if dtype == "float32" and gen.fill("bernoulli", out := np.empty(n, np.float32), p, 1.0):
+        return out
     return _transformed(n, dtype, lambda k: unit_doubles(gen, k) < p)
 
 

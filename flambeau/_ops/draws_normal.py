@@ -141,8 +141,9 @@ def _sixteen_by_sixteen(gen: MersenneTwister, n: int, mean: float, std: float, d
     """
     out = np.empty(n, numpy_dtype(dtype))
     whole = n - n % GROUP
-    for part in blocks(out[:whole]):
-        part[...] = _groups(gen, len(part), mean, std, dtype)
+    if dtype != "float32" or not gen.fill("normal", out[:whole], mean, std):
+        for part in blocks(out[:whole]):
+            part[...] = _groups(gen, len(part), mean, std, dtype)
     if whole < n:
         if dtype in ("float32", "float64"):
             gen.skip((n - whole) * (2 if dtype == "float64" else 1))

@@ -21,6 +21,10 @@ else:
     np = lazy_module("numpy")
 
 N = 624  # words of state
+# Native code that draws the very same numbers: `fill(kind, bits, out, a, b)` and `shuffle(bits, out)` say whether they
+# did. `_tensor.random` installs the CPU backend's; without it NumPy draws.
+native: Any = None
+WORTH_A_CALL = 512  # numbers; fewer are drawn as quickly by NumPy
 DEFAULT_SEED = 67280421310721  # the seed of a generator nobody seeded; PyTorch's choice
 # The seed, how many draws are left before the next twist plus one, whether it is seeded, the next word, the words (64
 # bits each), three doubles of which the middle one is the kept normal value, whether it is valid, a kept float32 and
@@ -94,6 +98,20 @@ class MersenneTwister:
         if n:
             self._untouched = False
             self._engine().random_raw(n, output=False)
+
+    def fill(self, kind: str, out: np.ndarray, a: float, b: float) -> bool:
+        """Fill a contiguous array natively, with numbers of a kind of `native.fill`; False if that is not to be had."""
+        if native is None or out.size < WORTH_A_CALL:
+            return False
+        self._untouched = False
+        return native.fill(kind, self._engine(), out, a, b)
+
+    def shuffle(self, out: np.ndarray) -> bool:
+        """Shuffle an int64 array natively; False if that is not to be had."""
+        if native is None or out.size < WORTH_A_CALL:
+            return False
+        self._untouched = False
+        return native.shuffle(self._engine(), out)
 
     def _draw(self, n: int) -> np.ndarray:
         if n:

@@ -18,7 +18,7 @@ from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
-from flambeau._ops import draws, draws_normal, draws_rejection, fill
+from flambeau._ops import draws, draws_normal, draws_rejection, fill, mersenne
 from flambeau._ops.mersenne import MersenneTwister
 from flambeau._ops.view import sizes
 from flambeau._tensor import creation, dispatch, interop
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 else:
     np = lazy_module("numpy")
 
+mersenne.native = lazy_module("flambeau._backends.cpu.random_fill")
 COMPLEX_PARTS = {"complex64": "float32", "complex128": "float64"}
 
 

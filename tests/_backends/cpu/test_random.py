@@ -13,13 +13,19 @@ from flambeau._backends.cpu.kernel import Address, Scalar, double_bits
 from flambeau._backends.cpu.random import fill_step
 from flambeau._backends.cpu.random_fill import fill, shuffle
 from flambeau._backends.cpu.target import x86_64
-from flambeau._ops import draws, draws_normal
+from flambeau._ops import draws, draws_normal, mersenne
 from flambeau._ops.mersenne import MersenneTwister
 
 sys.path.insert(0, str(Path(__file__).parent))
 from steps import name_of, run, targets  # noqa: E402
 
 COUNTS = (0, 1, 2, 7, 16, 311, 312, 623, 624, 625, 1024, 1025, 5000)
+
+
+@pytest.fixture(autouse=True)
+def numpy_draws(monkeypatch):
+    """What is compared with is drawn by NumPy."""
+    monkeypatch.setattr(mersenne, "native", None)
 
 
 def wanted(kind, generator, n, a, b):
