@@ -29,7 +29,7 @@ pathlib = lazy_module("pathlib")
 
 FEW_INSTRUCTIONS, FEW_BYTES = 3, 4096  # of a small window
 HEAVY_BYTES = 160 << 20  # of results: more is compiled at first sight
-REMEMBERED = 4096  # plans, and signatures that were seen once
+REMEMBERED = 1024  # plans, and signatures that were seen once
 _UNKNOWN = object()  # in the place of a plan: never seen
 _SIGHTED = object()  # seen once
 
@@ -75,6 +75,8 @@ def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None], 
     if found is None:
         return False
     plan = _plans.get(found.key, _UNKNOWN)
+    if plan is not _UNKNOWN:
+        _plans.move_to_end(found.key)  # the least recently used one is forgotten first
     if plan is _UNKNOWN and not now and not _worth_compiling(queue):
         plan = _remember(_plans, found.key, _SIGHTED)
     elif plan is _UNKNOWN or plan is _SIGHTED:
