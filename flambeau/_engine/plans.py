@@ -59,17 +59,17 @@ def statistics() -> Statistics:
     return _statistics
 
 
-def is_small(instructions: int, nbytes: int) -> bool:
-    """Does a window hold so little that NumPy is as quick? It then runs the window whenever it is seen, so that looking
-    twice at the same operation on a few numbers gives the very same bits."""
-    return config.compile == "auto" and instructions <= FEW_INSTRUCTIONS and nbytes <= FEW_BYTES
+def never_compiled(instructions: int, nbytes: int, now: bool) -> bool:
+    """Does the reference run a window whenever it is seen? If nothing is to be compiled, and if it holds so little that
+    NumPy is as quick: looking twice at the same operation on a few numbers then gives the very same bits."""
+    if config.compile == "auto" and not now:
+        return instructions <= FEW_INSTRUCTIONS and nbytes <= FEW_BYTES
+    return config.compile == "never"
 
 
 def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None], now: bool = False) -> bool:
     """Run a window by its plan; False if it has none yet and the reference is to run it. `interpret` runs a single
     instruction on the reference, `now` asks to compile at first sight."""
-    if config.compile == "never":
-        return False
     queue = without_offsets(queue)
     found = signature(queue)
     if found is None:
@@ -110,7 +110,7 @@ def _remember(table: OrderedDict, key: tuple, entry: Any) -> Any:
 
 
 def _compile(queue: Sequence[Instruction], found: Signature) -> Plan | None:
-    """The plan of a window; None if it is to stay with the reference.""" 
+    """The plan of a window; None if it is to stay with the reference."""
     start = time.perf_counter()
     collecting = gc.isenabled()
     gc.disable()  # a compilation makes many small objects that are all needed until its end

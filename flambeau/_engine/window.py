@@ -46,7 +46,7 @@ class Window:
                 self._run_reference()
 
     def _run_plan(self, nbytes: int) -> bool:
-        if not self.compile_now and plans.is_small(len(self.queue), nbytes):
+        if plans.never_compiled(len(self.queue), nbytes, self.compile_now):
             return False
         queue = list(self.queue)
         for instruction in queue:

@@ -121,3 +121,14 @@ def strides_in_order(shape: Sequence[int], order: Sequence[int]) -> tuple[int, .
         strides[i] = step
         step *= max(shape[i], 1)
     return tuple(strides)
+
+
+def overlaps(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """May two index tuples of this layout mean the same element? (Sorted by stride, each must step over all smaller
+    ones.)"""
+    reach = 0
+    for stride, n in sorted((s, n) for n, s in zip(shape, strides, strict=True) if n > 1):
+        if stride <= reach:
+            return True
+        reach += stride * (n - 1)
+    return False

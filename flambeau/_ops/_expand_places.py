@@ -18,7 +18,7 @@ from typing import Any
 
 from flambeau._core import dtypes
 from flambeau._ir.graph import Array, Graph, Unsupported, broadcast
-from flambeau._ir.meta import contiguous, contiguous_strides, meta
+from flambeau._ir.meta import contiguous, contiguous_strides, meta, overlaps
 from flambeau._ops._expand import filled, nonempty, wide
 from flambeau._ops.infer import wrap_dim
 
@@ -215,7 +215,7 @@ def added_up(c: Graph, source: Array, dim: int, place: Array, size: int) -> Arra
 
 
 def embed(c: Graph, x: Array, shape: tuple, strides: tuple, offset: int) -> Array:
-    if not _overlap(x.shape, strides):
+    if not overlaps(x.shape, strides):
         return overwritten(c, c.const(0, x.dtype, shape), x, strides, offset)
     place = c.const(offset, dtypes.int64, x.shape)
     for d, step in enumerate(strides):
@@ -236,16 +236,6 @@ def overwritten(c: Graph, x: Array, src: Array, strides: tuple, offset: int) -> 
     if not src.meta.numel:
         return base
     return c.write(flat(base), meta(x.dtype, src.shape, strides, offset), src).reshape(x.shape)
-
-
-def _overlap(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """May two positions of this layout be the same element?"""
-    reach = 0
-    for stride, n in sorted((s, n) for n, s in zip(shape, strides, strict=True) if n > 1):
-        if stride <= reach:
-            return True
-        reach += stride * (n - 1)
-    return False
 
 
 # ---------------------------------------------------------------------------------------------- joining

@@ -132,6 +132,20 @@ def _transposed_size(
     return size
 
 
+def _result_shape(
+    input: Any, weight: Any, stride: Sizes, padding: Sizes, dilation: Sizes, transposed: bool, output_padding: Sizes,
+    groups: int,
+) -> tuple[int, ...]:  # fmt: skip
+    """(N, filters, *positions)."""
+    if transposed:
+        size = _transposed_size(input, weight, stride, padding, dilation, output_padding)
+        channels = weight.shape[1] * groups
+    else:
+        size = _forward_size(input, weight, stride, padding, dilation)
+        channels = weight.shape[0]
+    return input.shape[0], channels, *size
+
+
 def _infer(
     input: Meta,
     weight: Meta,
@@ -144,13 +158,8 @@ def _infer(
     groups: int,
 ) -> Meta:
     _check(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups)
-    if transposed:
-        size = _transposed_size(input, weight, stride, padding, dilation, output_padding)
-        channels = weight.shape[1] * groups
-    else:
-        size = _forward_size(input, weight, stride, padding, dilation)
-        channels = weight.shape[0]
-    return image_layout(input.dtype, (input.shape[0], channels, *size), input, weight)
+    shape = _result_shape(input, weight, stride, padding, dilation, transposed, output_padding, groups)
+    return image_layout(input.dtype, shape, input, weight)
 
 
 # -------------------------------------------------------------------------------- the two library operations
@@ -240,13 +249,7 @@ def _expand_convolution(
     output_padding: Sizes,
     groups: int,
 ) -> Any:
-    if transposed:
-        size = _transposed_size(input, weight, stride, padding, dilation, output_padding)
-        channels = weight.shape[1] * groups
-    else:
-        size = _forward_size(input, weight, stride, padding, dilation)
-        channels = weight.shape[0]
-    shape = (input.shape[0], channels, *size)
+    shape = _result_shape(input, weight, stride, padding, dilation, transposed, output_padding, groups)
     return _expand.convolution(
         c, input, weight, bias, stride, padding, dilation, transposed, output_padding, groups, shape
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flambeau._core import errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
-from flambeau._ir.meta import Meta, contiguous, meta
+from flambeau._ir.meta import Meta, contiguous, meta, overlaps
 from flambeau._ops import _expand_places
 from flambeau._ops.registry import composite, library
 from flambeau._ops.registry import view as view_op
@@ -100,17 +100,6 @@ def as_strided_backward(g: Any, m: Meta, size: Sequence[int], stride: Sequence[i
         shown = embed(g.new_ones(m.shape), (extent,), m.strides, m.offset)
         result = result / as_strided_(shown, m.shape, m.strides, m.offset)
     return result
-
-
-def overlaps(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """May two index tuples of this layout mean the same element? (Sorted by stride, each must step over all smaller
-    ones.)"""
-    reach = 0
-    for stride, n in sorted((s, n) for n, s in zip(shape, strides, strict=True) if n > 1):
-        if stride <= reach:
-            return True
-        reach += stride * (n - 1)
-    return False
 
 
 def window(flat: np.ndarray, shape: Sequence[int], strides: Sequence[int], offset: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from flambeau._backends.cpu.kernel import Address, Word, Words
+from flambeau._backends.cpu.strided import dims_of
 from flambeau._ir.meta import Meta
 
 
@@ -68,7 +69,7 @@ def problem(inputs: Sequence[Meta], out: Meta) -> Problem:
     if len(inputs) < 3:
         matrices.append(NOWHERE)
         batches.append((0,) * (out.ndim - 2))
-    batch = _merged(list(zip(out.shape[:-2], *batches, strict=True)))
+    batch = dims_of(out.shape[:-2], *batches)
     a, b, bias = matrices
     c, k = Address(len(inputs)), inputs[0].shape[-1]
     p = _taller(Problem(out.dtype.name, out.dtype.itemsize, m, n, k, a, b, bias, c, tuple(batch)))
@@ -76,19 +77,6 @@ def problem(inputs: Sequence[Meta], out: Meta) -> Problem:
         p = p._replace(m=1, n=p.m, a=p.b.transposed(), b=p.a.transposed(), bias=p.bias.transposed(), flipped=True,
                        batch=tuple([(size, b, a, bias) for size, a, b, bias in p.batch]))  # fmt: skip
     return p
-
-
-def _merged(dims: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
-    """The dimensions without those of size 1, neighbours as one where all strides allow it."""
-    merged: list[tuple[int, int, int, int]] = []
-    for dim in dims:
-        size = dim[0]
-        if size == 1:
-            continue
-        if merged and all(outer == inner * size for outer, inner in zip(merged[-1][1:], dim[1:], strict=True)):
-            dim = (merged.pop()[0] * size, *dim[1:])
-        merged.append(dim)
-    return merged
 
 
 def _taller(p: Problem) -> Problem:
