@@ -69,7 +69,7 @@ def problem(inputs: Sequence[Meta], out: Meta) -> Problem:
     if len(inputs) < 3:
         matrices.append(NOWHERE)
         batches.append((0,) * (out.ndim - 2))
-    batch = dims_of(out.shape[:-2], *batches)
+    batch = [(n, a, b, bias) for n, a, b, bias in dims_of(out.shape[:-2], *batches)]
     a, b, bias = matrices
     c, k = Address(len(inputs)), inputs[0].shape[-1]
     p = _taller(Problem(out.dtype.name, out.dtype.itemsize, m, n, k, a, b, bias, c, tuple(batch)))
