@@ -90,7 +90,7 @@ def test_lower_levels_run_on_this_machine(level, monkeypatch):
 @pytest.mark.skipif(not llvm.get_process_triple().startswith("x86_64"), reason="levels are those of x86-64")
 def test_a_level_that_the_processor_has_not_is_refused(monkeypatch):
     monkeypatch.setattr(config, "cpu", "v4")
-    monkeypatch.setattr(llvm, "get_host_cpu_features", lambda: {"avx2": True, "fma": True})
+    monkeypatch.setattr(host.llvm, "get_host_cpu_features", lambda: {"avx2": True, "fma": True})
     with pytest.raises(ValueError, match="FLAMBEAU_CPU=v4: this processor is of level v3"):
         host.host_target.__wrapped__()
 
