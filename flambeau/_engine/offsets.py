@@ -22,8 +22,8 @@ def without_offsets(queue: Sequence[Instruction]) -> Sequence[Instruction]:
     moved: dict[tuple[Value, Meta], Value] = {}
     result: list[Instruction] | None = None
     for number, instruction in enumerate(queue):
-        metas = instruction.metas
-        if not any([type(m) is Meta and m.offset for m in metas]):
+        inference = instruction.inference
+        if not (instruction.metas[1].offset if inference is None else inference.offset):  # what is written, not where
             continue
         changed = _moved(instruction, moved)
         if changed is not None:

@@ -20,7 +20,7 @@ from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._engine.memory import Buffer, allocator, arena
 from flambeau._engine.offsets import without_offsets
-from flambeau._engine.signature import Signature, signature
+from flambeau._engine.signature import Owner, Signature, signature
 from flambeau._ir.program import Instruction, Value
 
 cpu = lazy_module("flambeau._backends.cpu.lower")
@@ -67,11 +67,11 @@ def never_compiled(instructions: int, nbytes: int, now: bool) -> bool:
     return config.compile == "never"
 
 
-def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None], now: bool = False) -> bool:
-    """Run a window by its plan; False if it has none yet and the reference is to run it. `interpret` runs a single
-    instruction on the reference, `now` asks to compile at first sight."""
+def run(queue: Sequence[Instruction], owner: Owner, now: bool = False) -> bool:
+    """Run a window by its plan; False if it has none yet and the reference is to run it. `now` asks to compile at first
+    sight."""
     queue = without_offsets(queue)
-    found = signature(queue)
+    found = signature(queue, owner)
     if found is None:
         return False
     plan = _plans.get(found.key, _UNKNOWN)
@@ -85,7 +85,7 @@ def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None], 
         _statistics.reference += 1
         return False
     _statistics.runs += 1
-    return plan.run(queue, found, interpret)
+    return plan.run(queue, found, owner)
 
 
 def _worth_compiling(queue: Sequence[Instruction]) -> bool:
@@ -215,7 +215,7 @@ class Plan:
         close()
         return segments
 
-    def run(self, queue: Sequence[Instruction], found: Signature, interpret: Callable[[Instruction], None]) -> bool:
+    def run(self, queue: Sequence[Instruction], found: Signature, owner: Owner) -> bool:
         """Run a window; False if a kernel met something wrong and the reference is to say what."""
         values, program = found.values, self.program
         fresh = [allocator.allocate(n, d) for n, d in zip(program.fresh, self.dtypes, strict=True)]
@@ -226,19 +226,18 @@ class Plan:
         words += (temporary, temporary + program.arena)
         for number, floating in zip(found.scalars, self.floating, strict=True):
             words.append(_UNPACK.unpack(_PACK.pack(number))[0] if floating else wrapped(int(number)))
-        if not self._run_segments(queue, found, fresh, words, interpret):
+        if not self._run_segments(queue, found, fresh, words, owner):
             for instruction in queue:
                 for value in instruction.outputs:
                     value.buffer = value.array = None
             return False
         self._deliver(self.results, values, fresh)
-        for instruction in queue:
-            for value in instruction.outputs:
-                value.window = None
+        for value in values[self.inputs :]:
+            value.window = None
         return True
 
     def _run_segments(self, queue: Sequence[Instruction], found: Signature, fresh: list[Buffer], words: list[int],
-                      interpret: Callable[[Instruction], None]) -> bool:  # fmt: skip
+                      owner: Owner) -> bool:  # fmt: skip
         with self.lock:
             for segment in self.segments:
                 if type(segment) is not int:
@@ -250,7 +249,7 @@ class Plan:
                 instruction = queue[segment]
                 self._deliver(self.host_operands[segment], found.values, fresh)
                 try:
-                    interpret(instruction)
+                    owner.interpret(instruction)
                 except Exception:
                     return False  # the reference repeats the window and says what was wrong
                 for value in instruction.outputs:

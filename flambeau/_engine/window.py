@@ -12,6 +12,7 @@ import weakref
 from collections import deque
 
 from flambeau._backends.reference.execute import execute
+from flambeau._compiler.capture import operands_of
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import describe
@@ -48,11 +49,8 @@ class Window:
     def _run_plan(self, nbytes: int) -> bool:
         if plans.never_compiled(len(self.queue), nbytes, self.compile_now):
             return False
-        queue = list(self.queue)
-        for instruction in queue:
-            _run_operands(instruction, self)
         now, self.compile_now = self.compile_now, False
-        done = plans.run(queue, _interpret, now)
+        done = plans.run(list(self.queue), self, now)
         if done:
             self.queue.clear()
         return done
@@ -63,8 +61,9 @@ class Window:
         while queue:
             instruction = queue.popleft()
             try:
-                _run_operands(instruction, self)
-                _interpret(instruction)
+                for value in operands_of(instruction):
+                    self.fetch(value)
+                self.interpret(instruction)
             except Exception as error:
                 _name_line(error, instruction)
                 failure = failure or error
@@ -78,11 +77,16 @@ class Window:
         if failure is not None:
             raise failure
 
+    def interpret(self, instruction: Instruction) -> None:
+        """Run one instruction on the reference backend."""
+        with np.errstate(all="ignore"):
+            execute(instruction)
 
-def _interpret(instruction: Instruction) -> None:
-    """Run one instruction on the reference backend."""
-    with np.errstate(all="ignore"):
-        execute(instruction)
+    def fetch(self, value: Value) -> None:
+        """Run the window of another thread if an operand waits there."""
+        owner = value.window
+        if owner is not None and owner is not self:
+            realize(value, not_in=self)
 
 
 def _name_line(error: Exception, instruction: Instruction) -> None:
@@ -91,18 +95,6 @@ def _name_line(error: Exception, instruction: Instruction) -> None:
         error.flambeau_site = instruction.site  # type: ignore[attr-defined]
         message = str(error.args[0]) if error.args else ""
         error.args = (f"{message}\n  recorded at {describe(instruction.site)}", *error.args[1:])
-
-
-def _run_operands(instruction: Instruction, window: Window) -> None:
-    """Flush other threads' windows that hold operands of `instruction`."""
-    for arg in instruction.args:
-        if type(arg) is Value:
-            if arg.window is not window and arg.window is not None:
-                realize(arg, not_in=window)
-        elif type(arg) is tuple:
-            for a in arg:
-                if type(a) is Value and a.window is not None:
-                    realize(a, not_in=window)
 
 
 def realize(value: Value, not_in: Window | None = None) -> None:

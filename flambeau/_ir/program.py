@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flambeau._ir.meta import Meta
+
 if TYPE_CHECKING:
     import numpy as np
 
     from flambeau._core.sites import Site
-    from flambeau._ir.meta import Meta
 
 
 class Value:
@@ -93,16 +94,22 @@ class Inference:
     """What an op knows before it runs: the metas of its results and, for pointwise ops, the dtype it computes in
     and whether it can fail when it runs (so that the user's line has to be kept).
 
-    `token` stands for the op, its static arguments and the metas of its operands in a plan's key: the inference itself
-    if it is remembered for the same arguments, and otherwise something that no other call shares.
+    Of `operands`, from which it was inferred, it remembers whether all are tensors (`plain`) and whether one begins
+    within its storage (`offset`). `token` stands for the op, its static arguments and the metas of its operands in a
+    plan's key: the inference itself if it is remembered for the same arguments, and otherwise something that no other
+    call shares.
     """
 
-    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "token")
+    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "plain", "offset", "token")
 
-    def __init__(self, outputs: tuple[Meta, ...], compute: Any = None, fallible: bool = False) -> None:
+    def __init__(
+        self, outputs: tuple[Meta, ...], operands: tuple = (), compute: Any = None, fallible: bool = False
+    ) -> None:
         self.outputs = outputs
         self.compute = compute
         self.fallible = fallible
-        self.differentiable = any(m.dtype.differentiable for m in outputs)
-        self.nbytes = sum(m.nbytes for m in outputs)
+        self.differentiable = any([m.dtype.differentiable for m in outputs])
+        self.nbytes = sum([m.nbytes for m in outputs])
+        self.plain = all([type(m) is Meta for m in operands])
+        self.offset = any([type(m) is Meta and m.offset for m in operands])
         self.token: Any = self

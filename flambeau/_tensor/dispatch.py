@@ -192,7 +192,7 @@ def library(op: Any, args: tuple) -> Any:
         inference = known
         if inference is None:
             inferred = op.infer(*metas)
-            inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred)
+            inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred, metas)
             if key is not None:
                 op.remember(key, inference)
         results = tuple([Value(window) for _ in inference.outputs])
