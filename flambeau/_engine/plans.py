@@ -7,7 +7,6 @@ milliseconds. At the second sight it is compiled; so is a window whose structure
 from __future__ import annotations
 
 import gc
-import struct
 import threading
 import time
 from collections import OrderedDict
@@ -18,7 +17,7 @@ from flambeau._compiler.capture import operands_of
 from flambeau._compiler.pipeline import Program, Window, Work, compile_window
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
-from flambeau._engine.memory import Buffer, allocator, arena
+from flambeau._engine.memory import Buffer, allocator, arena, size_class
 from flambeau._engine.offsets import without_offsets
 from flambeau._engine.signature import Owner, Signature, signature
 from flambeau._ir.program import Instruction, Value
@@ -159,10 +158,10 @@ class Plan:
         self.scalar_slot = self.scratch_slot + 1
         self.slots = self.scalar_slot + len(found.scalars)
         self.scratch = max([w.step.scratch for w in program.works if w.step is not None], default=0)
+        self.numbers = "".join(["d" if type(s) is float else "n" for s in found.scalars])
         self.segments = self._segments(program.works)
-        self.floating = tuple([type(s) is float for s in found.scalars])
         self.lock = threading.Lock()
-        self.dtypes: list[Any] = [None] * len(program.fresh)
+        self.fresh: list[tuple[int, int, Any]] = []  # bytes, capacity and NumPy dtype of each new block
         self.results: list[tuple[int, int, Any]] = []  # (value slot, table slot, NumPy dtype)
         self._bind(queue, found)
         self.host_operands = {s: self._operands(queue[s], found) for s in self.segments if type(s) is int}
@@ -184,9 +183,8 @@ class Plan:
         self.results = [
             (slot, place, of_value[slot]) for slot, place in self.program.results.items() if slot not in hosted
         ]
-        for _, place, dtype in self.results:
-            if place >= self.inputs:
-                self.dtypes[place - self.inputs] = dtype
+        dtypes = {place - self.inputs: dtype for _, place, dtype in self.results if place >= self.inputs}
+        self.fresh = [(n, size_class(n), dtypes.get(i)) for i, n in enumerate(self.program.fresh)]
 
     def _segments(self, works: Sequence[Work]) -> list[Any]:
         """Native plans and, between them, numbers of host instructions."""
@@ -197,7 +195,7 @@ class Plan:
 
         def close() -> None:
             if steps:
-                segments.append(native.NativePlan(tuple(steps), self.slots, self.scratch_slot))
+                segments.append(native.NativePlan(tuple(steps), self.scalar_slot, self.scratch_slot, self.numbers))
                 self.names[segments[-1]] = tuple(names)
                 steps.clear()
                 names.clear()
@@ -218,25 +216,23 @@ class Plan:
     def run(self, queue: Sequence[Instruction], found: Signature, owner: Owner) -> bool:
         """Run a window; False if a kernel met something wrong and the reference is to say what."""
         values, program = found.values, self.program
-        fresh = [allocator.allocate(n, d) for n, d in zip(program.fresh, self.dtypes, strict=True)]
+        fresh = allocator.allocate_all(self.fresh)
         temporary = arena.address(program.arena + self.scratch + 64)
-        words = [v.address for v in values[: self.inputs]]
+        words: list[float | int] = [v.address for v in values[: self.inputs]]
         words += [b.address for b in fresh]
         words += [0] * program.hosted
         words += (temporary, temporary + program.arena)
-        for number, floating in zip(found.scalars, self.floating, strict=True):
-            words.append(_UNPACK.unpack(_PACK.pack(number))[0] if floating else wrapped(int(number)))
+        words += [s if type(s) is float else wrapped(s) for s in found.scalars]
         if not self._run_segments(queue, found, fresh, words, owner):
-            for instruction in queue:
-                for value in instruction.outputs:
-                    value.buffer = value.array = None
+            for value in values[self.inputs :]:
+                value.buffer = value.array = None
             return False
         self._deliver(self.results, values, fresh)
         for value in values[self.inputs :]:
             value.window = None
         return True
 
-    def _run_segments(self, queue: Sequence[Instruction], found: Signature, fresh: list[Buffer], words: list[int],
+    def _run_segments(self, queue: Sequence[Instruction], found: Signature, fresh: list[Buffer], words: list[Any],
                       owner: Owner) -> bool:  # fmt: skip
         with self.lock:
             for segment in self.segments:
@@ -265,7 +261,7 @@ class Plan:
             else:
                 dead = values[place]
                 value.buffer, value.array = dead.buffer, dead.array
-                if value.buffer is not None:
+                if value.array is None:
                     value.buffer.dtype = dtype
 
 
@@ -279,6 +275,3 @@ def wrapped(number: int) -> int:
     """
     return ((number + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)
 
-
-_PACK = struct.Struct("<d")
-_UNPACK = struct.Struct("<q")

@@ -150,7 +150,7 @@ def _only_here(
 def _owns_its_memory(value: Value) -> bool:
     """May the memory be written when the value is not needed any more? Not if an array elsewhere shows it too."""
     array, buffer = value.array, value.buffer
-    if buffer is not None:
+    if buffer is not None and not buffer.shared:
         return array is None and getrefcount(buffer) == _ATTRIBUTE
     if array is None or getrefcount(array) != _ATTRIBUTE or not array.flags.writeable:
         return False

@@ -23,7 +23,7 @@ class Meta:
     identity may serve as a cache key but equality of metas is never asked for.
     """
 
-    __slots__ = ("dtype", "shape", "strides", "offset", "ndim", "numel", "nbytes", "is_contiguous")
+    __slots__ = ("dtype", "shape", "strides", "offset", "ndim", "numel", "nbytes", "is_contiguous", "extent")
 
     def __init__(self, dtype: dtype, shape: Size, strides: tuple[int, ...], offset: int) -> None:
         self.dtype = dtype
@@ -34,6 +34,9 @@ class Meta:
         self.numel = math.prod(shape)
         self.nbytes = self.numel * dtype.itemsize
         self.is_contiguous = is_contiguous(shape, strides)
+        # the number of storage elements needed, from the storage's start, to hold this layout
+        reach = sum([(n - 1) * s for n, s in zip(shape, strides, strict=True)])
+        self.extent = offset + 1 + reach if self.numel else 0
 
     def __repr__(self) -> str:
         strides = "" if self.is_contiguous else f" strides {list(self.strides)}"
@@ -42,13 +45,6 @@ class Meta:
     def with_dtype(self, d: dtype) -> Meta:
         """The same layout with elements of another dtype."""
         return meta(d, self.shape, self.strides, self.offset)
-
-    @property
-    def extent(self) -> int:
-        """The number of storage elements needed, from the storage's start, to hold this layout."""
-        if self.numel == 0:
-            return 0
-        return self.offset + 1 + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
 
 
 def meta(d: dtype, shape: Iterable[int], strides: Iterable[int], offset: int = 0) -> Meta:

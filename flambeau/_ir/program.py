@@ -44,14 +44,30 @@ class Value:
     @property
     def nbytes(self) -> int:
         """The size of the memory."""
-        return self.buffer.nbytes if self.buffer is not None else self.array.nbytes  # type: ignore[union-attr]
+        return (self.buffer or self._place()).nbytes
 
     @property
     def address(self) -> int:
         """The address of the memory."""
-        if self.buffer is not None:
-            return self.buffer.address
-        return self.array.__array_interface__["data"][0]  # type: ignore[union-attr]
+        return (self.buffer or self._place()).address
+
+    def _place(self) -> Place:
+        """Where the array is; remembered, as NumPy takes a microsecond to tell."""
+        array: Any = self.array
+        place = self.buffer = Place(array.__array_interface__["data"][0], array.nbytes)
+        return place
+
+
+class Place:
+    """Where memory is that others keep, to be used as a value's `buffer`."""
+
+    __slots__ = ("address", "nbytes")
+
+    shared = True  # nobody may write there when the value is not needed any more
+
+    def __init__(self, address: int, nbytes: int) -> None:
+        self.address = address
+        self.nbytes = nbytes
 
 
 class Storage:

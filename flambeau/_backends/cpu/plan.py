@@ -37,14 +37,15 @@ PlacedStep = tuple[Step, Sequence[int], Sequence[int]]  # with the slot of each 
 
 
 class NativePlan:
-    """Steps with their operands in a table of `slots` words.
+    """Steps with their operands in a table of `slots` words, and one more for each of `numbers`.
 
     `steps` are (step, the slot of each operand, the slot of each scalar). `run(words)` takes the table's words,
-    addresses and bits of scalars, and returns the status: 0, or what a kernel that met something wrong has stored. The
-    words belong to the plan, so one thread at a time may run it.
+    addresses and bits of scalars, and returns the status: 0, or what a kernel that met something wrong has stored. Of
+    the last words `numbers` says which are given as floats, as `struct` does: "d" stands for a float, "n" for an
+    integer. The words belong to the plan, so one thread at a time may run it.
     """
 
-    def __init__(self, steps: Sequence[PlacedStep], slots: int, scratch_slot: int) -> None:
+    def __init__(self, steps: Sequence[PlacedStep], slots: int, scratch_slot: int, numbers: str = "") -> None:
         self.steps = steps
         blocks = _Blocks(scratch_slot)
         launches: list[tuple[int, int, int, int]] = []  # entry, index of its first word, tasks, grain
@@ -54,12 +55,12 @@ class NativePlan:
                 words = blocks.add(launch.words, operands, scalars)
                 launches.append((entry, words, launch.tasks, max(1, launch.grain)))
         self._parallel = any(tasks > grain for _, _, tasks, grain in launches)
-        self._table = struct.Struct(f"{slots}n")  # in half the time of "q"
-        self._memory = _laid_out(blocks, launches, slots)
+        self._table = struct.Struct(f"{slots}n{numbers}")  # in half the time of "q"
+        self._memory = _laid_out(blocks, launches, slots + len(numbers))
         self._address = ctypes.addressof(self._memory)
         self._run, self._worker = _runner()
 
-    def run(self, words: Sequence[int]) -> int:
+    def run(self, words: Sequence[float]) -> int:
         """Fill the table and run all launches."""
         self._table.pack_into(self._memory, 8 * TABLE, *words)
         # Who finds the workers busy, for another Python thread, does without.
@@ -70,7 +71,7 @@ class NativePlan:
         finally:
             pool.lock.release()
 
-    def run_profiled(self, words: Sequence[int]) -> list[float]:
+    def run_profiled(self, words: Sequence[float]) -> list[float]:
         """Run step by step; the seconds of each."""
         first, count = self._memory[LAUNCHES : LAUNCHES + 2]
         seconds = []
