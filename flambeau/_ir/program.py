@@ -111,12 +111,13 @@ class Inference:
     and whether it can fail when it runs (so that the user's line has to be kept).
 
     Of `operands`, from which it was inferred, it remembers whether all are tensors (`plain`) and whether one begins
-    within its storage (`offset`). `token` stands for the op, its static arguments and the metas of its operands in a
+    within its storage (`offset`). `savings` has, by the mask of operands that want gradients, what is saved for them.
+    `token` stands for the op, its static arguments and the metas of its operands in a
     plan's key: the inference itself if it is remembered for the same arguments, and otherwise something that no other
     call shares.
     """
 
-    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "plain", "offset", "token")
+    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "plain", "offset", "savings", "token")
 
     def __init__(
         self, outputs: tuple[Meta, ...], operands: tuple = (), compute: Any = None, fallible: bool = False
@@ -128,4 +129,5 @@ class Inference:
         self.nbytes = sum([m.nbytes for m in outputs])
         self.plain = all([type(m) is Meta for m in operands])
         self.offset = any([type(m) is Meta and m.offset for m in operands])
+        self.savings: dict[int, Any] = {}
         self.token: Any = self

@@ -123,31 +123,31 @@ class AccumulateGrad(Node):
 class OpNode(Node):
     """The backward step of an operation of the op table."""
 
-    __slots__ = ("op", "args", "versions", "saved_outputs", "metas")
+    __slots__ = ("op", "args", "versions", "saved_outputs", "metas", "grouped")
 
     def __init__(
-        self,
-        op: Any,
-        args: tuple,
-        metas: tuple,
-        edges: tuple,
-        output_metas: tuple[Meta, ...],
-        mask: int,
-        site: sites.Site | None,
+        self, op: Any, args: tuple, metas: tuple, edges: tuple, inference: Any, mask: int, site: sites.Site | None
     ) -> None:
         # Written out, without super(): this runs for every operation recorded with gradients.
         self.edges = edges
-        self.output_metas = output_metas
+        self.output_metas = inference.outputs
         self.seq = _next_number()
         self.site = site
         self.pre_hooks = self.post_hooks = self.retained = self.extra = None
         self.op = op
         self.metas = metas
-        saved, outputs = op.save_plans.get(mask) or op.save_plan(mask)
-        # tensors are dropped unless a gradient asks for them; numbers and other attributes stay
-        kept = [None if type(m) is Meta or type(m) is tuple else a for a, m in zip(args, metas)]  # noqa: B905 (slow)
-        self.args: list[Any] | None = kept
-        self.versions = _save(kept, saved, args, metas) if saved else _NOTHING
+        saving = inference.savings.get(mask)
+        if saving is None:
+            saving = inference.savings[mask] = op.saving(mask, metas)
+        dropped, kept, outputs, self.grouped = saving
+        if dropped:
+            held = list(args)
+            for i in dropped:
+                held[i] = None
+            self.args: Any = held
+        else:
+            self.args = args
+        self.versions = {i: _version(args[i]) for i in kept} if kept else _NOTHING
         self.saved_outputs: list[tuple] | None = [] if outputs else None
 
     def name(self) -> str:
@@ -164,11 +164,11 @@ class OpNode(Node):
     def apply(self, grads: list[Any]) -> list[Any]:
         if self.args is None:
             raise already_freed(self)
-        if any([type(m) is tuple for m in self.metas]):
+        if self.grouped:
             return self._apply_grouped(grads)
         edges, metas = self.edges, self.metas
-        results: list[Any] = [None] * len(edges)
         count = len(edges)
+        results: list[Any] = [None] * count
         for derivative in self.op.gradient:
             needs = [i < count and edges[i] is not None for i in derivative.inputs]
             if True not in needs:
@@ -241,20 +241,6 @@ class OpNode(Node):
                 results[p] = fit(v, m)
 
 
-def _save(kept: list[Any], saved: tuple[int, ...], args: tuple, metas: tuple) -> dict[int, Any]:
-    """Put the arguments that a gradient asks for into `kept`; the versions of those that are tensors."""
-    versions: dict[int, Any] = {}
-    count = len(args)
-    for i in saved:
-        if i < count and kept[i] is None:
-            kept[i] = arg = args[i]
-            if type(metas[i]) is Meta:
-                versions[i] = arg._storage.version
-            elif arg is not None:
-                versions[i] = versions_of(arg)
-    return versions
-
-
 def _wanted(group: list[tuple[int, Edge]]) -> bool:
     return any(edge is not None for _, edge in group)
 
@@ -271,8 +257,11 @@ def fit(grad: Any, m: Meta) -> Any:
     return grad
 
 
-def versions_of(arg: tuple) -> list[int]:
-    return [a._storage.version if isinstance(a, TensorBase) else 0 for a in arg]
+def _version(arg: Any) -> Any:
+    """How often a tensor was changed; of a tuple of them a list of that."""
+    if type(arg) is tuple:
+        return [_version(a) if isinstance(a, TensorBase) else 0 for a in arg]
+    return arg._storage.version
 
 
 def check_versions(arg: Any, versions: Any, node: Node) -> None:

@@ -171,8 +171,8 @@ def test_writing_into_a_view_rewrites_the_history_of_base_and_views():
     first = base[:2]
     view.mul_(10)
     assert base.tolist() == [1, 20, 30] and first.tolist() == [1, 20]
-    (base.sum() + first.sum()).backward()
-    assert x.grad.tolist() == [2, 20, 10]
+    (base.sum() + first.sum() + (first * 2).sum()).backward()
+    assert x.grad.tolist() == [4, 40, 10]
 
 
 def test_assigning_into_a_tensor_without_history():
