@@ -9,12 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
-from flambeau._core.config import config
 from flambeau._engine.window import state
 from flambeau._ir.meta import Meta
 from flambeau._ir.program import Instruction, Value
+
+
+class Step(NamedTuple):
+    """A pointwise instruction on numbered things: constants, then the tensors' values, then results in order. Of
+    `metas`, None stands for the layout of all tensors."""
+
+    op: Any
+    arguments: tuple[int, ...]
+    metas: tuple
 
 
 class Repeatable:
@@ -25,8 +33,10 @@ class Repeatable:
 
     def __init__(self) -> None:
         self.key: Any = None
-        self._steps: list[tuple[Any, tuple, tuple]] | None = None  # (op, arguments, metas) of each instruction
-        self._finals: list[int] = []  # which value each tensor ends with
+        self._steps: list[Step] | None = None
+        self._constants: list[Any] = []
+        self._inferred: dict[Meta, list[tuple] | None] = {}  # (step's op, arguments, metas, inference) for a layout
+        self._finals: list[int] = []  # what each tensor ends with
         self._versions: list[int] = []  # how often each tensor was changed
 
     @contextmanager
@@ -45,23 +55,30 @@ class Repeatable:
         self._versions = [t._storage.version - v for t, v in zip(tensors, versions, strict=True)]
 
     def _learn(self, instructions: Sequence[Instruction], tensors: Sequence[Any], before: list[Value], m: Meta) -> None:
-        numbers = {value: i for i, value in enumerate(before)}
-        steps = []
+        constants = [a for i in instructions for a in i.args if type(a) is not Value]
+        numbers = {value: i for i, value in enumerate(before, len(constants))}
+        steps: list[Step] = []
+        seen = 0
         for instruction in instructions:
             if instruction.op.family != "pointwise" or instruction.inference.outputs[0] is not m:
                 return
-            if any(type(x) is Meta and x is not m for x in instruction.metas):
+            if any([type(x) is Meta and x is not m for x in instruction.metas]):
                 return
-            if any(type(a) is Value and a not in numbers for a in instruction.args):
-                return
-            arguments = tuple([_Slot(numbers[a]) if type(a) is Value else a for a in instruction.args])
-            metas = tuple([None if x is m else x for x in instruction.metas])
-            steps.append((instruction.op, arguments, metas))
-            numbers[instruction.outputs[0]] = len(numbers)
+            arguments = []
+            for a in instruction.args:
+                if type(a) is not Value:
+                    arguments.append(seen)
+                    seen += 1
+                elif a in numbers:
+                    arguments.append(numbers[a])
+                else:
+                    return
+            steps.append(Step(instruction.op, tuple(arguments), tuple([None if x is m else x for x in instruction.metas])))
+            numbers[instruction.outputs[0]] = len(constants) + len(before) + len(steps) - 1
         finals = [t._storage.value for t in tensors]
-        if len(set(before)) < len(before) or any(value not in numbers for value in finals):
+        if len(set(before)) < len(before) or any([value not in numbers for value in finals]):
             return
-        self._steps = steps
+        self._steps, self._constants, self._inferred = steps, constants, {}
         self._finals = [numbers[value] for value in finals]
 
     def repeat(self, tensors: Sequence[Any], key: Any) -> bool:
@@ -69,38 +86,40 @@ class Repeatable:
         steps, m = self._steps, common_meta(tensors)
         if steps is None or m is None or key != self.key or len(tensors) != len(self._finals):
             return False
-        values = [t._storage.value for t in tensors]
-        if len(set(values)) < len(values):
+        things = self._constants + [t._storage.value for t in tensors]
+        if len(set(things[len(self._constants) :])) < len(tensors):
             return False
-        window = state.window
-        made = []
-        for op, arguments, template in steps:
-            metas = tuple([m if x is None else x for x in template])
-            inference = op.cache.get(metas)
-            if inference is None or inference.outputs[0] is not m:
-                return False
+        if m not in self._inferred:
+            self._inferred[m] = _inferred(steps, m)
+        instructions = self._inferred[m]
+        if instructions is None:
+            return False
+        window, thing = state.window, things.__getitem__
+        for op, arguments, metas, inference in instructions:
             value = Value(window)
-            args = tuple([values[a.number] if type(a) is _Slot else a for a in arguments])
-            made.append(Instruction(op, args, metas, inference, (value,), None))
-            values.append(value)
-        window.queue.extend(made)
-        window.nbytes += m.nbytes * len(made)
+            args = tuple(map(thing, arguments))
+            window.queue.append(Instruction(op, args, metas, inference, (value,), None))
+            things.append(value)
+        window.nbytes += m.nbytes * len(steps)
         for t, final, changes in zip(tensors, self._finals, self._versions, strict=True):
             storage = t._storage
-            storage.value = values[final]
+            storage.value = things[final]
             storage.version += changes
-        if len(window.queue) >= config.window_instructions or window.nbytes >= config.window_bytes:
+        if window.full():
             window.flush()
         return True
 
 
-class _Slot:
-    """An argument that is the value of that number: the tensors' first, then the results in order."""
-
-    __slots__ = ("number",)
-
-    def __init__(self, number: int) -> None:
-        self.number = number
+def _inferred(steps: Sequence[Step], m: Meta) -> list[tuple] | None:
+    """The steps on tensors of a layout; None if that was not inferred yet, or is something else there."""
+    found = []
+    for op, arguments, template in steps:
+        metas = tuple([m if x is None else x for x in template])
+        inference = op.cache.get(metas)
+        if inference is None or inference.outputs[0] is not m:
+            return None
+        found.append((op, arguments, metas, inference))
+    return found
 
 
 def common_meta(tensors: Sequence[Any]) -> Meta | None:

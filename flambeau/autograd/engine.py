@@ -214,7 +214,7 @@ class Pass:
         state.grad_enabled = self.create_graph
         try:
             while heap:
-                _, _, node = heapq.heappop(heap)
+                node = heapq.heappop(heap)[2]
                 received = self.buffers.pop(id(node))
                 produced = self._run_node(node, received) if useful is None or id(node) in useful else None
                 self._send(node, produced, waiting, heap)
@@ -234,9 +234,11 @@ class Pass:
         return useful
 
     def _add(self, node: Node, index: int, grad: Any) -> None:
-        buffer = self.buffers.setdefault(id(node), [None] * len(node.output_metas))
+        buffer = self.buffers.get(id(node))
+        if buffer is None:
+            buffer = self.buffers[id(node)] = [None] * len(node.output_metas)
         held = buffer[index]
-        buffer[index] = grad if held is None else grad if grad is None else held + grad
+        buffer[index] = grad if held is None else held if grad is None else held + grad
 
     def _send(self, node: Node, produced: list[Any] | None, waiting: dict[int, int], heap: list) -> None:
         for i, edge in enumerate(node.edges):
@@ -244,22 +246,21 @@ class Pass:
                 continue
             target, index = edge
             self._add(target, index, produced[i] if produced is not None else None)
-            waiting[id(target)] -= 1
-            if waiting[id(target)] == 0:
+            left = waiting[id(target)] = waiting[id(target)] - 1
+            if left == 0:
                 heapq.heappush(heap, (_priority(target), id(target), target))
 
     def _run_node(self, node: Node, received: list[Any]) -> list[Any] | None:
-        received = run_tensor_hooks(node, received)
-        for index in range(len(received)):
-            slot = self.capture.get((id(node), index))
-            if slot is not None:
-                self.captured[slot] = received[index]
-        if isinstance(node, AccumulateGrad):
+        if node.pre_hooks or node.retained:
+            received = run_tensor_hooks(node, received)
+        if self.only_capture:
+            self._capture(node, received)
+        if type(node) is AccumulateGrad:
             allowed = id(node) in self.accumulate_into if self.accumulate_into is not None else not self.only_capture
             if received[0] is not None and allowed:
                 accumulate(node, received[0], self.create_graph)
             return None
-        if all(g is None for g in received) or (self.only_capture and not any(e is not None for e in node.edges)):
+        if all([g is None for g in received]) or (self.only_capture and not any(node.edges)):
             return None
         produced = apply_watched(node, received) if anomaly.enabled else node.apply(received)
         if node.post_hooks:
@@ -267,6 +268,12 @@ class Pass:
         if not self.retain_graph:
             node.release()
         return produced
+
+    def _capture(self, node: Node, received: list[Any]) -> None:
+        for index, grad in enumerate(received):
+            slot = self.capture.get((id(node), index))
+            if slot is not None:
+                self.captured[slot] = grad
 
 
 class Anomaly:

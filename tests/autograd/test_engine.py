@@ -243,3 +243,20 @@ def test_requires_grad_is_for_floating_leaves():
     y = leaf(1.0) * 2
     with pytest.raises(RuntimeError, match="leaf"):
         y.requires_grad_(False)
+
+
+def test_a_path_without_gradient_takes_nothing_from_the_others():
+    class Nothing(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, g):
+            return None
+
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    dead = Nothing.apply(y)
+    (dead + (y * 3)).sum().backward()  # the gradient of y arrives before the None
+    assert x.grad.tolist() == [6, 6]
