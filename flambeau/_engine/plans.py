@@ -158,7 +158,7 @@ class Plan:
         self.scratch_slot = self.arena_slot + 1
         self.scalar_slot = self.scratch_slot + 1
         self.slots = self.scalar_slot + len(found.scalars) + len(program.scalars)
-        self.scratch = max([w.step.scratch for w in program.works if w.step is not None], default=0)
+        self.scratch = max([w.step.step.scratch for w in program.works if w.step is not None], default=0)
         self.segments = self._segments(program.works)
         self.derived = [bits_of(s) for s in program.scalars]
         self.lock = threading.Lock()
@@ -191,13 +191,13 @@ class Plan:
     def _segments(self, works: Sequence[Work]) -> list[Any]:
         """Native plans and, between them, numbers of host instructions."""
         segments: list[Any] = []
-        steps: list[tuple] = []
+        steps: list[Any] = []
         names: list[str] = []
         self.names: dict[Any, tuple[str, ...]] = {}  # what the steps of a native plan do
 
         def close() -> None:
             if steps:
-                segments.append(native.NativePlan(tuple(steps), self.slots, self.scratch_slot))
+                segments.append(native.NativePlan(steps, self.slots, self.scratch_slot))
                 self.names[segments[-1]] = tuple(names)
                 steps.clear()
                 names.clear()
@@ -210,7 +210,7 @@ class Plan:
             offsets = tuple([place.offset for place in work.locations])
             slots = tuple([place.slot for place in work.locations])
             scalars = tuple([self.scalar_slot + s for s in work.scalars])
-            steps.append((cpu.rebased(work.step, offsets), slots, scalars))
+            steps.append(native.Placed(work.step, slots, offsets, scalars))
             names.append(work.what)
         close()
         return segments
