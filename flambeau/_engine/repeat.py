@@ -73,7 +73,8 @@ class Repeatable:
                     arguments.append(numbers[a])
                 else:
                     return
-            steps.append(Step(instruction.op, tuple(arguments), tuple([None if x is m else x for x in instruction.metas])))
+            metas = tuple([None if x is m else x for x in instruction.metas])
+            steps.append(Step(instruction.op, tuple(arguments), metas))
             numbers[instruction.outputs[0]] = len(constants) + len(before) + len(steps) - 1
         finals = [t._storage.value for t in tensors]
         if len(set(before)) < len(before) or any([value not in numbers for value in finals]):

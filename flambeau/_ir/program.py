@@ -120,7 +120,7 @@ class Inference:
     __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "plain", "offset", "savings", "token")
 
     def __init__(
-        self, outputs: tuple[Meta, ...], operands: tuple = (), compute: Any = None, fallible: bool = False
+        self, outputs: tuple[Meta, ...], compute: Any = None, fallible: bool = False, operands: tuple = ()
     ) -> None:
         self.outputs = outputs
         self.compute = compute

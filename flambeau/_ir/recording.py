@@ -1,8 +1,9 @@
 """The one inversion of the tree: operations record through this hook without knowing who listens.
 
 `_tensor.dispatch` installs the recorder when the package is imported: the families' `record(args)`, which return the
-resulting tensor(s), and the functions here. `assign(target, result)` writes a result into an existing tensor (the end of every in-place operation), `original(target, args)` is what that
-result is computed from. `grad_enabled()` says whether operations build a graph for gradients.
+resulting tensor(s), and the functions here. `assign(target, result)` writes a result into an existing tensor (the end
+of every in-place operation), `original(target, args)` is what that result is computed from. `grad_enabled()` says
+whether operations build a graph for gradients.
 """
 
 from __future__ import annotations

@@ -44,7 +44,9 @@ def install(tensor_class: type[TensorBase]) -> None:
     Tensor = tensor_class
     graph.unpack = unpack
     recording.install(_recorder)
-    Pointwise.record, Library.record, View.record = pointwise, library, view  # type: ignore[method-assign]
+    families: Any = ((Pointwise, pointwise), (Library, library), (View, view))
+    for family, record in families:
+        family.record = record
 
 
 # ---------------------------------------------------------------------------------------------- making tensors
@@ -187,11 +189,11 @@ def library(op: Any, args: tuple) -> Any:
     window = state.window
     if op.infer is None:
         outputs = _run_now(op, values, metas)
-        inference = Inference(tuple([t._meta for t in outputs]), metas)
+        inference = Inference(tuple([t._meta for t in outputs]), operands=metas)
     else:
         if inference is None:
             inferred = op.infer(*metas)
-            inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred, metas)
+            inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred, operands=metas)
             if key is not None:
                 op.remember(key, inference)
         results = tuple([Value(window) for _ in inference.outputs])
@@ -309,7 +311,7 @@ def view(op: Any, args: tuple) -> Any:
         op.check_count(args)
         made = op.body(*metas)
         several = type(made) is tuple
-        known = Inference(made if several else (made,), metas), several
+        known = Inference(made if several else (made,), operands=metas), several
         if key is not None and _are_constants(args[1:]):
             op.remember(key, known)
     inference, several = known
