@@ -157,7 +157,7 @@ class Plan:
         self.arena = program.arena
         self.scratch_slot = program.inputs + len(program.fresh) + program.hosted + 1
         self.scalar_slot = self.scratch_slot + 1
-        self.scratch = max([w.step.step.scratch for w in program.works if w.step is not None], default=0)
+        self.scratch = max([w.step.scratch for w in program.works if w.step is not None], default=0)
         # how the run-time scalars, and after them those that follow from the plan's sizes, are put into the table
         self.numbers = "".join(["d" if type(s) is float else "n" for s in found.scalars]) + "n" * len(program.scalars)
         self.segments = self._segments(program.works)
