@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from flambeau._compiler.capture import operands_of
@@ -20,6 +20,7 @@ from flambeau._compiler.outline import Window
 from flambeau._compiler.pipeline import Program, Work
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
+from flambeau._engine.formula import written_out
 from flambeau._engine.memory import Buffer, allocator, arena, size_class
 from flambeau._engine.offsets import without_offsets
 from flambeau._engine.signature import Owner, Signature, signature
@@ -61,11 +62,12 @@ def statistics() -> Statistics:
     return _statistics
 
 
-def never_compiled(instructions: int, nbytes: int, now: bool) -> bool:
+def never_compiled(queue: Collection[Instruction], nbytes: int, now: bool) -> bool:
     """Does the reference run a window whenever it is seen? If nothing is to be compiled, and if it holds so little that
     NumPy is as quick: looking twice at the same operation on a few numbers then gives the very same bits."""
     if config.compile == "auto" and not now:
-        return instructions <= FEW_INSTRUCTIONS and nbytes <= FEW_BYTES
+        few = len(queue) <= FEW_INSTRUCTIONS and nbytes <= FEW_BYTES
+        return few and all([i.op.family != "formula" for i in queue])
     return config.compile == "never"
 
 
@@ -104,8 +106,10 @@ def _remember(table: OrderedDict, key: tuple, entry: Any) -> Any:
 def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> Any:
     """The plan of a window; None if it is to stay with the reference. Unless `at_once`, only a window whose pattern was
     seen with other numbers is compiled."""
+    instructions, origins = written_out(queue)
+    slots = _with_inner_results(found.slots, instructions)
     nbytes = tuple([v.nbytes for v in found.values[: found.inputs]])
-    window = Window(queue, found.slots, nbytes, found.live, found.dying, len(found.scalars))
+    window = Window(instructions, slots, nbytes, found.live, found.dying, len(found.scalars))
     key, numbers = pattern_of(window)
     pattern = _patterns.get(key)
     if pattern is None:
@@ -117,7 +121,9 @@ def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> A
     collecting = gc.isenabled()
     gc.disable()  # a compilation makes many small objects that are all needed until its end
     try:
-        plan = _planned(pattern.program(window, numbers, cpu.backend(), _dumper()), queue, found)
+        program = pattern.program(window, numbers, cpu.backend(), _dumper())
+        works = tuple([w if w.host is None else w._replace(host=origins[w.host]) for w in program.works])
+        plan = _planned(program._replace(works=works), queue, found)
     finally:
         if collecting:
             gc.enable()
@@ -126,10 +132,22 @@ def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> A
     return plan
 
 
+def _with_inner_results(slots: dict[Value, int], instructions: Sequence[Instruction]) -> dict[Value, int]:
+    """The slots of all values, those within formulas last."""
+    slots = dict(slots)
+    for instruction in instructions:
+        for value in instruction.outputs:
+            slots.setdefault(value, len(slots))
+    return slots
+
+
 def _planned(program: Program, queue: Sequence[Instruction], found: Signature) -> Plan | None:
+    hosts = [queue[w.host].op for w in program.works if w.host is not None]
+    for op in hosts:
+        if op.family == "formula":
+            op.apart = True  # from now on its instructions are recorded one by one
     # A write that the reference does may move memory about, behind the back of native code.
-    written = any(w.host is not None and queue[w.host].op.family == "write" for w in program.works)
-    return None if written else Plan(program, queue, found)
+    return None if any([op.family in ("write", "formula") for op in hosts]) else Plan(program, queue, found)
 
 
 def _dumper() -> Callable[[str, str], None] | None:

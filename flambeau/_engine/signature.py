@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from sys import getrefcount
 from typing import Any, NamedTuple, Protocol
 
-from flambeau._compiler.capture import is_static, operands_of
+from flambeau._compiler.capture import operands_of
+from flambeau._engine.formula import RUNTIME, key_of
 from flambeau._ir.program import Instruction, Value
 
 KNOWN = 4096  # combinations of a structure and reference counts that are remembered
-_RUNTIME = object()  # in the place of a number that may change from run to run
 
 
 # (structure of a window, reference counts of its values) -> results referred to from elsewhere, inputs that are not
@@ -96,20 +96,25 @@ def _write(instruction: Instruction, key: list[Any], operands: list[Value]) -> N
 
 def _mixed(instruction: Instruction, key: list[Any], operands: list[Value], scalars: list[float | int]) -> None:
     """Collect the arguments of an instruction that are values, and what the token does not say of the others."""
-    pointwise = instruction.op.family == "pointwise"  # the statics of other operations are part of the token
+    family = instruction.op.family
+    if family == "formula":
+        *values, numbers = instruction.args
+        operands += values
+        key += numbers.key
+        scalars += numbers.scalars
+        return
+    pointwise = family == "pointwise"  # the statics of other operations are part of the token
     for a in instruction.args:
         kind = type(a)
         if kind is Value:
             operands.append(a)
         elif kind is tuple:
             _nested(a, operands)
-        elif not pointwise:
-            continue
-        elif is_static(a):
-            key.append(repr(a) if kind is float and not a else a)  # 0.0 equals -0.0
-        else:
-            key.append(_RUNTIME)
-            scalars.append(a)
+        elif pointwise:
+            told = key_of(a)
+            key.append(told)
+            if told is RUNTIME:
+                scalars.append(a)
 
 
 def _nested(args: tuple, operands: list[Value]) -> None:

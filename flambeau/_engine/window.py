@@ -17,6 +17,7 @@ from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import describe
 from flambeau._engine import plans
+from flambeau._engine.formula import written_out
 from flambeau._ir.program import Instruction, Value
 
 np = lazy_module("numpy")
@@ -47,7 +48,7 @@ class Window:
                 self._run_reference()
 
     def _run_plan(self, nbytes: int) -> bool:
-        if plans.never_compiled(len(self.queue), nbytes, self.compile_now):
+        if plans.never_compiled(self.queue, nbytes, self.compile_now):
             return False
         now, self.compile_now = self.compile_now, False
         done = plans.run(list(self.queue), self, now)
@@ -80,7 +81,8 @@ class Window:
     def interpret(self, instruction: Instruction) -> None:
         """Run one instruction on the reference backend."""
         with np.errstate(all="ignore"):
-            execute(instruction)
+            for part in written_out([instruction])[0]:
+                execute(part)
 
     def fetch(self, value: Value) -> None:
         """Run the window of another thread if an operand waits there."""
