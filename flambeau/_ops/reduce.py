@@ -441,9 +441,9 @@ def sum_to_size(g: Any, shape: Sequence[int]) -> Any:
         return g
     lead = g.dim() - len(shape)
     stretched = [i for i in range(lead, g.dim()) if shape[i - lead] == 1 and g.shape[i] != 1]
-    if not stretched:
-        return sum(g, tuple(range(lead))) if lead else g
-    return sum(g, (*range(lead), *stretched), True).reshape(tuple(shape))
+    if lead or stretched:
+        g = sum(g, (*range(lead), *stretched), bool(stretched))
+    return g if g._meta.shape == shape else g.reshape(tuple(shape))
 
 
 @composite(name="sum_to_size", function=False)

@@ -59,8 +59,7 @@ def make_tensor(cls: type, m: Meta, storage: Storage, node: Node | None = None, 
     t._storage = storage
     t._node = node
     t._index = index
-    t._base = None
-    t._base_node = None
+    t._base = t._base_node = None
     return t
 
 
@@ -196,13 +195,11 @@ def library(op: Any, args: tuple) -> Any:
             inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred, operands=metas)
             if key is not None:
                 op.remember(key, inference)
-        results = tuple([Value(window) for _ in inference.outputs])
+        outputs = tuple([make_tensor(Tensor, m, Storage(Value(window), m.nbytes)) for m in inference.outputs])
+        results = tuple([t._storage.value for t in outputs])
         site = user_site(3) if op.fallible else None
         window.queue.append(Instruction(op, values, metas, inference, results, site))
         window.nbytes += inference.nbytes
-        outputs = tuple([
-            make_tensor(Tensor, m, Storage(v, m.nbytes)) for m, v in zip(inference.outputs, results)  # noqa: B905
-        ])  # fmt: skip
     mask &= op.differentiable_mask
     if mask and state.grad_enabled and inference.differentiable:
         _attach(op, args, metas, inference, mask, outputs)

@@ -16,6 +16,7 @@ from flambeau._engine.window import state
 from flambeau._ir.program import Storage
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import copy_of
+from flambeau._ops.fill import filled
 from flambeau._ops.registry import OPS
 from flambeau.autograd import graph
 from flambeau.autograd.graph import AccumulateGrad, Node
@@ -172,7 +173,7 @@ def _first_gradient(t: Any, weight: Any) -> Any:
             )
         if t._meta.dtype.is_complex:
             raise RuntimeError("grad can be implicitly created only for real scalar outputs but got " + repr(t.dtype))
-        return t.new_ones(t.shape)
+        return filled(t.shape, 1, t.dtype)
     if weight._meta.shape != t._meta.shape:
         raise RuntimeError(
             f"Mismatch in shape: grad_output[0] has a shape of {weight.shape} and output[0] has a shape of {t.shape}."

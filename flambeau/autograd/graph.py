@@ -173,9 +173,10 @@ class OpNode(Node):
             needs = [i < count and edges[i] is not None for i in derivative.inputs]
             if True not in needs:
                 continue
-            values = derivative.fn(*[self._source(kind, i, grads, needs) for kind, i in derivative.sources])
-            if not derivative.grouped:
-                values = (values,)
+            found = derivative.fn(*[
+                grads[i] if kind == "g" else self._source(kind, i, grads, needs) for kind, i in derivative.sources
+            ])  # fmt: skip
+            values = found if derivative.grouped else (found,)
             for i, needed, value in zip(derivative.inputs, needs, values, strict=True):
                 if needed and value is not None:
                     results[i] = fit(value, metas[i])
@@ -209,17 +210,17 @@ class OpNode(Node):
 
     def _source(self, kind: str, i: int, grads: list[Any], needs: list[bool]) -> Any:
         """What a gradient function's parameter stands for."""
+        if kind == "arg":
+            return self._argument(i)
         if kind == "g":
             return grads[i]
         if kind == "meta":
             return self.metas[i] if i < len(self.metas) else None
         if kind == "out":
             return self._unpack_output(i)
-        if kind == "needs":
-            return needs
-        if kind == "gs":
-            return grads
-        assert self.args is not None
+        return needs if kind == "needs" else grads
+
+    def _argument(self, i: int) -> Any:
         if i >= len(self.args):
             return self.op.defaults[self.op.parameters[i]]
         arg = self.args[i]
