@@ -17,7 +17,7 @@ from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import describe
 from flambeau._engine import plans
-from flambeau._engine.formula import written_out
+from flambeau._engine.formula import Formula
 from flambeau._ir.program import Instruction, Value
 
 np = lazy_module("numpy")
@@ -45,7 +45,8 @@ class Window:
         with self.lock:
             nbytes, self.nbytes = self.nbytes, 0
             if self.queue and not self._run_plan(nbytes):
-                self._run_reference()
+                with np.errstate(all="ignore"):
+                    self._run_reference()
 
     def _run_plan(self, nbytes: int) -> bool:
         if plans.never_compiled(self.queue, nbytes, self.compile_now):
@@ -64,7 +65,7 @@ class Window:
             try:
                 for value in operands_of(instruction):
                     self.fetch(value)
-                self.interpret(instruction)
+                _execute(instruction)
             except Exception as error:
                 _name_line(error, instruction)
                 failure = failure or error
@@ -81,14 +82,21 @@ class Window:
     def interpret(self, instruction: Instruction) -> None:
         """Run one instruction on the reference backend."""
         with np.errstate(all="ignore"):
-            for part in written_out([instruction])[0]:
-                execute(part)
+            _execute(instruction)
 
     def fetch(self, value: Value) -> None:
         """Run the window of another thread if an operand waits there."""
         owner = value.window
         if owner is not None and owner is not self:
             realize(value, not_in=self)
+
+
+def _execute(instruction: Instruction) -> None:
+    """Run one instruction, or those that a formula stands for, with NumPy."""
+    if type(instruction.op) is not Formula:
+        return execute(instruction)
+    for part in instruction.op.instructions(instruction):
+        execute(part)
 
 
 def _name_line(error: Exception, instruction: Instruction) -> None:

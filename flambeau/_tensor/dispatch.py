@@ -424,7 +424,7 @@ def original(target: Any, args: tuple) -> Any:
 
 def check_no_overlap(m: Meta) -> None:
     """RuntimeError if several elements of the target are the same memory, as in an expanded tensor."""
-    if any(s == 0 and n > 1 for n, s in zip(m.shape, m.strides, strict=True)):
+    if not m.is_contiguous and any([s == 0 and n > 1 for n, s in zip(m.shape, m.strides, strict=True)]):
         raise RuntimeError(
             errors.explain(
                 "unsupported operation: more than one element of the written-to tensor refers to a single memory "

@@ -198,25 +198,22 @@ class Pass:
         self.only_capture = capture is not None
         self.accumulate_into = accumulate_into
         self.captured: dict[int, Any] = {}
-        self.buffers: dict[int, list[Any]] = {}
+        self.buffers: dict[Node, list[Any]] = {}
 
     def run(self, roots: Sequence[tuple[Node, int]], grads: Sequence[Any]) -> dict[int, Any]:
         waiting = count_dependencies([node for node, _ in roots])
         useful = self._useful(roots)
-        heap: list[tuple[int, int, Node]] = []
         for (node, index), grad in zip(roots, grads, strict=True):
             self._add(node, index, grad)
-        queued = set()
-        for node, _ in roots:
-            if waiting[id(node)] == 0 and id(node) not in queued:
-                queued.add(id(node))
-                heapq.heappush(heap, (_priority(node), id(node), node))
+        # leaves first, then the newest node
+        heap = [(-node.seq, node) for node in dict.fromkeys([node for node, _ in roots]) if waiting[node] == 0]
+        heapq.heapify(heap)
         before = state.grad_enabled
         state.grad_enabled = self.create_graph
         try:
             while heap:
-                node = heapq.heappop(heap)[2]
-                received = self.buffers.pop(id(node))
+                node = heapq.heappop(heap)[1]
+                received = self.buffers.pop(node)
                 produced = self._run_node(node, received) if useful is None or id(node) in useful else None
                 self._send(node, produced, waiting, heap)
         finally:
@@ -235,21 +232,21 @@ class Pass:
         return useful
 
     def _add(self, node: Node, index: int, grad: Any) -> None:
-        buffer = self.buffers.get(id(node))
+        buffer = self.buffers.get(node)
         if buffer is None:
-            buffer = self.buffers[id(node)] = [None] * len(node.output_metas)
+            buffer = self.buffers[node] = [None] * len(node.output_metas)
         held = buffer[index]
         buffer[index] = grad if held is None else held if grad is None else held + grad
 
-    def _send(self, node: Node, produced: list[Any] | None, waiting: dict[int, int], heap: list) -> None:
+    def _send(self, node: Node, produced: list[Any] | None, waiting: dict[Node, int], heap: list) -> None:
         for i, edge in enumerate(node.edges):
             if edge is None:
                 continue
             target, index = edge
             self._add(target, index, produced[i] if produced is not None else None)
-            left = waiting[id(target)] = waiting[id(target)] - 1
+            left = waiting[target] = waiting[target] - 1
             if left == 0:
-                heapq.heappush(heap, (_priority(target), id(target), target))
+                heapq.heappush(heap, (-target.seq, target))
 
     def _run_node(self, node: Node, received: list[Any]) -> list[Any] | None:
         if node.pre_hooks or node.retained:
@@ -302,25 +299,20 @@ def apply_watched(node: Node, received: list[Any]) -> list[Any]:
     return produced
 
 
-def _priority(node: Node) -> int:
-    """Leaves first, then the newest node."""
-    return -(1 << 62) if isinstance(node, AccumulateGrad) else -node.seq
-
-
-def count_dependencies(roots: list[Node]) -> dict[int, int]:
-    """How many edges of the graph below `roots` lead to each node, by the node's id."""
-    waiting = {id(node): 0 for node in roots}
-    stack = list({id(n): n for n in roots}.values())
-    seen = set(waiting)
+def count_dependencies(roots: list[Node]) -> dict[Node, int]:
+    """How many edges of the graph below `roots` lead to each node."""
+    waiting = dict.fromkeys(roots, 0)
+    stack = list(waiting)
     while stack:
         for edge in stack.pop().edges:
-            if edge is None:
-                continue
-            target = edge[0]
-            waiting[id(target)] = waiting.get(id(target), 0) + 1
-            if id(target) not in seen:
-                seen.add(id(target))
-                stack.append(target)
+            if edge is not None:
+                target = edge[0]
+                count = waiting.get(target)
+                if count is None:
+                    waiting[target] = 1
+                    stack.append(target)
+                else:
+                    waiting[target] = count + 1
     return waiting
 
 

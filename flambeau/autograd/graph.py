@@ -21,6 +21,7 @@ from flambeau._ops.reduce import sum_to_size
 
 _sequence = itertools.count()
 _next_number = _sequence.__next__
+LEAF = 1 << 62  # leaves come after all other nodes
 _NOTHING: dict[int, Any] = {}
 Edge = tuple["Node", int] | None
 
@@ -29,7 +30,7 @@ class Node:
     """A step of the backward pass: takes the gradients of its outputs, returns those of its inputs.
 
     `edges` has one (node, output number) or None per input; `metas` describes the outputs; `seq` orders nodes by
-    creation.
+    creation; a leaf's comes after all others.
     """
 
     __slots__ = ("edges", "output_metas", "seq", "site", "pre_hooks", "post_hooks", "retained", "extra", "__weakref__")
@@ -109,6 +110,7 @@ class AccumulateGrad(Node):
 
     def __init__(self, leaf: TensorBase) -> None:
         super().__init__((), (leaf._meta,), None)
+        self.seq += LEAF
         self.leaf = weakref.ref(leaf)  # the leaf owns this node; a strong reference back would be a cycle
         self.post_accumulate_hooks: dict[int, Callable] | None = None
 
