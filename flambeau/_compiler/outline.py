@@ -86,7 +86,7 @@ class Numbers(NamedTuple):
     parts: tuple
     intervals: tuple[int, ...]
     fresh: tuple[int, ...]
-    scalars: tuple[int, ...]
+    scalars: tuple[Any, ...]
 
 
 class Outline(NamedTuple):
