@@ -135,7 +135,8 @@ def _fmod(f: Function, a: Val, b: Val) -> Val:
     """a - b trunc(a / b): the rest of the exact division, with the sign of a."""
     if a.element == "double":
         return f.binary("frem", a, b)  # the C library's, lane by lane
-    return v.narrowed(f, power.fmod(f, v.widened(f, a), v.widened(f, b)))
+    # The sign comes last: LLVM would round a double's sign to a half with a call to a library that is not here.
+    return v.odd(f, a, v.narrowed(f, power.fmod(f, v.widened(f, a), v.widened(f, b))))
 
 
 def _remainder(f: Function, a: Val, b: Val) -> Val:
