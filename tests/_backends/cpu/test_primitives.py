@@ -167,7 +167,7 @@ def test_halves_round_to_nearest_even(target):
 
 @pytest.mark.parametrize("target", [V2, V3, V4, ARM], ids=lambda t: t.cpu)
 def test_nothing_calls_a_library(target):
-    calls = re.compile(r"\b(?:callq?|bl)\s+(?!payne_hanek|\.?L?payne)\S+")
+    calls = re.compile(r"^\s*(?:callq?|bl)\s+(?!payne_hanek|\.?L?payne)\S+", re.MULTILINE)
     two = ("atan2", "pow", "hypot", "logaddexp", "logaddexp2", "fmod", "remainder", "floor_divide")
     for name in sorted({*FUNCTIONS, *two}):
         for dtype in ("float32", "float16"):
