@@ -159,7 +159,7 @@ class Plan:
         self.scratch_slot = program.inputs + len(program.fresh) + program.hosted + 1
         self.scalar_slot = self.scratch_slot + 1
         self.slots = self.scalar_slot + len(found.scalars) + len(program.scalars)
-        self.scratch = max([w.step.step.scratch for w in program.works if w.step is not None], default=0)
+        self.scratch = max([w.step.scratch for w in program.works if w.step is not None], default=0)
         self.segments = self._segments(program.works)
         self.derived = [bits_of(s) for s in program.scalars]
         self.lock = threading.Lock()

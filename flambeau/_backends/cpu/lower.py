@@ -8,8 +8,8 @@ from typing import Any
 
 from flambeau._backends.cpu import attention, conv, host, matmul, pool, primitives, rnn, scan, scatter, sort
 from flambeau._backends.cpu.kernel import Step
-from flambeau._backends.cpu.nest_lower import lower as lower_nest
-from flambeau._backends.cpu.plan import Block
+from flambeau._backends.cpu.nest_blocks import NestBlocks
+from flambeau._backends.cpu.plan import Block, block_of
 from flambeau._backends.cpu.target import Target
 from flambeau._compiler.loops import Nest
 from flambeau._core.dtypes import dtype
@@ -45,22 +45,20 @@ class CpuBackend:
 
     def __init__(self, target: Target) -> None:
         self.target = target
+        self.nests = NestBlocks(target)
 
     def supports(self, primitive: str, d: dtype) -> bool:
         return primitives.supported(primitive, d.name)
 
     def lower_nest(self, nest: Nest) -> Block | None:
-        return _laid_out(lower_nest(self.target, nest))
+        return self.nests.block(nest)
 
     def lower_call(
         self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]
     ) -> Block | None:
         lower = TEMPLATES.get(template)
-        return None if lower is None else _laid_out(lower(self.target, params, inputs, outputs))
-
-
-def _laid_out(step: Step | None) -> Block | None:
-    return None if step is None else Block(step)
+        step = None if lower is None else lower(self.target, params, inputs, outputs)
+        return None if step is None else block_of(step)
 
 
 @cache
