@@ -130,7 +130,7 @@ def hypot(f: Function, x: Val, y: Val, exact: bool = True) -> Val:
 
 
 def fmod(f: Function, x: Val, y: Val) -> Val:
-    """The magnitude of x - y trunc(x / y) without rounding, of doubles that were float32.
+    """x - y trunc(x / y) without rounding, of doubles that were float32.
 
     A quotient below 2^28 rounds to the right integer or the next, which the sign of the rest tells. A larger one is
     divided by y 2^252, y 2^224..., which is rare.
@@ -149,4 +149,5 @@ def fmod(f: Function, x: Val, y: Val) -> Val:
         return [rest]
 
     (rest,) = v.rarely(f, f.fcompare("oge", a, f.fmul(b, f.float(2.0**28, b.type))), [step(a, b)], far)
-    return f.select(v.both(f, f.fcompare("oeq", b, infinity), f.fcompare("olt", a, infinity)), a, rest)
+    rest = f.select(v.both(f, f.fcompare("oeq", b, infinity), f.fcompare("olt", a, infinity)), a, rest)
+    return v.odd(f, x, rest)
