@@ -14,7 +14,8 @@ from flambeau._ir.symbols import Symbol, Trace, settled
 
 def tiles(n, m):
     """A computation with all that compilers do to sizes."""
-    rows, rest = n // 4, n % 4
+    rows, rest = divmod(n, 4)
+    left = divmod(100, n)
     if rest:
         rows += 1
     cost = math.prod((rows, m, 8))
@@ -22,7 +23,7 @@ def tiles(n, m):
     strides = (m, 1) if m != 1 else (0, 0)
     total = sum((x - 1) * s for x, s in zip((n, m), strides, strict=True))
     order = sorted((n, m, 12), reverse=True)
-    return rows, -rest, grain, strides, total, order[0], (n, m) == (m, n), min(n, m) / 2, 0 in (n, m)
+    return rows, -rest, left, grain, strides, total, order[0], (n, m) == (m, n), min(n, m) / 2, 0 in (n, m)
 
 
 sizes = st.integers(1, 40)
@@ -70,7 +71,7 @@ def test_symbols_are_found_in_tables_by_their_values_and_never_by_plain_numbers(
 def test_what_is_neutral_leaves_no_trace():
     n = Trace([6]).parameters[0]
     assert n * 1 is n and 1 * n is n and n + 0 is n and 0 + n is n and n - 0 is n and n // 1 is n
-    assert type(n * 1.0) is Symbol and (n * 1.0).value == 6.0 and (0 * n).value == 0
+    assert type(n * 1.0) is Symbol and (n * 1.0).value == 6.0 and 0 * n == n * 0 == 0 and type(0 * n) is int
 
 
 def test_steps_that_nothing_needs_are_left_out():

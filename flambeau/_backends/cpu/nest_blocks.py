@@ -23,7 +23,7 @@ class _Known:
     def __init__(self, numbers: Numbers) -> None:
         self.first = numbers
         self.ways: list[Callable[[Sequence[int]], Block | None]] = []
-        self.most = MOST_WAYS  # 0 if symbols cannot go through
+        self.abandoned: Exception | None = None  # why symbols cannot go through
 
 
 class NestBlocks:
@@ -42,7 +42,7 @@ class NestBlocks:
             self._known[key] = _Known(numbers)
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
-        elif known.first != numbers and known.most:
+        elif known.first != numbers and not known.abandoned:
             self._known.move_to_end(key)
             return self._found(known, numbers) or self._new(known, nest, numbers)
         return self._lowered(nest)
@@ -57,7 +57,7 @@ class NestBlocks:
         return None
 
     def _new(self, known: _Known, nest: Nest, numbers: Numbers) -> Block | None:
-        if len(known.ways) < known.most:
+        if len(known.ways) < MOST_WAYS:
             trace = Trace(numbers)
             try:
                 block = self._lowered(_with_numbers(nest, trace.parameters))
@@ -65,8 +65,8 @@ class NestBlocks:
                     return None
                 known.ways.insert(0, trace.function(block))
                 return known.ways[0](numbers)
-            except Exception:  # whatever is wrong with the nest itself shows without symbols too
-                known.most = 0
+            except Exception as error:  # whatever is wrong with the nest itself shows without symbols too
+                known.abandoned = error
         return self._lowered(nest)
 
     def _lowered(self, nest: Nest) -> Block | None:
