@@ -107,7 +107,7 @@ def pointwise(op: Any, args: tuple) -> Any:
                 key.append(a._meta)
                 if storage.exposed:
                     exposed = True
-                if a._node is not None or a._base is not None and node_of(a) is not None:
+                if (a._node if a._base is None else node_of(a)) is not None:
                     mask += bit
             bit += bit
     except AttributeError:
@@ -387,7 +387,7 @@ def assign(target: Any, result: Any) -> Any:
     if r.dtype is not m.dtype:
         result = cast(result, m.dtype)
     store(target, result)
-    if state.grad_enabled and (result._node is not None or node_of(target) is not None):
+    if state.grad_enabled and (node_of(result) is not None or node_of(target) is not None):
         _rebase(target, result)
     return target
 

@@ -307,6 +307,15 @@ class Function:
             return self.intrinsic("fma", a, b, c)
         return self.fadd(self.fmul(a, b), c)
 
+    def copysign(self, magnitude: Val, sign: Val) -> Val:
+        """The magnitude with another sign, by its bits: LLVM's own form looks for the sign in what that was converted
+        from, and calls a library to make a half of a double."""
+        integer = "i32" if magnitude.element == "float" else "i64"
+        bits, other = self.bitcast(magnitude, integer), self.bitcast(sign, integer)
+        top = -(1 << int(integer[1:]) - 1)
+        joined = self.binary("or", self.binary("and", bits, ~top), self.binary("and", other, top))
+        return self.bitcast(joined, magnitude.element)
+
     # ------------------------------------------------------------------------------------------ vectors
 
     def splat(self, x: Val, lanes: builtins.int) -> Val:
