@@ -1,10 +1,13 @@
 """The native code that runs plans: it fills in their words and calls their kernels, alone or together with workers.
 
-A shared launch is published as a ticket: a generation, and how many of its chunks are left. Whoever takes a chunk, a
+A shared launch is published as a ticket: a generation, and how many of its chunks are left. Whoever takes chunks, a
 worker or the caller itself, lowers the ticket by compare-and-swap. So a worker that sleeps, was descheduled or did not
 survive a fork takes nothing and is not waited for: the caller waits only for chunks that are being run. Workers spin
 for a moment between launches, then sleep on a futex; so does a caller whose last chunks take long, which leaves its
 processor to a worker that has none.
+
+One takes a fixed part of what is left, many chunks in a row at first and single ones at the end: long stretches keep
+each thread in memory of its own, which the processor fetches ahead, and short ones make all end at the same time.
 
 Where there are no futexes a plan runs on its caller alone.
 """
@@ -24,9 +27,11 @@ SPIN = 320  # i64: nanoseconds that a worker spins before it sleeps
 STOP = 328  # i64: are the workers to end?
 HOME = 336  # i64: the processor that no worker is kept on
 PINNED = 344  # i64: the workers that are kept on processors of their own
+SHARE = 352  # i64: the part of what is left that is taken at once, 1 / SHARE
 WORKERS = 384  # for each of them: i64 thread, i64 processor
 WORKER_BYTES = 16
 
+SHARES = 4  # into how many parts what is left is cut for each thread
 MASK_BYTES = 128  # of a set of processors, as the C library has it
 PATIENCE = 50_000  # nanoseconds that the caller spins for the last chunks before it sleeps
 NAP = 1_000_000  # nanoseconds that it sleeps at most
@@ -155,26 +160,27 @@ def _wait(f: Function, pool: Val, done: Val, chunks: Val, time: Val) -> None:
 
 
 def _take(module: Module) -> None:
-    """Run chunks of the present launch until none is left. Its description is read only after a chunk was taken, which
-    is what keeps it from being replaced."""
+    """Run chunks of the present launch until none is left. Its description is read only after some were taken, which is
+    what keeps it from being replaced."""
     f = module.function("take", "void", (("pool", "ptr"),), internal=True)
     (pool,) = f.parameters
-    ticket_at, done = f.offset(pool, TICKET), f.offset(pool, DONE)
+    ticket_at, done, share = f.offset(pool, TICKET), f.offset(pool, DONE), f.load("i64", f.offset(pool, SHARE))
     f.jump("look")
     f.label("look")
     ticket = _load(f, "i64", ticket_at)
     left = f.binary("and", ticket, 2**32 - 1)
     f.branch(f.compare("eq", left, 0), "over", "try")
     f.label("try")
-    swap = f"cmpxchg ptr {ticket_at.name}, {ticket}, {f.sub(ticket, 1)} acq_rel acquire"
+    count = f.max(f.udiv(left, share), 1)
+    swap = f"cmpxchg ptr {ticket_at.name}, {ticket}, {f.sub(ticket, count)} acq_rel acquire"
     taken = f.op("i1", f"extractvalue {{ i64, i1 }} {f.op('', swap).name}, 1")
     f.branch(taken, "run", "look")
     f.label("run")
     types = ("ptr", "ptr", "i64", "i64", "i64")
     function, words, tasks, grain, chunks = (f.load(t, f.offset(pool, LAUNCH + 8 * i)) for i, t in enumerate(types))
     first = f.mul(f.sub(chunks, left), grain)
-    f.call_address(function, [words, first, f.min(f.add(first, grain), tasks)])
-    f.op("i64", f"atomicrmw add ptr {done.name}, i64 1 seq_cst")
+    f.call_address(function, [words, first, f.min(f.add(first, f.mul(count, grain)), tasks)])
+    f.op("i64", f"atomicrmw add ptr {done.name}, {count} seq_cst")
     with f.when(f.compare("ne", _load(f, "i32", f.offset(pool, WAITING)), 0)):
         _wake(f, done, f.int(1, "i32"))
     f.jump("look")
