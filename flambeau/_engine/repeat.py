@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from flambeau._core.config import config
 from flambeau._engine.window import state
 from flambeau._ir.meta import Meta
 from flambeau._ir.program import Instruction, Value
@@ -35,9 +34,12 @@ class Repeatable:
         self._steps = None
         m = common_meta(tensors)
         window = state.window
+        if window.full():
+            window.flush()
         first, before = len(window.queue), [t._storage.value for t in tensors]
         versions = [t._storage.version for t in tensors]
-        yield
+        with window.unbroken():
+            yield
         if m is None or len(window.queue) < first:  # the window ran in between
             return
         self.key = key
@@ -69,10 +71,12 @@ class Repeatable:
         steps, m = self._steps, common_meta(tensors)
         if steps is None or m is None or key != self.key or len(tensors) != len(self._finals):
             return False
+        window = state.window
+        if window.full():  # not at the end, where intermediate results are still held here and would be kept
+            window.flush()
         values = [t._storage.value for t in tensors]
         if len(set(values)) < len(values):
             return False
-        window = state.window
         made = []
         for op, arguments, template in steps:
             metas = tuple([m if x is None else x for x in template])
@@ -89,8 +93,6 @@ class Repeatable:
             storage = t._storage
             storage.value = values[final]
             storage.version += changes
-        if len(window.queue) >= config.window_instructions or window.nbytes >= config.window_bytes:
-            window.flush()
         return True
 
 
