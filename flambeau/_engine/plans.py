@@ -15,7 +15,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau._compiler.capture import operands_of
-from flambeau._compiler.pipeline import Program, Window, Work, compile_window
+from flambeau._compiler.generic import Pattern, pattern_of
+from flambeau._compiler.outline import Window
+from flambeau._compiler.pipeline import Program, Work
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._engine.memory import Buffer, allocator, arena
@@ -34,7 +36,7 @@ _UNKNOWN = object()  # in the place of a plan: never seen
 _SIGHTED = object()  # seen once
 
 _plans: OrderedDict[tuple, Any] = OrderedDict()
-_structures: OrderedDict[tuple, None] = OrderedDict()
+_patterns: OrderedDict[tuple, Pattern] = OrderedDict()
 
 
 # Called with (plan, native plan, seconds of each of its steps) when somebody measures; see `explain`.
@@ -77,10 +79,9 @@ def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None], 
     plan = _plans.get(found.key, _UNKNOWN)
     if plan is not _UNKNOWN:
         _plans.move_to_end(found.key)  # the least recently used one is forgotten first
-    if plan is _UNKNOWN and not now and not _worth_compiling(queue):
-        plan = _remember(_plans, found.key, _SIGHTED)
-    elif plan is _UNKNOWN or plan is _SIGHTED:
-        plan = _remember(_plans, found.key, _compile(queue, found))
+    if plan is _UNKNOWN or plan is _SIGHTED:
+        at_once = now or plan is _SIGHTED or _is_heavy(queue)
+        plan = _remember(_plans, found.key, _compile(queue, found, at_once))
     if plan is None or plan is _SIGHTED:
         _statistics.reference += 1
         return False
@@ -88,18 +89,9 @@ def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None], 
     return plan.run(queue, found, interpret)
 
 
-def _worth_compiling(queue: Sequence[Instruction]) -> bool:
-    """At first sight: is the structure known from other sizes, or the work so much that NumPy would take longer than a
-    compilation?"""
-    if config.compile == "always" or sum([i.inference.nbytes for i in queue if i.inference]) > HEAVY_BYTES:
-        return True
-    structure = tuple([
-        (i.op, i.inference and tuple([(m.dtype, m.ndim) for m in i.inference.outputs])) for i in queue
-    ])  # fmt: skip
-    if structure in _structures:
-        return True
-    _remember(_structures, structure, None)
-    return False
+def _is_heavy(queue: Sequence[Instruction]) -> bool:
+    """At first sight: is the work so much that NumPy would take longer than a compilation?"""
+    return config.compile == "always" or sum([i.inference.nbytes for i in queue if i.inference]) > HEAVY_BYTES
 
 
 def _remember(table: OrderedDict, key: tuple, entry: Any) -> Any:
@@ -109,13 +101,23 @@ def _remember(table: OrderedDict, key: tuple, entry: Any) -> Any:
     return entry
 
 
-def _compile(queue: Sequence[Instruction], found: Signature) -> Plan | None:
-    """The plan of a window; None if it is to stay with the reference."""
+def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> Any:
+    """The plan of a window; None if it is to stay with the reference. Unless `at_once`, only a window whose pattern was
+    seen with other numbers is compiled."""
+    nbytes = tuple([v.nbytes for v in found.values[: found.inputs]])
+    window = Window(queue, found.slots, nbytes, found.live, found.dying, len(found.scalars))
+    key, numbers = pattern_of(window)
+    pattern = _patterns.get(key)
+    if pattern is None:
+        pattern = _remember(_patterns, key, Pattern(numbers))
+        if not at_once:
+            return _SIGHTED
+    _patterns.move_to_end(key)
     start = time.perf_counter()
     collecting = gc.isenabled()
     gc.disable()  # a compilation makes many small objects that are all needed until its end
     try:
-        plan = _compiled(queue, found)
+        plan = _planned(pattern.program(window, numbers, cpu.backend(), _dumper()), queue, found)
     finally:
         if collecting:
             gc.enable()
@@ -124,9 +126,7 @@ def _compile(queue: Sequence[Instruction], found: Signature) -> Plan | None:
     return plan
 
 
-def _compiled(queue: Sequence[Instruction], found: Signature) -> Plan | None:
-    window = Window(queue, found.slots, found.inputs, found.live, found.dying)
-    program = compile_window(window, cpu.backend(), _dumper())
+def _planned(program: Program, queue: Sequence[Instruction], found: Signature) -> Plan | None:
     # A write that the reference does may move memory about, behind the back of native code.
     written = any(w.host is not None and queue[w.host].op.family == "write" for w in program.works)
     return None if written else Plan(program, queue, found)
@@ -147,24 +147,25 @@ def _dumper() -> Callable[[str, str], None] | None:
 
 
 class Plan:
-    """A program with its native calls. The table of words that kernels find their addresses in: the program's slots,
+    """A program in native calls. The table of words that kernels find their addresses in: the program's slots,
     then the arena, scratch memory and run-time scalars."""
 
     def __init__(self, program: Program, queue: Sequence[Instruction], found: Signature) -> None:
-        self.program = program
         self.inputs = program.inputs
-        self.hosted = program.inputs + len(program.fresh)
-        self.arena_slot = self.hosted + program.hosted
-        self.scratch_slot = self.arena_slot + 1
+        self.fresh = program.fresh
+        self.hosted = program.hosted
+        self.host_slots = program.host_slots
+        self.arena = program.arena
+        self.scratch_slot = program.inputs + len(program.fresh) + program.hosted + 1
         self.scalar_slot = self.scratch_slot + 1
-        self.slots = self.scalar_slot + len(found.scalars)
-        self.scratch = max([w.step.scratch for w in program.works if w.step is not None], default=0)
+        self.slots = self.scalar_slot + len(found.scalars) + len(program.scalars)
+        self.scratch = max([w.step.step.scratch for w in program.works if w.step is not None], default=0)
         self.segments = self._segments(program.works)
-        self.floating = tuple([type(s) is float for s in found.scalars])
+        self.derived = [bits_of(s) for s in program.scalars]
         self.lock = threading.Lock()
         self.dtypes: list[Any] = [None] * len(program.fresh)
         self.results: list[tuple[int, int, Any]] = []  # (value slot, table slot, NumPy dtype)
-        self._bind(queue, found)
+        self._bind(program.results, queue, found)
         self.host_operands = {s: self._operands(queue[s], found) for s in self.segments if type(s) is int}
 
     def _operands(self, instruction: Instruction, found: Signature) -> list[tuple[int, int, Any]]:
@@ -172,7 +173,7 @@ class Plan:
         read = {found.slots[v] for v in operands_of(instruction)}
         return [r for r in self.results if r[0] in read]
 
-    def _bind(self, queue: Sequence[Instruction], found: Signature) -> None:
+    def _bind(self, results: dict[int, int], queue: Sequence[Instruction], found: Signature) -> None:
         """Learn where results are, and their NumPy dtypes."""
         of_value: dict[int, Any] = {}
         for instruction in queue:
@@ -180,9 +181,8 @@ class Plan:
             metas = instruction.metas[:1] if inference is None else inference.outputs
             for value, m in zip(instruction.outputs, metas, strict=True):
                 of_value[found.slots[value]] = m.dtype.numpy
-        hosted = self.program.host_slots
         self.results = [
-            (slot, place, of_value[slot]) for slot, place in self.program.results.items() if slot not in hosted
+            (slot, place, of_value[slot]) for slot, place in results.items() if slot not in self.host_slots
         ]
         for _, place, dtype in self.results:
             if place >= self.inputs:
@@ -191,13 +191,13 @@ class Plan:
     def _segments(self, works: Sequence[Work]) -> list[Any]:
         """Native plans and, between them, numbers of host instructions."""
         segments: list[Any] = []
-        steps: list[tuple] = []
+        steps: list[Any] = []
         names: list[str] = []
         self.names: dict[Any, tuple[str, ...]] = {}  # what the steps of a native plan do
 
         def close() -> None:
             if steps:
-                segments.append(native.NativePlan(tuple(steps), self.slots, self.scratch_slot))
+                segments.append(native.NativePlan(steps, self.slots, self.scratch_slot))
                 self.names[segments[-1]] = tuple(names)
                 steps.clear()
                 names.clear()
@@ -210,22 +210,22 @@ class Plan:
             offsets = tuple([place.offset for place in work.locations])
             slots = tuple([place.slot for place in work.locations])
             scalars = tuple([self.scalar_slot + s for s in work.scalars])
-            steps.append((cpu.rebased(work.step, offsets), slots, scalars))
+            steps.append(native.Placed(work.step, slots, offsets, scalars))
             names.append(work.what)
         close()
         return segments
 
     def run(self, queue: Sequence[Instruction], found: Signature, interpret: Callable[[Instruction], None]) -> bool:
         """Run a window; False if a kernel met something wrong and the reference is to say what."""
-        values, program = found.values, self.program
-        fresh = [allocator.allocate(n, d) for n, d in zip(program.fresh, self.dtypes, strict=True)]
-        temporary = arena.address(program.arena + self.scratch + 64)
+        values = found.values
+        fresh = [allocator.allocate(n, d) for n, d in zip(self.fresh, self.dtypes, strict=True)]
+        temporary = arena.address(self.arena + self.scratch + 64)
         words = [v.address for v in values[: self.inputs]]
         words += [b.address for b in fresh]
-        words += [0] * program.hosted
-        words += (temporary, temporary + program.arena)
-        for number, floating in zip(found.scalars, self.floating, strict=True):
-            words.append(_UNPACK.unpack(_PACK.pack(number))[0] if floating else wrapped(int(number)))
+        words += [0] * self.hosted
+        words += (temporary, temporary + self.arena)
+        words += [bits_of(number) for number in found.scalars]
+        words += self.derived
         if not self._run_segments(queue, found, fresh, words, interpret):
             for instruction in queue:
                 for value in instruction.outputs:
@@ -254,7 +254,7 @@ class Plan:
                 except Exception:
                     return False  # the reference repeats the window and says what was wrong
                 for value in instruction.outputs:
-                    words[self.program.host_slots[found.slots[value]]] = value.address
+                    words[self.host_slots[found.slots[value]]] = value.address
         return True
 
     def _deliver(self, results: Sequence[tuple[int, int, Any]], values: list[Value], fresh: list[Buffer]) -> None:
@@ -270,16 +270,17 @@ class Plan:
                     value.buffer.dtype = dtype
 
 
-def wrapped(number: int) -> int:
-    """An integer as a signed 64-bit word.
+def bits_of(number: float | int) -> int:
+    """A number as a signed 64-bit word: the bits of a double, or an integer that wraps around.
 
     Example::
 
-        >>> wrapped(2**64 - 1)
-        -1
+        >>> bits_of(2**64 - 1), bits_of(1.0) == 0x3FF0000000000000
+        (-1, True)
     """
-    return ((number + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)
+    if type(number) is float:
+        return _WORD.unpack(_DOUBLE.pack(number))[0]
+    return ((int(number) + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)
 
 
-_PACK = struct.Struct("<d")
-_UNPACK = struct.Struct("<q")
+_DOUBLE, _WORD = struct.Struct("<d"), struct.Struct("<q")
