@@ -105,7 +105,7 @@ def _lifetimes(values: list[Value], counts: list[int], inputs: int) -> tuple[tup
     references = _references(values, counts)
     alone = _ALONE + 1  # the instruction's tuple of outputs
     live = [slot for slot in range(inputs, len(values)) if references[slot] > alone]
-    dying = [slot for slot in range(inputs) if references[slot] == _ALONE and _owns_its_memory(values[slot])]
+    dying = [slot for slot in range(inputs) if references[slot] == _ALONE and owns_its_memory(values[slot])]
     return tuple(live), tuple(dying)
 
 
@@ -114,7 +114,7 @@ def _references(values: list[Value], counts: list[int]) -> list[int]:
     return [getrefcount(v) - n for v, n in zip(values, counts, strict=True)]
 
 
-def _owns_its_memory(value: Value) -> bool:
+def owns_its_memory(value: Value) -> bool:
     """May the memory be written when the value is not needed any more? Not if an array elsewhere shows it too."""
     array, buffer = value.array, value.buffer
     if buffer is not None:
@@ -138,6 +138,6 @@ def _calibrate() -> int:
 
 
 _ALONE = _calibrate()
-# The references to what only an attribute holds, seen from `_owns_its_memory`: the attribute, the local variable, and
+# The references to what only an attribute holds, seen from `owns_its_memory`: the attribute, the local variable, and
 # the argument of getrefcount.
 _ATTRIBUTE = 3

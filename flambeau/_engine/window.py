@@ -18,6 +18,8 @@ from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import describe
 from flambeau._engine import plans
+from flambeau._engine.memory import settle
+from flambeau._engine.signature import owns_its_memory
 from flambeau._ir.program import Instruction, Value
 
 np = lazy_module("numpy")
@@ -89,6 +91,8 @@ class Window:
                 queue.appendleft(instruction)
                 raise
             for value in instruction.outputs:
+                if owns_its_memory(value):
+                    settle(value)
                 value.window = None
         if failure is not None:
             raise failure
