@@ -1,8 +1,8 @@
 """Makes flambeau/_backends/cpu/vectormath_lookup_tables.py: erf and tanh by intervals, for tables held in registers.
 
-On each interval f(c + t) = C + t P(t). The centre c is chosen so that C = f(c) is nearly a float32 (S. Gal, ACM TOMS 17,
-1991); P fits at Chebyshev's nodes, and after each coefficient is rounded to float32 those after it are fitted anew. Run
-it where mpmath is installed: `python tools/fit_lookups.py > TABLES`.
+On each interval f(c + t) = C + t P(t). The centre c is chosen so that C = f(c) is nearly a float32 (S. Gal, ACM TOMS
+17, 1991); P fits at Chebyshev's nodes, and after each coefficient is rounded to float32 those after it are fitted anew.
+Run it where mpmath is installed: `python tools/fit_lookups.py > TABLES`.
 """
 
 from __future__ import annotations
@@ -78,22 +78,29 @@ def tanh_rows() -> list[list[mpf]]:
     return rows
 
 
-def table(name: str, comment: str, columns: Sequence[Sequence[mpf]]) -> str:
+def wrapped(first: str, numbers: Sequence[mpf], indent: str) -> list[str]:
+    """Lines of a tuple's numbers."""
+    lines, line = [], first
+    for x in numbers:
+        item = f"{float(x)!r}, "
+        if len(line) + len(item) > 120:
+            lines.append(line.rstrip())
+            line = indent
+        line += item
+    return [*lines, line.rstrip()]
+
+
+def table(name: str, comment: str, rows: Sequence[Sequence[mpf]]) -> str:
+    """Rows of centres, values and coefficients, made from those of each interval."""
     lines = [f"# {comment}", f"{name} = ("]
-    for column in columns:
-        text, line = [], "    ("
-        for x in column:
-            item = f"{float(x)!r}, "
-            if len(line) + len(item) > 120:
-                text.append(line.rstrip())
-                line = "     "
-            line += item
-        lines += [*text, line.rstrip(", ") + "),"]
+    for row in zip(*rows, strict=True):
+        lines += wrapped("    (", row, "     ")
+        lines[-1] = lines[-1].rstrip(",") + "),"
     return "\n".join([*lines, ")"])
 
 
 def series(name: str, comment: str, coefficients: Sequence[mpf]) -> str:
-    return f"# {comment}\n{name} = ({', '.join(repr(float(c)) for c in coefficients)})"
+    return "\n".join([f"# {comment}", f"{name} = (", *wrapped("    ", coefficients, "    "), ")"])
 
 
 if __name__ == "__main__":
@@ -102,9 +109,9 @@ if __name__ == "__main__":
         'first.\n\nMade by tools/fit_lookups.py.\n"""',
         "from __future__ import annotations",
         "# fmt: off",
-        table("ERF_LOOKUP", "erf(c + t), intervals of 1/4", list(zip(*erf_rows(), strict=True))),
+        table("ERF_LOOKUP", "erf(c + t), intervals of 1/4", erf_rows()),
         series("ERF_NEAR", "erf(x) / x - 1, u = x^2, |x| <= 1/2", fitted(of_square(mp.erf, 0), 0, 0.26, range(5))),
-        table("TANH_LOOKUP", "tanh(c + t), intervals of 1/8 to 2", list(zip(*tanh_rows(), strict=True))),
+        table("TANH_LOOKUP", "tanh(c + t), intervals of 1/8 to 2", tanh_rows()),
         series("TANH_NEAR", "(tanh(x) / x - 1) / x^2, u = x^2, |x| <= 1/2",
                fitted(of_square(mp.tanh, 2), 0, 0.25, range(5))),
     ]  # fmt: skip

@@ -8,8 +8,8 @@ from typing import NamedTuple
 class Target(NamedTuple):
     """A machine. `vector_bytes` is the width of a vector register, `registers` how many there are, `fma` whether a
     fused multiply-add is one instruction (elsewhere it would become a library call), `masks` whether masked loads and
-    stores are, `lookups` whether there are instructions that look up 16 floats in a table held in registers, and that scale
-    them by powers of two (AVX-512)."""
+    stores are, `lookups` whether there are instructions that look up 16 floats in a table held in registers, and that
+    scale them by powers of two (AVX-512)."""
 
     triple: str
     cpu: str

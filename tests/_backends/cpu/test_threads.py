@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from flambeau._backends.cpu import host
 from flambeau._backends.cpu.kernel import Address, Launch, Step
-from flambeau._backends.cpu.launch import SHARES, has_futex
+from flambeau._backends.cpu.launch import SHARE, has_futex
 from flambeau._backends.cpu.plan import run_step
 from flambeau._backends.cpu.threads import get_num_threads, pool, set_num_threads
 
@@ -57,8 +57,9 @@ def test_every_task_is_done_once_in_stretches_of_chunks(tasks, grain, count):
         first = np.flatnonzero(starts)
         chunks = -(-starts[first] // grain)
         assert (first % grain == 0).all() and (first + starts[first] == [*first[1:], tasks]).all()
-        left = -(-tasks // grain) - first // grain
-        assert (chunks == np.maximum(left // (SHARES * count), 1)).all()
+        ends = -(-tasks // grain) * np.arange(1, count + 1) // count  # of territories
+        left = ends[np.searchsorted(ends, first // grain, "right")] - first // grain
+        assert (chunks == np.maximum(left // SHARE, 1)).all()
     else:
         assert starts[0] == tasks
 
