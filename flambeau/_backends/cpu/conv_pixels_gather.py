@@ -128,7 +128,7 @@ def _squares(f: Function, element: str, to: Val, source: Val, pixels: Val, s: _S
     """Squares of pixels and channels, turned over in registers."""
     lanes = f.target.lanes(BYTES[element])
     last = f.sub(s.channels, 1)
-    with f.loop(0, pixels, lanes) as i, f.loop(0, s.channels, lanes) as c:
+    with f.loop(0, s.channels, lanes) as c, f.loop(0, pixels, lanes) as i:
         begin = f.offset(source, f.mul(i.index, step), element)
         left = f.sub(pixels, i.index)
         rows = []
