@@ -394,6 +394,11 @@ class Function:
         aligned = f"{pointers.type} align {BYTES[value.element]} {pointers.name}"
         self.raw(f"call void @{name}({value}, {aligned}, {mask})")
 
+    def prefetch(self, pointer: Val) -> None:
+        """Have the line at that address, which may be any, brought into the second-level cache."""
+        self.module.declare("llvm.prefetch.p0", "void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.raw(f"call void @llvm.prefetch.p0({pointer}, i32 0, i32 2, i32 1)")
+
     def stack(self, type: str, count: builtins.int, align: builtins.int = 64) -> Val:
         """`count` elements of memory on the stack; to be called at the function's beginning."""
         return self.op("ptr", f"alloca [{count} x {type}], align {align}")
