@@ -3,6 +3,7 @@
     capture     instructions -> graph; equal nodes are one             (capture.py)
     prune       nodes that nothing alive needs are dropped             (here)
     fuse        nodes -> units of work                                 (fuse.py)
+    finish      maps after a matrix product become part of it          (epilogues.py)
     lower       unit -> loop nest or kernel template -> launches       (nests.py, the backend)
     place       results -> memory, shared where times do not overlap   (memory.py)
 """
@@ -12,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from flambeau._compiler import memory, nests
+from flambeau._compiler import epilogues, memory, nests
 from flambeau._compiler.capture import Capture, operands_of
+from flambeau._compiler.epilogues import Finished
 from flambeau._compiler.fuse import Fusion, Group, Unit
 from flambeau._compiler.loops import text_of
 from flambeau._compiler.memory import Interval, Location, Sets
@@ -31,7 +33,13 @@ class Backend(Protocol):
 
     def lower_nest(self, nest: Any) -> Any: ...
 
-    def lower_call(self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]) -> Any: ...
+    def lower_call(
+        self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...], epilogue: Any = None
+    ) -> Any: ...
+
+    def takes_epilogue(
+        self, template: str, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...], nest: Any
+    ) -> bool: ...
 
 
 class Window(NamedTuple):
@@ -93,13 +101,15 @@ class _Compilation:
         self.nodes = prune(capture.graph.nodes, [p.node for p in self.kept] + list(capture.hosts))
         verify(self.nodes)
         self.fusion = Fusion(self.nodes, [p.node for p in self.kept])
-        self.units = self.fusion.ordered()
         self.read_from_outside = self._read_from_outside()
+        self.nests: dict[Group, Fused] = {}
+        self.finished = epilogues.absorb(self.fusion, self._nest_of, backend)
+        self.units = self.fusion.ordered()
         self.fused = [self._parts(unit) for unit in self.units]
         if dump is not None:
             dump("graph", "\n".join(map(repr, self.nodes)))
             dump("units", "\n".join(map(repr, self.units)))
-            nest_texts = [text_of(f.nest) for parts in self.fused for f in parts if isinstance(f, Fused)]
+            nest_texts = [_text(part) for parts in self.fused for part in parts if not isinstance(part, Node)]
             dump("nests", "\n\n".join(nest_texts))
         self.lowered = [self._lower(u, parts) for u, parts in zip(self.units, self.fused, strict=True)]
 
@@ -131,10 +141,18 @@ class _Compilation:
                     found.add(a.node)
         return found
 
+    def _nest_of(self, group: Group) -> Fused:
+        found = self.nests.get(group)
+        if found is None:
+            found = self.nests[group] = nests.nest_of(self.fusion, group, self._stored(group))
+        return found
+
     def _parts(self, unit: Unit) -> list[Any]:
-        """The nests of a unit, or its node if it is a call or a host instruction."""
+        """The nests of a unit, or its node if it is a call or a host instruction, or a call with its epilogue."""
         if isinstance(unit, Group):
-            return [nests.nest_of(self.fusion, unit, self._stored(unit))]
+            return [self._nest_of(unit)]
+        if unit in self.finished:
+            return [self.finished[unit]]
         node = unit.nodes[0]
         return [nests.nest_of_write(self.fusion, node)] if node.kind == "write" else [node]
 
@@ -143,10 +161,10 @@ class _Compilation:
         for part in parts:
             if isinstance(part, Fused):
                 step = self.backend.lower_nest(part.nest)
-            elif part.kind == "call":
-                step = self.backend.lower_call(
-                    part.name, part.params, tuple([a.meta for a in part.inputs]), part.outputs
-                )
+            elif unit.kind == "call":
+                node, epilogue = (part.node, part.fused.nest) if isinstance(part, Finished) else (part, None)
+                inputs = tuple([a.meta for a in node.inputs])
+                step = self.backend.lower_call(node.name, node.params, inputs, node.outputs, epilogue)
             else:
                 continue
             if step is None:
@@ -169,9 +187,8 @@ class _Compilation:
                 step = self.backend.lower_nest(copy.nest)
                 works.append(Work(step, tuple(map(planner.location, copy.places)), (), None, "copy"))
             for part, step in zip(parts, steps, strict=True):
-                places = part.places if isinstance(part, Fused) else places_of(part)
-                scalars = part.scalars if isinstance(part, Fused) else ()
-                works.append(Work(step, tuple(map(planner.location, places)), scalars, None, what))
+                scalars = () if isinstance(part, Node) else part.scalars
+                works.append(Work(step, tuple(map(planner.location, places_of(part))), scalars, None, what))
         return planner.finish(tuple(works))
 
 
@@ -202,7 +219,7 @@ class _Placement:
         end = len(self.c.units)
         for i, (unit, parts) in enumerate(zip(self.c.units, self.c.fused, strict=True)):
             for part in parts:
-                for place in part.places if isinstance(part, Fused) else places_of(part):
+                for place in places_of(part):
                     self._use(place, i)
             if unit.kind == "write":
                 a = unit.nodes[0].inputs[0]
@@ -236,6 +253,8 @@ class _Placement:
                 self._join_write(i, unit.nodes[0])
             elif isinstance(unit, Group) and not any(unit.reduced):
                 self._join_map(i, parts[0])
+            elif unit in self.c.finished:
+                self._join_map(i, parts[0].fused, parts[0].operands)
 
     def _join_write(self, i: int, node: Node) -> None:
         """Write in place if the old contents are not needed any more, else into a copy."""
@@ -245,8 +264,9 @@ class _Placement:
         if source_reads_old or not self._try_join(i, old, new):
             self.copies.setdefault(i, []).append(nests.nest_of_copy(old, node))
 
-    def _join_map(self, i: int, fused: Fused) -> None:
-        """Let each result take the memory of an operand of the same size that dies here and is read just there."""
+    def _join_map(self, i: int, fused: Fused, elsewhere: tuple[Place, ...] = ()) -> None:
+        """Let each result take the memory of an operand of the same size that dies here and is read just there, and not
+        `elsewhere`."""
         nest = fused.nest
         taken: set[Place] = set()
         reads = [k for k, o in enumerate(nest.loops.operands) if not o.written]
@@ -258,6 +278,7 @@ class _Placement:
                 old = fused.places[r]
                 same = nest.strides[r] == nest.strides[w] and nest.offsets[r] == nest.offsets[w] == 0
                 alone = sum(fused.places[k] == old for k in reads) == 1 and nest.gathers[r] is None
+                alone = alone and old not in elsewhere
                 if same and alone and old not in taken and _nbytes(old) == _nbytes(new) and self._try_join(i, old, new):
                     taken.add(old)
                     break
@@ -340,10 +361,19 @@ def prune(nodes: Sequence[Node], roots: Sequence[Node]) -> list[Node]:
     return kept[::-1]
 
 
-def places_of(node: Node) -> tuple[Place, ...]:
-    """The operands of a call: inputs in order, then results."""
-    inputs = [Place(a.node, a.output) for a in node.inputs]
-    return tuple(inputs + [Place(node, i) for i in range(len(node.outputs))])
+def places_of(part: Any) -> tuple[Place, ...]:
+    """The operands of a nest, or of a call: inputs in order, then results."""
+    if not isinstance(part, Node):
+        return part.places
+    inputs = [Place(a.node, a.output) for a in part.inputs]
+    return tuple(inputs + [Place(part, i) for i in range(len(part.outputs))])
+
+
+def _text(part: Fused | Finished) -> str:
+    """A nest printed, for the dump."""
+    if isinstance(part, Finished):
+        return f"on every block of %{part.node.number}, {text_of(part.fused.nest)}"
+    return text_of(part.nest)
 
 
 def _nbytes(place: Place) -> int:

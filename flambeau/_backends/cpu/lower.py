@@ -52,10 +52,20 @@ class CpuBackend:
         return lower_nest(self.target, nest)
 
     def lower_call(
-        self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]
-    ) -> Step | None:
+        self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...],
+        epilogue: Nest | None = None,
+    ) -> Step | None:  # fmt: skip
+        """The launches of a template; operands of the epilogue follow its own."""
+        if epilogue is not None:
+            return matmul.lower_finished(self.target, epilogue, inputs, outputs)
         lower = TEMPLATES.get(template)
         return None if lower is None else lower(self.target, params, inputs, outputs)
+
+    def takes_epilogue(
+        self, template: str, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...], nest: Nest
+    ) -> bool:
+        """May a nest over rows and columns finish the blocks of the result?"""
+        return template == "matmul" and matmul.takes_epilogue(inputs, outputs[0], nest)
 
 
 @cache

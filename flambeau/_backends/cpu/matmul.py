@@ -10,11 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flambeau._backends.cpu import matmul_blocks, matmul_dot, matmul_pack, matmul_parts, matmul_stream, matmul_tile
+from flambeau._backends.cpu import (
+    matmul_blocks,
+    matmul_dot,
+    matmul_pack,
+    matmul_parts,
+    matmul_stream,
+    matmul_tile,
+    nest_lower,
+)
 from flambeau._backends.cpu.casts import MEMORY
 from flambeau._backends.cpu.kernel import Address, Entry, Kernel, Launch, Scratch, Step, Word, Words
 from flambeau._backends.cpu.matmul_problem import Problem, Strided, problem
-from flambeau._backends.cpu.nest_lower import lower as lower_nest
 from flambeau._backends.cpu.target import Target
 from flambeau._compiler.loops import Expr, Loops, Nest, Operand
 from flambeau._ir.meta import Meta
@@ -46,7 +53,7 @@ def lower(target: Target, params: tuple, inputs: tuple[Meta, ...], outputs: tupl
     out, k = outputs[0], inputs[0].shape[-1]
     if out.numel == 0:
         return Step(())
-    if out.dtype.name not in ("float32", "float64") or k == 0 or out.numel == 1:
+    if not has_blocks(inputs, out):
         return None if epilogue else _as_nest(target, inputs, out)
     p = problem(inputs, out)
     bytes = (inputs[0].numel + inputs[1].numel + out.numel) * p.itemsize
@@ -58,6 +65,23 @@ def lower(target: Target, params: tuple, inputs: tuple[Meta, ...], outputs: tupl
     else:
         launches, scratch = _Blocks(target, p, epilogue).launches()
     return Step(launches, scratch, bytes, 2 * p.work)
+
+
+def has_blocks(inputs: Sequence[Meta], out: Meta) -> bool:
+    """Is a product done in blocks, which an epilogue can finish? (Else it is a nest.)"""
+    return out.dtype.name in ("float32", "float64") and inputs[0].shape[-1] > 0 and out.numel > 1
+
+
+def takes_epilogue(inputs: Sequence[Meta], out: Meta, nest: Nest) -> bool:
+    """May a map over rows and columns finish the blocks of a product?"""
+    return has_blocks(inputs, out) and nest_lower.is_supported(nest.loops)
+
+
+def lower_finished(target: Target, nest: Nest, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]) -> Step | None:
+    """The launches of a product whose blocks a map over rows and columns finishes; its operands follow the product's,
+    of which C is one, too."""
+    step = lower(target, (nest_lower.epilogue(target, nest, len(inputs) + 1),), inputs, outputs)
+    return step and step._replace(bytes=step.bytes + nest_lower.least_bytes(nest) - 2 * outputs[0].nbytes)
 
 
 def wanted_tasks(work: int) -> int:
@@ -97,7 +121,7 @@ def _as_nest(target: Target, inputs: Sequence[Meta], out: Meta) -> Step | None:
     loops = Loops(len(kept), 1, operands, (), tuple(body))
     offsets = tuple([x.offset for x in inputs] + [0])
     nest = Nest(loops, tuple([sizes[i] for i in kept] + [sizes[-1]]), tuple(strides), offsets, (None,) * len(operands))
-    return lower_nest(target, nest)
+    return nest_lower.lower(target, nest)
 
 
 def _dots(target: Target, p: Problem, epilogue: Epilogue) -> tuple[tuple[Launch, ...], int]:
