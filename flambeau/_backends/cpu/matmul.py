@@ -286,7 +286,7 @@ class _Blocks:
             across=self.across, row_blocks=self.row_blocks, column_blocks=self.column_blocks, parts=self.parts,
             part=self.stretch if self.parts > 1 else p.k, stretch=self.stretch, width=self.tile.width,
             pack_at=Entry(matmul_pack.pack_kernel(self.element, self.order, self.tile.vectors), "pack"),
-            **b_fields, **self._left(), **self._tiles(), **p.batch_words(),
+            finished=int(__import__("os").environ.get("FIN","1")), **b_fields, **self._left(), **self._tiles(), **p.batch_words(),
             **_epilogue_words(self.epilogue if last else None, p.flipped),
         )  # fmt: skip
         tasks = self._tasks()
