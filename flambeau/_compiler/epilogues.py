@@ -6,29 +6,23 @@ reads makes room for theirs. A group of maps may join a product if
 
 * all its nodes are maps over the rows and columns of the product, which they read where they are computed;
 * every other operand has its neighbours along the columns, or does not vary along them;
-* no path leads from the product through another unit to the group.
-
-Whether a product of these sizes has a place for epilogues, and wins by them, is known to the backend.
+* no path leads from the product through another unit to the group;
+* the result is so large that it would not wait for the maps in a cache: where it would, a pass over it takes next to
+  nothing beside the product, as measurements show.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from flambeau._compiler.fuse import Fusion, Group, Unit
 from flambeau._compiler.loops import Loops, Nest, Operand
 from flambeau._compiler.nests import Fused, Place
 from flambeau._ir.graph import Node
-from flambeau._ir.meta import Meta
 
-
-class Backend(Protocol):
-    """What epilogues ask of a backend."""
-
-    def takes_epilogue(
-        self, template: str, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...], nest: Nest
-    ) -> bool: ...
+FINISHING = frozenset({"matmul"})  # call templates that can finish their blocks
+LARGE = 16 << 20  # bytes of a result from which on it is worth to
 
 
 class Finished(NamedTuple):
@@ -48,44 +42,53 @@ class Finished(NamedTuple):
         return (*self.operands, Place(self.node, 0), *self.fused.places)
 
     @property
-    def scalars(self) -> tuple[int, ...]:
+    def scalars(self) -> tuple[Any, ...]:
         return self.fused.scalars
 
 
-def absorb(fusion: Fusion, nest_of: Callable[[Group], Fused], backend: Backend) -> dict[Unit, Finished]:
+def absorb(fusion: Fusion, nest_of: Callable[[Group], Fused]) -> dict[Unit, Finished]:
     """Let products take in the groups that follow them; `nest_of` gives a group's nest."""
     found: dict[Unit, Finished] = {}
-    for node, groups in reversed(_followers(fusion).items()):
+    followers = _followers(fusion)
+    for node in sorted(followers, key=lambda n: n.number, reverse=True):
         unit = fusion.unit_of[node]
-        for group in groups:
+        for group in followers[node]:
             if unit in found or not group.nodes or fusion.is_between(unit, group):
                 continue
             nest = over_blocks(fused := nest_of(group), node)
-            metas = tuple([a.meta for a in node.inputs])
-            if nest is not None and backend.takes_epilogue(node.name, metas, node.outputs, nest):
+            if nest is not None:
                 found[unit] = Finished(node, fused._replace(nest=nest))
                 fusion.take(unit, group)
     return found
 
 
 def _followers(fusion: Fusion) -> dict[Node, list[Group]]:
-    """The groups of maps over as many elements as a product has, which read it; in the order of the products."""
+    """The groups of maps that read large products."""
     found: dict[Node, list[Group]] = {}
     for group in fusion.units:
-        if not isinstance(group, Group) or any(group.reduced) or any(n.kind != "map" for n in group.nodes):
-            continue
-        for a in [a for node in group.nodes for a in node.inputs]:
-            product = a.node.kind == "call" and len(a.node.outputs) == 1
-            if product and a.meta.numel == a.node.outputs[0].numel and group not in found.setdefault(a.node, []):
-                found[a.node].append(group)
-    return dict(sorted(found.items(), key=lambda item: item[0].number))
+        if isinstance(group, Group) and not any(group.reduced):
+            for product in dict.fromkeys([a.node for node in group.nodes for a in node.inputs]):
+                if _is_large(product):
+                    found.setdefault(product, []).append(group)
+    return found
+
+
+def _is_large(node: Node) -> bool:
+    """Is this a large product, of more than nothing?"""
+    if node.kind != "call" or node.name not in FINISHING or node.inputs[0].shape[-1] == 0:
+        return False
+    m = node.outputs[0]
+    return m.nbytes >= LARGE and m.dtype.name in ("float32", "float64")
 
 
 def over_blocks(fused: Fused, product: Node) -> Nest | None:
     """The nest of maps over two dimensions, the rows and columns of a product; None if it has no such form."""
-    columns = product.outputs[0].shape[-1]
+    m = product.outputs[0]
+    columns = m.shape[-1]
     nest = _in_rows(fused.nest, columns)
-    if nest is None or nest.checked or any(o.gathered or o.strides[1] is None for o in nest.loops.operands):
+    if nest is None or nest.sizes[0] * columns != m.numel or nest.checked:
+        return None
+    if any(o.gathered or o.strides[1] is None for o in nest.loops.operands):
         return None
     for place, strides, offset in zip(fused.places, nest.strides, nest.offsets, strict=True):
         if place == Place(product, 0) and (strides != (columns, 1) or offset):

@@ -15,7 +15,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau._compiler.capture import operands_of
-from flambeau._compiler.pipeline import Program, Window, Work, compile_window
+from flambeau._compiler.generic import Pattern, pattern_of
+from flambeau._compiler.outline import Window
+from flambeau._compiler.pipeline import Program, Work
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._engine.memory import Buffer, allocator, arena
@@ -34,7 +36,7 @@ _UNKNOWN = object()  # in the place of a plan: never seen
 _SIGHTED = object()  # seen once
 
 _plans: OrderedDict[tuple, Any] = OrderedDict()
-_structures: OrderedDict[tuple, None] = OrderedDict()
+_patterns: OrderedDict[tuple, Pattern] = OrderedDict()
 
 
 # Called with (plan, native plan, seconds of each of its steps) when somebody measures; see `explain`.
@@ -77,10 +79,9 @@ def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None], 
     plan = _plans.get(found.key, _UNKNOWN)
     if plan is not _UNKNOWN:
         _plans.move_to_end(found.key)  # the least recently used one is forgotten first
-    if plan is _UNKNOWN and not now and not _worth_compiling(queue):
-        plan = _remember(_plans, found.key, _SIGHTED)
-    elif plan is _UNKNOWN or plan is _SIGHTED:
-        plan = _remember(_plans, found.key, _compile(queue, found))
+    if plan is _UNKNOWN or plan is _SIGHTED:
+        at_once = now or plan is _SIGHTED or _is_heavy(queue)
+        plan = _remember(_plans, found.key, _compile(queue, found, at_once))
     if plan is None or plan is _SIGHTED:
         _statistics.reference += 1
         return False
@@ -88,18 +89,9 @@ def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None], 
     return plan.run(queue, found, interpret)
 
 
-def _worth_compiling(queue: Sequence[Instruction]) -> bool:
-    """At first sight: is the structure known from other sizes, or the work so much that NumPy would take longer than a
-    compilation?"""
-    if config.compile == "always" or sum([i.inference.nbytes for i in queue if i.inference]) > HEAVY_BYTES:
-        return True
-    structure = tuple([
-        (i.op, i.inference and tuple([(m.dtype, m.ndim) for m in i.inference.outputs])) for i in queue
-    ])  # fmt: skip
-    if structure in _structures:
-        return True
-    _remember(_structures, structure, None)
-    return False
+def _is_heavy(queue: Sequence[Instruction]) -> bool:
+    """At first sight: is the work so much that NumPy would take longer than a compilation?"""
+    return config.compile == "always" or sum([i.inference.nbytes for i in queue if i.inference]) > HEAVY_BYTES
 
 
 def _remember(table: OrderedDict, key: tuple, entry: Any) -> Any:
@@ -109,13 +101,23 @@ def _remember(table: OrderedDict, key: tuple, entry: Any) -> Any:
     return entry
 
 
-def _compile(queue: Sequence[Instruction], found: Signature) -> Plan | None:
-    """The plan of a window; None if it is to stay with the reference."""
+def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> Any:
+    """The plan of a window; None if it is to stay with the reference. Unless `at_once`, only a window whose pattern was
+    seen with other numbers is compiled."""
+    nbytes = tuple([v.nbytes for v in found.values[: found.inputs]])
+    window = Window(queue, found.slots, nbytes, found.live, found.dying, len(found.scalars))
+    key, numbers = pattern_of(window)
+    pattern = _patterns.get(key)
+    if pattern is None:
+        pattern = _remember(_patterns, key, Pattern(numbers))
+        if not at_once:
+            return _SIGHTED
+    _patterns.move_to_end(key)
     start = time.perf_counter()
     collecting = gc.isenabled()
     gc.disable()  # a compilation makes many small objects that are all needed until its end
     try:
-        plan = _compiled(queue, found)
+        plan = _planned(pattern.program(window, numbers, cpu.backend(), _dumper()), queue, found)
     finally:
         if collecting:
             gc.enable()
@@ -124,9 +126,7 @@ def _compile(queue: Sequence[Instruction], found: Signature) -> Plan | None:
     return plan
 
 
-def _compiled(queue: Sequence[Instruction], found: Signature) -> Plan | None:
-    window = Window(queue, found.slots, found.inputs, found.live, found.dying)
-    program = compile_window(window, cpu.backend(), _dumper())
+def _planned(program: Program, queue: Sequence[Instruction], found: Signature) -> Plan | None:
     # A write that the reference does may move memory about, behind the back of native code.
     written = any(w.host is not None and queue[w.host].op.family == "write" for w in program.works)
     return None if written else Plan(program, queue, found)
@@ -157,10 +157,10 @@ class Plan:
         self.arena_slot = self.hosted + program.hosted
         self.scratch_slot = self.arena_slot + 1
         self.scalar_slot = self.scratch_slot + 1
-        self.slots = self.scalar_slot + len(found.scalars)
+        self.slots = self.scalar_slot + len(found.scalars) + len(program.scalars)
         self.scratch = max([w.step.scratch for w in program.works if w.step is not None], default=0)
         self.segments = self._segments(program.works)
-        self.floating = tuple([type(s) is float for s in found.scalars])
+        self.derived = [bits_of(s) for s in program.scalars]
         self.lock = threading.Lock()
         self.dtypes: list[Any] = [None] * len(program.fresh)
         self.results: list[tuple[int, int, Any]] = []  # (value slot, table slot, NumPy dtype)
@@ -224,8 +224,8 @@ class Plan:
         words += [b.address for b in fresh]
         words += [0] * program.hosted
         words += (temporary, temporary + program.arena)
-        for number, floating in zip(found.scalars, self.floating, strict=True):
-            words.append(_UNPACK.unpack(_PACK.pack(number))[0] if floating else wrapped(int(number)))
+        words += [bits_of(number) for number in found.scalars]
+        words += self.derived
         if not self._run_segments(queue, found, fresh, words, interpret):
             for instruction in queue:
                 for value in instruction.outputs:
@@ -270,16 +270,17 @@ class Plan:
                     value.buffer.dtype = dtype
 
 
-def wrapped(number: int) -> int:
-    """An integer as a signed 64-bit word.
+def bits_of(number: float | int) -> int:
+    """A number as a signed 64-bit word: the bits of a double, or an integer that wraps around.
 
     Example::
 
-        >>> wrapped(2**64 - 1)
-        -1
+        >>> bits_of(2**64 - 1), bits_of(1.0) == 0x3FF0000000000000
+        (-1, True)
     """
-    return ((number + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)
+    if type(number) is float:
+        return _WORD.unpack(_DOUBLE.pack(number))[0]
+    return ((int(number) + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)
 
 
-_PACK = struct.Struct("<d")
-_UNPACK = struct.Struct("<q")
+_DOUBLE, _WORD = struct.Struct("<d"), struct.Struct("<q")

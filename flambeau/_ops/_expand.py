@@ -80,7 +80,7 @@ def spaced(c: Graph, start: Any, end: Any, steps: int, d: dtype) -> Array:
         return filled(c, (1,), start, d)
     exact = dtypes.float64 if d.itemsize == 8 or d.category <= dtypes.INTEGER else dtypes.float32
     first, last = c.const(start, exact, (steps,)), c.const(end, exact, (steps,))
-    step = (last - first) / float(max(steps - 1, 1))
+    step = (last - first) / max(steps - 1, 1)
     i = c.index((steps,), 0)
     front, behind = c.cast(i, exact), c.cast((steps - 1) - i, exact)
     return c.cast(c.map("where", i < steps // 2, first + step * front, last - step * behind), d)
@@ -135,12 +135,12 @@ def _count(x: Array, dims: Sequence[int]) -> int:
 def average(c: Graph, x: Array, dim: Dims, keepdim: bool, d: dtype | None) -> Array:
     dims = wrap_dims(dim, x.ndim)
     summed = c.reduce("sum", summand(c, x, d), dims)
-    return _kept(summed / float(_count(x, dims)), dims, keepdim)
+    return _kept(summed / _count(x, dims), dims, keepdim)
 
 
 def _centred(c: Graph, x: Array, dims: Sequence[int]) -> tuple[Array, Array]:
     """(x minus its mean, the mean)."""
-    mean = c.reduce("sum", x, dims) / float(max(1, _count(x, dims)))
+    mean = c.reduce("sum", x, dims) / max(1, _count(x, dims))
     return x - mean, mean
 
 
@@ -148,7 +148,7 @@ def variance(c: Graph, x: Array, dim: Dims, correction: float, keepdim: bool) ->
     x, dims = nonempty(wide(x)), wrap_dims(dim, x.ndim)
     centred, _ = _centred(c, x, dims)
     summed = c.reduce("sum", centred * centred, dims)
-    return _kept(summed / float(max(0, _count(x, dims) - correction)), dims, keepdim)
+    return _kept(summed / max(0, _count(x, dims) - correction), dims, keepdim)
 
 
 def extremum(combiner: str) -> Any:
@@ -258,7 +258,7 @@ def _rows(x: Array, dim: int) -> tuple[Array, tuple[int, ...]]:
 def standardize(c: Graph, x: Array, dims: tuple[int, ...], eps: float) -> tuple[Array, Array, Array]:
     x = nonempty(wide(x))
     centred, mean = _centred(c, x, dims)
-    variance = c.reduce("sum", centred * centred, dims) / float(_count(x, dims))
+    variance = c.reduce("sum", centred * centred, dims) / _count(x, dims)
     inverse = 1.0 / c.map("sqrt", variance + eps)
     return centred * inverse, mean, variance
 

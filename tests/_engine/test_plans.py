@@ -16,7 +16,7 @@ from flambeau._engine import plans, window
 def fresh(monkeypatch):
     window.flush()
     monkeypatch.setattr(plans, "_plans", type(plans._plans)())
-    monkeypatch.setattr(plans, "_structures", type(plans._structures)())
+    monkeypatch.setattr(plans, "_patterns", type(plans._patterns)())
     monkeypatch.setattr(plans, "_statistics", plans.Statistics())
     monkeypatch.setattr(config, "compile", "auto")
     yield

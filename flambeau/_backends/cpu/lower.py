@@ -61,12 +61,6 @@ class CpuBackend:
         lower = TEMPLATES.get(template)
         return None if lower is None else lower(self.target, params, inputs, outputs)
 
-    def takes_epilogue(
-        self, template: str, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...], nest: Nest
-    ) -> bool:
-        """May a nest over rows and columns finish the blocks of the result?"""
-        return template == "matmul" and matmul.takes_epilogue(inputs, outputs[0], nest)
-
 
 @cache
 def backend() -> CpuBackend:

@@ -40,6 +40,7 @@ LONG_TASK = 1 << 21  # and if there are many
 FEW_TASKS, MANY_TASKS = 8, 64
 BLOCK_ROWS, BLOCK_COLUMNS = 96, 128  # of C in a block if there are many, at least
 FEW_ROWS = 128  # of which B is packed by tasks
+FINISHED = 4  # panels of C that an epilogue gets at a time
 LONG_K = 8  # stretches from which on parts of k may be tasks
 
 
@@ -72,14 +73,11 @@ def has_blocks(inputs: Sequence[Meta], out: Meta) -> bool:
     return out.dtype.name in ("float32", "float64") and inputs[0].shape[-1] > 0 and out.numel > 1
 
 
-def takes_epilogue(inputs: Sequence[Meta], out: Meta, nest: Nest) -> bool:
-    """May a map over rows and columns finish the blocks of a product?"""
-    return has_blocks(inputs, out) and nest_lower.is_supported(nest.loops)
-
-
 def lower_finished(target: Target, nest: Nest, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]) -> Step | None:
     """The launches of a product whose blocks a map over rows and columns finishes; its operands follow the product's,
     of which C is one, too."""
+    if not nest_lower.is_supported(nest.loops):
+        return None
     step = lower(target, (nest_lower.epilogue(target, nest, len(inputs) + 1),), inputs, outputs)
     return step and step._replace(bytes=step.bytes + nest_lower.least_bytes(nest) - 2 * outputs[0].nbytes)
 
@@ -286,7 +284,7 @@ class _Blocks:
             across=self.across, row_blocks=self.row_blocks, column_blocks=self.column_blocks, parts=self.parts,
             part=self.stretch if self.parts > 1 else p.k, stretch=self.stretch, width=self.tile.width,
             pack_at=Entry(matmul_pack.pack_kernel(self.element, self.order, self.tile.vectors), "pack"),
-            finished=int(__import__("os").environ.get("FIN","1")), **b_fields, **self._left(), **self._tiles(), **p.batch_words(),
+            finished=FINISHED, **b_fields, **self._left(), **self._tiles(), **p.batch_words(),
             **_epilogue_words(self.epilogue if last else None, p.flipped),
         )  # fmt: skip
         tasks = self._tasks()

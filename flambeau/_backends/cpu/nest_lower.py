@@ -58,7 +58,8 @@ def epilogue(target: Target, nest: Nest, first: int = 0) -> tuple[Kernel, str, t
     lanes = lanes_of(target, nest.loops)
     kernel = Kernel(generate_epilogue, (nest.loops, Shape(1, lanes, checked=nest.checked)), ("epilogue",))
     words = _words(nest, (), [Scalar(i) for i in range(len(nest.loops.scalars))])
-    return kernel, "epilogue", tuple([w._replace(operand=w.operand + first) if type(w) is Address else w for w in words])
+    moved = [w._replace(operand=w.operand + first) if type(w) is Address else w for w in words]
+    return kernel, "epilogue", tuple(moved)
 
 
 def is_supported(loops: Loops) -> bool:
