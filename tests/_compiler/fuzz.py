@@ -22,6 +22,7 @@ BINARY = ("add", "sub", "mul", "div_", "maximum", "minimum", "where", "lerp")
 REDUCTIONS = ("sum", "mean", "amax", "amin", "argmax", "softmax", "log_softmax", "var", "cumsum", "any", "norm")
 VIEWS = ("transpose", "flatten", "unsqueeze", "expand", "slice", "select", "squeeze", "reshape", "step")
 WRITES = ("add_", "mul_", "copy_", "fill_", "slice_set", "select_add", "masked_fill_", "zero_")
+PRODUCTS = ("matmul", "linear", "finished", "finished", "finished")
 OTHERS = ("matmul", "cat", "stack", "index", "gather", "branch", "peek", "scalar", "linear", "layer_norm", "pad",
           "tril")  # fmt: skip
 
@@ -30,6 +31,8 @@ def generate(seed: int) -> list[tuple]:
     """The steps of a program: (kind, random numbers that choose operands and arguments)."""
     rng = random.Random(seed)
     kinds = [UNARY, BINARY, BINARY, REDUCTIONS, VIEWS, VIEWS, WRITES, OTHERS]
+    if rng.random() < 0.3:
+        kinds += 4 * [PRODUCTS]
     steps: list[tuple] = [("input", rng.choice(SHAPES), rng.randrange(1 << 30)) for _ in range(3)]
     for _ in range(rng.randrange(2, 14)):
         steps.append((rng.choice(rng.choice(kinds)), *[rng.randrange(1 << 30) for _ in range(4)]))
@@ -59,13 +62,13 @@ def run(torch: Any, steps: list[tuple]) -> list[np.ndarray]:
         else:
             result = apply(torch, step, tensors)
             if result is not None:
-                tensors.append(result)
+                tensors += result if isinstance(result, tuple) else (result,)
     found = [t.detach().numpy().copy() for t in tensors]
     return found + [leaf.grad.numpy().copy() for leaf in leaves if leaf.grad is not None]
 
 
 def apply(torch: Any, step: tuple, tensors: list[Any]) -> Any:
-    """One step: the new tensor, if there is one. Steps that make no sense for their operands do nothing."""
+    """One step: the new tensor, or tensors, if there are any. Steps that make no sense for their operands do nothing."""
     kind, *numbers = step
     x, y = (tensors[n % len(tensors)] for n in numbers[:2])
     n = numbers[2]
@@ -89,6 +92,27 @@ UNARY_FORMS: dict[str, Callable[[Any], Any]] = {
     "cast": lambda x: x.to(x.dtype) * 1 if x.dtype.is_floating_point else x.float(), "square": lambda x: x * x,
     "log_": lambda x: (x.abs() + 0.5).log(),
 }  # fmt: skip
+
+
+def finished(torch: Any, x: Any, y: Any, n: int) -> Any:
+    """A product with maps after it: of it alone, with a bias, a residual, a mask; it may have other users, too."""
+    rows = x.reshape(-1, x.shape[-1])
+    other = y.reshape(y.shape[0], -1) if y.dim() else y.reshape(1, 1)
+    k = rows.shape[-1]
+    weight = torch.arange(float(k * other.shape[-1])).reshape(k, other.shape[-1]) * (0.3 / k)
+    product = rows @ weight.sin()
+    result = product * 0.5 if n & 1 else product.relu()
+    if n & 2:
+        result = result + weight.cos()[n % k]
+    if n & 4 and other.shape == result.shape:
+        result = result + other
+    if n & 8:
+        result = torch.where(product > 0, result, result * 0.1)
+    if n & 16:
+        result = result * product.tanh().sum() * 0.1 + product
+    if n & 32:
+        result = result.clamp(-9, 9) @ weight.sin().transpose(0, 1) * rows
+    return (result, product) if n & 64 else (result,)
 
 
 def broadcastable(a: Any, b: Any) -> bool:
@@ -208,6 +232,8 @@ def other(torch: Any, kind: str, x: Any, y: Any, n: int) -> Any:
     if kind == "linear":
         weight = torch.arange(2.0 * x.shape[-1]).reshape(2, x.shape[-1]) / (2.0 * x.shape[-1])
         return F.linear(x, weight, torch.ones(2))
+    if kind == "finished":
+        return finished(torch, x, y.float(), n) if 0 not in (*x.shape, *y.shape) else None
     y = x.transpose(-1, -2) if x.dim() > 1 else x
     return (x @ y).tanh()
 
@@ -229,7 +255,10 @@ def agree(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
 def modes() -> dict[str, Callable[[list[tuple]], list[np.ndarray]]]:
     """Flambeau in two ways: every window compiled at once; every operation run by itself on the reference."""
     import flambeau
+    from flambeau._compiler import epilogues
     from flambeau._core.config import config
+
+    epilogues.LARGE = 0  # so that small products are finished, too
 
     def fused(steps: list[tuple]) -> list[np.ndarray]:
         config.compile, config.window_instructions = "always", 512
