@@ -42,7 +42,7 @@ def lower_attention(target: Target, params: tuple, inputs: tuple[Meta, ...], out
         **_strides("q", q), **_strides("k", k), **_strides("v", v),
         mask_row=mask_strides[-2], mask_column=mask_strides[-1],
     )  # fmt: skip
-    kernel = attention_forward.forward_kernel(MEMORY[q.dtype.name], tile_of(target, queries), causal, mask)
+    kernel = attention_forward.forward_kernel(MEMORY[q.dtype.name], tile_of(target, min(queries, ROWS)), causal, mask)
     tasks = math.prod(batch) * blocks
     flops = 2 * math.prod(batch) * queries * keys * (q.shape[-1] + v.shape[-1]) // (2 if causal else 1)
     moved = sum([m.nbytes for m in (*inputs[:3], *outputs)])
@@ -76,7 +76,8 @@ def lower_attention_backward(
         **_strides("g", g), **_strides("q", q), **_strides("k", k), **_strides("v", v),
         mask_row=mask_strides[-2], mask_column=mask_strides[-1],
     )  # fmt: skip
-    kernel = attention_backward.backward_kernel(MEMORY[q.dtype.name], tile_of(target, max(queries, 2)), causal, mask)
+    tile = tile_of(target, min(max(queries, 2), ROWS))
+    kernel = attention_backward.backward_kernel(MEMORY[q.dtype.name], tile, causal, mask)
     flops = 2 * batch * queries * keys * (3 * q.shape[-1] + 2 * v.shape[-1]) // (2 if causal else 1)
     launch = Launch(kernel, "backward", words, batch, grain(batch, flops, 1 << 18))
     moved = sum([m.nbytes for m in (*inputs[:6], *outputs)])

@@ -12,7 +12,7 @@ from flambeau._backends.cpu.attention_blocks import KEYS, ROWS, Blocks, across
 from flambeau._backends.cpu.emit import Module, Val
 from flambeau._backends.cpu.fields import Fields
 from flambeau._backends.cpu.kernel import Kernel
-from flambeau._backends.cpu.products import Matrix, Tile
+from flambeau._backends.cpu.products import BELOW, COLUMNS, FROM, Matrix, Tile
 from flambeau._backends.cpu.strided import places
 from flambeau._backends.cpu.target import Target
 
@@ -124,23 +124,28 @@ class _Backward:
         b.copy(f, q, q_rows, (rows, self.width), self.padded)
         b.copy(f, g, g_rows, (rows, self.value_width), self.value_padded)
         p, ds = Matrix(self.p, KEYS), Matrix(self.ds, KEYS)
-        columns = b.padded(f, count)
-        b.product(f, q_rows, Matrix(self.k_turned, KEYS), p, (rows, columns, self.width), added=False)
-        b.product(f, g_rows, Matrix(self.v_turned, KEYS), ds, (rows, columns, self.value_width), added=False)
+        columns, diagonal = b.padded(f, count), f.sub(first, key)
+        before, below, start = (COLUMNS, BELOW, FROM) if self.causal else (None, None, None)
+        b.product(f, q_rows, Matrix(self.k_turned, KEYS), p, (rows, columns, self.width), False, before, diagonal)
+        b.product(f, g_rows, Matrix(self.v_turned, KEYS), ds, (rows, columns, self.value_width), False, before,
+                  diagonal)  # fmt: skip
         with f.loop(0, rows) as row:
             self._row(row.index, f.add(first, row.index), key, count)
         b.product(f, Matrix(self.p, 1, KEYS), g_rows, Matrix(self.dv, self.value_padded),
-                  (count, self.value_padded, rows), added=True)  # fmt: skip
-        b.product(f, Matrix(self.ds, 1, KEYS), q_rows, Matrix(self.dk, self.padded), (count, self.padded, rows),
-                  added=True)  # fmt: skip
-        b.product(f, ds, Matrix(self.k, self.padded), Matrix(self.dq, self.padded), (rows, self.padded, count),
-                  added=False)  # fmt: skip
+                  (count, self.value_padded, rows), True, start, diagonal)  # fmt: skip
+        b.product(f, Matrix(self.ds, 1, KEYS), q_rows, Matrix(self.dk, self.padded), (count, self.padded, rows), True,
+                  start, diagonal)  # fmt: skip
+        b.product(f, ds, Matrix(self.k, self.padded), Matrix(self.dq, self.padded), (rows, self.padded, count), False,
+                  below, diagonal)  # fmt: skip
         self._add_dq(f.add(self.first_row, first), rows)
 
     def _row(self, row: Val, query: Val, key: Val, count: Val) -> None:
         """One row of products becomes the softmax's results, one of their gradients those of the scores."""
         f, w, b = self.f, self.w, self.b
-        limit = f.min(count, f.sub(f.add(query, 1), key)) if self.causal else count
+        limit = reach = count
+        if self.causal:
+            limit = f.min(count, f.sub(f.add(query, 1), key))
+            reach = b.reach(f, row, f.sub(f.sub(query, row), key), count)
         if self.mask is not None:
             memory = "i8" if self.mask == "bool" else self.element
             place = f.add(f.mul(query, w["mask_row"]), f.mul(key, w["mask_column"]))
@@ -153,12 +158,14 @@ class _Backward:
         delta = f.splat(f.load(self.element, f.offset(w["deltas_at"], number, self.element)), b.lanes)
         scale = f.splat(self.scale, b.lanes)
         p_row, ds_row = (f.offset(x, f.mul(row, KEYS), self.element) for x in (self.p, self.ds))
-        with f.loop(0, count, b.lanes) as i:
+        with f.loop(0, reach, b.lanes) as i:
             x = b.score(f, p_row, i.index, self.scale, self.mask_row if self.mask else None, limit)
             p = b.primitive(f, "exp", f.fsub(x, total))
             f.store(p, f.offset(p_row, i.index, self.element))
             at = f.offset(ds_row, i.index, self.element)
-            f.store(f.fmul(f.fmul(p, f.fsub(f.load(b.vector, at), delta)), scale), at)
+            inside = f.mask_below(f.sub(limit, i.index), b.lanes)  # what lies beyond may be anything
+            dp = f.select(inside, f.fsub(f.load(b.vector, at), delta), f.float(0.0, b.vector))
+            f.store(f.fmul(f.fmul(p, dp), scale), at)
 
     def _add_dq(self, row: Val, rows: Val) -> None:
         f, b = self.f, self.b

@@ -64,7 +64,9 @@ def _lower(
     words |= {name: Address(len(inputs) + i) for i, name in enumerate(results)}
     inner, outer = (4 * hidden, hidden) if backward else (hidden, 4 * hidden)
     panels = -(-outer // PANEL)
-    tile, rows = _cut(target, batch)
+    tile = tile_of(target, batch)
+    rows = min(ROWS, -(-batch // TASKS))
+    rows = -(-rows // tile.height) * tile.height
     tasks = -(-batch // rows)
     buffer = rows * (panels * PANEL + hidden)
     words |= {"packed_at": dense.reserve(panels * PANEL * inner * d.itemsize),
@@ -76,15 +78,6 @@ def _lower(
     moved = sum([m.nbytes for m in (*inputs, *outputs)])
     flops = 8 * steps * batch * hidden * hidden
     return Step((*dense.launches, *launches), dense.scratch, moved, flops) if dense.supported else None
-
-
-def _cut(target: Target, batch: int) -> tuple[Tile, int]:
-    """The tile, and the rows of a task: as even shares as whole tiles of any height allow."""
-    rows = -(-batch // max(TASKS, -(-batch // ROWS)))
-    tile = tile_of(target, rows)
-    tiles = -(-rows // tile.height)
-    height = -(-rows // tiles)
-    return tile._replace(height=height), tiles * height
 
 
 def generate_forward(target: Target, element: str, tile: Tile) -> str:
