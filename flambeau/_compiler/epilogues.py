@@ -52,9 +52,11 @@ def absorb(fusion: Fusion, nest_of: Callable[[Group], Fused]) -> dict[Unit, Fini
     followers = _followers(fusion)
     for node in sorted(followers, key=lambda n: n.number, reverse=True):
         unit = fusion.unit_of[node]
-        for group in followers[node]:
-            if unit in found or not group.nodes or fusion.is_between(unit, group):
+        groups = [g for g in followers[node] if g.nodes and not fusion.is_between(unit, g)]
+        for i, group in enumerate(groups):
+            if unit in found or not group.nodes:
                 continue
+            fusion.merge_others(group, groups[i + 1 :])
             nest = over_blocks(fused := nest_of(group), node)
             if nest is not None:
                 found[unit] = Finished(node, fused._replace(nest=nest))

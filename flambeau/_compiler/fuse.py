@@ -138,7 +138,7 @@ class Fusion:
         )
         for group in groups:
             if isinstance(group, Group) and self._may_depend(group, node) and self._join(group, node):
-                self._merge_others(group, [g for g in groups if g is not group])
+                self.merge_others(group, [g for g in groups if g is not group])
                 return
         sizes, reduced = _space(node)
         group = Group(len(self.units), sizes, reduced)
@@ -254,8 +254,8 @@ class Fusion:
 
     # ------------------------------------------------------------------------------------------ merging
 
-    def _merge_others(self, group: Group, others: list[Unit]) -> None:
-        """Take other groups that feed the same node into this one where their spaces agree."""
+    def merge_others(self, group: Group, others: Sequence[Unit]) -> None:
+        """Take other groups that feed the same node, or are fed by it, into this one where their spaces agree."""
         for other in others:
             if isinstance(other, Group) and other.nodes and not group.closed and not other.closed:
                 union = self._union(group, other)
