@@ -18,7 +18,8 @@ from flambeau._backends.cpu.target import Target
 
 FIELDS = Fields(
     "g_at q_at k_at v_at out_at sums_at mask_at dq_at dk_at dv_at deltas_at scale queries keys width value_width "
-    "dims dims_at g_row g_column q_row q_column k_row k_column v_row v_column mask_row mask_column"
+    "dims dims_at g_row g_column q_row q_column k_row k_column v_row v_column "
+    "out_row out_column dq_row dk_row dv_row mask_row mask_column"
 )
 
 
@@ -54,52 +55,52 @@ class _Backward:
         w = self.w
         return Matrix(self.f.offset(w[f"{name}_at"], move, self.element), w[f"{name}_row"], w[f"{name}_column"])
 
-    def dense(self, name: str, row: Val, width: Val) -> Matrix:
-        """A dense operand from a row on."""
-        return Matrix(self.f.offset(self.w[f"{name}_at"], self.f.mul(row, width), self.element), width)
+    def result(self, name: str, move: Val) -> Matrix:
+        return Matrix(self.f.offset(self.w[f"{name}_at"], move, self.element), self.w[f"{name}_row"])
 
     def write(self) -> None:
         f, w, b = self.f, self.w, self.b
         self.width, self.value_width = w["width"], w["value_width"]
         self.padded, self.value_padded = b.padded(f, self.width), b.padded(f, self.value_width)
         with f.loop(self.lo, self.hi) as task:
-            g_move, q_move, k_move, v_move, self.mask_move = places(f, w["dims"], w["dims_at"], task.index, 5)
-            moves = ("g", g_move), ("q", q_move), ("k", k_move), ("v", v_move)
-            g, q, k, v = (self.matrix(n, x) for n, x in moves)
-            self.first_row, first_key = f.mul(task.index, w["queries"]), f.mul(task.index, w["keys"])
-            self._deltas(g)
-            self._clear("dq", self.first_row, w["queries"])
+            *moves, self.mask_move = places(f, w["dims"], w["dims_at"], task.index, 9)
+            g, q, k, v, out = (self.matrix(n, x) for n, x in zip(("g", "q", "k", "v", "out"), moves, strict=False))
+            self.dq_to, dk, dv = (self.result(n, x) for n, x in zip(("dq", "dk", "dv"), moves[5:], strict=True))
+            self.first_row = f.mul(task.index, w["queries"])
+            self._deltas(g, out)
+            self._clear(self.dq_to, w["queries"])
             with f.loop(0, w["keys"], KEYS) as key:
                 count = f.min(f.sub(w["keys"], key.index), KEYS)
                 self._keys(g, q, k._replace(at=b.at(f, k, key.index)), v._replace(at=b.at(f, v, key.index)), key.index,
                            count)  # fmt: skip
-                place = f.add(first_key, key.index)
-                for name, buffer, width, padded in (
-                    ("dk", self.dk, self.width, self.padded),
-                    ("dv", self.dv, self.value_width, self.value_padded),
+                for to, buffer, width, padded in (
+                    (dk, self.dk, self.width, self.padded),
+                    (dv, self.dv, self.value_width, self.value_padded),
                 ):
-                    b.copy(f, Matrix(buffer, padded), self.dense(name, place, width), (count, width), width)
+                    rows = to._replace(at=b.at(f, to, key.index))
+                    b.copy(f, Matrix(buffer, padded), rows, (count, width), width)
         f.ret()
         f.close()
 
-    def _deltas(self, g: Matrix) -> None:
+    def _deltas(self, g: Matrix, out: Matrix) -> None:
         """g . out of every row."""
         f, w, b = self.f, self.w, self.b
         with f.loop(0, w["queries"]) as row:
             b.copy(f, g._replace(at=b.at(f, g, row.index)), Matrix(self.g, 0), (1, self.value_width), self.value_padded)
-            number = f.add(self.first_row, row.index)
-            b.copy(f, self.dense("out", number, self.value_width), Matrix(self.q, 0), (1, self.value_width),
+            b.copy(f, out._replace(at=b.at(f, out, row.index)), Matrix(self.q, 0), (1, self.value_width),
                    self.value_padded)  # fmt: skip
             with f.loop(0, self.value_padded, b.lanes, [f.float(0.0, b.vector)]) as i:
                 x, y = (f.load(b.vector, f.offset(a, i.index, self.element)) for a in (self.g, self.q))
                 i.next = [f.fma(x, y, i.carried[0])]
+            number = f.add(self.first_row, row.index)
             f.store(across(f, i.results[0], "fadd"), f.offset(w["deltas_at"], number, self.element))
 
-    def _clear(self, name: str, row: Val, rows: Val) -> None:
+    def _clear(self, to: Matrix, rows: Val) -> None:
         f = self.f
-        with f.loop(0, f.mul(rows, self.width)) as i:
-            place = f.add(f.mul(row, self.width), i.index)
-            f.store(f.float(0.0, self.element), f.offset(self.w[f"{name}_at"], place, self.element))
+        with f.loop(0, rows) as row:
+            line = self.b.at(f, to, row.index)
+            with f.loop(0, self.width) as i:
+                f.store(f.float(0.0, self.element), f.offset(line, i.index, self.element))
 
     def _keys(self, g: Matrix, q: Matrix, k: Matrix, v: Matrix, key: Val, count: Val) -> None:
         """One block of keys meets all blocks of queries."""
@@ -137,7 +138,7 @@ class _Backward:
                   start, diagonal)  # fmt: skip
         b.product(f, ds, Matrix(self.k, self.padded), Matrix(self.dq, self.padded), (rows, self.padded, count), False,
                   below, diagonal)  # fmt: skip
-        self._add_dq(f.add(self.first_row, first), rows)
+        self._add_dq(first, rows)
 
     def _row(self, row: Val, query: Val, key: Val, count: Val) -> None:
         """One row of products becomes the softmax's results, one of their gradients those of the scores."""
@@ -171,7 +172,7 @@ class _Backward:
         f, b = self.f, self.b
         whole = f.binary("and", self.width, -b.lanes)
         with f.loop(0, rows) as i:
-            to = f.offset(self.w["dq_at"], f.mul(f.add(row, i.index), self.width), self.element)
+            to = b.at(f, self.dq_to, f.add(row, i.index))
             source = f.offset(self.dq, f.mul(i.index, self.padded), self.element)
             for lo, hi, type, step in ((f.int(0), whole, b.vector, b.lanes), (whole, self.width, self.element, 1)):
                 with f.loop(lo, hi, step) as j:

@@ -19,7 +19,7 @@ from flambeau._backends.cpu.target import Target
 
 FIELDS = Fields(
     "q_at k_at v_at mask_at out_at sums_at scale queries keys width value_width blocks dims dims_at "
-    "q_row q_column k_row k_column v_row v_column mask_row mask_column"
+    "q_row q_column k_row k_column v_row v_column out_row mask_row mask_column"
 )
 
 
@@ -61,7 +61,7 @@ class _Forward:
         self.padded = b.padded(f, w["value_width"])
         with f.loop(self.lo, self.hi) as task:
             block, number = split_task(f, task.index, w["blocks"])
-            q_move, k_move, v_move, mask_move = places(f, w["dims"], w["dims_at"], number, 4)
+            q_move, k_move, v_move, self.out_move, mask_move = places(f, w["dims"], w["dims_at"], number, 5)
             q, k, v = (self.matrix(n, x) for n, x in (("q", q_move), ("k", k_move), ("v", v_move)))
             first = f.mul(block, ROWS)
             rows = f.min(f.sub(w["queries"], first), ROWS)
@@ -157,5 +157,6 @@ class _Forward:
             self._scale(row.index, f.fdiv(one, f.select(empty, one, total)))
             logarithm = f.fadd(largest, b.primitive(f, "log", f.select(empty, one, total)))
             f.store(logarithm, f.offset(w["sums_at"], f.add(start, row.index), self.element))
-        out = Matrix(f.offset(w["out_at"], f.mul(start, width), self.element), width)
+        place = f.add(self.out_move, f.mul(first, w["out_row"]))
+        out = Matrix(f.offset(w["out_at"], place, self.element), w["out_row"])
         b.copy(f, Matrix(self.mixed, self.padded), out, (rows, width), width)
