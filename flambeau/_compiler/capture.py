@@ -180,7 +180,7 @@ class Capture:
                 array = array.permute(order)
             elif not m.is_contiguous:
                 raise Unsupported("a result with gaps")
-            computed = array.node.kind in ("map", "reduce", "gather", "call")
+            computed = array.node.kind in ("map", "reduce", "gather", "call", "write")
             array = array if computed and _fills_memory(array) else self.graph.copy(array)
             bound.append((array.node, array.output))
         for value, binding in zip(instruction.outputs, bound, strict=True):

@@ -147,15 +147,16 @@ def _dumper() -> Callable[[str, str], None] | None:
 
 
 class Plan:
-    """A program with its native calls. The table of words that kernels find their addresses in: the program's slots,
+    """A program in native calls. The table of words that kernels find their addresses in: the program's slots,
     then the arena, scratch memory and run-time scalars."""
 
     def __init__(self, program: Program, queue: Sequence[Instruction], found: Signature) -> None:
-        self.program = program
         self.inputs = program.inputs
-        self.hosted = program.inputs + len(program.fresh)
-        self.arena_slot = self.hosted + program.hosted
-        self.scratch_slot = self.arena_slot + 1
+        self.fresh = program.fresh
+        self.hosted = program.hosted
+        self.host_slots = program.host_slots
+        self.arena = program.arena
+        self.scratch_slot = program.inputs + len(program.fresh) + program.hosted + 1
         self.scalar_slot = self.scratch_slot + 1
         self.slots = self.scalar_slot + len(found.scalars) + len(program.scalars)
         self.scratch = max([w.step.scratch for w in program.works if w.step is not None], default=0)
@@ -164,7 +165,7 @@ class Plan:
         self.lock = threading.Lock()
         self.dtypes: list[Any] = [None] * len(program.fresh)
         self.results: list[tuple[int, int, Any]] = []  # (value slot, table slot, NumPy dtype)
-        self._bind(queue, found)
+        self._bind(program.results, queue, found)
         self.host_operands = {s: self._operands(queue[s], found) for s in self.segments if type(s) is int}
 
     def _operands(self, instruction: Instruction, found: Signature) -> list[tuple[int, int, Any]]:
@@ -172,7 +173,7 @@ class Plan:
         read = {found.slots[v] for v in operands_of(instruction)}
         return [r for r in self.results if r[0] in read]
 
-    def _bind(self, queue: Sequence[Instruction], found: Signature) -> None:
+    def _bind(self, results: dict[int, int], queue: Sequence[Instruction], found: Signature) -> None:
         """Learn where results are, and their NumPy dtypes."""
         of_value: dict[int, Any] = {}
         for instruction in queue:
@@ -180,9 +181,8 @@ class Plan:
             metas = instruction.metas[:1] if inference is None else inference.outputs
             for value, m in zip(instruction.outputs, metas, strict=True):
                 of_value[found.slots[value]] = m.dtype.numpy
-        hosted = self.program.host_slots
         self.results = [
-            (slot, place, of_value[slot]) for slot, place in self.program.results.items() if slot not in hosted
+            (slot, place, of_value[slot]) for slot, place in results.items() if slot not in self.host_slots
         ]
         for _, place, dtype in self.results:
             if place >= self.inputs:
@@ -191,13 +191,13 @@ class Plan:
     def _segments(self, works: Sequence[Work]) -> list[Any]:
         """Native plans and, between them, numbers of host instructions."""
         segments: list[Any] = []
-        steps: list[tuple] = []
+        steps: list[Any] = []
         names: list[str] = []
         self.names: dict[Any, tuple[str, ...]] = {}  # what the steps of a native plan do
 
         def close() -> None:
             if steps:
-                segments.append(native.NativePlan(tuple(steps), self.slots, self.scratch_slot))
+                segments.append(native.NativePlan(steps, self.slots, self.scratch_slot))
                 self.names[segments[-1]] = tuple(names)
                 steps.clear()
                 names.clear()
@@ -210,20 +210,20 @@ class Plan:
             offsets = tuple([place.offset for place in work.locations])
             slots = tuple([place.slot for place in work.locations])
             scalars = tuple([self.scalar_slot + s for s in work.scalars])
-            steps.append((cpu.rebased(work.step, offsets), slots, scalars))
+            steps.append(native.Placed(work.step, slots, offsets, scalars))
             names.append(work.what)
         close()
         return segments
 
     def run(self, queue: Sequence[Instruction], found: Signature, interpret: Callable[[Instruction], None]) -> bool:
         """Run a window; False if a kernel met something wrong and the reference is to say what."""
-        values, program = found.values, self.program
-        fresh = [allocator.allocate(n, d) for n, d in zip(program.fresh, self.dtypes, strict=True)]
-        temporary = arena.address(program.arena + self.scratch + 64)
+        values = found.values
+        fresh = [allocator.allocate(n, d) for n, d in zip(self.fresh, self.dtypes, strict=True)]
+        temporary = arena.address(self.arena + self.scratch + 64)
         words = [v.address for v in values[: self.inputs]]
         words += [b.address for b in fresh]
-        words += [0] * program.hosted
-        words += (temporary, temporary + program.arena)
+        words += [0] * self.hosted
+        words += (temporary, temporary + self.arena)
         words += [bits_of(number) for number in found.scalars]
         words += self.derived
         if not self._run_segments(queue, found, fresh, words, interpret):
@@ -254,7 +254,7 @@ class Plan:
                 except Exception:
                     return False  # the reference repeats the window and says what was wrong
                 for value in instruction.outputs:
-                    words[self.program.host_slots[found.slots[value]]] = value.address
+                    words[self.host_slots[found.slots[value]]] = value.address
         return True
 
     def _deliver(self, results: Sequence[tuple[int, int, Any]], values: list[Value], fresh: list[Buffer]) -> None:

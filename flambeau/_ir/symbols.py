@@ -77,6 +77,12 @@ class Symbol:
     def __rmod__(self, other: Any) -> Any:
         return self.trace.computed("%", other, self)
 
+    def __divmod__(self, other: Any) -> tuple[Any, Any]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Any, Any]:
+        return other // self, other % self
+
     def __neg__(self) -> Any:
         return self.trace.computed("-", 0, self)
 
@@ -133,6 +139,8 @@ class Trace:
             return a
         if type(a) is int and op in "+*" and a == _NEUTRAL[op]:
             return b
+        if op == "*" and (_is_zero(a) or _is_zero(b)):
+            return 0
         if not (isinstance(a, _NUMBERS) and isinstance(b, _NUMBERS)):
             return NotImplemented
         key = (op, _text(a), _text(b))
@@ -182,6 +190,10 @@ class Trace:
 _NUMBERS = (int, float, Symbol)
 _NEUTRAL = {"+": 0, "-": 0, "*": 1, "//": 1}
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+
+
+def _is_zero(a: Any) -> bool:
+    return type(a) is int and a == 0
 
 
 def _value(a: Any) -> Any:

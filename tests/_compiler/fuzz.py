@@ -68,7 +68,7 @@ def run(torch: Any, steps: list[tuple]) -> list[np.ndarray]:
 
 
 def apply(torch: Any, step: tuple, tensors: list[Any]) -> Any:
-    """One step: the new tensor, or tensors, if there are any. Steps that make no sense for their operands do nothing."""
+    """One step: the new tensors, if there are any. Steps that make no sense for their operands do nothing."""
     kind, *numbers = step
     x, y = (tensors[n % len(tensors)] for n in numbers[:2])
     n = numbers[2]

@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any
 
 from flambeau._backends.cpu import attention, conv, host, matmul, pool, primitives, rnn, scan, scatter, sort
-from flambeau._backends.cpu.kernel import Address, Launch, Step, Word, Words
-from flambeau._backends.cpu.nest_lower import lower as lower_nest
+from flambeau._backends.cpu.kernel import Step
+from flambeau._backends.cpu.nest_blocks import NestBlocks
+from flambeau._backends.cpu.plan import Block, block_of
 from flambeau._backends.cpu.target import Target
 from flambeau._compiler.loops import Nest
 from flambeau._core.dtypes import dtype
@@ -44,44 +45,28 @@ class CpuBackend:
 
     def __init__(self, target: Target) -> None:
         self.target = target
+        self.nests = NestBlocks(target)
 
     def supports(self, primitive: str, d: dtype) -> bool:
         return primitives.supported(primitive, d.name)
 
-    def lower_nest(self, nest: Nest) -> Step | None:
-        return lower_nest(self.target, nest)
+    def lower_nest(self, nest: Nest) -> Block | None:
+        return self.nests.block(nest)
 
     def lower_call(
         self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...],
         epilogue: Nest | None = None,
-    ) -> Step | None:  # fmt: skip
-        """The launches of a template; operands of the epilogue follow its own."""
-        if epilogue is not None:
-            return matmul.lower_finished(self.target, epilogue, inputs, outputs)
+    ) -> Block | None:  # fmt: skip
+        """A template, laid out in words; operands of the epilogue follow its own."""
         lower = TEMPLATES.get(template)
-        return None if lower is None else lower(self.target, params, inputs, outputs)
+        if epilogue is not None:
+            step = matmul.lower_finished(self.target, epilogue, inputs, outputs)
+        else:
+            step = None if lower is None else lower(self.target, params, inputs, outputs)
+        return None if step is None else block_of(step)
 
 
 @cache
 def backend() -> CpuBackend:
     """The backend for this machine."""
     return CpuBackend(host.host_target())
-
-
-def rebased(step: Step, offsets: tuple[int, ...]) -> Step:
-    """The step with `offsets` bytes added to the addresses of its operands."""
-    if not any(offsets):
-        return step
-    return step._replace(launches=tuple([_rebased_launch(launch, offsets) for launch in step.launches]))
-
-
-def _rebased_launch(launch: Launch, offsets: tuple[int, ...]) -> Launch:
-    return launch._replace(words=tuple([_rebased_word(w, offsets) for w in launch.words]))
-
-
-def _rebased_word(word: Word, offsets: tuple[int, ...]) -> Any:
-    if type(word) is Address:
-        return Address(word.operand, word.offset + offsets[word.operand])
-    if type(word) is Words:
-        return Words(tuple([_rebased_word(w, offsets) for w in word.words]))
-    return word
