@@ -214,10 +214,11 @@ class _Outlining:
 
     def _finished(self, piece: Finished, origins: frozenset[int], what: str) -> tuple[Part, tuple]:
         """A call, and what finishes it."""
-        part, numbers = self._call(piece.node, origins, what)
+        call, numbers = self._call(piece.node, origins, what)
         nest, nest_numbers = self._nest(piece.fused, origins, what)
-        work = part.work._replace(epilogue=nest.work)
-        return Part(work, part.places + nest.places, nest.scalars, origins, what), (*numbers, nest_numbers)
+        assert type(call.work) is CallPart and type(nest.work) is NestPart
+        work = call.work._replace(epilogue=nest.work)
+        return Part(work, call.places + nest.places, nest.scalars, origins, what), (*numbers, nest_numbers)
 
     def _call(self, node: Node, origins: frozenset[int], what: str) -> tuple[Part, tuple]:
         operands = tuple([a.meta for a in node.inputs])
@@ -248,7 +249,7 @@ class _Outlining:
 
 def _text(piece: Fused | Finished) -> str:
     """A nest printed."""
-    if type(piece) is Finished:
+    if isinstance(piece, Finished):
         return f"on every block of %{piece.node.number}: {text_of(piece.fused.nest)}"
     return text_of(piece.nest)
 

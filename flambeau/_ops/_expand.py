@@ -16,7 +16,7 @@ from typing import Any
 from flambeau._core import dtypes
 from flambeau._core.dtypes import dtype
 from flambeau._ir.graph import Array, Graph, Unsupported, broadcast
-from flambeau._ir.meta import contiguous
+from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops.infer import wrap_dim, wrap_dims
 
 Dims = int | Sequence[int] | None

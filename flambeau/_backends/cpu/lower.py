@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 from flambeau._backends.cpu import attention, conv, host, matmul, pool, primitives, rnn, scan, scatter, sort
 from flambeau._backends.cpu.kernel import Step

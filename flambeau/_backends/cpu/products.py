@@ -70,7 +70,7 @@ class Products:
     ) -> None:  # fmt: skip
         """c (rows, columns) = a (rows, k) b (k, columns), or added to c; sizes = (rows, columns, k). Columns of b and c
         are neighbours and padded. Of a triangle, some more is done: as much as whole tiles have."""
-        name = "_".join(["product", *["added"] * added, *[triangle] * (triangle is not None)])
+        name = "product" + "_added" * added + f"_{triangle}" * (triangle is not None)
         if name not in self._written:
             self._written.add(name)
             self._write_product(name, added, triangle)

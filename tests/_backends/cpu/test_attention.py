@@ -149,9 +149,10 @@ def test_rows_that_see_nothing():
     m, s = contiguous(dtypes.float32, (4, 8)), contiguous(dtypes.float32, (4,))
     masked = contiguous(dtypes.bool_, (4, 4))
     out, sums = result(m), result(s)
-    run(lower_attention(target, (False, 1.0, "bool", False), (m, m, m, masked), (m, s)), [q, q, q, mask, out, sums], target)
+    params = False, 1.0, "bool", False
+    run(lower_attention(target, params, (m, m, m, masked), (m, s)), [q, q, q, mask, out, sums], target)
     assert (out[2] == 0).all() and sums[2] == -np.inf and np.isfinite(out).all()
-    step = lower_attention_backward(target, (False, 1.0, "bool", False), (m, m, m, m, m, s, masked), (m, m, m))
+    step = lower_attention_backward(target, params, (m, m, m, m, m, s, masked), (m, m, m))
     gradients = [result(m) for _ in range(3)]
     run(step, [q, q, q, q, out, sums, mask, *gradients], target)
     assert (gradients[0][2] == 0).all() and all(np.isfinite(x).all() for x in gradients)
