@@ -25,7 +25,9 @@ class Backend(Protocol):
 
     def lower_nest(self, nest: Any) -> Any: ...
 
-    def lower_call(self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]) -> Any: ...
+    def lower_call(
+        self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...], epilogue: Any
+    ) -> Any: ...
 
 
 class Work(NamedTuple):
@@ -105,10 +107,11 @@ class Lowering:
             sizes, strides, offsets, gathers = numbers
             return self.backend.lower_nest(Nest(work.loops, sizes, strides, offsets, gathers, work.checked))
         assert type(work) is CallPart
-        params, operands, results = numbers
+        params, operands, results, *rest = numbers
         inputs = tuple([meta(d, *layout) for d, layout in zip(work.operands, operands, strict=True)])
         outputs = tuple([meta(d, *layout) for d, layout in zip(work.results, results, strict=True)])
-        return self.backend.lower_call(work.template, params, inputs, outputs)
+        epilogue = work.epilogue and Nest(work.epilogue.loops, *rest[0], work.epilogue.checked)
+        return self.backend.lower_call(work.template, params, inputs, outputs, epilogue)
 
 
 def realised(outline: Outline, numbers: Numbers, lowering: Lowering) -> Program:
