@@ -15,6 +15,8 @@ from flambeau._core.lazy import lazy_module
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from flambeau._ir.program import Value
 else:
     np = lazy_module("numpy")
 mmap = lazy_module("mmap")
@@ -25,6 +27,7 @@ SLAB = 1 << 20
 LARGE = SLAB >> 2  # smaller blocks are cut from slabs
 HUGE_PAGE = 2 << 20
 KEPT = 24 << 20  # bytes of free large blocks that are always kept
+SETTLED = 1 << 14  # bytes of arrays that are worth a block
 
 
 class Buffer:
@@ -127,6 +130,16 @@ class Allocator:
         address = ctypes.addressof(view)
         self._regions[address] = [region, view]
         return address
+
+
+def settle(value: Value) -> None:
+    """Move an array that nobody else sees to a block, if it is large: NumPy aligns its memory to 16 bytes, which splits
+    every wide load in two, and a parameter that is changed in place stays where it was made."""
+    array = value.array
+    if array is not None and array.nbytes >= SETTLED:
+        buffer = allocator.allocate(array.nbytes, array.dtype)
+        buffer.array()[...] = array
+        value.array, value.buffer = None, buffer
 
 
 def size_class(nbytes: int) -> int:

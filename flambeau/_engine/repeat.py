@@ -36,9 +36,12 @@ class Repeatable:
         self._formula = None
         m = common_meta(tensors)
         window = state.window
+        if window.full():
+            window.flush()
         first, before = len(window.queue), [t._storage.value for t in tensors]
         versions = [t._storage.version for t in tensors]
-        yield
+        with window.unbroken():
+            yield
         if m is None or len(window.queue) < first:  # the window ran in between
             return
         self.key = key
@@ -74,11 +77,13 @@ class Repeatable:
         op, m = self._formula, common_meta(tensors)
         if op is None or op.apart or m is None or key != self.key or len(tensors) != op.values:
             return False
+        window = state.window
+        if window.full():  # not at the end, where intermediate results are still held here and would be kept
+            window.flush()
         inference = op.inferred(m)
         values = [t._storage.value for t in tensors]
         if inference is None or len(set(values)) < len(values):
             return False
-        window = state.window
         outputs = tuple([Value(window) for _ in inference.outputs])
         metas = (m,) * len(values) + (None,)
         window.queue.append(Instruction(op, (*values, self._numbers), metas, inference, outputs, None))
@@ -87,8 +92,6 @@ class Repeatable:
             tensors[i]._storage.value = outputs[output]
         for t, changes in zip(tensors, self._versions, strict=True):
             t._storage.version += changes
-        if window.full():
-            window.flush()
         return True
 
 

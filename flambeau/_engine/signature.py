@@ -138,7 +138,7 @@ def _lifetimes(
             _known.clear()
         known = _known[structure, references] = _only_here(references, queue, slots, inputs)
     live, unneeded = known
-    return live, tuple([slot for slot in unneeded if _owns_its_memory(values[slot])])
+    return live, tuple([slot for slot in unneeded if owns_its_memory(values[slot])])
 
 
 def _only_here(
@@ -152,7 +152,7 @@ def _only_here(
     return tuple(live), tuple(unneeded)
 
 
-def _owns_its_memory(value: Value) -> bool:
+def owns_its_memory(value: Value) -> bool:
     """May the memory be written when the value is not needed any more? Not if an array elsewhere shows it too."""
     array, buffer = value.array, value.buffer
     if buffer is not None and not buffer.shared:
@@ -176,6 +176,6 @@ def _calibrate() -> int:
 
 
 _ALONE = _calibrate()
-# The references to what only an attribute holds, seen from `_owns_its_memory`: the attribute, the local variable, and
+# The references to what only an attribute holds, seen from `owns_its_memory`: the attribute, the local variable, and
 # the argument of getrefcount.
 _ATTRIBUTE = 3

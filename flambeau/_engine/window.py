@@ -10,6 +10,8 @@ import os
 import threading
 import weakref
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from flambeau._backends.reference.execute import execute
 from flambeau._compiler.capture import operands_of
@@ -18,9 +20,13 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import describe
 from flambeau._engine import plans
 from flambeau._engine.formula import Formula
+from flambeau._engine.memory import settle
+from flambeau._engine.signature import owns_its_memory
 from flambeau._ir.program import Instruction, Value
 
 np = lazy_module("numpy")
+
+UNBROKEN = -(1 << 60)  # bytes: far below the bound
 
 
 class Window:
@@ -37,6 +43,17 @@ class Window:
 
     def full(self) -> bool:
         return len(self.queue) >= config.window_instructions or self.nbytes >= config.window_bytes
+
+    @contextmanager
+    def unbroken(self) -> Iterator[None]:
+        """Inside, the window does not run because it promises too many bytes: for formulas that become one pass over
+        memory however large it is."""
+        before, self.nbytes = self.nbytes, UNBROKEN
+        try:
+            yield
+        finally:
+            if self.nbytes < 0:  # else somebody had a look, and it ran
+                self.nbytes += before - UNBROKEN
 
     def flush(self) -> None:
         """Run everything recorded, in order: by a compiled plan if there is one, else on the reference backend. There,
@@ -75,6 +92,8 @@ class Window:
                 queue.appendleft(instruction)
                 raise
             for value in instruction.outputs:
+                if owns_its_memory(value):
+                    settle(value)
                 value.window = None
         if failure is not None:
             raise failure

@@ -15,6 +15,7 @@ from flambeau._core.config import config
 from flambeau._core.dtypes import dtype, from_numpy
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
+from flambeau._engine.memory import settle
 from flambeau._engine.window import realize, state
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous
@@ -63,11 +64,15 @@ def make_tensor(cls: type, m: Meta, storage: Storage, node: Node | None = None, 
     return t
 
 
-def from_flat(flat: Any, m: Meta) -> Any:
-    """A tensor over a flat array that nobody else uses."""
+def from_flat(flat: Any, m: Meta, exposed: bool = False) -> Any:
+    """A tensor over a flat array that nobody else uses, unless it is `exposed`."""
     value = Value(None)
     value.data = flat
-    return make_tensor(Tensor, m, Storage(value, flat.nbytes))
+    storage = Storage(value, flat.nbytes)
+    storage.exposed = exposed
+    if not exposed:
+        settle(value)
+    return make_tensor(Tensor, m, storage)
 
 
 def unpack(storage: Storage, m: Meta, node: Node | None, index: int) -> Any:
@@ -414,7 +419,7 @@ def assign(target: Any, result: Any) -> Any:
     if r.dtype is not m.dtype:
         result = cast(result, m.dtype)
     store(target, result)
-    if state.grad_enabled and (result._node is not None or node_of(target) is not None):
+    if state.grad_enabled and (node_of(result) is not None or node_of(target) is not None):
         _rebase(target, result)
     return target
 

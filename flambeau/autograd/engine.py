@@ -50,7 +50,7 @@ def backward(
         if not wanted:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
         for t in wanted:
-            if t._node is not None and not isinstance(t._node, AccumulateGrad):
+            if t.requires_grad and not t.is_leaf:
                 t.retain_grad()
         accumulate_into = {id(t._node) for t in wanted if t._node is not None}
     retain = create_graph if retain_graph is None else retain_graph

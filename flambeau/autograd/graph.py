@@ -307,5 +307,4 @@ unpack: Callable[[Any, Meta, Node | None, int], Any] = None  # type: ignore[assi
 
 def gradient_edge(tensor: Any) -> Edge:
     """Where the gradient of `tensor` goes."""
-    node = tensor._node
-    return None if node is None else (node, tensor._index)
+    return (tensor._node, tensor._index) if tensor.requires_grad else None

@@ -164,6 +164,25 @@ def test_in_place_operations_are_differentiated():
     assert x.grad.tolist() == [3, 4]
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda view: (view * view).sum(),
+        lambda view: (view.new_zeros(2, 3).copy_(view) ** 2).sum(),
+        lambda view: torch.cat([view, view]).pow(2).sum() / 2,
+        lambda view: view.view(-1) @ view.view(-1),
+    ],
+    ids=["pointwise", "written", "listed", "viewed"],
+)
+def test_a_view_follows_its_base_that_was_changed_in_place(use):
+    leaf = torch.arange(6.0, requires_grad=True)
+    base = leaf * 1
+    view = base.view(2, 3)
+    base.mul_(3)
+    use(view).backward()
+    assert leaf.grad.tolist() == [18.0 * i for i in range(6)]
+
+
 def test_writing_into_a_view_rewrites_the_history_of_base_and_views():
     x = leaf(1.0, 2.0, 3.0)
     base = x * 1

@@ -56,19 +56,26 @@ class CpuBackend:
         return self.blocks.block((nest.loops, nest.checked), nest_numbers(nest), lower)
 
     def lower_call(
-        self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]
-    ) -> Block | None:
+        self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...],
+        epilogue: Nest | None = None,
+    ) -> Block | None:  # fmt: skip
+        """A template, laid out in words; operands of the epilogue follow its own."""
         lower = TEMPLATES.get(template)
         if lower is None:
             return None
         metas = (*inputs, *outputs)
 
         def lowered(numbers: Sequence[Any]) -> Step | None:
-            renewed = metas_with(metas, iter(numbers))
-            return lower(self.target, params, renewed[: len(inputs)], renewed[len(inputs) :])
+            rest = iter(numbers)
+            renewed = metas_with(metas, rest)
+            operands, results = renewed[: len(inputs)], renewed[len(inputs) :]
+            if epilogue is None:
+                return lower(self.target, params, operands, results)
+            return matmul.lower_finished(self.target, nest_with(epilogue, tuple(rest)), operands, results)
 
-        key = template, repr(params), len(inputs), tuple([(m.dtype, m.ndim) for m in metas])
-        return self.blocks.block(key, meta_numbers(metas), lowered)
+        key = (template, repr(params), len(inputs), tuple([(m.dtype, m.ndim) for m in metas]),
+               epilogue and (epilogue.loops, epilogue.checked))  # fmt: skip
+        return self.blocks.block(key, meta_numbers(metas) + (nest_numbers(epilogue) if epilogue else ()), lowered)
 
 
 @cache
