@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from flambeau._compiler.fuse import Fusion, Group, gather_index, gather_source_strides, own_strides, spread_strides
-from flambeau._compiler.loops import Expr, Loops, Nest, Operand
+from flambeau._compiler.loops import Expr, Loops, Nest, Operand, known_strides
 from flambeau._core import dtypes
 from flambeau._ir.graph import Array, Node
 from flambeau._ir.meta import Meta
@@ -197,7 +197,7 @@ class _Builder:
         parallel = sum(not self.reduced[dims[0]] for dims in groups)
         body = [e._replace(param=place_of[e.param]) if e.op == "index" else e for e in self.body]
         operands = tuple([
-            Operand(_dtype_of(a), tuple([s if s in (0, 1) else None for s in own]), a.written, a.gather is not None)
+            Operand(_dtype_of(a), known_strides(own), a.written, a.gather is not None)
             for a, own in zip(accesses, strides, strict=True)
         ])  # fmt: skip
         loops = Loops(parallel, len(groups) - parallel, operands, tuple([d for _, d in self.scalars]), tuple(body))

@@ -86,7 +86,7 @@ class Numbers(NamedTuple):
     parts: tuple
     intervals: tuple[int, ...]
     fresh: tuple[int, ...]
-    scalars: tuple[int, ...]
+    scalars: tuple[Any, ...]
 
 
 class Outline(NamedTuple):
@@ -133,7 +133,7 @@ class _Outlining:
             dump("units", "\n".join(map(repr, self.units)))
             dump("nests", "\n\n".join(text_of(p.nest) for pieces in self.pieces for p in pieces if type(p) is Fused))
         self.placement = Placement(self.units, self.pieces, window.inputs, window.dying, self.kept, capture.hosts)
-        self.derived: dict[Symbol, int] = {}  # run-time scalars that follow from sizes, by slot
+        self.derived: dict[tuple[type, Symbol], int] = {}  # run-time scalars that follow from sizes, by slot
 
     # ------------------------------------------------------------------------------------------ units to pieces
 
@@ -189,7 +189,7 @@ class _Outlining:
                     made.append((Part(HostPart(self.capture.hosts[piece]), (), (), origins, what), ()))
         placement = self.placement
         numbers = Numbers(tuple([numbers for _, numbers in made]), tuple([i.nbytes for i in placement.intervals]),
-                          tuple(placement.fresh), tuple(self.derived))  # fmt: skip
+                          tuple(placement.fresh), tuple([symbol for _, symbol in self.derived]))  # fmt: skip
         spans = tuple([(i.first, i.last) for i in placement.intervals])
         parts = tuple([part for part, _ in made])
         return Outline(parts, numbers, self.window.inputs, placement.hosted, spans, self._results(), self._host_slots())
@@ -213,7 +213,8 @@ class _Outlining:
         """The slot of a run-time scalar; one that follows from sizes gets the next."""
         if type(scalar) is not Symbol:
             return scalar
-        return self.derived.setdefault(scalar, self.window.scalars + len(self.derived))
+        key = type(scalar.value), scalar  # 2 equals 2.0 but arrives in another form
+        return self.derived.setdefault(key, self.window.scalars + len(self.derived))
 
     def _results(self) -> dict[int, int]:
         return {slot: self.placement.lies_at(place) for place, slots in self.kept.items() for slot in slots}

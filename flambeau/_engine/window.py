@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flambeau._backends.reference.execute import execute
+from flambeau._compiler.capture import operands_of
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import describe
 from flambeau._engine import plans
+from flambeau._engine.formula import Formula
 from flambeau._engine.memory import settle
 from flambeau._engine.signature import owns_its_memory
 from flambeau._ir.program import Instruction, Value
@@ -60,16 +62,14 @@ class Window:
         with self.lock:
             nbytes, self.nbytes = self.nbytes, 0
             if self.queue and not self._run_plan(nbytes):
-                self._run_reference()
+                with np.errstate(all="ignore"):
+                    self._run_reference()
 
     def _run_plan(self, nbytes: int) -> bool:
-        if plans.never_compiled(len(self.queue), nbytes, self.compile_now):
+        if plans.never_compiled(self.queue, nbytes, self.compile_now):
             return False
-        queue = list(self.queue)
-        for instruction in queue:
-            _run_operands(instruction, self)
         now, self.compile_now = self.compile_now, False
-        done = plans.run(queue, _interpret, now)
+        done = plans.run(list(self.queue), self, now)
         if done:
             self.queue.clear()
         return done
@@ -80,8 +80,9 @@ class Window:
         while queue:
             instruction = queue.popleft()
             try:
-                _run_operands(instruction, self)
-                _interpret(instruction)
+                for value in operands_of(instruction):
+                    self.fetch(value)
+                _execute(instruction)
             except Exception as error:
                 _name_line(error, instruction)
                 failure = failure or error
@@ -97,11 +98,24 @@ class Window:
         if failure is not None:
             raise failure
 
+    def interpret(self, instruction: Instruction) -> None:
+        """Run one instruction on the reference backend."""
+        with np.errstate(all="ignore"):
+            _execute(instruction)
 
-def _interpret(instruction: Instruction) -> None:
-    """Run one instruction on the reference backend."""
-    with np.errstate(all="ignore"):
-        execute(instruction)
+    def fetch(self, value: Value) -> None:
+        """Run the window of another thread if an operand waits there."""
+        owner = value.window
+        if owner is not None and owner is not self:
+            realize(value, not_in=self)
+
+
+def _execute(instruction: Instruction) -> None:
+    """Run one instruction, or those that a formula stands for, with NumPy."""
+    if type(instruction.op) is not Formula:
+        return execute(instruction)
+    for part in instruction.op.instructions(instruction):
+        execute(part)
 
 
 def _name_line(error: Exception, instruction: Instruction) -> None:
@@ -110,18 +124,6 @@ def _name_line(error: Exception, instruction: Instruction) -> None:
         error.flambeau_site = instruction.site  # type: ignore[attr-defined]
         message = str(error.args[0]) if error.args else ""
         error.args = (f"{message}\n  recorded at {describe(instruction.site)}", *error.args[1:])
-
-
-def _run_operands(instruction: Instruction, window: Window) -> None:
-    """Flush other threads' windows that hold operands of `instruction`."""
-    for arg in instruction.args:
-        if type(arg) is Value:
-            if arg.window is not window and arg.window is not None:
-                realize(arg, not_in=window)
-        elif type(arg) is tuple:
-            for a in arg:
-                if type(a) is Value and a.window is not None:
-                    realize(a, not_in=window)
 
 
 def realize(value: Value, not_in: Window | None = None) -> None:

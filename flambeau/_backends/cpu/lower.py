@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 from flambeau._backends.cpu import attention, conv, host, matmul, pool, primitives, rnn, scan, scatter, sort
+from flambeau._backends.cpu.blocks import Blocks, meta_numbers, metas_with, nest_numbers, nest_with
 from flambeau._backends.cpu.kernel import Step
 from flambeau._backends.cpu.nest_lower import lower as lower_nest
 from flambeau._backends.cpu.plan import Block
@@ -45,22 +46,29 @@ class CpuBackend:
 
     def __init__(self, target: Target) -> None:
         self.target = target
+        self.blocks = Blocks()
 
     def supports(self, primitive: str, d: dtype) -> bool:
         return primitives.supported(primitive, d.name)
 
     def lower_nest(self, nest: Nest) -> Block | None:
-        return _laid_out(lower_nest(self.target, nest))
+        lower = lambda numbers: lower_nest(self.target, nest_with(nest, numbers))  # noqa: E731
+        return self.blocks.block((nest.loops, nest.checked), nest_numbers(nest), lower)
 
     def lower_call(
         self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]
     ) -> Block | None:
         lower = TEMPLATES.get(template)
-        return None if lower is None else _laid_out(lower(self.target, params, inputs, outputs))
+        if lower is None:
+            return None
+        metas = (*inputs, *outputs)
 
+        def lowered(numbers: Sequence[Any]) -> Step | None:
+            renewed = metas_with(metas, iter(numbers))
+            return lower(self.target, params, renewed[: len(inputs)], renewed[len(inputs) :])
 
-def _laid_out(step: Step | None) -> Block | None:
-    return None if step is None else Block(step)
+        key = template, repr(params), len(inputs), tuple([(m.dtype, m.ndim) for m in metas])
+        return self.blocks.block(key, meta_numbers(metas), lowered)
 
 
 @cache

@@ -34,41 +34,64 @@ LAUNCHES, TABLE, LAUNCH_WORDS, PATCH_WORDS = 3, 8, 4, 3
 STATUS = -1  # in the place of the index of a word
 
 
-class Block:
+class Block(NamedTuple):
     """A step laid out in words: which of them are filled in when it is known where its operands are.
 
-    Places are indices into `words`; `references` are pairs of a word and the word whose address it is (or STATUS),
-    `launches` the address of an entry, the place of its first word, tasks and grain."""
+    Places are indices into `words`. `addresses` are (word, the operand whose address it gets, bytes to add), `scalars`
+    (word, the scalar that it gets), `places` (word, bytes to add to the address of scratch memory), `references` (word,
+    the word whose address it is, or STATUS), `launches` (address of the entry, first word, tasks, grain)."""
 
-    def __init__(self, step: Step) -> None:
-        self.step = step
+    words: tuple[int, ...]
+    addresses: tuple[tuple[int, int, int], ...]
+    scalars: tuple[tuple[int, int], ...]
+    places: tuple[tuple[int, int], ...]
+    references: tuple[tuple[int, int], ...]
+    launches: tuple[tuple[int, int, int, int], ...]
+    scratch: int
+    bytes: int
+    flops: int
+
+
+def block_of(step: Step) -> Block:
+    """The step laid out; its kernels are compiled."""
+    layout = _Layout()
+    launches = tuple([
+        (driver().address(launch.kernel, launch.entry), layout.add(launch.words), launch.tasks, max(1, launch.grain))
+        for launch in step.launches
+    ])  # fmt: skip
+    return Block(tuple(layout.words), tuple(layout.addresses), tuple(layout.scalars), tuple(layout.places),
+                 tuple(layout.references), launches, step.scratch, step.bytes, step.flops)  # fmt: skip
+
+
+class _Layout:
+    """The lists of a block as they grow."""
+
+    def __init__(self) -> None:
         self.words: list[int] = []
-        self.addresses: list[tuple[int, int, int]] = []  # a word, the operand whose address it gets, bytes to add
-        self.scalars: list[tuple[int, int]] = []  # a word, the scalar that it gets
-        self.scratch: list[tuple[int, int]] = []  # a word, bytes to add to the address of scratch memory
+        self.addresses: list[tuple[int, int, int]] = []
+        self.scalars: list[tuple[int, int]] = []
+        self.places: list[tuple[int, int]] = []
         self.references: list[tuple[int, int]] = []
-        self.launches = [
-            (driver().address(launch.kernel, launch.entry), self._add(launch.words), launch.tasks, max(1, launch.grain))
-            for launch in step.launches
-        ]
 
-    def _add(self, block: Sequence[Word]) -> int:
+    def add(self, block: Sequence[Word]) -> int:
         """Append words, and the blocks they refer to; the index of the first."""
         first = len(self.words)
-        self.words += [word if isinstance(word, int) else 0 for word in block]
+        self.words += [0] * len(block)
         for i, word in enumerate(block, first):
             if isinstance(word, Address):
                 self.addresses.append((i, word.operand, word.offset))
             elif isinstance(word, Scalar):
                 self.scalars.append((i, word.scalar))
             elif isinstance(word, Scratch):
-                self.scratch.append((i, word.offset))
+                self.places.append((i, word.offset))
             elif isinstance(word, Entry):
                 self.words[i] = driver().address(word.kernel, word.name)
             elif isinstance(word, Words):
-                self.references.append((i, self._add(word.words)))
+                self.references.append((i, self.add(word.words)))
             elif isinstance(word, Status):
                 self.references.append((i, STATUS))
+            else:
+                self.words[i] = word
         return first
 
 
@@ -83,25 +106,26 @@ class Placed(NamedTuple):
 
 def placed(step: Step, slots: Sequence[int], scalars: Sequence[int] = ()) -> Placed:
     """A step whose operands begin where the addresses in their slots say."""
-    return Placed(Block(step), slots, [0] * len(slots), scalars)
+    return Placed(block_of(step), slots, [0] * len(slots), scalars)
 
 
 class NativePlan:
-    """Steps with their operands in a table of `slots` words.
+    """Steps with their operands in a table of `slots` words, and one more for each of `numbers`.
 
     `run(words)` takes the table's words, addresses and bits of scalars, and returns the status: 0, or what a kernel
-    that met something wrong has stored. The words belong to the plan, so one thread at a time may run it.
+    that met something wrong has stored. Of the last words `numbers` says how they are given, as `struct` does: "d"
+    stands for a float, "n" for an integer. The words belong to the plan, so one thread at a time may run it.
     """
 
-    def __init__(self, steps: Sequence[Placed], slots: int, scratch_slot: int) -> None:
-        self.steps = [p.block.step for p in steps]
+    def __init__(self, steps: Sequence[Placed], slots: int, scratch_slot: int, numbers: str = "") -> None:
+        self.blocks = [p.block for p in steps]
         self._parallel = any([tasks > grain for p in steps for _, _, tasks, grain in p.block.launches])
-        self._table = struct.Struct(f"{slots}n")  # in half the time of "q"
-        self._memory = _laid_out(steps, slots, scratch_slot)
+        self._table = struct.Struct(f"{slots}n{numbers}")  # in half the time of "q"
+        self._memory = _laid_out(steps, slots + len(numbers), scratch_slot)
         self._address = ctypes.addressof(self._memory)
         self._run, self._worker = _runner()
 
-    def run(self, words: Sequence[int]) -> int:
+    def run(self, words: Sequence[float]) -> int:
         """Fill the table and run all launches."""
         self._table.pack_into(self._memory, 8 * TABLE, *words)
         # Who finds the workers busy, for another Python thread, does without.
@@ -112,17 +136,17 @@ class NativePlan:
         finally:
             pool.lock.release()
 
-    def run_profiled(self, words: Sequence[int]) -> list[float]:
+    def run_profiled(self, words: Sequence[float]) -> list[float]:
         """Run step by step; the seconds of each."""
         first, count = self._memory[LAUNCHES : LAUNCHES + 2]
         seconds = []
         try:
-            for step in self.steps:
-                self._memory[LAUNCHES + 1] = len(step.launches)
+            for block in self.blocks:
+                self._memory[LAUNCHES + 1] = len(block.launches)
                 start = time.perf_counter()
                 self.run(words)
                 seconds.append(time.perf_counter() - start)
-                self._memory[LAUNCHES] += 8 * LAUNCH_WORDS * len(step.launches)
+                self._memory[LAUNCHES] += 8 * LAUNCH_WORDS * len(block.launches)
         finally:
             self._memory[LAUNCHES : LAUNCHES + 2] = first, count
         return seconds
@@ -141,7 +165,7 @@ def _laid_out(steps: Sequence[Placed], slots: int, scratch_slot: int) -> Any:
             patches += (base + i, operands[operand], offset + offsets[operand])
         for i, scalar in block.scalars:
             patches += (base + i, scalars[scalar], 0)
-        for i, offset in block.scratch:
+        for i, offset in block.places:
             patches += (base + i, scratch_slot, offset)
         references += [(base + i, j if j == STATUS else base + j) for i, j in block.references]
         for entry, first, tasks, grain in block.launches:
