@@ -32,8 +32,8 @@ def is_static(number: Any) -> bool:
 
 class Capture:
     """A graph and what ties it to the window: `nbytes` has the bytes of the values from before it by their slots,
-    `bindings` the node and result that hold each slot's value, `hosts` the number of the instruction that each host node
-    stands for, `origin` that of the instruction each node comes from."""
+    `bindings` the node and result that hold each slot's value, `hosts` the number of the instruction that each host
+    node stands for, `origin` that of the instruction each node comes from."""
 
     def __init__(
         self, slots: dict[Value, int], nbytes: Sequence[int], supports: Callable[[str, dtype], bool]

@@ -90,7 +90,7 @@ class Numbers(NamedTuple):
     parts: tuple
     intervals: tuple[int, ...]
     fresh: tuple[int, ...]
-    scalars: tuple[int, ...]
+    scalars: tuple[Any, ...]
 
 
 class Outline(NamedTuple):

@@ -85,7 +85,8 @@ class Lowering:
 
     def steps(self, outline: Outline, numbers: Numbers) -> list[Any]:
         """The step of every part, None for host instructions; Refused names all parts that cannot be lowered."""
-        steps, refused = [], set()
+        steps: list[Any] = []
+        refused: set[int] = set()
         for part, mine, known in zip(outline.parts, numbers.parts, self.known, strict=True):
             step = known.get(mine)
             if step is None and type(part.work) is not HostPart:
@@ -103,12 +104,16 @@ class Lowering:
     def _lowered(self, part: Part, numbers: tuple) -> Any:
         work = part.work
         if type(work) is NestPart:
-            return self.backend.lower_nest(Nest(work.loops, *numbers, work.checked))
+            sizes, strides, offsets, gathers = numbers
+            return self.backend.lower_nest(Nest(work.loops, sizes, strides, offsets, gathers, work.checked))
         assert type(work) is CallPart
         params, operands, results, *rest = numbers
         inputs = tuple([meta(d, *layout) for d, layout in zip(work.operands, operands, strict=True)])
         outputs = tuple([meta(d, *layout) for d, layout in zip(work.results, results, strict=True)])
-        epilogue = work.epilogue and Nest(work.epilogue.loops, *rest[0], work.epilogue.checked)
+        epilogue = None
+        if work.epilogue is not None:
+            ((sizes, strides, offsets, gathers),) = rest
+            epilogue = Nest(work.epilogue.loops, sizes, strides, offsets, gathers, work.epilogue.checked)
         return self.backend.lower_call(work.template, params, inputs, outputs, epilogue)
 
 

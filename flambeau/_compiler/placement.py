@@ -1,4 +1,4 @@
-"""Placement: which results share memory, and with what: an input that dies, memory of their own, or the plan's arena."""
+"""Placement: which results share memory: that of an input which dies, memory of their own, or the plan's arena."""
 
 from __future__ import annotations
 
@@ -109,7 +109,8 @@ class Placement:
                 old = fused.places[r]
                 same = nest.strides[r] == nest.strides[w] and nest.offsets[r] == nest.offsets[w] == 0
                 alone = sum(fused.places[k] == old for k in reads) == 1 and nest.gathers[r] is None
-                if same and alone and old not in taken and self.nbytes(old) == self.nbytes(new) and self._try_join(i, old, new):
+                alike = same and alone and old not in taken and self.nbytes(old) == self.nbytes(new)
+                if alike and self._try_join(i, old, new):
                     taken.add(old)
                     break
 

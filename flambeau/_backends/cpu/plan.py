@@ -59,8 +59,8 @@ def block_of(step: Step) -> Block:
         (driver().address(launch.kernel, launch.entry), layout.add(launch.words), launch.tasks, max(1, launch.grain))
         for launch in step.launches
     ])  # fmt: skip
-    filled = (layout.words, layout.addresses, layout.scalars, layout.places, layout.references)
-    return Block(*map(tuple, filled), launches, step.scratch, step.bytes, step.flops)
+    return Block(tuple(layout.words), tuple(layout.addresses), tuple(layout.scalars), tuple(layout.places),
+                 tuple(layout.references), launches, step.scratch, step.bytes, step.flops)  # fmt: skip
 
 
 class _Layout:
