@@ -28,7 +28,7 @@ from flambeau._ir.meta import Meta
 
 Epilogue = tuple[Kernel, str, tuple[Word, ...]] | None
 
-DIRECT_PANELS = 6  # of A, up to which rows of B are read as they lie
+DIRECT_PANELS = 6  # of A, up to which rows of B are read as they lie; twice as many for tiles of twice the height
 COPY_FROM = 3  # panels of B that a panel of A must meet to be copied
 CACHE_WAYS = 8  # rows that collide in the first-level cache, but fit it; they need not be copied
 STREAM_COLUMNS = 512  # from which on a single row is worth a buffer of sums
@@ -38,7 +38,7 @@ PARTS_BYTES = 8 << 20  # for the parts of k, at most
 TASK = 1 << 18  # multiplications in a task, at least; some microseconds
 LONG_TASK = 1 << 21  # and if there are many
 FEW_TASKS, MANY_TASKS = 8, 64
-BLOCK_ROWS, BLOCK_COLUMNS = 96, 128  # of C in a block if there are many, at least
+BLOCK_ROWS, BLOCK_COLUMNS = 96, 256  # of C in a block if there are many, at least
 FEW_ROWS = 128  # of which B is packed by tasks
 FINISHED = 4  # panels of C that an epilogue gets at a time
 LONG_K = 8  # stretches from which on parts of k may be tasks
@@ -213,7 +213,8 @@ class _Blocks:
 
     def launches(self) -> tuple[tuple[Launch, ...], int]:
         p = self.p
-        direct = self.order == "rows" and self.panels <= DIRECT_PANELS
+        most = DIRECT_PANELS * (2 if self.target.registers >= 32 else 1)
+        direct = self.order == "rows" and self.panels <= most
         if self.parts > 1:
             return self._in_parts(direct), self.scratch
         if direct or p.m <= FEW_ROWS:
