@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).parents[1] / "flambeau"
 
 # From the ground up. Units in one row do not know each other.
 LAYERS = [
-    ["_core"],
+    ["_core", "version"],
     ["_ir"],
     ["_ops"],
     ["_compiler"],
@@ -32,7 +32,8 @@ LAYERS = [
     ["cuda", "fft", "linalg", "random", "special"],
     ["nn"],
     ["optim"],
-    ["utils", "serialization", "compiling"],
+    ["utils", "serialization", "compiling", "running"],
+    ["vision"],
     ["apparel"],
     ["cli"],
     ["__init__"],

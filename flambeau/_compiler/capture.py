@@ -32,8 +32,8 @@ def is_static(number: Any) -> bool:
 
 class Capture:
     """A graph and what ties it to the window: `nbytes` has the bytes of the values from before it by their slots,
-    `bindings` the node and result that hold each slot's value, `hosts` the number of the instruction that each host node
-    stands for, `origin` that of the instruction each node comes from."""
+    `bindings` the node and result that hold each slot's value, `hosts` the number of the instruction that each host
+    node stands for, `origin` that of the instruction each node comes from."""
 
     def __init__(
         self, slots: dict[Value, int], nbytes: Sequence[int], supports: Callable[[str, dtype], bool]
@@ -180,8 +180,8 @@ class Capture:
                 array = array.permute(order)
             elif not m.is_contiguous:
                 raise Unsupported("a result with gaps")
-            fresh = array.is_whole and array.node.kind in ("map", "reduce", "gather", "call")
-            array = array if fresh else self.graph.copy(array)
+            computed = array.node.kind in ("map", "reduce", "gather", "call", "write")
+            array = array if computed and _fills_memory(array) else self.graph.copy(array)
             bound.append((array.node, array.output))
         for value, binding in zip(instruction.outputs, bound, strict=True):
             self.bindings[self.slots[value]] = binding
@@ -215,6 +215,14 @@ class Capture:
         if bound is None:
             return self.nbytes[slot] // m.dtype.itemsize
         return bound[0].outputs[bound[1]].nbytes // m.dtype.itemsize
+
+
+def _fills_memory(array: Array) -> bool:
+    """Does an array have all elements of its node's result in their order, in whatever shape?"""
+    whole = array.node.outputs[array.output]
+    return array.meta is whole or (
+        array.meta.is_contiguous and array.meta.offset == 0 and array.meta.numel == whole.numel
+    )
 
 
 def operands_of(instruction: Instruction) -> list[Value]:

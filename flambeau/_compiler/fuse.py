@@ -138,7 +138,7 @@ class Fusion:
         )
         for group in groups:
             if isinstance(group, Group) and self._may_depend(group, node) and self._join(group, node):
-                self._merge_others(group, [g for g in groups if g is not group])
+                self.merge_others(group, [g for g in groups if g is not group])
                 return
         sizes, reduced = _space(node)
         group = Group(len(self.units), sizes, reduced)
@@ -254,12 +254,12 @@ class Fusion:
 
     # ------------------------------------------------------------------------------------------ merging
 
-    def _merge_others(self, group: Group, others: list[Unit]) -> None:
-        """Take other groups that feed the same node into this one where their spaces agree."""
+    def merge_others(self, group: Group, others: Sequence[Unit]) -> None:
+        """Take other groups that feed the same node, or are fed by it, into this one where their spaces agree."""
         for other in others:
             if isinstance(other, Group) and other.nodes and not group.closed and not other.closed:
                 union = self._union(group, other)
-                if union is not None and not self._path_between(group, other):
+                if union is not None and not self.is_between(group, other):
                     self._merge(group, other, union)
 
     def _union(self, group: Group, other: Group) -> _Union | None:
@@ -287,8 +287,8 @@ class Fusion:
                     return False
         return True
 
-    def _path_between(self, group: Group, other: Group) -> bool:
-        """Does one depend on the other by way of a third unit?"""
+    def is_between(self, group: Unit, other: Unit) -> bool:
+        """Does one unit depend on the other by way of a third?"""
         for unit in self.units:
             if unit is not group and unit is not other and unit.nodes:
                 if unit.ancestors >> group.number & 1 and other.ancestors >> unit.number & 1:
@@ -304,12 +304,23 @@ class Fusion:
             self.unit_of[node] = group
             if node.kind == "reduce" or any(a.node in group.after | other.after for a in node.inputs):
                 group.after.add(node)
+        self._stand_in(group, other)
+
+    def _stand_in(self, unit: Unit, other: Unit) -> None:
+        """The other unit's nodes now are in this one: whoever depended on the other depends on this one."""
         other.nodes = []
-        for unit in self.units:  # whoever depended on the other now depends on this group
-            if unit.ancestors >> other.number & 1:
-                unit.ancestors = unit.ancestors & ~(1 << other.number) | 1 << group.number
-        self._depend(group, other.ancestors & ~(1 << group.number))
-        group.ancestors &= ~(1 << group.number)
+        for follower in self.units:
+            if follower.ancestors >> other.number & 1:
+                follower.ancestors = follower.ancestors & ~(1 << other.number) | 1 << unit.number
+        self._depend(unit, other.ancestors & ~(1 << unit.number))
+        unit.ancestors &= ~(1 << unit.number)
+
+    def take(self, unit: Unit, group: Group) -> None:
+        """Make a group that nothing stands between part of the unit of a call."""
+        unit.nodes += group.nodes
+        for node in group.nodes:
+            self.unit_of[node] = unit
+        self._stand_in(unit, group)
 
 
 class _Union(NamedTuple):

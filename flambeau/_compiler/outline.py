@@ -3,6 +3,7 @@
     capture     instructions -> graph; equal nodes are one             (capture.py)
     prune       nodes that nothing alive needs are dropped             (here)
     fuse        nodes -> units of work                                 (fuse.py)
+    finish      maps after a large matrix product become part of it    (epilogues.py)
     nests       unit -> loop nests                                     (nests.py)
     place       results -> memory, shared where times do not overlap   (placement.py)
 
@@ -14,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
-from flambeau._compiler import nests
+from flambeau._compiler import epilogues, nests
 from flambeau._compiler.capture import Capture, operands_of
+from flambeau._compiler.epilogues import Finished
 from flambeau._compiler.fuse import Fusion, Group, Unit
 from flambeau._compiler.loops import Loops, text_of
 from flambeau._compiler.nests import Fused, Place
@@ -55,11 +57,13 @@ class NestPart(NamedTuple):
 
 
 class CallPart(NamedTuple):
-    """A kernel template; its numbers are (params, operands, results), the latter two as (shape, strides, offset)."""
+    """A kernel template, and the nest that finishes every block of its result if there is one; its numbers are (params,
+    operands, results, those of the nest), operands and results as (shape, strides, offset)."""
 
     template: str
     operands: tuple[dtype, ...]
     results: tuple[dtype, ...]
+    epilogue: NestPart | None = None
 
 
 class HostPart(NamedTuple):
@@ -86,7 +90,7 @@ class Numbers(NamedTuple):
     parts: tuple
     intervals: tuple[int, ...]
     fresh: tuple[int, ...]
-    scalars: tuple[int, ...]
+    scalars: tuple[Any, ...]
 
 
 class Outline(NamedTuple):
@@ -125,13 +129,14 @@ class _Outlining:
         if check:
             verify(self.nodes)
         self.fusion = Fusion(self.nodes, [p.node for p in self.kept])
-        self.units = self.fusion.ordered()
         self.read_from_outside = self._read_from_outside()
+        self.finished = epilogues.absorb(self.fusion, self._nest_of)
+        self.units = self.fusion.ordered()
         self.pieces = [self._pieces(unit) for unit in self.units]
         if dump is not None:
             dump("graph", "\n".join(map(repr, self.nodes)))
             dump("units", "\n".join(map(repr, self.units)))
-            dump("nests", "\n\n".join(text_of(p.nest) for pieces in self.pieces for p in pieces if type(p) is Fused))
+            dump("nests", "\n\n".join(_text(p) for pieces in self.pieces for p in pieces if type(p) is not Node))
         self.placement = Placement(self.units, self.pieces, window.inputs, window.dying, self.kept, capture.hosts)
         self.derived: dict[tuple[type, Symbol], int] = {}  # run-time scalars that follow from sizes, by slot
 
@@ -163,10 +168,15 @@ class _Outlining:
         found = {n for n in group.nodes if Place(n, 0) in self.kept}
         return found | {n for n in group.nodes if n in self.read_from_outside}
 
+    def _nest_of(self, group: Group) -> Fused:
+        return nests.nest_of(self.fusion, group, self._stored(group))
+
     def _pieces(self, unit: Unit) -> list[Any]:
-        """The nests of a unit, or its node if it is a call or a host instruction."""
+        """The nests of a unit, or its node if it is a call or a host instruction, or a call and what finishes it."""
         if isinstance(unit, Group):
-            return [nests.nest_of(self.fusion, unit, self._stored(unit))]
+            return [self._nest_of(unit)]
+        if unit in self.finished:
+            return [self.finished[unit]]
         node = unit.nodes[0]
         return [nests.nest_of_write(self.fusion, node)] if node.kind == "write" else [node]
 
@@ -183,6 +193,8 @@ class _Outlining:
             for piece in pieces:
                 if type(piece) is Fused:
                     made.append(self._nest(piece, origins, what))
+                elif type(piece) is Finished:
+                    made.append(self._finished(piece, origins, what))
                 elif piece.kind == "call":
                     made.append(self._call(piece, origins, what))
                 else:
@@ -199,6 +211,14 @@ class _Outlining:
         scalars = tuple([self._scalar(s) for s in fused.scalars])
         part = Part(NestPart(nest.loops, nest.checked), self._lie_at(fused.places), scalars, origins, what)
         return part, (nest.sizes, nest.strides, nest.offsets, nest.gathers)
+
+    def _finished(self, piece: Finished, origins: frozenset[int], what: str) -> tuple[Part, tuple]:
+        """A call, and what finishes it."""
+        call, numbers = self._call(piece.node, origins, what)
+        nest, nest_numbers = self._nest(piece.fused, origins, what)
+        assert type(call.work) is CallPart and type(nest.work) is NestPart
+        work = call.work._replace(epilogue=nest.work)
+        return Part(work, call.places + nest.places, nest.scalars, origins, what), (*numbers, nest_numbers)
 
     def _call(self, node: Node, origins: frozenset[int], what: str) -> tuple[Part, tuple]:
         operands = tuple([a.meta for a in node.inputs])
@@ -225,6 +245,13 @@ class _Outlining:
             for output, value in enumerate(self.window.instructions[number].outputs):
                 found[self.window.slots[value]] = self.placement.host_places[Place(node, output)]
         return found
+
+
+def _text(piece: Fused | Finished) -> str:
+    """A nest printed."""
+    if isinstance(piece, Finished):
+        return f"on every block of %{piece.node.number}: {text_of(piece.fused.nest)}"
+    return text_of(piece.nest)
 
 
 def _layout(m: Meta) -> tuple[tuple[int, ...], tuple[int, ...], int]:

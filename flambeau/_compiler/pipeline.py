@@ -25,7 +25,9 @@ class Backend(Protocol):
 
     def lower_nest(self, nest: Any) -> Any: ...
 
-    def lower_call(self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]) -> Any: ...
+    def lower_call(
+        self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...], epilogue: Any
+    ) -> Any: ...
 
 
 class Work(NamedTuple):
@@ -83,7 +85,8 @@ class Lowering:
 
     def steps(self, outline: Outline, numbers: Numbers) -> list[Any]:
         """The step of every part, None for host instructions; Refused names all parts that cannot be lowered."""
-        steps, refused = [], set()
+        steps: list[Any] = []
+        refused: set[int] = set()
         for part, mine, known in zip(outline.parts, numbers.parts, self.known, strict=True):
             step = known.get(mine)
             if step is None and type(part.work) is not HostPart:
@@ -101,12 +104,18 @@ class Lowering:
     def _lowered(self, part: Part, numbers: tuple) -> Any:
         work = part.work
         if type(work) is NestPart:
-            return self.backend.lower_nest(Nest(work.loops, *numbers, work.checked))
+            return self.backend.lower_nest(_nest(work, numbers))
         assert type(work) is CallPart
-        params, operands, results = numbers
+        params, operands, results, *rest = numbers
         inputs = tuple([meta(d, *layout) for d, layout in zip(work.operands, operands, strict=True)])
         outputs = tuple([meta(d, *layout) for d, layout in zip(work.results, results, strict=True)])
-        return self.backend.lower_call(work.template, params, inputs, outputs)
+        epilogue = work.epilogue and _nest(work.epilogue, rest[0])
+        return self.backend.lower_call(work.template, params, inputs, outputs, epilogue)
+
+
+def _nest(part: NestPart, numbers: tuple) -> Nest:
+    sizes, strides, offsets, gathers = numbers
+    return Nest(part.loops, sizes, strides, offsets, gathers, part.checked)
 
 
 def realised(outline: Outline, numbers: Numbers, lowering: Lowering) -> Program:

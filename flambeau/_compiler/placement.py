@@ -1,4 +1,4 @@
-"""Placement: which results share memory, and with what: an input that dies, memory of their own, or the plan's arena."""
+"""Placement: which results share memory: that of an input which dies, memory of their own, or the plan's arena."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flambeau._compiler import nests
+from flambeau._compiler.epilogues import Finished
 from flambeau._compiler.fuse import Group, Unit
 from flambeau._compiler.memory import Interval, Sets
 from flambeau._compiler.nests import Fused, Place
@@ -49,7 +50,7 @@ class Placement:
         end = len(self.units)
         for i, (unit, parts) in enumerate(zip(self.units, self.parts, strict=True)):
             for part in parts:
-                for place in part.places if isinstance(part, Fused) else places_of(part):
+                for place in places_of(part):
                     self._use(place, i)
             if unit.kind == "write":
                 a = unit.nodes[0].inputs[0]
@@ -83,6 +84,8 @@ class Placement:
                 self._join_write(i, unit.nodes[0])
             elif isinstance(unit, Group) and not any(unit.reduced):
                 self._join_map(i, parts[0])
+            elif type(parts[0]) is Finished:
+                self._join_map(i, parts[0].fused, parts[0].operands)
 
     def _join_write(self, i: int, node: Node) -> None:
         """Write in place if the old contents are not needed any more, else into a copy."""
@@ -92,10 +95,11 @@ class Placement:
         if source_reads_old or not self._try_join(i, old, new):
             self.copies.setdefault(i, []).append(nests.nest_of_copy(old, node))
 
-    def _join_map(self, i: int, fused: Fused) -> None:
-        """Let each result take the memory of an operand of the same size that dies here and is read just there."""
+    def _join_map(self, i: int, fused: Fused, elsewhere: Sequence[Place] = ()) -> None:
+        """Let each result take the memory of an operand of the same size that dies here and is read just there, and not
+        `elsewhere`."""
         nest = fused.nest
-        taken: set[Place] = set()
+        taken: set[Place] = set(elsewhere)
         reads = [k for k, o in enumerate(nest.loops.operands) if not o.written]
         for w, operand in enumerate(nest.loops.operands):
             if not operand.written:
@@ -105,7 +109,8 @@ class Placement:
                 old = fused.places[r]
                 same = nest.strides[r] == nest.strides[w] and nest.offsets[r] == nest.offsets[w] == 0
                 alone = sum(fused.places[k] == old for k in reads) == 1 and nest.gathers[r] is None
-                if same and alone and old not in taken and self.nbytes(old) == self.nbytes(new) and self._try_join(i, old, new):
+                alike = same and alone and old not in taken and self.nbytes(old) == self.nbytes(new)
+                if alike and self._try_join(i, old, new):
                     taken.add(old)
                     break
 
@@ -164,7 +169,9 @@ class Placement:
         return place.node.outputs[place.output].nbytes
 
 
-def places_of(node: Node) -> tuple[Place, ...]:
-    """The operands of a call: inputs in order, then results."""
-    inputs = [Place(a.node, a.output) for a in node.inputs]
-    return tuple(inputs + [Place(node, i) for i in range(len(node.outputs))])
+def places_of(part: Any) -> tuple[Place, ...]:
+    """The operands of a nest, or of a call: inputs in order, then results."""
+    if not isinstance(part, Node):
+        return part.places
+    inputs = [Place(a.node, a.output) for a in part.inputs]
+    return tuple(inputs + [Place(part, i) for i in range(len(part.outputs))])

@@ -7,10 +7,13 @@ operand is replaced by a value that begins where the view does, so that all part
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flambeau._ir.meta import Meta, meta
-from flambeau._ir.program import Instruction, Value
+from flambeau._ir.program import Instruction, Place, Value
+
+if TYPE_CHECKING:
+    import numpy as np
 
 KNOWN = 1 << 14  # computations that are remembered
 
@@ -22,8 +25,8 @@ def without_offsets(queue: Sequence[Instruction]) -> Sequence[Instruction]:
     moved: dict[tuple[Value, Meta], Value] = {}
     result: list[Instruction] | None = None
     for number, instruction in enumerate(queue):
-        metas = instruction.metas
-        if not any([type(m) is Meta and m.offset for m in metas]):
+        inference = instruction.inference
+        if not (instruction.metas[1].offset if inference is None else inference.offset):  # what is written, not where
             continue
         changed = _moved(instruction, moved)
         if changed is not None:
@@ -68,9 +71,24 @@ def _same_computation(instruction: Instruction, metas: tuple) -> Any:
 
 def _beginning_at(value: Value, m: Meta) -> Value:
     """The memory of a value from the first element of a layout on."""
-    data = value.data
-    assert data is not None
-    flat = data if data.dtype == m.dtype.numpy else data.view(m.dtype.numpy)
     part = Value(None)
-    part.data = flat[m.offset : m.extent]
+    part.buffer = Part(value, m)
     return part
+
+
+class Part(Place):
+    """The memory of a layout within that of a value."""
+
+    __slots__ = ("value", "meta")
+
+    def __init__(self, value: Value, m: Meta) -> None:
+        size = m.dtype.itemsize
+        super().__init__(value.address + m.offset * size, (m.extent - m.offset) * size)
+        self.value = value
+        self.meta = m
+
+    def array(self) -> np.ndarray:
+        m, data = self.meta, self.value.data
+        assert data is not None
+        flat = data if data.dtype == m.dtype.numpy else data.view(m.dtype.numpy)
+        return flat[m.offset : m.extent]

@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from flambeau._compiler.capture import operands_of
@@ -20,9 +20,10 @@ from flambeau._compiler.outline import Window
 from flambeau._compiler.pipeline import Program, Work
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
-from flambeau._engine.memory import Buffer, allocator, arena
+from flambeau._engine.formula import written_out
+from flambeau._engine.memory import Buffer, allocator, arena, size_class
 from flambeau._engine.offsets import without_offsets
-from flambeau._engine.signature import Signature, signature
+from flambeau._engine.signature import Owner, Signature, signature
 from flambeau._ir.program import Instruction, Value
 
 cpu = lazy_module("flambeau._backends.cpu.lower")
@@ -61,19 +62,20 @@ def statistics() -> Statistics:
     return _statistics
 
 
-def never_compiled(instructions: int, nbytes: int, now: bool) -> bool:
+def never_compiled(queue: Collection[Instruction], nbytes: int, now: bool) -> bool:
     """Does the reference run a window whenever it is seen? If nothing is to be compiled, and if it holds so little that
     NumPy is as quick: looking twice at the same operation on a few numbers then gives the very same bits."""
     if config.compile == "auto" and not now:
-        return instructions <= FEW_INSTRUCTIONS and nbytes <= FEW_BYTES
+        few = len(queue) <= FEW_INSTRUCTIONS and nbytes <= FEW_BYTES
+        return few and all([i.op.family != "formula" for i in queue])
     return config.compile == "never"
 
 
-def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None], now: bool = False) -> bool:
-    """Run a window by its plan; False if it has none yet and the reference is to run it. `interpret` runs a single
-    instruction on the reference, `now` asks to compile at first sight."""
+def run(queue: Sequence[Instruction], owner: Owner, now: bool = False) -> bool:
+    """Run a window by its plan; False if it has none yet and the reference is to run it. `now` asks to compile at first
+    sight."""
     queue = without_offsets(queue)
-    found = signature(queue)
+    found = signature(queue, owner)
     if found is None:
         return False
     plan = _plans.get(found.key, _UNKNOWN)
@@ -86,7 +88,7 @@ def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None], 
         _statistics.reference += 1
         return False
     _statistics.runs += 1
-    return plan.run(queue, found, interpret)
+    return plan.run(queue, found, owner)
 
 
 def _is_heavy(queue: Sequence[Instruction]) -> bool:
@@ -104,8 +106,10 @@ def _remember(table: OrderedDict, key: tuple, entry: Any) -> Any:
 def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> Any:
     """The plan of a window; None if it is to stay with the reference. Unless `at_once`, only a window whose pattern was
     seen with other numbers is compiled."""
+    instructions, origins = written_out(queue)
+    slots = _with_inner_results(found.slots, instructions)
     nbytes = tuple([v.nbytes for v in found.values[: found.inputs]])
-    window = Window(queue, found.slots, nbytes, found.live, found.dying, len(found.scalars))
+    window = Window(instructions, slots, nbytes, found.live, found.dying, len(found.scalars))
     key, numbers = pattern_of(window)
     pattern = _patterns.get(key)
     if pattern is None:
@@ -117,7 +121,9 @@ def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> A
     collecting = gc.isenabled()
     gc.disable()  # a compilation makes many small objects that are all needed until its end
     try:
-        plan = _planned(pattern.program(window, numbers, cpu.backend(), _dumper()), queue, found)
+        program = pattern.program(window, numbers, cpu.backend(), _dumper())
+        works = tuple([w if w.host is None else w._replace(host=origins[w.host]) for w in program.works])
+        plan = _planned(program._replace(works=works), queue, found)
     finally:
         if collecting:
             gc.enable()
@@ -126,10 +132,22 @@ def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> A
     return plan
 
 
+def _with_inner_results(slots: dict[Value, int], instructions: Sequence[Instruction]) -> dict[Value, int]:
+    """The slots of all values, those within formulas last."""
+    slots = dict(slots)
+    for instruction in instructions:
+        for value in instruction.outputs:
+            slots.setdefault(value, len(slots))
+    return slots
+
+
 def _planned(program: Program, queue: Sequence[Instruction], found: Signature) -> Plan | None:
+    hosts = [queue[w.host].op for w in program.works if w.host is not None]
+    for op in hosts:
+        if op.family == "formula":
+            op.apart = True  # from now on its instructions are recorded one by one
     # A write that the reference does may move memory about, behind the back of native code.
-    written = any(w.host is not None and queue[w.host].op.family == "write" for w in program.works)
-    return None if written else Plan(program, queue, found)
+    return None if any([op.family in ("write", "formula") for op in hosts]) else Plan(program, queue, found)
 
 
 def _dumper() -> Callable[[str, str], None] | None:
@@ -152,20 +170,21 @@ class Plan:
 
     def __init__(self, program: Program, queue: Sequence[Instruction], found: Signature) -> None:
         self.inputs = program.inputs
-        self.fresh = program.fresh
         self.hosted = program.hosted
         self.host_slots = program.host_slots
         self.arena = program.arena
         self.scratch_slot = program.inputs + len(program.fresh) + program.hosted + 1
         self.scalar_slot = self.scratch_slot + 1
-        self.slots = self.scalar_slot + len(found.scalars) + len(program.scalars)
         self.scratch = max([w.step.scratch for w in program.works if w.step is not None], default=0)
+        # how the run-time scalars, and after them those that follow from the plan's sizes, are put into the table
+        self.numbers = "".join(["d" if type(s) is float else "n" for s in found.scalars]) + "n" * len(program.scalars)
         self.segments = self._segments(program.works)
         self.derived = [bits_of(s) for s in program.scalars]
         self.lock = threading.Lock()
-        self.dtypes: list[Any] = [None] * len(program.fresh)
-        self.results: list[tuple[int, int, Any]] = []  # (value slot, table slot, NumPy dtype)
-        self._bind(program.results, queue, found)
+        self.results = self._bound(program.results, queue, found)
+        dtypes = {place: dtype for _, place, dtype in self.results}
+        # bytes, capacity and NumPy dtype of each new block
+        self.fresh = [(n, size_class(n), dtypes.get(place)) for place, n in enumerate(program.fresh, self.inputs)]
         self.host_operands = {s: self._operands(queue[s], found) for s in self.segments if type(s) is int}
 
     def _operands(self, instruction: Instruction, found: Signature) -> list[tuple[int, int, Any]]:
@@ -173,20 +192,17 @@ class Plan:
         read = {found.slots[v] for v in operands_of(instruction)}
         return [r for r in self.results if r[0] in read]
 
-    def _bind(self, results: dict[int, int], queue: Sequence[Instruction], found: Signature) -> None:
-        """Learn where results are, and their NumPy dtypes."""
+    def _bound(
+        self, results: dict[int, int], queue: Sequence[Instruction], found: Signature
+    ) -> list[tuple[int, int, Any]]:
+        """Where results are: (value slot, table slot, NumPy dtype)."""
         of_value: dict[int, Any] = {}
         for instruction in queue:
             inference = instruction.inference
             metas = instruction.metas[:1] if inference is None else inference.outputs
             for value, m in zip(instruction.outputs, metas, strict=True):
                 of_value[found.slots[value]] = m.dtype.numpy
-        self.results = [
-            (slot, place, of_value[slot]) for slot, place in results.items() if slot not in self.host_slots
-        ]
-        for _, place, dtype in self.results:
-            if place >= self.inputs:
-                self.dtypes[place - self.inputs] = dtype
+        return [(slot, place, of_value[slot]) for slot, place in results.items() if slot not in self.host_slots]
 
     def _segments(self, works: Sequence[Work]) -> list[Any]:
         """Native plans and, between them, numbers of host instructions."""
@@ -197,7 +213,7 @@ class Plan:
 
         def close() -> None:
             if steps:
-                segments.append(native.NativePlan(steps, self.slots, self.scratch_slot))
+                segments.append(native.NativePlan(steps, self.scalar_slot, self.scratch_slot, self.numbers))
                 self.names[segments[-1]] = tuple(names)
                 steps.clear()
                 names.clear()
@@ -215,30 +231,28 @@ class Plan:
         close()
         return segments
 
-    def run(self, queue: Sequence[Instruction], found: Signature, interpret: Callable[[Instruction], None]) -> bool:
+    def run(self, queue: Sequence[Instruction], found: Signature, owner: Owner) -> bool:
         """Run a window; False if a kernel met something wrong and the reference is to say what."""
         values = found.values
-        fresh = [allocator.allocate(n, d) for n, d in zip(self.fresh, self.dtypes, strict=True)]
+        fresh = allocator.allocate_all(self.fresh)
         temporary = arena.address(self.arena + self.scratch + 64)
-        words = [v.address for v in values[: self.inputs]]
+        words: list[float | int] = [v.address for v in values[: self.inputs]]
         words += [b.address for b in fresh]
         words += [0] * self.hosted
         words += (temporary, temporary + self.arena)
-        words += [bits_of(number) for number in found.scalars]
+        words += [s if type(s) is float else bits_of(s) for s in found.scalars]
         words += self.derived
-        if not self._run_segments(queue, found, fresh, words, interpret):
-            for instruction in queue:
-                for value in instruction.outputs:
-                    value.buffer = value.array = None
+        if not self._run_segments(queue, found, fresh, words, owner):
+            for value in values[self.inputs :]:
+                value.buffer = value.array = None
             return False
         self._deliver(self.results, values, fresh)
-        for instruction in queue:
-            for value in instruction.outputs:
-                value.window = None
+        for value in values[self.inputs :]:
+            value.window = None
         return True
 
-    def _run_segments(self, queue: Sequence[Instruction], found: Signature, fresh: list[Buffer], words: list[int],
-                      interpret: Callable[[Instruction], None]) -> bool:  # fmt: skip
+    def _run_segments(self, queue: Sequence[Instruction], found: Signature, fresh: list[Buffer], words: list[Any],
+                      owner: Owner) -> bool:  # fmt: skip
         with self.lock:
             for segment in self.segments:
                 if type(segment) is not int:
@@ -250,7 +264,7 @@ class Plan:
                 instruction = queue[segment]
                 self._deliver(self.host_operands[segment], found.values, fresh)
                 try:
-                    interpret(instruction)
+                    owner.interpret(instruction)
                 except Exception:
                     return False  # the reference repeats the window and says what was wrong
                 for value in instruction.outputs:
@@ -266,7 +280,7 @@ class Plan:
             else:
                 dead = values[place]
                 value.buffer, value.array = dead.buffer, dead.array
-                if value.buffer is not None:
+                if value.array is None:
                     value.buffer.dtype = dtype
 
 

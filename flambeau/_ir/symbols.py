@@ -15,7 +15,7 @@ from typing import Any
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
-    "%": operator.mod,
+    "%": operator.mod, "&": operator.and_, "|": operator.or_, "<<": operator.lshift, ">>": operator.rshift,
 }  # fmt: skip
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -77,6 +77,30 @@ class Symbol:
     def __rmod__(self, other: Any) -> Any:
         return self.trace.computed("%", other, self)
 
+    def __and__(self, other: Any) -> Any:
+        return self.trace.computed("&", self, other)
+
+    def __rand__(self, other: Any) -> Any:
+        return self.trace.computed("&", other, self)
+
+    def __or__(self, other: Any) -> Any:
+        return self.trace.computed("|", self, other)
+
+    def __ror__(self, other: Any) -> Any:
+        return self.trace.computed("|", other, self)
+
+    def __lshift__(self, other: Any) -> Any:
+        return self.trace.computed("<<", self, other)
+
+    def __rlshift__(self, other: Any) -> Any:
+        return self.trace.computed("<<", other, self)
+
+    def __rshift__(self, other: Any) -> Any:
+        return self.trace.computed(">>", self, other)
+
+    def __rrshift__(self, other: Any) -> Any:
+        return self.trace.computed(">>", other, self)
+
     def __divmod__(self, other: Any) -> tuple[Any, Any]:
         return self // other, self % other
 
@@ -85,6 +109,12 @@ class Symbol:
 
     def __neg__(self) -> Any:
         return self.trace.computed("-", 0, self)
+
+    def bit_length(self) -> int:
+        """As of an int that is not negative; a decision."""
+        length = self.value.bit_length()
+        assert self >= (1 << length) >> 1 and self < 1 << length
+        return length
 
     def __eq__(self, other: Any) -> bool:
         return self.trace.decided("==", self, other)
@@ -188,7 +218,7 @@ class Trace:
 
 
 _NUMBERS = (int, float, Symbol)
-_NEUTRAL = {"+": 0, "-": 0, "*": 1, "//": 1}
+_NEUTRAL = {"+": 0, "-": 0, "*": 1, "//": 1, "<<": 0, ">>": 0}
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 
@@ -205,11 +235,11 @@ def _text(a: Any) -> str:
 
 
 def settled(x: Any) -> Any:
-    """The plain number in place of a symbol, which the trace then is good for alone."""
+    """Plain numbers in the place of symbols, also in tuples; the trace then is good for these alone."""
     if type(x) is Symbol:
         x.trace.decided("==", x, x.value)
         return x.value
-    return x
+    return like(x, [settled(item) for item in x]) if isinstance(x, tuple) and _has_symbol(x) else x
 
 
 def like(container: Any, items: list[Any]) -> Any:

@@ -34,6 +34,7 @@ BINARY = (
 COMPARISONS = (("eq", "eq"), ("ne", "ne"), ("lt", "lt"), ("le", "le"), ("gt", "gt"), ("ge", "ge"))
 UNARY = (("neg", "neg"), ("pos", "positive"), ("abs", "abs"), ("invert", "bitwise_not"))
 OPERAND_TYPES = (TensorBase, bool, int, float, complex)
+USUAL_OPERANDS = frozenset({Tensor, *OPERAND_TYPES})
 
 
 def operator(function: Callable, name: str, reflected: bool = False) -> Callable:
@@ -41,7 +42,7 @@ def operator(function: Callable, name: str, reflected: bool = False) -> Callable
     say."""
 
     def method(self: Any, other: Any) -> Any:
-        if not isinstance(other, OPERAND_TYPES):
+        if type(other) not in USUAL_OPERANDS and not isinstance(other, OPERAND_TYPES):
             other = foreign_operand(other)
             if other is NotImplemented:
                 return NotImplemented

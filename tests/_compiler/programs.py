@@ -332,6 +332,27 @@ def linear(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
     return r.choice((torch.relu, torch.tanh, torch.sigmoid, lambda t: t))(found)
 
 
+def finished(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
+    """A product with maps after it: of it alone, with a bias, a residual, a mask; it may have other users, too."""
+    x = real(x)
+    if x.dim() == 0 or x.numel() == 0:
+        return None
+    rows = x.reshape(-1, x.shape[-1])
+    n, k = r.choice((1, 2, 5, 16, 33)), x.shape[-1]
+    weight = ((torch.arange(k * n) % 7 - 3).reshape(k, n) / k).to(x.dtype)
+    product = rows @ weight
+    result = product * 0.5 if r.random() < 0.5 else product.relu()
+    if r.random() < 0.5:
+        result = result + weight[k // 2]
+    if r.random() < 0.3:
+        result = torch.where(product > 0, result, result * 0.1)
+    if r.random() < 0.3:
+        result = result + product.tanh()
+    if r.random() < 0.3:
+        result = bounded(result) @ weight.transpose(0, 1) * rows
+    return bounded(result)
+
+
 def convolved(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
     F, x = torch.nn.functional, real(x)
     if x.dim() not in (3, 4) or 0 in x.shape:
@@ -684,10 +705,10 @@ WRITE_FORMS: dict[str, Op] = {
     "indexed_write": indexed_write,
 }  # fmt: skip
 WRITES = tuple(WRITE_FORMS)
-ALL |= {"product": product, "linear": linear, "convolved": convolved, "pooled": pooled, "attended": attended,
+ALL |= {"product": product, "linear": linear, "finished": finished, "convolved": convolved, "pooled": pooled, "attended": attended,
         "losses": losses, "dropped": dropped, "picked": picked, "placed": placed, "ordered": ordered,
         "decided": decided, "joined": joined, "integral": integral}  # fmt: skip
-OTHERS = ("product", "product", "linear", "convolved", "convolved", "pooled", "attended", "losses", "dropped", "picked",
+OTHERS = ("product", "product", "linear", "finished", "convolved", "convolved", "pooled", "attended", "losses", "dropped", "picked",
           "picked", "placed", "ordered", "decided", "decided", "joined", "joined", "integral")  # fmt: skip
 AMBIENT = ("delete", "peek", "no_grad")
 FAMILIES = (UNARY, BINARY, REDUCTIONS, VIEWS, WRITES, OTHERS, AMBIENT)

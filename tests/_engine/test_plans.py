@@ -125,3 +125,13 @@ def test_explain_tells_what_was_fused():
     x = torch.ones(50, 40)
     text = torch.explain(lambda: torch.softmax(x * 2, 1).sum())
     assert text.startswith("1 plan") and "exp" in text and "of peak" in text
+
+
+@pytest.mark.parametrize("function", [torch.clamp, torch.nn.functional.threshold, torch.nn.functional.softplus])
+def test_a_number_in_the_key_does_not_stand_for_another_one(function, monkeypatch):
+    x = torch.linspace(-10, 10, 8)
+    wanted = [function(x, *numbers).tolist() for numbers in ((2.0, 7.3), (7.3, 2.0))]  # small: run by the reference
+    monkeypatch.setattr(config, "compile", "always")
+    found = [function(x, *numbers).tolist() for numbers in ((2.0, 7.3), (7.3, 2.0))]
+    assert plans.statistics().runs == 2
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-9)

@@ -22,8 +22,9 @@ def tiles(n, m):
     grain = max(1, 2 * 64 * rows // cost) if cost >= 128 else rows
     strides = (m, 1) if m != 1 else (0, 0)
     total = sum((x - 1) * s for x, s in zip((n, m), strides, strict=True))
+    bits = n & 5, 5 & n, n | 8, 8 | n, n << 2, 1 << n, n >> 1, 1000 >> n, (n - 1).bit_length()
     order = sorted((n, m, 12), reverse=True)
-    return rows, -rest, left, grain, strides, total, order[0], (n, m) == (m, n), min(n, m) / 2, 0 in (n, m)
+    return rows, -rest, left, bits, grain, strides, total, order[0], (n, m) == (m, n), min(n, m) / 2, 0 in (n, m)
 
 
 sizes = st.integers(1, 40)

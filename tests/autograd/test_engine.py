@@ -190,8 +190,8 @@ def test_writing_into_a_view_rewrites_the_history_of_base_and_views():
     first = base[:2]
     view.mul_(10)
     assert base.tolist() == [1, 20, 30] and first.tolist() == [1, 20]
-    (base.sum() + first.sum()).backward()
-    assert x.grad.tolist() == [2, 20, 10]
+    (base.sum() + first.sum() + (first * 2).sum()).backward()
+    assert x.grad.tolist() == [4, 40, 10]
 
 
 def test_assigning_into_a_tensor_without_history():
@@ -262,3 +262,20 @@ def test_requires_grad_is_for_floating_leaves():
     y = leaf(1.0) * 2
     with pytest.raises(RuntimeError, match="leaf"):
         y.requires_grad_(False)
+
+
+def test_a_path_without_gradient_takes_nothing_from_the_others():
+    class Nothing(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, g):
+            return None
+
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    dead = Nothing.apply(y)
+    (dead + (y * 3)).sum().backward()  # the gradient of y arrives before the None
+    assert x.grad.tolist() == [6, 6]

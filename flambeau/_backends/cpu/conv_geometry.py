@@ -77,7 +77,7 @@ def transposed_axes(size: int, count: int, kernel: int, stride: int, padding: in
     axes = []
     for r in range(min(stride, count)):
         reach = [(r + padding - k * dilation, k) for k in range(kernel)]
-        seen = [(distance // stride, k) for distance, k in reach if distance % stride == 0]
+        seen = sorted([(distance // stride, k) for distance, k in reach if distance % stride == 0])
         axes.append(
             Axis(
                 size, -(-(count - r) // stride), 1, tuple([o for o, _ in seen]), tuple([k for _, k in seen]), r, stride

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 from flambeau._backends.cpu import attention, conv, host, matmul, pool, primitives, rnn, scan, scatter, sort
+from flambeau._backends.cpu.blocks import Blocks, meta_numbers, metas_with, nest_numbers, nest_with
 from flambeau._backends.cpu.kernel import Step
-from flambeau._backends.cpu.nest_blocks import NestBlocks
-from flambeau._backends.cpu.plan import Block, block_of
+from flambeau._backends.cpu.nest_lower import lower as lower_nest
+from flambeau._backends.cpu.plan import Block
 from flambeau._backends.cpu.target import Target
 from flambeau._compiler.loops import Nest
 from flambeau._core.dtypes import dtype
@@ -45,20 +46,36 @@ class CpuBackend:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.nests = NestBlocks(target)
+        self.blocks = Blocks()
 
     def supports(self, primitive: str, d: dtype) -> bool:
         return primitives.supported(primitive, d.name)
 
     def lower_nest(self, nest: Nest) -> Block | None:
-        return self.nests.block(nest)
+        lower = lambda numbers: lower_nest(self.target, nest_with(nest, numbers))  # noqa: E731
+        return self.blocks.block((nest.loops, nest.checked), nest_numbers(nest), lower)
 
     def lower_call(
-        self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]
-    ) -> Block | None:
+        self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...],
+        epilogue: Nest | None = None,
+    ) -> Block | None:  # fmt: skip
+        """A template, laid out in words; operands of the epilogue follow its own."""
         lower = TEMPLATES.get(template)
-        step = None if lower is None else lower(self.target, params, inputs, outputs)
-        return None if step is None else block_of(step)
+        if lower is None:
+            return None
+        metas = (*inputs, *outputs)
+
+        def lowered(numbers: Sequence[Any]) -> Step | None:
+            rest = iter(numbers)
+            renewed = metas_with(metas, rest)
+            operands, results = renewed[: len(inputs)], renewed[len(inputs) :]
+            if epilogue is None:
+                return lower(self.target, params, operands, results)
+            return matmul.lower_finished(self.target, nest_with(epilogue, tuple(rest)), operands, results)
+
+        key = (template, repr(params), len(inputs), tuple([(m.dtype, m.ndim) for m in metas]),
+               epilogue and (epilogue.loops, epilogue.checked))  # fmt: skip
+        return self.blocks.block(key, meta_numbers(metas) + (nest_numbers(epilogue) if epilogue else ()), lowered)
 
 
 @cache

@@ -59,8 +59,8 @@ def block_of(step: Step) -> Block:
         (driver().address(launch.kernel, launch.entry), layout.add(launch.words), launch.tasks, max(1, launch.grain))
         for launch in step.launches
     ])  # fmt: skip
-    filled = (layout.words, layout.addresses, layout.scalars, layout.places, layout.references)
-    return Block(*map(tuple, filled), launches, step.scratch, step.bytes, step.flops)
+    return Block(tuple(layout.words), tuple(layout.addresses), tuple(layout.scalars), tuple(layout.places),
+                 tuple(layout.references), launches, step.scratch, step.bytes, step.flops)  # fmt: skip
 
 
 class _Layout:
@@ -110,21 +110,22 @@ def placed(step: Step, slots: Sequence[int], scalars: Sequence[int] = ()) -> Pla
 
 
 class NativePlan:
-    """Steps with their operands in a table of `slots` words.
+    """Steps with their operands in a table of `slots` words, and one more for each of `numbers`.
 
     `run(words)` takes the table's words, addresses and bits of scalars, and returns the status: 0, or what a kernel
-    that met something wrong has stored. The words belong to the plan, so one thread at a time may run it.
+    that met something wrong has stored. Of the last words `numbers` says how they are given, as `struct` does: "d"
+    stands for a float, "n" for an integer. The words belong to the plan, so one thread at a time may run it.
     """
 
-    def __init__(self, steps: Sequence[Placed], slots: int, scratch_slot: int) -> None:
+    def __init__(self, steps: Sequence[Placed], slots: int, scratch_slot: int, numbers: str = "") -> None:
         self.blocks = [p.block for p in steps]
         self._parallel = any([tasks > grain for p in steps for _, _, tasks, grain in p.block.launches])
-        self._table = struct.Struct(f"{slots}n")  # in half the time of "q"
-        self._memory = _laid_out(steps, slots, scratch_slot)
+        self._table = struct.Struct(f"{slots}n{numbers}")  # in half the time of "q"
+        self._memory = _laid_out(steps, slots + len(numbers), scratch_slot)
         self._address = ctypes.addressof(self._memory)
         self._run, self._worker = _runner()
 
-    def run(self, words: Sequence[int]) -> int:
+    def run(self, words: Sequence[float]) -> int:
         """Fill the table and run all launches."""
         self._table.pack_into(self._memory, 8 * TABLE, *words)
         # Who finds the workers busy, for another Python thread, does without.
@@ -135,7 +136,7 @@ class NativePlan:
         finally:
             pool.lock.release()
 
-    def run_profiled(self, words: Sequence[int]) -> list[float]:
+    def run_profiled(self, words: Sequence[float]) -> list[float]:
         """Run step by step; the seconds of each."""
         first, count = self._memory[LAUNCHES : LAUNCHES + 2]
         seconds = []

@@ -63,14 +63,23 @@ def _intrinsic(name: str) -> Body:
     return lambda f, *args: f.intrinsic(name, *args)
 
 
+def _is_number(x: Val) -> bool:
+    """Is it a literal that is not NaN?"""
+    return x.name[0] != "%" and "0x7FF8" not in x.name
+
+
 def maximum(f: Function, a: Val, b: Val) -> Val:
     """The larger; NaN if either is NaN."""
+    if _is_number(b):
+        return f.select(f.fcompare("olt", a, b), b, a)  # one instruction, as NaN can only come from the other
     larger = f.select(f.fcompare("ogt", a, b), a, b)
     return f.select(v.is_nan(f, a), a, larger)
 
 
 def minimum(f: Function, a: Val, b: Val) -> Val:
     """The smaller; NaN if either is NaN."""
+    if _is_number(b):
+        return f.select(f.fcompare("ogt", a, b), b, a)
     smaller = f.select(f.fcompare("olt", a, b), a, b)
     return f.select(v.is_nan(f, a), a, smaller)
 
