@@ -33,7 +33,7 @@ pathlib = lazy_module("pathlib")
 
 FEW_INSTRUCTIONS, FEW_BYTES = 3, 4096  # of a small window
 HEAVY_BYTES = 160 << 20  # of results: more is compiled at first sight
-REMEMBERED = 1024  # plans, and signatures that were seen once
+REMEMBERED = 512  # plans, and signatures that were seen once
 _UNKNOWN = object()  # in the place of a plan: never seen
 _SIGHTED = object()  # seen once
 
