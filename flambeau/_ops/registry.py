@@ -32,7 +32,7 @@ from flambeau._ir import recording
 from flambeau._ir.meta import Meta
 
 OPS: dict[str, Op] = {}
-INFERENCES = 4096  # how many an operation remembers
+INFERENCES = 1024  # how many an operation remembers
 
 
 class Derivative:
