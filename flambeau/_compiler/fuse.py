@@ -22,6 +22,7 @@ from flambeau._ir.meta import contiguous_strides
 FUSABLE = frozenset({"map", "gather", "reduce"})
 ROWS_FOR_ALL = 8  # a reduction to fewer rows than that is split over several tasks, which ends its group...
 LONG_ROW = 1 << 15  # ...if the rows are at least this long
+TALL, LARGE = 1024, 1 << 21  # so is one down columns this long, of as many elements in all as caches do not hold
 
 
 class Unit:
@@ -161,10 +162,7 @@ class Fusion:
         if node.kind == "reduce" or any(a.node in group.after for a in node.inputs):
             group.after.add(node)
         if node.kind == "reduce":
-            rows = math.prod(group.row_sizes)
-            length = math.prod(group.sizes) // max(rows, 1)
-            if rows < ROWS_FOR_ALL and length >= LONG_ROW:
-                group.closed = True
+            group.closed = group.closed or _is_done_in_parts(group.sizes, group.reduced)
         added = 0
         for p in self._producers(node):
             unit = self.unit_of[p]
@@ -226,8 +224,7 @@ class Fusion:
             return False
         if not self._reads_in_place(group, a, a.shape, sizes, mine, False):
             return False
-        rows = math.prod(n for n, r in zip(sizes, mine, strict=True) if not r)
-        if rows < ROWS_FOR_ALL and math.prod(sizes) // max(rows, 1) >= LONG_ROW and a.node in group.after:
+        if a.node in group.after and _is_done_in_parts(sizes, mine):
             return False
         group.sizes, group.reduced = sizes, mine
         self._insert(group, node, row=True)
@@ -321,6 +318,16 @@ class Fusion:
         for node in group.nodes:
             self.unit_of[node] = unit
         self._stand_in(unit, group)
+
+
+def _is_done_in_parts(sizes: Sequence[int], reduced: Sequence[bool]) -> bool:
+    """Is a reduction split over several tasks? One pass after the other over long columns would read memory in short
+    pieces far from each other; in parts, whole rows are read as they lie there."""
+    total, rows = math.prod(sizes), math.prod([n for n, r in zip(sizes, reduced, strict=True) if not r])
+    length = total // max(rows, 1)
+    if rows < ROWS_FOR_ALL:
+        return length >= LONG_ROW
+    return not reduced[-1] and length >= TALL and total >= LARGE
 
 
 class _Union(NamedTuple):

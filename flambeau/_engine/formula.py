@@ -72,7 +72,7 @@ class Formula:
         self._inferred: dict[Meta, FormulaInference] = {}
 
     def inferred(self, m: Meta) -> FormulaInference | None:
-        """What it gives for tensors of a layout; None if a step was not inferred for that yet, or changes the layout."""
+        """What it gives for tensors of a layout; None if a step was not inferred for that, or has another result."""
         known = self._inferred.get(m)
         if known is None:
             steps = self._steps_on(m)

@@ -24,6 +24,7 @@ from flambeau._engine.formula import written_out
 from flambeau._engine.memory import Buffer, allocator, arena, size_class
 from flambeau._engine.offsets import without_offsets
 from flambeau._engine.signature import Owner, Signature, signature
+from flambeau._ir.meta import Meta
 from flambeau._ir.program import Instruction, Value
 
 cpu = lazy_module("flambeau._backends.cpu.lower")
@@ -67,8 +68,13 @@ def never_compiled(queue: Collection[Instruction], nbytes: int, now: bool) -> bo
     NumPy is as quick: looking twice at the same operation on a few numbers then gives the very same bits."""
     if config.compile == "auto" and not now:
         few = len(queue) <= FEW_INSTRUCTIONS and nbytes <= FEW_BYTES
-        return few and all([i.op.family != "formula" for i in queue])
+        return few and all([i.op.family != "formula" and _reads_little(i) for i in queue])
     return config.compile == "never"
+
+
+def _reads_little(instruction: Instruction) -> bool:
+    """Is no operand large? A sum is a single number, of however many."""
+    return all([type(m) is not Meta or m.nbytes <= FEW_BYTES for m in instruction.metas])
 
 
 def run(queue: Sequence[Instruction], owner: Owner, now: bool = False) -> bool:

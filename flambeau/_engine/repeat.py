@@ -6,12 +6,14 @@ microseconds an operation and parameter; what differs between parameters is only
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
 from flambeau._engine.formula import Formula, Numbers, Step, formula
+from flambeau._engine.signature import unseen
 from flambeau._engine.window import state
 from flambeau._ir.meta import Meta
 from flambeau._ir.program import Instruction, Value
@@ -45,10 +47,13 @@ class Repeatable:
         if m is None or len(window.queue) < first:  # the window ran in between
             return
         self.key = key
-        self._learn(list(islice(window.queue, first, None)), tensors, before, m)
+        with window.lock:
+            self._learn(first, tensors, before, m)
         self._versions = [t._storage.version - v for t, v in zip(tensors, versions, strict=True)]
 
-    def _learn(self, instructions: Sequence[Instruction], tensors: Sequence[Any], before: list[Value], m: Meta) -> None:
+    def _learn(self, first: int, tensors: Sequence[Any], before: list[Value], m: Meta) -> None:
+        """Make a formula of what the window holds from instruction `first` on, and put it in the place of that."""
+        instructions = list(islice(state.window.queue, first, None))
         numbers = [a for i in instructions for a in i.args if type(a) is not Value]
         places = {value: i for i, value in enumerate(before, len(numbers))}
         steps: list[Step] = []
@@ -71,6 +76,17 @@ class Repeatable:
         self._formula = formula(tuple(steps), len(numbers), len(before), outputs)
         self._numbers = Numbers(numbers)
         self._finals = [(i, outputs.index(places[finals[i]])) for i in changed]
+        results = {place: value for value, place in places.items() if place in outputs}
+        del places, finals  # they count as references
+        inner = [i.outputs[0] for n, i in enumerate(instructions, len(numbers) + len(before)) if n not in results]
+        if steps and not self._formula.apart and unseen(inner, instructions):
+            self._record(self._formula, before, m, tuple([results[n] for n in outputs]), first)
+
+    def _record(self, op: Formula, values: list[Value], m: Meta, outputs: tuple[Value, ...], first: int) -> None:
+        """Put the formula behind the window's first `first` instructions. That is done at one go, for Ctrl-C."""
+        metas = (m,) * len(values) + (None,)
+        made = Instruction(op, (*values, self._numbers), metas, op.inferred(m), outputs, None)
+        state.window.queue = deque((*islice(state.window.queue, first), made))
 
     def repeat(self, tensors: Sequence[Any], key: Any) -> bool:
         """Record the same for other tensors; False, and nothing recorded, if it would not be the same."""

@@ -154,6 +154,13 @@ def _only_here(
     return tuple(live), tuple(unneeded)
 
 
+def unseen(results: list[Value], instructions: Sequence[Instruction]) -> bool:
+    """Does nobody but the caller's list and these instructions, which made the results, refer to any of them?"""
+    uses = Counter([id(v) for instruction in instructions for v in operands_of(instruction)])
+    references = tuple(map(getrefcount, results))
+    return all([found - uses[id(v)] == _ALONE for v, found in zip(results, references, strict=True)])
+
+
 def owns_its_memory(value: Value) -> bool:
     """May the memory be written when the value is not needed any more? Not if an array elsewhere shows it too."""
     array, buffer = value.array, value.buffer

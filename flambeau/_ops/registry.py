@@ -285,17 +285,6 @@ class Pointwise(Op):
         self.result = result
         self.refuses = frozenset({"bool": 0, "integer": 1, "float": 2, "complex": 3}[r] for r in refuses)
 
-    def _make_function(self) -> Callable:
-        function, guard = super()._make_function(), self.guard
-        if guard is None:
-            return function
-
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            guard(*args, **{name: value for name, value in kwargs.items() if name != "out"})
-            return function(*args, **kwargs)
-
-        return named_like(guarded, self.body, self.name)
-
 
 class Library(Op):
     """`category` ("reduce", "contract", "window", "index", "scan", "sort", "random", "linalg", "fft", "norm"...) tells
@@ -342,6 +331,9 @@ class Composite(Op):
     """Plain Python over other operations; differentiated through them."""
 
     family = "composite"
+
+    def record(self, args: tuple) -> Any:
+        return self.body(*args)
 
     def _make_function(self) -> Callable:
         body = self.body

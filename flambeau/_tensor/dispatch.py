@@ -100,27 +100,38 @@ def renew_view(t: Any) -> None:
 
 def pointwise(op: Any, args: tuple) -> Any:
     """Record a pointwise operation; tensors and numbers in `args`, trailing defaults left out."""
-    key: list[Any] = []
-    values: list[Any] = []
-    mask, bit, exposed = 0, 1, False
-    try:
-        for a in args:
-            kind = type(a)
-            if kind in NUMBERS:
-                values.append(a)
-                key.append(a if kind is str else kind)
-            else:
-                storage = a._storage
-                values.append(storage.value)
-                key.append(a._meta)
-                if storage.exposed:
-                    exposed = True
-                if (a._node if a._base is None else node_of(a)) is not None:
-                    mask += bit
-            bit += bit
-    except AttributeError:
-        return pointwise(op, _as_operands(op, args))
-    metas = tuple(key)
+    if op.guard is not None:
+        op.guard(*args)
+    if len(args) == 2 and type(args[0]) is type(args[1]) is Tensor:  # very often: written out for speed
+        a, b = args
+        storage, other = a._storage, b._storage
+        values, metas = (storage.value, other.value), (a._meta, b._meta)
+        exposed = storage.exposed or other.exposed
+        mask = 0 if (a._node if a._base is None else node_of(a)) is None else 1
+        if (b._node if b._base is None else node_of(b)) is not None:
+            mask += 2
+    else:
+        mask, bit, exposed = 0, 1, False
+        read: list[Any] = []
+        key: list[Any] = []
+        try:
+            for a in args:
+                kind = type(a)
+                if kind in NUMBERS:
+                    read.append(a)
+                    key.append(a if kind is str else kind)
+                else:
+                    storage = a._storage
+                    read.append(storage.value)
+                    key.append(a._meta)
+                    if storage.exposed:
+                        exposed = True
+                    if (a._node if a._base is None else node_of(a)) is not None:
+                        mask += bit
+                bit += bit
+        except AttributeError:
+            return pointwise(op, _as_operands(op, args))
+        values, metas = tuple(read), tuple(key)
     inference = op.cache.get(metas)
     if inference is None:
         inference = infer_pointwise(op, args, metas)
@@ -128,7 +139,7 @@ def pointwise(op: Any, args: tuple) -> Any:
     value = Value(window)
     queue = window.queue
     site = user_site(3) if inference.fallible else None
-    queue.append(Instruction(op, tuple(values), metas, inference, (value,), site))
+    queue.append(Instruction(op, values, metas, inference, (value,), site))
     window.nbytes += inference.nbytes
     m = inference.outputs[0]
     t: Any = new(Tensor)

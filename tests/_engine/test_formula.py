@@ -7,7 +7,7 @@ import pytest
 
 import flambeau as torch
 from flambeau._core.config import config
-from flambeau._engine import window
+from flambeau._engine import repeat, window
 from flambeau._engine.formula import Formula
 from flambeau._engine.repeat import Repeatable
 
@@ -48,11 +48,10 @@ def test_a_formula_is_one_instruction_and_gives_the_same(monkeypatch, compile_wh
     shapes = [(3, 700), (5,), (3, 700), (2, 2), (5,)]
     for _ in range(3):
         parameters, lengths = steps(shapes)
-        assert lengths[2] == 1 < lengths[0]
+        assert lengths == [1] * len(shapes)
         for tensors, arrays in zip(parameters, expected(shapes), strict=True):
             for t, a in zip(tensors, arrays, strict=True):
                 np.testing.assert_allclose(t.numpy(), a, rtol=1e-5, atol=1e-6)
-    assert lengths[1:] == [1, 1, 1, 1]
 
 
 def test_what_has_no_kernel_is_recorded_one_by_one(monkeypatch):
@@ -74,3 +73,27 @@ def test_what_is_read_before_keeps_its_value():
     assert repeatable.repeat((q, g), ())
     assert isinstance(window.state.window.queue[-1].op, Formula)
     assert before.tolist() == [1.0] * 4 and q.tolist() == [3.0] * 4 and q._version == 2
+
+
+def test_what_somebody_keeps_of_the_first_one_is_computed():
+    kept = []
+
+    def keeping(p, m, g):
+        kept.append(m * 2.0)
+        p.sub_(kept[-1] * g)
+
+    parameters, lengths = steps([(3,), (3,)], formula=keeping)
+    assert lengths == [3, 1]
+    assert kept[0].tolist() == [0.0, 0.5, 1.0]
+    assert parameters[0][0].tolist() == pytest.approx([-1.0, -0.55, -0.2])
+
+
+def test_ctrl_c_while_it_is_learned_loses_nothing(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(repeat, "unseen", interrupted)
+    p, g = torch.ones(3), torch.ones(3)
+    with pytest.raises(KeyboardInterrupt), Repeatable().recording((p, g), ()):
+        p.mul_(2.0).add_(g)
+    assert p.tolist() == [3.0] * 3

@@ -135,3 +135,12 @@ def test_a_number_in_the_key_does_not_stand_for_another_one(function, monkeypatc
     found = [function(x, *numbers).tolist() for numbers in ((2.0, 7.3), (7.3, 2.0))]
     assert plans.statistics().runs == 2
     np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-9)
+
+
+def test_a_number_made_from_many_is_compiled():
+    x = torch.ones(3000)
+    window.flush()
+    before = plans.statistics().runs
+    for _ in range(2):
+        assert x.sum().item() == 3000
+    assert plans.statistics().runs == before + 1

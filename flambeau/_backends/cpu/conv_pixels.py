@@ -88,7 +88,7 @@ def pixel_blocks(c: Correlation, target: Target, itemsize: int, weight: bool = F
     lanes = target.lanes(itemsize)
     runs, run_taps = runs_of(w)
     outer = len(d.offsets) * len(h.offsets)
-    if not target.masks or c.filters < lanes or c.taps == 0 or outer * len(runs) > SEGMENTS or w.out < 4:
+    if not target.masks or c.filters < lanes or outer * len(runs) > SEGMENTS or w.out < 4:
         return None
     columns = evenly(w.out, SUMS_BYTES // (itemsize * FILTERS))
     tile = tile_of(target, itemsize, run_taps * min(c.channels, 4 * lanes) if weight else columns, c.filters)
@@ -97,11 +97,12 @@ def pixel_blocks(c: Correlation, target: Target, itemsize: int, weight: bool = F
     padded = columns if weight else round_up(columns, tile.height)
     rows = evenly(h.out, max(1, SUMS_BYTES // (itemsize * each * width * padded)))
     most = max(1, SUMS_BYTES // (itemsize * each * width * padded * rows))
-    planes = evenly(c.planes, min(most, max(1, c.planes // TASKS))) if rows == h.out else 1
-    across = w.reach(padded) + lanes
+    others = c.groups * -(-c.filters // (each * width))  # tasks that there are besides
+    planes = evenly(c.planes, min(most, max(1, c.planes * others // TASKS))) if rows == h.out else 1
     while True:
-        line = planes * len(d.offsets) * h.reach(rows) * across * itemsize  # bytes a channel
-        fitting = min(LINES_BYTES // line, PANEL_BYTES // (c.taps * width * itemsize))
+        pixels = planes * len(d.offsets) * h.reach(rows) * w.reach(columns)
+        pixels += (padded - columns) * w.step + lanes  # that the last tile sees, or the last square writes
+        fitting = min(LINES_BYTES // (pixels * itemsize), PANEL_BYTES // (max(1, c.taps) * width * itemsize))
         if fitting >= min(c.channels, lanes):
             break
         if planes > 1:
@@ -127,8 +128,9 @@ def block_words(element: str, c: Correlation, b: PixelBlocks, x: Word) -> dict[s
         values |= {f"x_{name}": stride, f"size_{name}": axis.size, f"step_{name}": axis.step, f"count_{name}": axis.out}
     return values | {
         "x_at": x, "x_image": c.x.image, "x_channel": c.x.channel, "low_h": h.low, "low_w": w.low, "span_h": h.span,
-        "span_w": w.span, "taps_d": len(d.offsets), "taps_h": len(h.offsets), "offsets_d_at": table(d.offsets),
-        "offsets_h_at": table(h.offsets), "runs": len(runs), "runs_at": table(runs), "run_taps": run_taps,
+        "span_w": w.span, "taps_d": len(d.offsets) if c.taps else 0, "taps_h": len(h.offsets),
+        "offsets_d_at": table(d.offsets), "offsets_h_at": table(h.offsets), "runs": len(runs),
+        "runs_at": table(runs), "run_taps": run_taps,
         "taps": c.taps, "channels": c.channels, "chunk": b.channels, "planes": b.planes, "rows": b.rows,
         "columns": b.columns, "all_planes": c.planes, "height": b.tile.height,
     }  # fmt: skip

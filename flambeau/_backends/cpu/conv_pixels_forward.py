@@ -5,6 +5,8 @@ The sums of a block are collected in a buffer, a pixel's filters side by side, a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flambeau._backends.cpu import conv_pixels
 from flambeau._backends.cpu.conv_forward import TASK_WORK
 from flambeau._backends.cpu.conv_geometry import FILTERS, Correlation, Strides, evenly
@@ -141,7 +143,7 @@ def _segments(
     with f.loop(0, f.mul(taps_d, taps_h), 1, [f.int(0), f.int(0)]) as tap:
         line, seen = emit_line(f, args, block, *output, tap.index)
         left = f.mul(line, pitch)
-        with f.loop(0, runs, 1, tap.carried, guard=False) as run:
+        with f.loop(0, runs, 1, tap.carried) as run:
             count, right = run.carried
             slot = f.load("i64", f.offset(runs_at, run.index, "i64"))
             run.next = [table.put(count, f.add(left, f.mul(slot, some)), right, seen), f.add(right, rights)]
@@ -200,6 +202,9 @@ def _lay_across(f: Function, args: Val, element: str, to: Val, sums: Val, pixels
         i.next = [f.offset(i.carried[0], y_w, element), f.offset(i.carried[1], width, element)]
 
 
+_Store = Callable[[Val, Val], None]  # (vector, address)
+
+
 def _turned(f: Function, args: Val, element: str, sums: Val, pixel: Val, filter: Val) -> list[Val]:
     """A square of sums, turned over: vectors of pixels, one a filter."""
     (width,) = FIELDS.read(f, args, "width")
@@ -213,35 +218,17 @@ def _lay_along(f: Function, args: Val, element: str, to: Val, sums: Val, pixels:
     """Whole squares; the last pixels of a run perhaps twice."""
     (channel,) = FIELDS.read(f, args, "y_channel")
     lanes = f.target.lanes(BYTES[element])
-    last = f.max(f.sub(pixels, lanes), 0)
+    last, mask = f.max(f.sub(pixels, lanes), 0), f.mask_below(pixels, lanes)
+    enough = f.compare("sge", pixels, lanes)
     with f.loop(0, pixels, lanes) as i, f.loop(0, filters, lanes) as k:
         pixel = f.min(i.index, last)
         values = _turned(f, args, element, sums, pixel, k.index)
         place = f.offset(to, f.add(f.mul(k.index, channel), pixel), element)
         count = f.sub(filters, k.index)
-        whole = f.binary("and", f.compare("sge", count, lanes), f.compare("sge", pixels, lanes))
-        mask = f.mask_below(pixels, lanes)
-        inside, edge, after = (f.fresh_label(name) for name in ("inside", "edge", "after"))
-        f.branch(whole, inside, edge)
-        f.label(inside)
-        for lane, x in enumerate(values):
-            f.store(x, f.offset(place, f.mul(channel, lane), element))
-        f.jump(after)
-        f.label(edge)
-        _by_filter(f, element, square, values, count, place, channel, lambda x, at: f.store_masked(x, at, mask))
-        f.jump(after)
-        f.label(after)
-
-
-def _by_filter(f: Function, element: str, square: Val, values: list[Val], count: Val, place: Val, channel: Val, store
-               ) -> None:  # fmt: skip
-    """`store(vector, address)` for the filters that there are, by way of memory."""
-    lanes = f.target.lanes(BYTES[element])
-    for lane, x in enumerate(values):
-        f.store(x, f.offset(square, lane * lanes, element))
-    with f.loop(0, f.min(count, lanes), 1, [square, place]) as j:
-        store(f.load(vector(element, lanes), j.carried[0]), j.carried[1])
-        j.next = [f.offset(j.carried[0], lanes, element), f.offset(j.carried[1], channel, element)]
+        whole = f.binary("and", f.compare("sge", count, lanes), enough)
+        _put(f, element, values, place, channel, whole, f.store)
+        with f.when(f.binary("xor", whole, f.int(1, "i1"))):
+            _put_some(f, element, values, place, channel, count, square, lambda x, at: f.store_masked(x, at, mask))
 
 
 def _lay_apart(f: Function, args: Val, element: str, to: Val, sums: Val, pixels: Val, filters: Val, square: Val
@@ -249,12 +236,11 @@ def _lay_apart(f: Function, args: Val, element: str, to: Val, sums: Val, pixels:
     """Squares, whose pixels go to every other place."""
     (channel,) = FIELDS.read(f, args, "y_channel")
     lanes = f.target.lanes(BYTES[element])
-    type = f"<{lanes} x i1>"
+    even = Val("<" + ", ".join(f"i1 {int(j % 2 == 0)}" for j in range(lanes)) + ">", f"<{lanes} x i1>")
     with f.loop(0, pixels, lanes) as i, f.loop(0, filters, lanes) as k:
         values = _turned(f, args, element, sums, i.index, k.index)
         place = f.offset(to, f.add(f.mul(k.index, channel), f.mul(i.index, 2)), element)
         places = f.mul(f.sub(pixels, i.index), 2)
-        even = Val("<" + ", ".join(f"i1 {int(j % 2 == 0)}" for j in range(lanes)) + ">", type)
         masks = [f.binary("and", f.mask_below(f.sub(places, first), lanes), even) for first in (0, lanes)]
 
         def store(x: Val, at: Val, masks: list[Val] = masks) -> None:
@@ -262,7 +248,29 @@ def _lay_apart(f: Function, args: Val, element: str, to: Val, sums: Val, pixels:
                 spread = f.shuffle(x, x, [half * lanes // 2 + j // 2 for j in range(lanes)])
                 f.store_masked(spread, f.offset(at, half * lanes, element), mask)
 
-        _by_filter(f, element, square, values, f.sub(filters, k.index), place, channel, store)
+        count = f.sub(filters, k.index)
+        whole = f.compare("sge", count, lanes)
+        _put(f, element, values, place, channel, whole, store)
+        with f.when(f.binary("xor", whole, f.int(1, "i1"))):
+            _put_some(f, element, values, place, channel, count, square, store)
+
+
+def _put(f: Function, element: str, values: list[Val], place: Val, channel: Val, whole: Val, store: _Store) -> None:
+    """Store a square, if all of its filters are there."""
+    with f.when(whole):
+        for lane, x in enumerate(values):
+            store(x, f.offset(place, f.mul(channel, lane), element))
+
+
+def _put_some(f: Function, element: str, values: list[Val], place: Val, channel: Val, count: Val, square: Val,
+              store: _Store) -> None:  # fmt: skip
+    """Store the filters of a square that there are, by way of memory."""
+    lanes = len(values)
+    for lane, x in enumerate(values):
+        f.store(x, f.offset(square, lane * lanes, element))
+    with f.loop(0, f.min(count, lanes), 1, [square, place]) as j:
+        store(f.load(values[0].type, j.carried[0]), j.carried[1])
+        j.next = [f.offset(j.carried[0], lanes, element), f.offset(j.carried[1], channel, element)]
 
 
 def _lay_any(f: Function, args: Val, element: str, to: Val, sums: Val, pixels: Val, filters: Val, _: Val) -> None:

@@ -59,7 +59,7 @@ def pack_launch(
         bias_step=bias_step, packed_at=Scratch(packed), packed_bias_at=Scratch(packed_bias), kernel=size,
         filters=c.filters, channels=c.channels, chunk=b.channels, taps=c.taps, panels=panels,
     )  # fmt: skip
-    grain = max(1, ELEMENTS // (c.depth * width))
+    grain = max(1, ELEMENTS // max(1, c.depth * width))
     return Launch(Kernel(generate_pack, (element, width, order), ("pack",)), "pack", words, c.groups * panels, grain)
 
 

@@ -64,18 +64,19 @@ class CpuBackend:
         if lower is None:
             return None
         metas = (*inputs, *outputs)
+        own = meta_numbers(metas)
 
         def lowered(numbers: Sequence[Any]) -> Step | None:
-            rest = iter(numbers)
-            renewed = metas_with(metas, rest)
-            operands, results = renewed[: len(inputs)], renewed[len(inputs) :]
+            renewed = metas_with(metas, iter(numbers))
+            arguments = renewed[: len(inputs)], renewed[len(inputs) :]
             if epilogue is None:
-                return lower(self.target, params, operands, results)
-            return matmul.lower_finished(self.target, nest_with(epilogue, tuple(rest)), operands, results)
+                return lower(self.target, params, *arguments)
+            return matmul.lower_finished(self.target, nest_with(epilogue, numbers[len(own) :]), *arguments)
 
-        key = (template, repr(params), len(inputs), tuple([(m.dtype, m.ndim) for m in metas]),
-               epilogue and (epilogue.loops, epilogue.checked))  # fmt: skip
-        return self.blocks.block(key, meta_numbers(metas) + (nest_numbers(epilogue) if epilogue else ()), lowered)
+        key = template, repr(params), len(inputs), tuple([(m.dtype, m.ndim) for m in metas])
+        if epilogue is None:
+            return self.blocks.block(key, own, lowered)
+        return self.blocks.block((*key, epilogue.loops, epilogue.checked), own + nest_numbers(epilogue), lowered)
 
 
 @cache

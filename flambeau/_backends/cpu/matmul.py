@@ -32,6 +32,7 @@ DIRECT_PANELS = 6  # of A, up to which rows of B are read as they lie; twice as 
 COPY_FROM = 3  # panels of B that a panel of A must meet to be copied
 CACHE_WAYS = 8  # rows that collide in the first-level cache, but fit it; they need not be copied
 STREAM_COLUMNS = 512  # from which on a single row is worth a buffer of sums
+STREAM_ACROSS = 1024  # columns of a task, at least: longer runs of B go by faster
 BLOCK_BYTES = matmul_blocks.LOCAL_BYTES  # of B in one stretch of a block: what stays in the second-level cache
 SHARED_BYTES = 4 << 20  # of B that is packed at a time for all tasks
 PARTS_BYTES = 8 << 20  # for the parts of k, at most
@@ -140,7 +141,7 @@ def _dots(target: Target, p: Problem, epilogue: Epilogue) -> tuple[tuple[Launch,
 
 def _stream(target: Target, p: Problem, epilogue: Epilogue) -> tuple[tuple[Launch, ...], int]:
     """One row, with rows of B."""
-    blocks = max(-(-p.n // matmul_stream.COLUMNS), min(wanted_tasks(p.work), p.n // STREAM_COLUMNS))
+    blocks = max(-(-p.n // matmul_stream.COLUMNS), min(wanted_tasks(p.work), p.n // STREAM_ACROSS))
     across = -(-p.n // (64 * blocks)) * 64
     blocks = -(-p.n // across)
     stretch = stretch_of(target, MEMORY[p.dtype], p.itemsize, p.k)
