@@ -248,27 +248,23 @@ class Plan:
         words += (temporary, temporary + self.arena)
         words += [s if type(s) is float else bits_of(s) for s in found.scalars]
         words += self.derived
-        if not self._run_segments(queue, found, fresh, words, owner):
-            for value in values[self.inputs :]:
-                value.buffer = value.array = None
+        run = owner.running = Run(self, values, fresh)
+        if not self._run_segments(queue, found, run, words, owner):
+            run.withdraw()
             return False
-        self._deliver(self.results, values, fresh)
-        for value in values[self.inputs :]:
-            value.window = None
+        run.tell()
         return True
 
-    def _run_segments(self, queue: Sequence[Instruction], found: Signature, fresh: list[Buffer], words: list[Any],
+    def _run_segments(self, queue: Sequence[Instruction], found: Signature, run: Run, words: list[Any],
                       owner: Owner) -> bool:  # fmt: skip
         with self.lock:
             for segment in self.segments:
                 if type(segment) is not int:
-                    if profile is not None:
-                        profile(self, segment, segment.run_profiled(words))
-                    elif segment.run(words):
+                    if not self._run_native(segment, words, run):
                         return False
                     continue
                 instruction = queue[segment]
-                self._deliver(self.host_operands[segment], found.values, fresh)
+                self.deliver(self.host_operands[segment], found.values, run.fresh)
                 try:
                     owner.interpret(instruction)
                 except Exception:
@@ -277,7 +273,22 @@ class Plan:
                     words[self.host_slots[found.slots[value]]] = value.address
         return True
 
-    def _deliver(self, results: Sequence[tuple[int, int, Any]], values: list[Value], fresh: list[Buffer]) -> None:
+    def _run_native(self, segment: Any, words: list[Any], run: Run) -> bool:
+        """Run kernels; False if one of them met something wrong."""
+        last = segment is self.segments[-1]
+        segment.wait()
+        try:
+            if profile is not None:
+                profile(self, segment, segment.run_profiled(words))
+            elif segment.run(words):
+                return False
+            run.complete = last
+        except BaseException:  # Ctrl-C, before the kernels ran or after
+            run.complete = last and segment.has_run()
+            raise
+        return True
+
+    def deliver(self, results: Sequence[tuple[int, int, Any]], values: list[Value], fresh: list[Buffer]) -> None:
         """Give results their memory: a fresh buffer, or that of an input which died."""
         for slot, place, dtype in results:
             value = values[slot]
@@ -288,6 +299,30 @@ class Plan:
                 value.buffer, value.array = dead.buffer, dead.array
                 if value.array is None:
                     value.buffer.dtype = dtype
+
+
+class Run:
+    """One run of a plan, for whoever finds it interrupted. Once it is `complete` all kernels have run, and inputs may
+    have been written over: the results must be told, which may be done twice. Until then the window can be repeated."""
+
+    __slots__ = ("plan", "values", "fresh", "complete")
+
+    def __init__(self, plan: Plan, values: list[Value], fresh: list[Buffer]) -> None:
+        self.plan = plan
+        self.values = values
+        self.fresh = fresh
+        self.complete = False
+
+    def tell(self) -> None:
+        """Give the results their memory; they wait in no window any more."""
+        self.plan.deliver(self.plan.results, self.values, self.fresh)
+        for value in self.values[self.plan.inputs :]:
+            value.window = None
+
+    def withdraw(self) -> None:
+        """Take back what the instructions between kernels were given and have made."""
+        for value in self.values[self.plan.inputs :]:
+            value.buffer = value.array = None
 
 
 def bits_of(number: float | int) -> int:

@@ -24,7 +24,9 @@ _known: dict[tuple, tuple[tuple[int, ...], tuple[int, ...]]] = {}
 
 
 class Owner(Protocol):
-    """The window, seen from here."""
+    """The window, seen from here. `running` is the plan that runs it."""
+
+    running: Any
 
     def interpret(self, instruction: Instruction) -> None:
         """Run a single instruction on the reference."""
