@@ -1,4 +1,4 @@
-"""`torch.compile`: nothing has to be decorated here, but a program that does so runs, and gets its kernels at once."""
+"""`torch.compile`: nothing has to be decorated here, but what is gets its kernels at once and is not recorded again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau._core.errors import explain
-from flambeau._engine.window import state
+from flambeau._replay.calls import Calls
 from flambeau.nn import Module
 
 MODES = (None, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
@@ -19,18 +19,28 @@ class OptimizedModule(Module):
     Keys of `state_dict` begin with `_orig_mod.`, as PyTorch's do.
     """
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Module, fullgraph: bool = False) -> None:
         super().__init__()
         self._orig_mod = module
+        self.__dict__["_calls"] = Calls(module, fullgraph)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._calls(args, kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        state.window.compile_now = True
         return self._orig_mod(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         if name == "_orig_mod":
             return super().__getattr__(name)
         return getattr(self._orig_mod, name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_calls"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.__dict__["_calls"] = Calls(self._orig_mod)
 
 
 def compile(  # noqa: A001
@@ -66,18 +76,18 @@ def compile(  # noqa: A001
         hint = "one of " + ", ".join(repr(m) for m in MODES if m)
         raise RuntimeError(explain(f"Unrecognized mode={mode}, should be one of: {list(MODES[1:])}", hint=hint))
     if model is None:
-        return lambda m: compile(m, mode=mode, disable=disable)
+        return lambda m: compile(m, fullgraph=fullgraph, mode=mode, disable=disable)
     if not callable(model):
         fact = f"torch.compile() expects a function or a module, got {type(model).__name__}"
         raise TypeError(explain(fact, hint="pass the model itself, not its output"))
     if disable:
         return model
     if isinstance(model, Module):
-        return OptimizedModule(model)
+        return OptimizedModule(model, fullgraph)
+    calls = Calls(model, fullgraph)
 
     @functools.wraps(model)
     def compiled(*args: Any, **kwargs: Any) -> Any:
-        state.window.compile_now = True
-        return model(*args, **kwargs)
+        return calls(args, kwargs)
 
     return compiled

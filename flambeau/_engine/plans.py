@@ -12,7 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from flambeau._compiler.capture import operands_of
 from flambeau._compiler.pipeline import Program, Window, Work, compile_window
@@ -21,6 +21,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._engine.memory import Buffer, allocator, arena
 from flambeau._engine.offsets import without_offsets
 from flambeau._engine.signature import Signature, signature
+from flambeau._ir.meta import Meta
 from flambeau._ir.program import Instruction, Value
 
 cpu = lazy_module("flambeau._backends.cpu.lower")
@@ -86,6 +87,29 @@ def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None], 
         return False
     _statistics.runs += 1
     return plan.run(queue, found, interpret)
+
+
+class Compiled(NamedTuple):
+    """A window with its plan. `parts` are the values that stand for parts of others, as `without_offsets` made them."""
+
+    queue: Sequence[Instruction]
+    found: Signature
+    plan: Plan
+    parts: dict[tuple[Value, Meta], Value]
+
+
+def compiled(queue: Sequence[Instruction]) -> Compiled | None:
+    """A window with its plan, compiled at first sight; None if an operand has no memory or the reference is to run
+    it."""
+    parts: dict[tuple[Value, Meta], Value] = {}
+    queue = without_offsets(queue, parts)
+    found = signature(queue)
+    if found is None:
+        return None
+    plan = _plans.get(found.key)
+    if plan is None or plan is _SIGHTED:
+        plan = _remember(_plans, found.key, _compile(queue, found))
+    return None if plan is None else Compiled(queue, found, plan, parts)
 
 
 def _worth_compiling(queue: Sequence[Instruction]) -> bool:
@@ -217,15 +241,8 @@ class Plan:
 
     def run(self, queue: Sequence[Instruction], found: Signature, interpret: Callable[[Instruction], None]) -> bool:
         """Run a window; False if a kernel met something wrong and the reference is to say what."""
-        values, program = found.values, self.program
-        fresh = [allocator.allocate(n, d) for n, d in zip(program.fresh, self.dtypes, strict=True)]
-        temporary = arena.address(program.arena + self.scratch + 64)
-        words = [v.address for v in values[: self.inputs]]
-        words += [b.address for b in fresh]
-        words += [0] * program.hosted
-        words += (temporary, temporary + program.arena)
-        for number, floating in zip(found.scalars, self.floating, strict=True):
-            words.append(_UNPACK.unpack(_PACK.pack(number))[0] if floating else wrapped(int(number)))
+        values = found.values
+        fresh, words = self._prepare([v.address for v in values[: self.inputs]], self.words_of(found.scalars))
         if not self._run_segments(queue, found, fresh, words, interpret):
             for instruction in queue:
                 for value in instruction.outputs:
@@ -237,14 +254,48 @@ class Plan:
                 value.window = None
         return True
 
+    def _prepare(self, addresses: list[int], scalars: list[int]) -> tuple[list[Buffer], list[int]]:
+        """Memory for the results, and the table of words, of which `addresses` becomes the beginning."""
+        program, words = self.program, addresses
+        fresh = [allocator.allocate(n, d) for n, d in zip(program.fresh, self.dtypes, strict=True)]
+        temporary = arena.address(program.arena + self.scratch + 64)
+        words += [b.address for b in fresh]
+        words += [0] * program.hosted
+        words += (temporary, temporary + program.arena)
+        words += scalars
+        return fresh, words
+
+    def words_of(self, scalars: Sequence[float | int]) -> list[int]:
+        """Run-time scalars as words."""
+        return [
+            _UNPACK.unpack(_PACK.pack(number))[0] if floating else wrapped(int(number))
+            for number, floating in zip(scalars, self.floating, strict=True)
+        ]
+
+    def launch(self, addresses: list[int], scalars: list[int]) -> list[Buffer] | None:
+        """Run a plan without host instructions on inputs at `addresses`, which are used up; the memory of its fresh
+        results, or None if a kernel met something wrong."""
+        fresh, words = self._prepare(addresses, scalars)
+        with self.lock:
+            for segment in self.segments:
+                if self._run_native(segment, words):
+                    return None
+        _statistics.runs += 1
+        return fresh
+
+    def _run_native(self, segment: Any, words: list[int]) -> int:
+        """Run one native plan; its status."""
+        if profile is None:
+            return segment.run(words)
+        profile(self, segment, segment.run_profiled(words))
+        return 0
+
     def _run_segments(self, queue: Sequence[Instruction], found: Signature, fresh: list[Buffer], words: list[int],
                       interpret: Callable[[Instruction], None]) -> bool:  # fmt: skip
         with self.lock:
             for segment in self.segments:
                 if type(segment) is not int:
-                    if profile is not None:
-                        profile(self, segment, segment.run_profiled(words))
-                    elif segment.run(words):
+                    if self._run_native(segment, words):
                         return False
                     continue
                 instruction = queue[segment]

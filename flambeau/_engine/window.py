@@ -10,6 +10,8 @@ import os
 import threading
 import weakref
 from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from flambeau._backends.reference.execute import execute
 from flambeau._core.config import config
@@ -18,7 +20,10 @@ from flambeau._core.sites import describe
 from flambeau._engine import plans
 from flambeau._ir.program import Instruction, Value
 
-np = lazy_module("numpy")
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy_module("numpy")
 
 
 class Window:
@@ -36,6 +41,20 @@ class Window:
     def full(self) -> bool:
         return len(self.queue) >= config.window_instructions or self.nbytes >= config.window_bytes
 
+    # What a window that captures a function wants to know (`_replay.capture`).
+
+    def looked(self) -> None:
+        """Python is about to read the numbers of a value."""
+
+    def made(self, value: Value) -> None:
+        """A value came to be whose numbers are known already."""
+
+    def drawn(self, array: Any, function: Callable[..., Any], generator: Any, args: tuple, kwargs: dict) -> None:
+        """Random numbers were drawn: what `function` returned for the generator's engine and these arguments."""
+
+    def stepped(self, optimizer: Any, group: Any, param: Any) -> None:
+        """An optimizer is about to record the formula for a parameter; for None, it is done."""
+
     def flush(self) -> None:
         """Run everything recorded, in order: by a compiled plan if there is one, else on the reference backend. There,
         an instruction that fails does not stop the ones that do not need it; its error is raised at the end, and again
@@ -50,9 +69,9 @@ class Window:
             return False
         queue = list(self.queue)
         for instruction in queue:
-            _run_operands(instruction, self)
+            run_operands(instruction, self)
         now, self.compile_now = self.compile_now, False
-        done = plans.run(queue, _interpret, now)
+        done = plans.run(queue, interpret, now)
         if done:
             self.queue.clear()
         return done
@@ -63,8 +82,8 @@ class Window:
         while queue:
             instruction = queue.popleft()
             try:
-                _run_operands(instruction, self)
-                _interpret(instruction)
+                run_operands(instruction, self)
+                interpret(instruction)
             except Exception as error:
                 _name_line(error, instruction)
                 failure = failure or error
@@ -79,7 +98,7 @@ class Window:
             raise failure
 
 
-def _interpret(instruction: Instruction) -> None:
+def interpret(instruction: Instruction) -> None:
     """Run one instruction on the reference backend."""
     with np.errstate(all="ignore"):
         execute(instruction)
@@ -93,7 +112,7 @@ def _name_line(error: Exception, instruction: Instruction) -> None:
         error.args = (f"{message}\n  recorded at {describe(instruction.site)}", *error.args[1:])
 
 
-def _run_operands(instruction: Instruction, window: Window) -> None:
+def run_operands(instruction: Instruction, window: Window) -> None:
     """Flush other threads' windows that hold operands of `instruction`."""
     for arg in instruction.args:
         if type(arg) is Value:
@@ -110,12 +129,21 @@ def realize(value: Value, not_in: Window | None = None) -> None:
     owner = value.window
     if owner is not None and owner is not not_in:
         try:
+            owner.looked()
             owner.flush()
         except Exception:
             if value.failure is None and value.data is None:
                 raise
     if value.failure is not None:
         raise value.failure
+
+
+def look(value: Value) -> np.ndarray:
+    """The memory of a value, which Python is about to read."""
+    state.window.looked()
+    if value.data is None:
+        realize(value)
+    return value.data  # type: ignore[return-value]
 
 
 class ThreadState(threading.local):

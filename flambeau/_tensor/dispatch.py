@@ -63,6 +63,7 @@ def from_flat(flat: Any, m: Meta) -> Any:
     """A tensor over a flat array that nobody else uses."""
     value = Value(None)
     value.data = flat
+    state.window.made(value)
     return make_tensor(Tensor, m, Storage(value, flat.nbytes))
 
 
@@ -271,6 +272,7 @@ def _attach(op: Any, args: tuple, metas: tuple, edges: tuple, mask: int, outputs
 
 def _run_now(op: Any, values: tuple, metas: tuple) -> tuple:
     """Run an operation at once and make tensors of what it returned."""
+    state.window.looked()
     realize_all(values)
     arrays = reference.read_arguments(values, metas)
     with np.errstate(all="ignore"):
