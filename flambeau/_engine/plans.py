@@ -267,10 +267,7 @@ class Plan:
 
     def words_of(self, scalars: Sequence[float | int]) -> list[int]:
         """Run-time scalars as words."""
-        return [
-            _UNPACK.unpack(_PACK.pack(number))[0] if floating else wrapped(int(number))
-            for number, floating in zip(scalars, self.floating, strict=True)
-        ]
+        return [word_of(number, floating) for number, floating in zip(scalars, self.floating, strict=True)]
 
     def launch(self, addresses: list[int], scalars: list[int]) -> list[Buffer] | None:
         """Run a plan without host instructions on inputs at `addresses`, which are used up; the memory of its fresh
@@ -319,6 +316,11 @@ class Plan:
                 value.buffer, value.array = dead.buffer, dead.array
                 if value.buffer is not None:
                     value.buffer.dtype = dtype
+
+
+def word_of(number: float | int, floating: bool) -> int:
+    """A run-time scalar as a word: the bits of a double, or an integer."""
+    return _UNPACK.unpack(_PACK.pack(number))[0] if floating else wrapped(int(number))
 
 
 def wrapped(number: int) -> int:

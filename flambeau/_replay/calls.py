@@ -13,6 +13,7 @@ from flambeau._replay.reach import Wrapper
 from flambeau._replay.recording import Failed
 from flambeau._replay.refusal import Refusal, Unsettled
 from flambeau._replay.replay import Replay, observe
+from flambeau._replay.steps import Changed
 
 MOST_REPLAYS = 8  # of a function: PyTorch's limit of recompilations
 MOST_ATTEMPTS = 8  # at a function that changes its own state, before it counts as one that always does
@@ -36,6 +37,8 @@ class Calls(Wrapper):
             if tensors is not None:
                 try:
                     return replay.run(tensors)
+                except Changed:
+                    continue
                 except Failed:
                     break
         else:

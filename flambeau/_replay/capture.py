@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from flambeau._core import dtypes
@@ -124,7 +124,7 @@ class Before(NamedTuple):
     """A tensor as it was before the function ran."""
 
     storage: Any
-    value: Value
+    value: Any
     version: int
     nbytes: int
     exposed: bool
@@ -138,17 +138,8 @@ class Before(NamedTuple):
         s = t._storage
         return cls(s, s.value, s.version, s.nbytes, s.exposed, t._meta, t._node, t._base, t._grad)
 
-
-def items(result: Any) -> Iterator[Any]:
-    """What a structure of lists, tuples and dicts holds."""
-    if isinstance(result, (list, tuple)):
-        for item in result:
-            yield from items(item)
-    elif isinstance(result, dict):
-        for item in result.values():
-            yield from items(item)
-    else:
-        yield result
+    def without_value(self) -> Before:
+        return self._replace(value=None)
 
 
 def unchanged(t: Any, before: Before) -> None:

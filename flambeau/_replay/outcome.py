@@ -15,6 +15,9 @@ from flambeau._replay.recording import Draft
 from flambeau._replay.refusal import Refusal
 from flambeau._tensor.dispatch import make_tensor
 
+NAMED_TUPLES = ("flambeau.", "torch.return_types")  # modules of classes of results
+
+
 class Made(NamedTuple):
     """A tensor that the function makes: over fresh storage number `fresh`, or over the storage of known tensor number
     `known`. `output` is its number among those with gradient history; `base` whether it is a view of the known one."""
@@ -69,12 +72,10 @@ class Outcome:
             return _List([self._template(item) for item in result])
         if kind is dict:
             return _Dict(list(result), [self._template(item) for item in result.values()])
-        if isinstance(result, tuple) and (kind is tuple or kind.__module__.startswith(("flambeau.", "torch.return_types"))):
-            if isinstance(result, IMMUTABLE):
-                return _Constant(result)
-            return _Tuple(kind, [self._template(item) for item in result])
         if kind in CONSTANTS or isinstance(result, IMMUTABLE):
             return _Constant(result)
+        if isinstance(result, tuple) and (kind is tuple or kind.__module__.startswith(NAMED_TUPLES)):
+            return _Tuple(kind, [self._template(item) for item in result])
         raise Refusal(f"a {kind.__name__} is returned")
 
     def _make(self, t: Any) -> int:

@@ -2,8 +2,8 @@
 
 A function's behaviour is decided by its arguments and by what it reads beyond them. Instead of following its
 instructions, every object that it could reach is looked at: from the globals and closure cells of its code, through
-every attribute whose name occurs anywhere in the code, through items of containers, into functions that might be called.
-What is reached must be of a kind that is known: constants, containers, tensors, modules, optimizers, functions. Each
+every attribute whose name occurs anywhere in the code, through items of containers, into functions that might be
+called. What is reached must be of a kind that is known: constants, containers, tensors, modules, optimizers, functions. Each
 step of the way is guarded, so that a guard fails whenever another object, or another content, would be found. Anything
 else, and a call of what is not known to be pure, is refused. That is more than the function really reads; it is never
 less.
@@ -53,7 +53,9 @@ EFFECTS = frozenset({
     "use_deterministic_algorithms", "set_num_threads", "get_num_threads", "set_printoptions", "save", "load", "explain",
     "synchronize", "set_detect_anomaly", "from_numpy", "from_dlpack", "frombuffer",
 })  # fmt: skip
-TRUSTED_CLASSES = ("flambeau.nn.", "flambeau.autograd.", "flambeau._tensor.tensor", "flambeau._core.", "flambeau.optim.")
+TRUSTED_CLASSES = (
+    "flambeau.nn.", "flambeau.autograd.", "flambeau._tensor.tensor", "flambeau._core.", "flambeau.optim.",
+)  # fmt: skip
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 # Of a module's own attributes: those that saving and loading alone look at.
 UNREAD = frozenset({

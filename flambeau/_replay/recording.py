@@ -234,7 +234,7 @@ def _address(array: Any) -> int:
 def _calibrate() -> tuple[int, int]:
     """The references to a value that only a storage holds, and to its buffer, as `_own` counts them."""
     storage = Storage(Value(None), 0)
-    storage.value.buffer = allocator.allocate(1, None)
+    storage.value.buffer = Value(None)  # in the place of one
     values = [storage.value]
     for slot in (0,):
         value = values[slot]

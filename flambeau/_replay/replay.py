@@ -146,7 +146,7 @@ class Replay:
         explained = outcome.explained() + ([] if self.template is None else self.template.storages)
         initial = {id(b.value): i for i, b in reversed(list(enumerate(befores)))}
         twins = [(i, initial[id(b.value)]) for i, b in enumerate(befores) if initial[id(b.value)] != i]
-        befores[:] = [b._replace(value=None) for b in befores]  # the last ones to hold what was written over
+        befores[:] = [b.without_value() for b in befores]  # the last to hold what was written over
         draft = Draft(window, initial, [b.meta for b in befores], explained)
         outcome.settle(draft)
         if self.template is not None:
@@ -157,7 +157,7 @@ class Replay:
         for twin, first in twins:  # two storages that had the same value stand for one operand
             reach.guards.require(f"{expressions[twin]}._storage.value is {expressions[first]}._storage.value")
         steps.settle(draft, reach.guards)
-        self.steps = steps if steps.taken else None
+        self.steps = steps if steps.shared else None
         self.recording = draft.finished()
         self.outcome = outcome
         self.check: Callable[[tuple, dict], tuple | None] = reach.guards.compile(expressions)
@@ -177,14 +177,14 @@ class Replay:
         if single is not None:
             place, nbytes, m = single
             return make_tensor(torch.Tensor, m, Storage(self.recording.run(tensors)[place], nbytes))
-        words, numbers = (None, None) if self.steps is None else self.steps.words(self.recording)
+        words = None if self.steps is None else self.steps.words(self.recording)
         values = self.recording.run(tensors, words)
         outcome = self.outcome
         storages = outcome.storages_of(values)
         node = None if self.template is None else self.template.node(tensors, values, storages)
         result = outcome.deliver(tensors, values, storages, node)
-        if numbers is not None:
-            self.steps.commit(numbers)
+        if self.steps is not None:
+            self.steps.commit()
         return result
 
 
@@ -193,7 +193,7 @@ def observe(function: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[Any, Re
     try:
         reach = Reach(function, args, kwargs)
         capture.ambient_guards(reach.guards)
-        steps = Steps(reach)
+        steps = Steps(reach.optimizers)
         known = Known(reach, steps)
         unchanged = reach.guards.compile([])
     except Refusal as refusal:
