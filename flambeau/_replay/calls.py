@@ -12,11 +12,11 @@ from flambeau._replay.capture import capturing
 from flambeau._replay.reach import Wrapper
 from flambeau._replay.recording import Failed
 from flambeau._replay.refusal import Refusal, Unsettled
-from flambeau._replay.replay import Replay, observe
+from flambeau._replay.replay import Replay, Watch
 from flambeau._replay.steps import Changed
 
 MOST_REPLAYS = 8  # of a function: PyTorch's limit of recompilations
-MOST_ATTEMPTS = 8  # at a function that changes its own state, before it counts as one that always does
+MOST_ATTEMPTS = 8  # to learn to replay a function, before it counts as one that cannot be replayed
 
 
 class Calls(Wrapper):
@@ -28,6 +28,7 @@ class Calls(Wrapper):
         self.replays: list[Replay] = []
         self.refusal: Refusal | None = None  # why there are no more replays to come
         self._attempts = 0
+        self._warned = False
 
     def __call__(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         if capturing():
@@ -44,25 +45,35 @@ class Calls(Wrapper):
         else:
             if self.refusal is None and config.compile != "never":
                 return self._observe(args, kwargs)
+        return self._ordinary(args, kwargs)
+
+    def _observe(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Run the function and learn to replay it; whatever prevents that may be different at the next call."""
+        try:
+            watch = Watch(self.function, args, kwargs)
+        except Refusal as refusal:
+            self._refused(refusal)
+            return self._ordinary(args, kwargs)
+        result, found = watch.run(self.function, args, kwargs)
+        if isinstance(found, Refusal):
+            self._refused(found)
+            return result
+        self.replays.insert(0, found)  # the next call is likely to be like this one
+        if len(self.replays) >= MOST_REPLAYS:
+            self.refusal = Refusal(f"it was called in {MOST_REPLAYS} different ways")
+        return result
+
+    def _ordinary(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        if len(self.replays) >= MOST_REPLAYS and not self._warned:
+            self._warn()
         state.window.compile_now = True
         return self.function(*args, **kwargs)
 
-    def _observe(self, args: tuple, kwargs: dict[str, Any]) -> Any:
-        result, found = observe(self.function, args, kwargs)
-        if isinstance(found, Replay):
-            self.replays.insert(0, found)  # the next call is likely to be like this one
-            if len(self.replays) > MOST_REPLAYS:
-                self._give_up(Refusal(f"it was called in more than {MOST_REPLAYS} different ways"))
-                self._warn()
-        elif not isinstance(found, Unsettled) or self._attempts >= MOST_ATTEMPTS:
-            self._give_up(found)
-        else:
-            self._attempts += 1
-        return result
-
-    def _give_up(self, refusal: Refusal) -> None:
-        self.refusal = refusal
-        if self.fullgraph:
+    def _refused(self, refusal: Refusal) -> None:
+        self._attempts += 1
+        if self._attempts >= MOST_ATTEMPTS:
+            self.refusal = refusal
+        if self.fullgraph and not isinstance(refusal, Unsettled):
             raise RuntimeError(
                 explain(
                     f"torch.compile(fullgraph=True): {_name(self.function)} cannot be replayed: {refusal.describe()}",
@@ -72,11 +83,12 @@ class Calls(Wrapper):
 
     def _warn(self) -> None:
         assert self.refusal is not None
+        self._warned = True
         warnings.warn(
-            f"{_name(self.function)} is not replayed for new situations any more, since {self.refusal.describe()}; "
-            "other calls run as ordinary code. Pass what changes as a tensor instead of a number, and keep shapes few.",
+            f"{_name(self.function)} was called in more than {MOST_REPLAYS} different ways (shapes, numbers, state); "
+            "ways that are new run as ordinary code from now on. Pass numbers that change as tensors.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
 
 

@@ -1,4 +1,4 @@
-"""Running a function while watching what it does to tensors: the window it fills, what it draws, what it leaves behind."""
+"""Watching what a function does to tensors: the window it fills, what it draws, which optimizers take a step."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ class Draw(NamedTuple):
 
 
 class Step(NamedTuple):
-    """The formula of an optimizer begins for a parameter at instruction number `start`."""
+    """The formula of an optimizer begins for a parameter at instruction number `start`; `grad` is the gradient's
+    layout."""
 
     optimizer: Any
     group: Any
     param: Any
+    grad: Any
     start: int
 
 
@@ -86,7 +88,8 @@ class CapturingWindow(Window):
 
     def stepped(self, optimizer: Any, group: Any, param: Any) -> None:
         if self.broken is None:
-            self.steps.append(Step(optimizer, group, param, len(self.queue)))
+            grad = None if param is None else param.grad._meta
+            self.steps.append(Step(optimizer, group, param, grad, len(self.queue)))
 
 
 def capturing() -> bool:

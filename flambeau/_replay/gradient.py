@@ -1,4 +1,4 @@
-"""The gradient history of what a replay returns: one node, which knows the graph that ordinary running would have built.
+"""The gradient history of what a replay returns: a node that knows the graph which ordinary running would have built.
 
 The graph of the captured call is kept as a template, without any numbers. A backward pass through the node builds the
 graph anew over what this replay has saved, once for each combination of gradients that arrive, and records what it
@@ -36,7 +36,7 @@ class Saved(NamedTuple):
     meta: Any = None
     storage: int = -1
     node: Any = None
-    index: int = 0
+    output: int = 0
 
 
 class Inner(NamedTuple):
@@ -59,8 +59,9 @@ class Template:
 
     def __init__(self, outputs: Sequence[Any], known: Sequence[Any], befores: Sequence[Before], start: int) -> None:
         self._known = {id(t): i for i, t in enumerate(known)}
-        self._owners = {(id(b.node), t._index): i for i, (t, b) in enumerate(zip(known, befores, strict=True)) if b.node}
-        self._outside = {id(b.node) for b in befores if b.node}
+        nodes = [b.node for b in befores]
+        self._owners = {(id(n), t._index): i for i, (t, n) in enumerate(zip(known, nodes, strict=True)) if n}
+        self._outside = {id(n) for n in nodes if n}
         self._storages: dict[int, int] = {}
         self._start = start
         self.storages: list[Storage] = []
@@ -205,7 +206,7 @@ class Template:
         if type(node) is Border:
             return make_tensor(torch.Tensor, saved.meta, storages[saved.storage], borders[node.number], 0)
         node = None if node is None else built[node]
-        return make_tensor(torch.Tensor, saved.meta, storages[saved.storage], node, saved.index)
+        return make_tensor(torch.Tensor, saved.meta, storages[saved.storage], node, saved.output)
 
 
 def _stripped(node: Any) -> Any:
@@ -310,10 +311,10 @@ class ReplayNode(Node):
         assert self.tensors is not None
         return [*self.tensors.values(), *[make_tensor(torch.Tensor, _NOWHERE, s) for s in self.storages]]
 
-    def _ends(self) -> list[Node]:
+    def _ends(self) -> Sequence[Node]:
         return [BorderNode((), (edge[0].output_metas[edge[1]],), None) for edge in self.edges]
 
-    def _walk(self, borders: list[Node], grads: list[Any], create_graph: bool) -> list[Any]:
+    def _walk(self, borders: Sequence[Node], grads: list[Any], create_graph: bool) -> list[Any]:
         """The gradients by a pass over the graph."""
         assert self.tensors is not None
         built = self.template.build(self.tensors, self.storages, borders)

@@ -3,10 +3,10 @@
 A function's behaviour is decided by its arguments and by what it reads beyond them. Instead of following its
 instructions, every object that it could reach is looked at: from the globals and closure cells of its code, through
 every attribute whose name occurs anywhere in the code, through items of containers, into functions that might be
-called. What is reached must be of a kind that is known: constants, containers, tensors, modules, optimizers, functions. Each
-step of the way is guarded, so that a guard fails whenever another object, or another content, would be found. Anything
-else, and a call of what is not known to be pure, is refused. That is more than the function really reads; it is never
-less.
+called. What is reached must be of a kind that is known: constants, containers, tensors, modules, optimizers,
+functions. Each step of the way is guarded, so that a guard fails whenever another object, or another content, would be
+found. Anything else, and a call of what is not known to be pure, is refused. That is more than the function really
+reads; it is never less.
 
 The package's own code is trusted: it keeps no state of the user's, apart from what is guarded or recorded elsewhere.
 """

@@ -24,10 +24,10 @@ TENSOR, CONSTANT, DRAW = range(3)  # kinds of sources
 
 
 class Source(NamedTuple):
-    """Where a value comes from: storage, constant or draw number `index`, from byte `shift` on."""
+    """Where a value comes from: storage, constant or draw `number`, from byte `shift` on."""
 
     kind: int
-    index: int
+    number: int
     shift: int = 0
 
 
@@ -108,7 +108,8 @@ def _match_draws(window: CapturingWindow) -> dict[int, int]:
         if drawn.generator is not random.default_generator:
             raise Refusal("random numbers are drawn from a generator of their own")
         value = addresses.get(_address(drawn.array))
-        if value is None or value.array.dtype != drawn.array.dtype or value.array.nbytes != drawn.array.nbytes:
+        array = None if value is None else value.array
+        if array is None or array.dtype != drawn.array.dtype or array.nbytes != drawn.array.nbytes:
             raise Refusal("drawn random numbers are converted before they are used")
         found[id(value)] = i
     return found
@@ -119,23 +120,25 @@ class Recording:
 
     def __init__(self, draft: Draft) -> None:
         compiled, sources = draft.compiled, draft.sources
-        self.plan = None if compiled is None else compiled.plan
+        self.plan: Any = None
         self.inputs = len(sources)
-        self.slots = 0 if compiled is None else len(compiled.found.values)
-        self.scalars = [] if compiled is None else compiled.found.scalars
-        self.words = [] if compiled is None else self.plan.words_of(self.scalars)
-        self.results = () if compiled is None else self.plan.results
+        self.slots, self.words, self.results = 0, [], []
+        if compiled is not None:
+            self.plan = compiled.plan
+            self.slots = len(compiled.found.values)
+            self.words = self.plan.words_of(compiled.found.scalars)
+            self.results = self.plan.results
         self.draws = [drawn._replace(array=None) for drawn in draft.window.draws]
         self.constants = draft.constants
         self.extras = list(enumerate(draft.extras, self.slots))
         numbered = list(enumerate(sources))
         self.read = [
-            (slot, s.index, s.shift, draft.metas[s.index].offset) for slot, s in numbered if s.kind == TENSOR
+            (slot, s.number, s.shift, draft.metas[s.number].offset) for slot, s in numbered if s.kind == TENSOR
         ]
         self.fixed = [
-            (slot, self.constants[s.index].address + s.shift) for slot, s in numbered if s.kind == CONSTANT
+            (slot, self.constants[s.number].address + s.shift) for slot, s in numbered if s.kind == CONSTANT
         ]
-        self.drawn = [(slot, s.index, s.shift) for slot, s in numbered if s.kind == DRAW]
+        self.drawn = [(slot, s.number, s.shift) for slot, s in numbered if s.kind == DRAW]
         dying = set() if compiled is None else compiled.found.dying
         self.dying = [slot for slot in sorted(dying) if sources[slot].kind == TENSOR]
 
@@ -172,11 +175,11 @@ class Recording:
     def _take_extras(self, tensors: Sequence[Any], values: list[Any]) -> None:
         for slot, source in self.extras:
             if source.kind == TENSOR:
-                values[slot] = value = tensors[source.index]._storage.value
+                values[slot] = value = tensors[source.number]._storage.value
                 if value.window is not None or value.failure is not None:
                     realize(value)
             elif source.kind == CONSTANT:
-                values[slot] = self.constants[source.index]
+                values[slot] = self.constants[source.number]
 
     def _own(self, values: list[Any], addresses: list[int]) -> None:
         """Make sure that memory which is written over belongs to nobody else: copy it if somebody else sees it."""
@@ -214,7 +217,7 @@ class Recording:
         for slot, source in self.extras:
             if source.kind == DRAW:
                 values[slot] = Value(None)
-                values[slot].data = arrays[source.index].reshape(-1)
+                values[slot].data = arrays[source.number].reshape(-1)
         return before, arrays
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -92,18 +93,19 @@ def _guard_tensor(guards: Guards, variable: str, before: Before, exact: bool, fi
     if fixed:
         guards.require(f"{storage} is {guards.name(before.storage)}")
         guards.require(f"{variable}._base is {guards.name(before.base) if before.base is not None else None}")
-        node = "None" if before.node is None else guards.name(before.node)
-        guards.require(f"{variable}._node is {node}")
+        if not isinstance(before.node, AccumulateGrad):
+            guards.require(f"{variable}._node is {None if before.node is None else guards.name(before.node)}")
     guards.require(f"{storage}.exposed is {before.exposed}" + (f" and {storage}.nbytes == {before.nbytes}" * exact))
     others = f"[*{variable}.__dict__] == {guards.name(['_grad'])}"
     guards.require(f"not {variable}.__dict__ or {others}")
     derived = guards.name(node_of)
     if before.node is None:
         guards.require(f"{variable}._node is None and ({variable}._base is None or {derived}({variable}) is None)")
+    elif isinstance(before.node, AccumulateGrad):
+        guards.require(f"type({variable}._node) is {guards.name(AccumulateGrad)}")
     elif not fixed:
-        is_leaf = "is" if isinstance(before.node, AccumulateGrad) else "is not"
-        guards.require(f"{variable}._node is not None")
-        guards.require(f"type({derived}({variable})) {is_leaf} {guards.name(AccumulateGrad)}")
+        guards.require(f"{variable}._node is not None and type({derived}({variable})) is not "
+                       f"{guards.name(AccumulateGrad)}")  # fmt: skip
     if exact and not fixed:
         guards.require(f"{variable}._base is None")
 
@@ -188,34 +190,44 @@ class Replay:
         return result
 
 
-def observe(function: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[Any, Replay | Refusal]:
-    """Run a function and watch it: its result, and the replay of such calls or why there is none."""
-    try:
-        reach = Reach(function, args, kwargs)
-        capture.ambient_guards(reach.guards)
-        steps = Steps(reach.optimizers)
-        known = Known(reach, steps)
-        unchanged = reach.guards.compile([])
-    except Refusal as refusal:
-        state.window.compile_now = True
-        return function(*args, **kwargs), refusal
-    outer = state.window
-    outer.flush()
-    state.window = window = CapturingWindow()
-    try:
-        befores = [Before.of(t) for t in known.tensors]
-        ambient, start = capture.ambient(), Node((), (), None).seq
-        result = function(*args, **kwargs)
+class Watch:
+    """What is looked at before a function runs, to learn from that call; Refusal if nothing can be learnt."""
+
+    def __init__(self, function: Any, args: tuple, kwargs: dict[str, Any]) -> None:
+        self.reach = Reach(function, args, kwargs)
+        capture.ambient_guards(self.reach.guards)
+        self.steps = Steps(self.reach.optimizers)
+        self.known = Known(self.reach, self.steps)
+        self.unchanged = self.reach.guards.compile([])
+
+    def run(self, function: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[Any, Replay | Refusal]:
+        """Run the function and watch it: its result, and the replay of such calls or why there is none."""
+        outer = state.window
+        outer.flush()
+        state.window = window = CapturingWindow()
+        try:
+            befores = [Before.of(t) for t in self.known.tensors]
+            ambient, start = capture.ambient(), Node((), (), None).seq
+            result = function(*args, **kwargs)
+            found = self._learn(window, befores, result, start, ambient, args, kwargs)
+        except BaseException:
+            window.give_up(Refusal("an exception left the function"))
+            with contextlib.suppress(Exception):  # whoever looks at a value that failed will see why
+                window.flush()
+            raise
+        finally:
+            state.window = outer
+        window.flush()
+        return result, found
+
+    def _learn(self, window: CapturingWindow, befores: list[Before], result: Any, start: int, ambient: tuple,
+               args: tuple, kwargs: dict[str, Any]) -> Replay | Refusal:  # fmt: skip
         try:
             if window.broken is not None:
                 raise window.broken
-            if capture.ambient() != ambient or unchanged(args, kwargs) is None:
+            if capture.ambient() != ambient or self.unchanged(args, kwargs) is None:
                 raise Unsettled("the function changes what it depends on")
-            return result, Replay(window, reach, steps, known, befores, result, start)
+            return Replay(window, self.reach, self.steps, self.known, befores, result, start)
         except Refusal as refusal:
             window.give_up(refusal)
-            return result, refusal
-    finally:
-        window.give_up(Refusal("an exception left the function"))
-        state.window = outer
-        window.flush()
+            return refusal

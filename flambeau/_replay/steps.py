@@ -15,6 +15,7 @@ from flambeau import _api as torch
 from flambeau._compiler.capture import is_static
 from flambeau._engine.plans import word_of
 from flambeau._engine.window import state as thread
+from flambeau._ir.meta import Meta
 from flambeau._ir.program import Instruction, Storage, Value
 from flambeau._replay.capture import CapturingWindow, Step
 from flambeau._replay.guards import Guards, same
@@ -100,7 +101,7 @@ def _guard_optimizer(guards: Guards, optimizer: Optimizer) -> None:
     if not cls.__module__.startswith("flambeau.optim.") or cls.step is not Optimizer.step or not optimizer.elementwise:
         raise Refusal(f"{cls.__name__}.step() is more than a formula for each element")
     name, own = guards.name(optimizer), guards.name(optimizer.__dict__)
-    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:  # type: ignore[attr-defined]
+    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
         raise Refusal(f"the {cls.__name__} has hooks")
     guards.require(f"not ({name}._optimizer_step_pre_hooks or {name}._optimizer_step_post_hooks)")
     guards.require(f"'step' not in {own} and {own}['state'] is {guards.name(optimizer.state)}")
@@ -146,8 +147,8 @@ class Shared:
         self._options = tuple(self.group.values())
         self._words = [word_of(s, type(s) is float) for s in self.scalars]
         self._window = CapturingWindow()
-        self._param, self._grad = _empty(step.param), _empty(step.param.grad)
-        self._tensors = {name: _empty(t) for name, t in dict.items(state) if torch.is_tensor(t)}
+        self._param, self._grad = _empty(type(step.param), step.param._meta), _empty(torch.Tensor, step.grad)
+        self._tensors = {name: _empty(type(t), t._meta) for name, t in dict.items(state) if torch.is_tensor(t)}
         self._reached: dict[str, float] | None = None
 
     def add(self, state: ParameterState, recorded: Sequence[Instruction], position: int) -> None:
@@ -211,9 +212,9 @@ class Shared:
 _NOTHING = Value(None)
 
 
-def _empty(t: Any) -> Any:
-    """A tensor of the same layout without numbers."""
-    return make_tensor(type(t), t._meta, Storage(_NOTHING, t._storage.nbytes))
+def _empty(cls: type, m: Meta) -> Any:
+    """A tensor without numbers."""
+    return make_tensor(cls, m, Storage(_NOTHING, m.extent * m.dtype.itemsize))
 
 
 def _is(a: Any, b: Any) -> bool:
