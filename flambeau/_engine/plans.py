@@ -183,6 +183,8 @@ class Plan:
         self.scalar_slot = self.scratch_slot + 1
         self.slots = self.scalar_slot + len(found.scalars)
         self.scratch = max([w.step.scratch for w in program.works if w.step is not None], default=0)
+        self.temporary = program.arena + self.scratch + 64 if program.arena or self.scratch else 0
+        self.hosted_words = [0] * program.hosted
         self.segments = self._segments(program.works)
         self.floating = tuple([type(s) is float for s in found.scalars])
         self.lock = threading.Lock()
@@ -211,6 +213,7 @@ class Plan:
         for _, place, dtype in self.results:
             if place >= self.inputs:
                 self.dtypes[place - self.inputs] = dtype
+        self.fresh = tuple(zip(self.program.fresh, self.dtypes, strict=True))
 
     def _segments(self, works: Sequence[Work]) -> list[Any]:
         """Native plans and, between them, numbers of host instructions."""
@@ -256,12 +259,12 @@ class Plan:
 
     def _prepare(self, addresses: list[int], scalars: list[int]) -> tuple[list[Buffer], list[int]]:
         """Memory for the results, and the table of words, of which `addresses` becomes the beginning."""
-        program, words = self.program, addresses
-        fresh = [allocator.allocate(n, d) for n, d in zip(program.fresh, self.dtypes, strict=True)]
-        temporary = arena.address(program.arena + self.scratch + 64)
+        words, allocate = addresses, allocator.allocate
+        fresh = [allocate(n, d) for n, d in self.fresh]
         words += [b.address for b in fresh]
-        words += [0] * program.hosted
-        words += (temporary, temporary + program.arena)
+        words += self.hosted_words
+        temporary = arena.address(self.temporary) if self.temporary else 0
+        words += (temporary, temporary + self.program.arena)
         words += scalars
         return fresh, words
 

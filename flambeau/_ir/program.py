@@ -19,7 +19,8 @@ class Value:
     raised.
     """
 
-    __slots__ = ("array", "buffer", "window", "failure")
+    __slots__ = ("array", "buffer", "window", "failure", "_address")
+    _address: int  # of the array, once it was asked for
 
     def __init__(self, window: Any) -> None:
         self.array: np.ndarray | None = None
@@ -39,6 +40,8 @@ class Value:
     def data(self, array: np.ndarray) -> None:
         self.array = array
         self.buffer = None
+        if hasattr(self, "_address"):
+            del self._address
 
     @property
     def nbytes(self) -> int:
@@ -50,7 +53,11 @@ class Value:
         """The address of the memory."""
         if self.buffer is not None:
             return self.buffer.address
-        return self.array.__array_interface__["data"][0]  # type: ignore[union-attr]
+        try:
+            return self._address  # NumPy takes a microsecond to tell
+        except AttributeError:
+            self._address = self.array.__array_interface__["data"][0]  # type: ignore[union-attr]
+            return self._address
 
 
 class Storage:

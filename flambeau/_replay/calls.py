@@ -72,7 +72,7 @@ class Calls(Wrapper):
     def _refused(self, refusal: Refusal) -> None:
         self._attempts += 1
         if self._attempts >= MOST_ATTEMPTS:
-            self.refusal = refusal
+            self.refusal = refusal.with_traceback(None)
         if self.fullgraph and not isinstance(refusal, Unsettled):
             raise RuntimeError(
                 explain(

@@ -338,7 +338,7 @@ class ReplayNode(Node):
                 try:
                     recordings[key] = self._recorded(window, result, known, befores)
                 except Refusal as refusal:
-                    window.give_up(refusal)
+                    window.give_up(refusal.with_traceback(None))
             window.flush()
         finally:
             state.window = outer

@@ -229,5 +229,5 @@ class Watch:
                 raise Unsettled("the function changes what it depends on")
             return Replay(window, self.reach, self.steps, self.known, befores, result, start)
         except Refusal as refusal:
-            window.give_up(refusal)
+            window.give_up(refusal.with_traceback(None))  # whose frames would keep what was computed alive
             return refusal

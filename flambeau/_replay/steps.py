@@ -1,14 +1,16 @@
 """Optimizer steps inside a function that is replayed.
 
 The formula of a step uses numbers that are others at every step: the learning rate, corrections for the number of
-steps. They are computed by the optimizer's own code at every replay: it runs on tensors without numbers, once for all
-parameters that share options and step count, and what it records must be what the captured step recorded, but for the
-numbers.
+steps. They are computed by the optimizer's own code: it runs on tensors without numbers, once for all parameters that
+share options and step count, and what it records must be what the captured step recorded, but for the numbers. Where
+these follow from the learning rate and the step by arithmetic alone, that is learnt (`symbols`) and evaluated from then
+on, as long as no other option changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau import _api as torch
@@ -21,6 +23,7 @@ from flambeau._replay.capture import CapturingWindow, Step
 from flambeau._replay.guards import Guards, same
 from flambeau._replay.recording import Draft, Failed, Recording
 from flambeau._replay.refusal import Refusal, Unsettled
+from flambeau._replay.symbols import Noted, NotSymbolic
 from flambeau._tensor.dispatch import make_tensor
 from flambeau.optim._state import ParameterState
 from flambeau.optim.optimizer import Optimizer, plain_options
@@ -145,11 +148,12 @@ class Shared:
         self.states: list[ParameterState] = []
         self.positions: list[int] = []  # of the first scalar of each parameter
         self._options = tuple(self.group.values())
+        self._rate = list(self.group).index("lr") if "lr" in self.group else -1
+        self._formula: Callable[..., tuple] | None = None
         self._words = [word_of(s, type(s) is float) for s in self.scalars]
-        self._window = CapturingWindow()
         self._param, self._grad = _empty(type(step.param), step.param._meta), _empty(torch.Tensor, step.grad)
         self._tensors = {name: _empty(type(t), t._meta) for name, t in dict.items(state) if torch.is_tensor(t)}
-        self._reached: dict[str, float] | None = None
+        self._reached: dict[str, float] = {}
 
     def add(self, state: ParameterState, recorded: Sequence[Instruction], position: int) -> None:
         """Another parameter, whose formula begins with run-time scalar number `position`."""
@@ -165,48 +169,91 @@ class Shared:
             if state._numbers != first._numbers:
                 raise Changed
         options = tuple(self.group.values())
-        if first._numbers or len(options) != len(self._options) or not all(map(_is, options, self._options)):
-            self._compute(first)
+        known = len(options) == len(self._options) and all(map(operator.is_, options, self._options))
+        if first._numbers or not known:
+            self._reached = self._next(first._numbers)
+            if not self._by_formula(options):
+                self._record(first)
+            self._options = options
         for position in self.positions:
             words[position : position + len(self._words)] = self._words
 
-    def _compute(self, state: ParameterState) -> None:
-        """Run the formula without numbers, for its scalars."""
-        ghost = self._ghost_of(state)
-        window, before = thread.window, thread.grad_enabled
-        thread.window, thread.grad_enabled = self._window, False
+    def _next(self, numbers: dict[str, float]) -> dict[str, float]:
+        """The numbers of a state with one more step counted."""
+        reached = ParameterState()
+        reached._numbers = dict(numbers)
+        if "step" in self.optimizer.numbers:
+            reached.set_number("step", numbers["step"] + 1.0)
+        return reached._numbers
+
+    def _by_formula(self, options: tuple) -> bool:
+        """Compute the scalars from the learning rate and the step alone, if all else is as it was."""
+        rate, at = self.group.get("lr"), self._rate
+        alike = len(options) == len(self._options) and type(rate) is float and self._formula is not None
+        if not alike or any(a is not b for i, (a, b) in enumerate(zip(options, self._options)) if i != at):  # noqa: B905
+            return False
         try:
-            if "step" in self.optimizer.numbers:
-                ghost.set_number("step", ghost.number("step") + 1.0)
-            self.optimizer._update_parameter(self._param, self._grad, ghost, plain_options(self.group))
-            fixed, scalars = _numbers(self._window.queue)
-            broken = self._window.broken
+            scalars = self._formula(rate, self._reached.get("step"))  # type: ignore[misc]
+        except ArithmeticError:
+            return False
+        if any(map(is_static, scalars)):
+            return False
+        self._words = [word_of(s, type(s) is float) for s in scalars]
+        return True
+
+    def _record(self, state: ParameterState) -> None:
+        """Run the formula on tensors without numbers, for its scalars; if they can be computed from the learning rate
+        and the step, learn how."""
+        self._formula = None
+        fixed, scalars = self._recorded(state, plain_options(self.group), self._reached)
+        alike = len(fixed) == len(self.fixed) and all(map(_is_or_same, fixed, self.fixed))
+        if not alike or [*map(type, scalars)] != [*map(type, self.scalars)]:
+            raise Changed
+        self._words = [word_of(s, type(s) is float) for s in scalars]
+        self._formula = self._learnt(state, scalars)
+
+    def _learnt(self, state: ParameterState, scalars: Sequence[float | int]) -> Callable[..., tuple] | None:
+        noted, options, numbers = Noted(), plain_options(self.group), dict(self._reached)
+        if type(options.get("lr")) is not float or not numbers.keys() <= {"step"}:
+            return None
+        options["lr"] = noted.symbol("lr", options["lr"])
+        if numbers:
+            numbers["step"] = noted.symbol("step", numbers["step"])  # type: ignore[assignment]
+        try:
+            fixed, symbolic = self._recorded(state, options, numbers)
+            formula = noted.formula(("lr", "step"), symbolic)
+            found = formula(self.group["lr"], self._reached.get("step"))
+        except (NotSymbolic, TypeError, AttributeError, ArithmeticError):
+            return None
+        return formula if len(found) == len(scalars) and all(map(same, found, scalars)) else None
+
+    def _recorded(self, state: ParameterState, options: Any, numbers: dict[str, float]) -> tuple[list, list]:
+        """What the formula records apart from numbers, and the numbers; those of the state may be changed."""
+        ghost = self._ghost_of(state)
+        ghost._numbers = numbers
+        recording = CapturingWindow()
+        window, before = thread.window, thread.grad_enabled
+        thread.window, thread.grad_enabled = recording, False
+        try:
+            self.optimizer._update_parameter(self._param, self._grad, ghost, options)
         finally:
             thread.window, thread.grad_enabled = window, before
-            self._window.queue.clear()
-            self._window.nbytes = 0
-            self._window.constants.clear()
-        alike = len(fixed) == len(self.fixed) and all(map(_is_or_same, fixed, self.fixed))
-        if broken or not alike or [*map(type, scalars)] != [*map(type, self.scalars)]:
+        if recording.broken is not None:
             raise Changed
-        self._options = tuple(self.group.values())
-        self._words = [word_of(s, type(s) is float) for s in scalars]
-        self._reached = ghost._numbers
+        return _numbers(recording.queue)
 
     def _ghost_of(self, state: ParameterState) -> ParameterState:
         ghost = ParameterState()
         for name, value in dict.items(state):
             dict.__setitem__(ghost, name, self._tensors.get(name, value))
-        ghost._numbers = dict(state._numbers)
         for t in (self._param, self._grad, *self._tensors.values()):
             t._storage.value = _NOTHING
         return ghost
 
     def commit(self) -> None:
         self.optimizer._opt_called = True
-        if self._reached is not None:
-            for state in self.states:
-                state._numbers.update(self._reached)
+        for state in self.states:
+            state._numbers.update(self._reached)
 
 
 _NOTHING = Value(None)
@@ -215,10 +262,6 @@ _NOTHING = Value(None)
 def _empty(cls: type, m: Meta) -> Any:
     """A tensor without numbers."""
     return make_tensor(cls, m, Storage(_NOTHING, m.extent * m.dtype.itemsize))
-
-
-def _is(a: Any, b: Any) -> bool:
-    return a is b
 
 
 def _is_or_same(a: Any, b: Any) -> bool:
