@@ -846,7 +846,7 @@ def anything() -> Any:
         t = net(t) * factor
         for number in extra:
             t = t + number * torch.rand(2)
-        return (t.exp() if options["deep"] else t).sum(0)
+        return (t.tanh() if options["deep"] else t).sum(0)
 
     return function, state
 
