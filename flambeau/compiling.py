@@ -24,11 +24,8 @@ class OptimizedModule(Module):
         self._orig_mod = module
         self.__dict__["_calls"] = Calls(module, fullgraph)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._calls(args, kwargs)
-
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self._orig_mod(*args, **kwargs)
+        return self._calls(args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
         if name == "_orig_mod":
@@ -53,14 +50,23 @@ def compile(  # noqa: A001
     options: dict[str, Any] | None = None,
     disable: bool = False,
 ) -> Any:
-    """`model`, a function or module, compiled at its first call instead of its second sight; without `model`, a
-    decorator.
+    """`model`, a function or module, compiled at its first call and replayed at later ones, without running Python, as
+    long as nothing has changed that it could depend on; without `model`, a decorator.
 
-    Operations are recorded and compiled with or without this; there are no graph breaks, and Python runs at every call,
-    so `fullgraph`, `dynamic`, `backend` and `options` have nothing to change.
+    Operations are recorded, fused and compiled with or without this. What it saves is recording them again. Before
+    each replay guards are checked over arguments, globals, closures, modules and settings; if one fails, or if the
+    function does what cannot be guarded, it runs as ordinary code, with the same results. See docs/compiler.md.
+
+    Args:
+        model: a function, a method, a module (which becomes an `OptimizedModule`), or anything else that is callable.
+        fullgraph: raise an error where a call cannot be replayed. Default: False, run it as ordinary code.
+        dynamic, backend, options: accepted; shapes get replays of their own, and there is one backend.
+        mode: None or one of PyTorch's names, which all mean the same here.
+        disable: return `model` as it is.
 
     Raises:
-        RuntimeError: for a `mode` that PyTorch does not have either.
+        RuntimeError: for a `mode` that PyTorch does not have either; at a call, with `fullgraph`, for what cannot be
+            replayed: the error names the line and the reason.
         TypeError: for a `model` that cannot be called.
 
     Example::

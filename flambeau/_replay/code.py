@@ -63,21 +63,20 @@ SETTABLE = frozenset({"grad"})  # attributes that may be assigned: the effect on
 
 
 class Facts(NamedTuple):
-    """The names that a code object, with those inside it, looks up: `globals` in its module, `attributes` on objects.
-    `calls_super` says that it asks for the class it stands in."""
+    """The names that a code object, with those inside it, looks up, and the lines where they first occur: `globals` in
+    its module, `attributes` on objects."""
 
-    globals: frozenset[str]
-    attributes: frozenset[str]
+    globals: dict[str, int]
+    attributes: dict[str, int]
 
 
 @lru_cache(maxsize=4096)
 def facts_of(code: CodeType) -> Facts:
     """The names in `code`; Refusal if it does what cannot be replayed."""
-    globals_: set[str] = set()
-    attributes: set[str] = set()
+    facts = Facts({}, {})
     for part in _with_inner(code):
-        _scan(part, globals_, attributes)
-    return Facts(frozenset(globals_), frozenset(attributes))
+        _scan(part, facts)
+    return facts
 
 
 def _with_inner(code: CodeType) -> Iterator[CodeType]:
@@ -87,7 +86,7 @@ def _with_inner(code: CodeType) -> Iterator[CodeType]:
             yield from _with_inner(constant)
 
 
-def _scan(code: CodeType, globals_: set[str], attributes: set[str]) -> None:
+def _scan(code: CodeType, facts: Facts) -> None:
     line = code.co_firstlineno
     caught = False  # is this the start of what handles an exception?
     for instruction in dis.get_instructions(code):
@@ -99,10 +98,10 @@ def _scan(code: CodeType, globals_: set[str], attributes: set[str]) -> None:
         if name in HARMLESS:
             continue
         if name in GLOBALS:
-            globals_.add(argument)
+            facts.globals.setdefault(argument, line)
         elif name in ATTRIBUTES:
             _check_attribute(name, argument, code, line)
-            attributes.add(argument)
+            facts.attributes.setdefault(argument, line)
         elif name != "CALL_INTRINSIC_1" or instruction.argrepr not in INTRINSICS:
             raise Refusal(REASONS.get(name, f"{name} is not known to be harmless"), code, line)
 

@@ -21,7 +21,8 @@ import math
 import operator
 import types
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flambeau import _api as torch
@@ -72,6 +73,17 @@ NEVER_CALLED = frozenset({
 })  # fmt: skip
 
 
+@contextmanager
+def _about(code: types.CodeType | None, line: int) -> Iterator[None]:
+    """A refusal inside that names no line is about this one."""
+    try:
+        yield
+    except Refusal as refusal:
+        if refusal.code is None:
+            refusal.code, refusal.line = code, line
+        raise
+
+
 class Wrapper:
     """What stands around a function of the user's and calls it."""
 
@@ -91,7 +103,7 @@ class Reach:
         self.containers: set[int] = set()  # ids of what must not be mistaken for a fresh container
         self.generators: dict[int, Any] = {}
         self._seen: dict[int, Any] = {}  # objects looked at, kept alive so that ids stay theirs
-        self._names: set[str] = set()  # attributes that occur in the code
+        self._names: dict[str, Any] = {}  # attributes that occur in the code, with code and line
         self._functions: set[str] = set()  # names of the package's functions that it could call
         self._owners: list[Callable[[str], None]] = []  # what to do about each name, old ones and new ones
         self._classes: set[type] = set()
@@ -104,7 +116,7 @@ class Reach:
 
     def about_gradients(self, not_about: frozenset[str], about: frozenset[str]) -> bool:
         """Could the function read or change the gradients of leaves? Judged by the names it uses."""
-        names = (self._names | self._functions) - not_about
+        names = (self._names.keys() | self._functions) - not_about
         return any("grad" in name or name in about for name in names)
 
     # ------------------------------------------------------------------------------------------ arguments
@@ -171,19 +183,24 @@ class Reach:
     def _keep(self, thing: Any) -> None:
         self._seen[id(thing)] = thing
 
-    def _learn(self, names: Any) -> None:
+    def _learn(self, names: dict[str, int], code: types.CodeType | None) -> None:
         """New attribute names: look them up on everything that has attributes."""
-        fresh = set(names) - self._names
-        self._names |= fresh
+        fresh = names.keys() - self._names.keys()
+        self._names.update({name: (code, names[name]) for name in fresh})
         for owner in list(self._owners):
             for name in fresh:
-                owner(name)
+                self._look_up(owner, name)
 
     def _own(self, look_up: Callable[[str], None]) -> None:
         """Something with attributes: look up all names, now and later."""
         self._owners.append(look_up)
         for name in list(self._names):
-            look_up(name)
+            self._look_up(look_up, name)
+
+    def _look_up(self, owner: Callable[[str], None], name: str) -> None:
+        code, line = self._names[name]
+        with _about(code, line):
+            owner(name)
 
     # ------------------------------------------------------------------------------------------ containers
 
@@ -241,40 +258,34 @@ class Reach:
             return
         facts = facts_of(code)
         self.guards.require(f"{name}.__code__ is {self.guards.name(code)}")
-        self.step(f"{name}.__defaults__", function.__defaults__)
-        self.step(f"{name}.__kwdefaults__", function.__kwdefaults__)
+        with _about(code, code.co_firstlineno):
+            self.step(f"{name}.__defaults__", function.__defaults__)
+            self.step(f"{name}.__kwdefaults__", function.__kwdefaults__)
         for cell in function.__closure__ or ():
             try:
                 held = cell.cell_contents
             except ValueError:
                 raise Refusal("a variable of an enclosing function has no value yet", code) from None
-            self._within(code, f"{self.guards.name(cell)}.cell_contents", held)
-        for variable in sorted(facts.globals):
-            self._visit_global(function, variable)
+            with _about(code, code.co_firstlineno):
+                self.step(f"{self.guards.name(cell)}.cell_contents", held)
+        for variable, line in facts.globals.items():
+            with _about(code, line):
+                self._visit_global(function, variable)
         self._own(lambda attribute: self._look_up_in(function.__dict__, attribute))
-        self._learn(facts.attributes)
+        self._learn(facts.attributes, code)
 
     def _visit_global(self, function: types.FunctionType, variable: str) -> None:
         scope = function.__globals__
         name = self.guards.name(scope)
         if variable in scope:
-            self._within(function.__code__, f"{name}[{variable!r}]", scope[variable])
+            self.step(f"{name}[{variable!r}]", scope[variable])
             return
         found = scope.get("__builtins__", builtins)
         found = found if isinstance(found, dict) else found.__dict__
         if variable not in found:
-            raise Refusal(f"there is no '{variable}'", function.__code__)
+            raise Refusal(f"there is no '{variable}'")
         self.guards.require(f"{variable!r} not in {name}")
-        self._within(function.__code__, f"{self.guards.name(found)}[{variable!r}]", found[variable])
-
-    def _within(self, code: types.CodeType, expression: str, thing: Any) -> None:
-        """`step`, where a refusal is about what `code` reads."""
-        try:
-            self.step(expression, thing)
-        except Refusal as refusal:
-            if refusal.code is None:
-                refusal.code = code
-            raise
+        self.step(f"{self.guards.name(found)}[{variable!r}]", found[variable])
 
     def _visit_method(self, method: types.MethodType) -> None:
         self.visit(method.__func__)
@@ -396,7 +407,7 @@ class Reach:
         always = MODULE_ATTRIBUTES
         if any(part.__module__.startswith("flambeau.") for part in cls.__mro__[: cls.__mro__.index(Module)]):
             always = frozenset(own) - UNREAD - frozenset(HOOKS)  # what the package's own forward may read
-        self._learn({"forward"})
+        self._learn({"forward": 0}, None)
         self.guards.require(f"type({self.guards.name(module)}) is {self.guards.name(cls)}")
         self._require_class_methods(cls)
         self._visit_user_class(cls)
