@@ -3,13 +3,13 @@
 `import flambeau as torch` and go on as you know it.
 """
 
-from flambeau import _api, autograd, cuda, fft, linalg, nn, optim, random, serialization, special, utils
+from flambeau import _api, autograd, cuda, fft, linalg, nn, optim, random, serialization, special, utils, version
 from flambeau._api import *  # noqa: F403
 from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from flambeau.compiling import compile
+from flambeau.running import install_as_torch
 from flambeau.serialization import load, save
-
-__version__ = "0.2.0"
+from flambeau.version import __version__
 
 __all__ = [
     *_api.__all__,
@@ -17,6 +17,7 @@ __all__ = [
     "compile",
     "cuda",
     "fft",
+    "install_as_torch",
     "linalg",
     "is_anomaly_enabled",
     "load",
@@ -28,4 +29,5 @@ __all__ = [
     "special",
     "is_anomaly_check_nan_enabled",
     "utils",
+    "version",
 ]

@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).parents[1] / "flambeau"
 
 # From the ground up. Units in one row do not know each other.
 LAYERS = [
-    ["_core"],
+    ["_core", "version"],
     ["_ir"],
     ["_ops"],
     ["_compiler"],
@@ -33,7 +33,8 @@ LAYERS = [
     ["nn"],
     ["optim"],
     ["_replay"],
-    ["utils", "serialization", "compiling"],
+    ["utils", "serialization", "compiling", "running"],
+    ["vision"],
     ["apparel"],
     ["cli"],
     ["__init__"],

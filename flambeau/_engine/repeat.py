@@ -1,4 +1,4 @@
-"""Recording the same thing for many tensors: once in full, then by copying instructions.
+"""Recording the same thing for many tensors: once in full, then as a formula, one instruction each.
 
 An optimizer applies one elementwise formula to every parameter. Recording it through tensors costs some ten
 microseconds an operation and parameter; what differs between parameters is only whose memory is meant, and the shape.
@@ -6,12 +6,14 @@ microseconds an operation and parameter; what differs between parameters is only
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from flambeau._core.config import config
+from flambeau._engine.formula import Formula, Numbers, Step, formula
+from flambeau._engine.signature import unseen
 from flambeau._engine.window import state
 from flambeau._ir.meta import Meta
 from flambeau._ir.program import Instruction, Value
@@ -25,82 +27,88 @@ class Repeatable:
 
     def __init__(self) -> None:
         self.key: Any = None
-        self._steps: list[tuple[Any, tuple, tuple]] | None = None  # (op, arguments, metas) of each instruction
-        self._finals: list[int] = []  # which value each tensor ends with
+        self._formula: Formula | None = None
+        self._numbers = Numbers(())
+        self._finals: list[tuple[int, int]] = []  # of each tensor that changes: its number, which output it ends with
         self._versions: list[int] = []  # how often each tensor was changed
 
     @contextmanager
     def recording(self, tensors: Sequence[Any], key: Any) -> Iterator[None]:
         """Learn what the block records."""
-        self._steps = None
+        self._formula = None
         m = common_meta(tensors)
         window = state.window
+        if window.full():
+            window.flush()
         first, before = len(window.queue), [t._storage.value for t in tensors]
         versions = [t._storage.version for t in tensors]
-        yield
+        with window.unbroken():
+            yield
         if m is None or len(window.queue) < first:  # the window ran in between
             return
         self.key = key
-        self._learn(list(islice(window.queue, first, None)), tensors, before, m)
+        with window.lock:
+            self._learn(first, tensors, before, m)
         self._versions = [t._storage.version - v for t, v in zip(tensors, versions, strict=True)]
 
-    def _learn(self, instructions: Sequence[Instruction], tensors: Sequence[Any], before: list[Value], m: Meta) -> None:
-        numbers = {value: i for i, value in enumerate(before)}
-        steps = []
-        for instruction in instructions:
-            if instruction.op.family != "pointwise" or instruction.inference.outputs[0] is not m:
+    def _learn(self, first: int, tensors: Sequence[Any], before: list[Value], m: Meta) -> None:
+        """Make a formula of what the window holds from instruction `first` on, and put it in the place of that."""
+        instructions = list(islice(state.window.queue, first, None))
+        numbers = [a for i in instructions for a in i.args if type(a) is not Value]
+        places = {value: i for i, value in enumerate(before, len(numbers))}
+        steps: list[Step] = []
+        seen = iter(range(len(numbers)))
+        for i in instructions:
+            if i.op.family != "pointwise" or i.inference.outputs[0] is not m:
                 return
-            if any(type(x) is Meta and x is not m for x in instruction.metas):
+            if any([type(x) is Meta and x is not m for x in i.metas]):
                 return
-            if any(type(a) is Value and a not in numbers for a in instruction.args):
+            if any([type(a) is Value and a not in places for a in i.args]):
                 return
-            arguments = tuple([_Slot(numbers[a]) if type(a) is Value else a for a in instruction.args])
-            metas = tuple([None if x is m else x for x in instruction.metas])
-            steps.append((instruction.op, arguments, metas))
-            numbers[instruction.outputs[0]] = len(numbers)
+            arguments = tuple([places[a] if type(a) is Value else next(seen) for a in i.args])
+            steps.append(Step(i.op, arguments, tuple([None if x is m else x for x in i.metas])))
+            places[i.outputs[0]] = len(places) + len(numbers)
         finals = [t._storage.value for t in tensors]
-        if len(set(before)) < len(before) or any(value not in numbers for value in finals):
+        if len(set(before)) < len(before) or any([value not in places for value in finals]):
             return
-        self._steps = steps
-        self._finals = [numbers[value] for value in finals]
+        changed = [i for i, (old, new) in enumerate(zip(before, finals, strict=True)) if old is not new]
+        outputs = tuple(dict.fromkeys([places[finals[i]] for i in changed]))
+        self._formula = formula(tuple(steps), len(numbers), len(before), outputs)
+        self._numbers = Numbers(numbers)
+        self._finals = [(i, outputs.index(places[finals[i]])) for i in changed]
+        results = {place: value for value, place in places.items() if place in outputs}
+        del places, finals  # they count as references
+        inner = [i.outputs[0] for n, i in enumerate(instructions, len(numbers) + len(before)) if n not in results]
+        if steps and not self._formula.apart and unseen(inner, instructions):
+            self._record(self._formula, before, m, tuple([results[n] for n in outputs]), first)
+
+    def _record(self, op: Formula, values: list[Value], m: Meta, outputs: tuple[Value, ...], first: int) -> None:
+        """Put the formula behind the window's first `first` instructions. That is done at one go, for Ctrl-C."""
+        metas = (m,) * len(values) + (None,)
+        made = Instruction(op, (*values, self._numbers), metas, op.inferred(m), outputs, None)
+        state.window.queue = deque((*islice(state.window.queue, first), made))
 
     def repeat(self, tensors: Sequence[Any], key: Any) -> bool:
         """Record the same for other tensors; False, and nothing recorded, if it would not be the same."""
-        steps, m = self._steps, common_meta(tensors)
-        if steps is None or m is None or key != self.key or len(tensors) != len(self._finals):
-            return False
-        values = [t._storage.value for t in tensors]
-        if len(set(values)) < len(values):
+        op, m = self._formula, common_meta(tensors)
+        if op is None or op.apart or m is None or key != self.key or len(tensors) != op.values:
             return False
         window = state.window
-        made = []
-        for op, arguments, template in steps:
-            metas = tuple([m if x is None else x for x in template])
-            inference = op.cache.get(metas)
-            if inference is None or inference.outputs[0] is not m:
-                return False
-            value = Value(window)
-            args = tuple([values[a.number] if type(a) is _Slot else a for a in arguments])
-            made.append(Instruction(op, args, metas, inference, (value,), None))
-            values.append(value)
-        window.queue.extend(made)
-        window.nbytes += m.nbytes * len(made)
-        for t, final, changes in zip(tensors, self._finals, self._versions, strict=True):
-            storage = t._storage
-            storage.value = values[final]
-            storage.version += changes
-        if len(window.queue) >= config.window_instructions or window.nbytes >= config.window_bytes:
+        if window.full():  # not at the end, where intermediate results are still held here and would be kept
             window.flush()
+        inference = op.inferred(m)
+        values = [t._storage.value for t in tensors]
+        if inference is None or len(set(values)) < len(values):
+            return False
+        outputs = tuple([Value(window) for _ in inference.outputs])
+        metas = (m,) * len(values) + (None,)
+        window.queue.append(Instruction(op, (*values, self._numbers), metas, inference, outputs, None))
+        window.nbytes += inference.nbytes
+        for i, output in self._finals:
+            tensors[i]._storage.value = outputs[output]
+        for t, changes in zip(tensors, self._versions, strict=True):
+            t._storage.version += changes
         return True
-
-
-class _Slot:
-    """An argument that is the value of that number: the tensors' first, then the results in order."""
-
-    __slots__ = ("number",)
-
-    def __init__(self, number: int) -> None:
-        self.number = number
 
 
 def common_meta(tensors: Sequence[Any]) -> Meta | None:

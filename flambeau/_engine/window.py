@@ -10,20 +10,27 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flambeau._backends.reference.execute import execute
+from flambeau._compiler.capture import operands_of
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import describe
 from flambeau._engine import plans
+from flambeau._engine.formula import Formula
+from flambeau._engine.memory import settle
+from flambeau._engine.signature import owns_its_memory
 from flambeau._ir.program import Instruction, Value
 
 if TYPE_CHECKING:
     import numpy as np
 else:
     np = lazy_module("numpy")
+
+UNBROKEN = -(1 << 60)  # bytes: far below the bound
 
 
 class Window:
@@ -40,6 +47,17 @@ class Window:
 
     def full(self) -> bool:
         return len(self.queue) >= config.window_instructions or self.nbytes >= config.window_bytes
+
+    @contextmanager
+    def unbroken(self) -> Iterator[None]:
+        """Inside, the window does not run because it promises too many bytes: for formulas that become one pass over
+        memory however large it is."""
+        before, self.nbytes = self.nbytes, UNBROKEN
+        try:
+            yield
+        finally:
+            if self.nbytes < 0:  # else somebody had a look, and it ran
+                self.nbytes += before - UNBROKEN
 
     # What a window that captures a function wants to know (`_replay.capture`).
 
@@ -62,16 +80,14 @@ class Window:
         with self.lock:
             nbytes, self.nbytes = self.nbytes, 0
             if self.queue and not self._run_plan(nbytes):
-                self._run_reference()
+                with np.errstate(all="ignore"):
+                    self._run_reference()
 
     def _run_plan(self, nbytes: int) -> bool:
-        if plans.never_compiled(len(self.queue), nbytes, self.compile_now):
+        if plans.never_compiled(self.queue, nbytes, self.compile_now):
             return False
-        queue = list(self.queue)
-        for instruction in queue:
-            run_operands(instruction, self)
         now, self.compile_now = self.compile_now, False
-        done = plans.run(queue, interpret, now)
+        done = plans.run(list(self.queue), self, now)
         if done:
             self.queue.clear()
         return done
@@ -82,8 +98,9 @@ class Window:
         while queue:
             instruction = queue.popleft()
             try:
-                run_operands(instruction, self)
-                interpret(instruction)
+                for value in operands_of(instruction):
+                    self.fetch(value)
+                _execute(instruction)
             except Exception as error:
                 _name_line(error, instruction)
                 failure = failure or error
@@ -93,15 +110,30 @@ class Window:
                 queue.appendleft(instruction)
                 raise
             for value in instruction.outputs:
+                if owns_its_memory(value):
+                    settle(value)
                 value.window = None
         if failure is not None:
             raise failure
 
+    def interpret(self, instruction: Instruction) -> None:
+        """Run one instruction on the reference backend."""
+        with np.errstate(all="ignore"):
+            _execute(instruction)
 
-def interpret(instruction: Instruction) -> None:
-    """Run one instruction on the reference backend."""
-    with np.errstate(all="ignore"):
-        execute(instruction)
+    def fetch(self, value: Value) -> None:
+        """Run the window of another thread if an operand waits there."""
+        owner = value.window
+        if owner is not None and owner is not self:
+            realize(value, not_in=self)
+
+
+def _execute(instruction: Instruction) -> None:
+    """Run one instruction, or those that a formula stands for, with NumPy."""
+    if type(instruction.op) is not Formula:
+        return execute(instruction)
+    for part in instruction.op.instructions(instruction):
+        execute(part)
 
 
 def _name_line(error: Exception, instruction: Instruction) -> None:
@@ -110,18 +142,6 @@ def _name_line(error: Exception, instruction: Instruction) -> None:
         error.flambeau_site = instruction.site  # type: ignore[attr-defined]
         message = str(error.args[0]) if error.args else ""
         error.args = (f"{message}\n  recorded at {describe(instruction.site)}", *error.args[1:])
-
-
-def run_operands(instruction: Instruction, window: Window) -> None:
-    """Flush other threads' windows that hold operands of `instruction`."""
-    for arg in instruction.args:
-        if type(arg) is Value:
-            if arg.window is not window and arg.window is not None:
-                realize(arg, not_in=window)
-        elif type(arg) is tuple:
-            for a in arg:
-                if type(a) is Value and a.window is not None:
-                    realize(a, not_in=window)
 
 
 def realize(value: Value, not_in: Window | None = None) -> None:

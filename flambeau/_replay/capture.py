@@ -49,6 +49,7 @@ class CapturingWindow(Window):
         self.broken: Refusal | None = None
         self.constants: list[Value] = []
         self.draws: list[Draw] = []
+        self.drawn_values: dict[int, int] = {}  # the number of the draw that a constant is, by the constant's id
         self.steps: list[Step] = []
         self.compile_now = True
 
@@ -81,6 +82,8 @@ class CapturingWindow(Window):
     def made(self, value: Value) -> None:
         if self.broken is None:
             self.constants.append(value)
+            if self.draws and _is_that(value.array, self.draws[-1].array):
+                self.drawn_values[id(value)] = len(self.draws) - 1
 
     def drawn(self, array: Any, function: Callable[..., Any], generator: Any, args: tuple, kwargs: dict) -> None:
         if self.broken is None:
@@ -90,6 +93,17 @@ class CapturingWindow(Window):
         if self.broken is None:
             grad = None if param is None else param.grad._meta
             self.steps.append(Step(optimizer, group, param, grad, len(self.queue)))
+
+
+def address_of(array: Any) -> int:
+    """Where an array begins."""
+    return array.__array_interface__["data"][0]
+
+
+def _is_that(array: Any, drawn: Any) -> bool:
+    """Is an array the very memory of what was drawn?"""
+    same = array.dtype == drawn.dtype and array.nbytes == drawn.nbytes
+    return same and address_of(array) == address_of(drawn)
 
 
 def capturing() -> bool:

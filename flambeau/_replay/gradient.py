@@ -225,7 +225,7 @@ def _rebuilt(node: Any, edges: tuple) -> Any:
     if isinstance(node, SliceWrite):
         fresh.part = node.part
     else:
-        fresh.op, fresh.metas = node.op, node.metas
+        fresh.op, fresh.metas, fresh.grouped = node.op, node.metas, node.grouped
         fresh.args, fresh.versions, fresh.saved_outputs = [], {}, None
     return fresh
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from flambeau._engine import plans
 from flambeau._engine.memory import allocator
-from flambeau._engine.window import interpret, realize, run_operands
+from flambeau._engine.window import realize
 from flambeau._ir.meta import Meta
 from flambeau._ir.program import Storage, Value
-from flambeau._replay.capture import CapturingWindow
+from flambeau._replay.capture import CapturingWindow, address_of
 from flambeau._replay.refusal import Refusal, Unsettled
 from flambeau._tensor import random
 
@@ -46,9 +46,13 @@ class Draft:
                  explained: Sequence[Storage]) -> None:  # fmt: skip
         self.window = window
         self.metas = metas
+        if len(window.drawn_values) < len(window.draws):
+            raise Refusal("random numbers are drawn for something else than a tensor")
+        if any(drawn.generator is not random.default_generator for drawn in window.draws):
+            raise Refusal("random numbers are drawn from a generator of their own")
         self._initial = initial
         self._made = {id(v): v for v in window.constants}
-        self._drawn = _match_draws(window)
+        self._drawn = window.drawn_values
         self.constants: list[Value] = []
         self.extras: list[Source] = []  # values that are no results, and yet end in a storage
         self.compiled: Any = None
@@ -57,9 +61,7 @@ class Draft:
             self._compile(explained)
 
     def _compile(self, explained: Sequence[Storage]) -> None:
-        for instruction in self.window.queue:
-            run_operands(instruction, self.window)
-        self.compiled = compiled = plans.compiled(list(self.window.queue))
+        self.compiled = compiled = plans.compiled(list(self.window.queue), self.window)
         if compiled is None or any(type(s) is int for s in compiled.plan.segments):
             raise Refusal("an operation has no kernel")
         found = compiled.found
@@ -93,26 +95,11 @@ class Draft:
         """Run the captured window, so that its tensors get their numbers; the recording of it."""
         recording = Recording(self)
         if self.compiled is not None:
-            if not self.compiled.plan.run(self.compiled.queue, self.compiled.found, interpret):
+            if not self.compiled.plan.run(self.compiled.queue, self.compiled.found, self.window):
                 raise Refusal("a kernel met something wrong")
             self.window.queue.clear()
             self.window.nbytes = 0
         return recording
-
-
-def _match_draws(window: CapturingWindow) -> dict[int, int]:
-    """Which draw each constant is, by the constant's id; every draw must be one as it came."""
-    found: dict[int, int] = {}
-    addresses = {_address(v.array): v for v in window.constants if v.array is not None}
-    for i, drawn in enumerate(window.draws):
-        if drawn.generator is not random.default_generator:
-            raise Refusal("random numbers are drawn from a generator of their own")
-        value = addresses.get(_address(drawn.array))
-        array = None if value is None else value.array
-        if array is None or array.dtype != drawn.array.dtype or array.nbytes != drawn.array.nbytes:
-            raise Refusal("drawn random numbers are converted before they are used")
-        found[id(value)] = i
-    return found
 
 
 class Recording:
@@ -142,7 +129,7 @@ class Recording:
         dying = set() if compiled is None else compiled.found.dying
         self.dying = [slot for slot in sorted(dying) if sources[slot].kind == TENSOR]
 
-    def run(self, tensors: Sequence[Any], words: list[int] | None = None) -> list[Any]:
+    def run(self, tensors: Sequence[Any], words: list[float | int] | None = None) -> list[Any]:
         """Run on the storages of these tensors; the values by slot, extras behind them."""
         values: list[Any] = [None] * self.slots
         addresses = [0] * self.inputs
@@ -186,13 +173,13 @@ class Recording:
         for slot in self.dying:
             value = values[slot]
             buffer = value.buffer
-            if buffer is not None and value.array is None and getrefcount(value) == _VALUE:
+            if value.array is None and not buffer.shared and getrefcount(value) == _VALUE:
                 if getrefcount(buffer) == _BUFFER:
                     continue
             values[slot] = own = _copied(value)
             addresses[slot] = own.buffer.address
 
-    def _launch(self, values: list[Any], addresses: list[int], words: list[int]) -> bool:
+    def _launch(self, values: list[Any], addresses: list[int], words: list[float | int]) -> bool:
         fresh = self.plan.launch(addresses, words)
         if fresh is None:
             return False
@@ -213,7 +200,7 @@ class Recording:
             before = generator._twister.clone()
             arrays = [random.draw(d.function, d.generator, *d.args, **d.kwargs) for d in self.draws]
         for slot, index, shift in self.drawn:
-            addresses[slot] = _address(arrays[index]) + shift
+            addresses[slot] = address_of(arrays[index]) + shift
         for slot, source in self.extras:
             if source.kind == DRAW:
                 values[slot] = Value(None)
@@ -228,10 +215,6 @@ def _copied(value: Value) -> Value:
     own.buffer = allocator.allocate(data.nbytes, data.dtype)
     own.buffer.array()[...] = data
     return own
-
-
-def _address(array: Any) -> int:
-    return array.__array_interface__["data"][0]
 
 
 def _calibrate() -> tuple[int, int]:

@@ -15,7 +15,8 @@ from typing import Any
 
 from flambeau import _api as torch
 from flambeau._compiler.capture import is_static
-from flambeau._engine.plans import word_of
+from flambeau._engine.formula import written_out
+from flambeau._engine.plans import bits_of
 from flambeau._engine.window import state as thread
 from flambeau._ir.meta import Meta
 from flambeau._ir.program import Instruction, Storage, Value
@@ -86,7 +87,7 @@ class Steps:
             guards.require(f"{getter}({name}, {key_!r}) is {guards.name(value)}")
         return state
 
-    def words(self, recording: Recording) -> list[int]:
+    def words(self, recording: Recording) -> list[float | int]:
         """The run-time scalars of the next run."""
         words = list(recording.words)
         for shared in self.shared:
@@ -130,7 +131,7 @@ def _numbers(instructions: Sequence[Instruction]) -> tuple[list[Any], list[float
     """What is recorded apart from run-time scalars and operands, and the scalars, as plans tell them apart."""
     fixed: list[Any] = []
     scalars: list[float | int] = []
-    for instruction in instructions:
+    for instruction in written_out(instructions)[0]:
         fixed += (instruction.op, *instruction.metas)
         if instruction.op.family == "pointwise":
             for a in instruction.args:
@@ -150,7 +151,7 @@ class Shared:
         self._options = tuple(self.group.values())
         self._rate = list(self.group).index("lr") if "lr" in self.group else -1
         self._formula: Callable[..., tuple] | None = None
-        self._words = [word_of(s, type(s) is float) for s in self.scalars]
+        self._words = _words_of(self.scalars)
         self._param, self._grad = _empty(type(step.param), step.param._meta), _empty(torch.Tensor, step.grad)
         self._tensors = {name: _empty(type(t), t._meta) for name, t in dict.items(state) if torch.is_tensor(t)}
         self._reached: dict[str, float] = {}
@@ -162,7 +163,7 @@ class Shared:
         self.states.append(state)
         self.positions.append(position)
 
-    def fill(self, words: list[int]) -> None:
+    def fill(self, words: list[float | int]) -> None:
         """Put the scalars of the next step into their places; Changed if it is not the same formula any more."""
         first = self.states[0]
         for state in self.states:
@@ -198,7 +199,7 @@ class Shared:
             return False
         if any(map(is_static, scalars)):
             return False
-        self._words = [word_of(s, type(s) is float) for s in scalars]
+        self._words = _words_of(scalars)
         return True
 
     def _record(self, state: ParameterState) -> None:
@@ -209,7 +210,7 @@ class Shared:
         alike = len(fixed) == len(self.fixed) and all(map(_is_or_same, fixed, self.fixed))
         if not alike or [*map(type, scalars)] != [*map(type, self.scalars)]:
             raise Changed
-        self._words = [word_of(s, type(s) is float) for s in scalars]
+        self._words = _words_of(scalars)
         self._formula = self._learnt(state, scalars)
 
     def _learnt(self, state: ParameterState, scalars: Sequence[float | int]) -> Callable[..., tuple] | None:
@@ -254,6 +255,10 @@ class Shared:
         self.optimizer._opt_called = True
         for state in self.states:
             state._numbers.update(self._reached)
+
+
+def _words_of(scalars: Sequence[float | int]) -> list[float | int]:
+    return [s if type(s) is float else bits_of(s) for s in scalars]
 
 
 _NOTHING = Value(None)
