@@ -107,6 +107,7 @@ class Reach:
         self._functions: set[str] = set()  # names of the package's functions that it could call
         self._owners: list[Callable[[str], None]] = []  # what to do about each name, old ones and new ones
         self._classes: set[type] = set()
+        self._own(self._look_up_in_tensors)
         self.guards.require(f"len(args) == {len(args)} and len(kwargs) == {len(kwargs)}")
         self.visit(function)
         for i, argument in enumerate(args):
@@ -317,6 +318,11 @@ class Reach:
 
     def _visit_namespace(self, module: types.ModuleType) -> None:
         """A module of Python."""
+        own = module.__name__.partition(".")[0] == "flambeau"
+        if type(module) is not types.ModuleType and not own:
+            raise Refusal(f"the module {module.__name__} is of a class of its own")
+        if not own:
+            self._look_up_in(module.__dict__, "__getattr__")
         self._own(lambda name: self._look_up_in(module.__dict__, name))
 
     def _look_up_in(self, attributes: dict[str, Any], name: str) -> None:
@@ -409,13 +415,14 @@ class Reach:
             always = frozenset(own) - UNREAD - frozenset(HOOKS)  # what the package's own forward may read
         self._learn({"forward": 0}, None)
         self.guards.require(f"type({self.guards.name(module)}) is {self.guards.name(cls)}")
-        self._require_class_methods(cls)
         self._visit_user_class(cls)
+        self._require_class_methods(cls)
         self._own_attributes(module, always)
 
     def _require_class_methods(self, cls: type) -> None:
         if cls in self._classes:
             return
+        self._classes.add(cls)
         for method in ("forward", "__call__"):
             self.guards.require_same(f"{self.guards.name(cls)}.{method}", getattr(cls, method))
 
@@ -437,6 +444,12 @@ class Reach:
     def _visit_tensor(self, t: Any) -> None:
         self._check_tensor(t)
         self.constants[id(t)] = t
+
+    def _look_up_in_tensors(self, name: str) -> None:
+        """A method that all tensors have."""
+        method = getattr(torch.Tensor, name, None)
+        if isinstance(method, types.FunctionType):
+            self.step(f"{self.guards.name(torch.Tensor)}.{name}", method)
 
     def _visit_generator(self, generator: random.Generator) -> None:
         self.generators[id(generator)] = generator

@@ -180,6 +180,27 @@ def test_a_library_function_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None
     alike(values(compiled(x)), values(-x))
 
 
+def test_a_method_of_tensors_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = torch.compile(lambda t: t.relu())
+    compiled(x), compiled(x)
+    monkeypatch.setattr(torch.Tensor, "relu", lambda self: self * SCALE)
+    for _ in range(2):
+        alike(values(compiled(x)), values(x * SCALE))
+    monkeypatch.setitem(globals(), "SCALE", 9.0)
+    alike(values(compiled(x)), values(x * 9))
+
+
+def test_attributes_that_a_module_makes_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = types.ModuleType("made")
+    made.numbers = [1.0]  # type: ignore[attr-defined]
+    exec("def __getattr__(name): return numbers[0]", made.__dict__)
+    monkeypatch.setitem(globals(), "made", made)
+    compiled = torch.compile(lambda t: t * made.factor)
+    for number in (1.0, 2.0, 2.0, 3.0):
+        made.numbers[0] = number
+        alike(values(compiled(x)), values(x * number))
+
+
 def test_a_counter_is_counted() -> None:
     class Counter:
         n = 0
