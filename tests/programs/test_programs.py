@@ -18,6 +18,10 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import synthetic  # noqa: E402
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PROGRAMS = sorted(path.stem for path in HERE.glob("*.txt"))
@@ -77,7 +81,10 @@ def close(found: str, expected: str, band: float) -> bool:
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the programs run, with the data sets that they expect."""
-    return tmp_path_factory.mktemp("programs")
+    folder = tmp_path_factory.mktemp("programs")
+    for name in ("MNIST", "FashionMNIST"):
+        synthetic.write_idx_files(folder / "data" / name / "raw")
+    return folder
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in PROGRAMS])
