@@ -1,5 +1,5 @@
-"""Training a classifier, as the 60-minute blitz does it: worker processes, momentum, running loss, accuracy of each class, and
-the saved weights read back."""
+"""Training a classifier, as the 60-minute blitz does it: worker processes, momentum, running loss, the saved weights
+read back, and the accuracy of each class."""
 
 # band: 0.002, a hundred steps from small gradients
 

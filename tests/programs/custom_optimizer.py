@@ -1,4 +1,4 @@
-"""An optimizer of one's own (Lion, and SGD with lookahead) as a subclass of Optimizer, with groups, closure and state."""
+"""Optimizers of one's own: Lion, a subclass of Optimizer with groups, closure and state; and SGD with lookahead."""
 
 import torch
 from torch import nn

@@ -1,4 +1,5 @@
-"""Transfer learning: pictures in folders, augmentation, a residual network with a new last layer, the best weights kept."""
+"""Transfer learning: pictures in folders, augmentation, a residual network with a new last layer, the best
+weights kept."""
 
 import copy
 import os
