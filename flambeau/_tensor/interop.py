@@ -106,9 +106,7 @@ def from_numpy(source: np.ndarray) -> Any:
         if m.numel
         else np.empty(0, source.dtype)
     )
-    t = dispatch.from_flat(flat, m)
-    t._storage.exposed = True
-    return t
+    return dispatch.from_flat(flat, m, exposed=True)
 
 
 # ---------------------------------------------------------------------------------------------- DLPack
