@@ -97,6 +97,13 @@ def run(queue: Sequence[Instruction], owner: Owner, now: bool = False) -> bool:
     return plan.run(queue, found, owner)
 
 
+def renew_locks() -> None:
+    """In a forked child: the threads that ran plans are not here."""
+    for plan in _plans.values():
+        if type(plan) is Plan:
+            plan.lock = threading.Lock()
+
+
 def _is_heavy(queue: Sequence[Instruction]) -> bool:
     """At first sight: is the work so much that NumPy would take longer than a compilation?"""
     return config.compile == "always" or sum([i.inference.nbytes for i in queue if i.inference]) > HEAVY_BYTES
