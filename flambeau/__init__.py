@@ -3,7 +3,22 @@
 `import flambeau as torch` and go on as you know it.
 """
 
-from flambeau import _api, autograd, cuda, fft, linalg, nn, optim, random, serialization, special, utils
+from flambeau import (
+    _api,
+    autograd,
+    cuda,
+    fft,
+    linalg,
+    masked,
+    nn,
+    optim,
+    random,
+    serialization,
+    signal,
+    sparse,
+    special,
+    utils,
+)
 from flambeau._api import *  # noqa: F403
 from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from flambeau.compiling import compile
@@ -20,11 +35,14 @@ __all__ = [
     "linalg",
     "is_anomaly_enabled",
     "load",
+    "masked",
     "nn",
     "optim",
     "random",
     "save",
     "serialization",
+    "signal",
+    "sparse",
     "special",
     "is_anomaly_check_nan_enabled",
     "utils",

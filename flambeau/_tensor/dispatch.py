@@ -22,6 +22,7 @@ from flambeau._ir.program import Inference, Instruction, Storage, Value
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
 from flambeau._ops.infer import infer_pointwise
+from flambeau._ops.operands import Operand
 from flambeau._ops.reinterpret import reinterpreted
 from flambeau._ops.strided import as_strided_
 from flambeau.autograd import graph
@@ -86,6 +87,19 @@ def renew_view(t: Any) -> None:
     t._node, t._index, t._base_node = fresh._node, fresh._index, base._node
 
 
+# ---------------------------------------------------------------------------------------------- other operands
+
+
+class _Found(Exception):
+    """An `Operand` stands among the arguments of an operation."""
+
+
+def _operand_among(args: tuple) -> Operand | None:
+    """The first `Operand` among arguments and lists of arguments, the latest kind first."""
+    flat = [x for a in args for x in (a if isinstance(a, (tuple, list)) else (a,)) if isinstance(x, Operand)]
+    return max(flat, key=lambda x: getattr(x, "level", 0), default=None)
+
+
 # ---------------------------------------------------------------------------------------------- recording
 
 
@@ -111,7 +125,8 @@ def pointwise(op: Any, args: tuple) -> Any:
                     mask += bit
             bit += bit
     except AttributeError:
-        return pointwise(op, _as_operands(op, args))
+        operand = _operand_among(args)
+        return pointwise(op, _as_operands(op, args)) if operand is None else operand.operate(op, args)
     metas = tuple(key)
     inference = op.cache.get(metas)
     if inference is None:
@@ -179,7 +194,10 @@ def _as_operand(op: Any, i: int, a: Any) -> Any:
 def library(op: Any, args: tuple) -> Any:
     """Record an operation whose body works on whole arrays."""
     op.check_count(args)
-    values, metas, edges, mask, exposed, key = _examine(op, args)
+    try:
+        values, metas, edges, mask, exposed, key = _examine(op, args)
+    except _Found:
+        return _operand_among(args).operate(op, args)  # type: ignore[union-attr]
     window = state.window
     if op.infer is None:
         outputs = _run_now(op, values, metas)
@@ -240,6 +258,8 @@ def _examine(op: Any, args: tuple) -> tuple[tuple, tuple, tuple, int, bool, Any]
             else:
                 edges.append((node, a._index))
                 mask |= 1 << i
+        elif isinstance(a, Operand) or isinstance(a, (tuple, list)) and any([isinstance(x, Operand) for x in a]):
+            raise _Found
         elif isinstance(a, (tuple, list)) and any([isinstance(x, TensorBase) for x in a]):
             values.append(tuple([x._storage.value if isinstance(x, TensorBase) else x for x in a]))
             metas.append(tuple([x._meta if isinstance(x, TensorBase) else x for x in a]))
@@ -300,6 +320,8 @@ def realize_all(values: tuple) -> None:
 def view(op: Any, args: tuple) -> Any:
     """Make a view: another tensor over the same storage. Nothing is recorded; gradients flow through the op."""
     source = args[0]
+    if isinstance(source, Operand):
+        return source.operate(op, args)
     if not isinstance(source, TensorBase):
         raise TypeError(f"{op.name}(): argument 'input' (position 1) must be Tensor, not {type(source).__name__}")
     op.check_count(args)

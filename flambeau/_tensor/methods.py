@@ -9,8 +9,9 @@ from typing import Any
 from flambeau._core import dtypes
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import loader, view_variants
+from flambeau._ops.operands import Operand
 from flambeau._ops.registry import OPS, inplace_of
-from flambeau._tensor import creation, dispatch, indexing, random, sparse
+from flambeau._tensor import creation, dispatch, indexing, random, sparse, sparse_operations
 from flambeau._tensor.tensor import Tensor
 
 loader.load()
@@ -33,7 +34,7 @@ BINARY = (
 )
 COMPARISONS = (("eq", "eq"), ("ne", "ne"), ("lt", "lt"), ("le", "le"), ("gt", "gt"), ("ge", "ge"))
 UNARY = (("neg", "neg"), ("pos", "positive"), ("abs", "abs"), ("invert", "bitwise_not"))
-OPERAND_TYPES = (TensorBase, bool, int, float, complex)
+OPERAND_TYPES = (TensorBase, Operand, bool, int, float, complex)
 
 
 def operator(function: Callable, name: str, reflected: bool = False) -> Callable:
@@ -92,6 +93,8 @@ def bind_methods() -> None:
         setattr(Tensor, method.__name__, method)
     for name, draw in random.METHODS.items():
         setattr(Tensor, name, draw)
+    for name, function in sparse_operations.METHODS.items():
+        setattr(Tensor, name, function)
     Tensor.sparse_rows = sparse.sparse_rows  # type: ignore[attr-defined]
 
 
