@@ -8,6 +8,7 @@ from flambeau import (
     autograd,
     cuda,
     fft,
+    func,
     linalg,
     masked,
     nn,
@@ -22,6 +23,7 @@ from flambeau import (
 from flambeau._api import *  # noqa: F403
 from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from flambeau.compiling import compile
+from flambeau.func import vmap
 from flambeau.serialization import load, save
 
 __version__ = "0.2.0"
@@ -32,6 +34,7 @@ __all__ = [
     "compile",
     "cuda",
     "fft",
+    "func",
     "linalg",
     "is_anomaly_enabled",
     "load",
@@ -46,4 +49,5 @@ __all__ = [
     "special",
     "is_anomaly_check_nan_enabled",
     "utils",
+    "vmap",
 ]

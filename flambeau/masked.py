@@ -130,7 +130,7 @@ def var(
     centred = _filled(x - sum(x, dim, keepdim=True, mask=mask) / count, mask, 0)
     squares = (centred * centred.conj()).real if x.is_complex() else centred * centred
     freedom = (_count(x, dim, keepdim, mask) - correction).clamp(min=0)
-    return squares.sum(_dims(input, dim), keepdim=keepdim) / freedom
+    return (squares.sum(_dims(input, dim), keepdim=keepdim) / freedom).to(x.dtype)
 
 
 def std(

@@ -32,7 +32,7 @@ LAYERS = [
     ["cuda", "fft", "linalg", "masked", "random", "signal", "sparse", "special"],
     ["nn"],
     ["optim"],
-    ["utils", "serialization", "compiling"],
+    ["utils", "serialization", "compiling", "func"],
     ["apparel"],
     ["cli"],
     ["__init__"],

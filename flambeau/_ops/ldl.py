@@ -37,7 +37,7 @@ def _infer_factor(m: Meta, hermitian: bool) -> tuple[Meta, Meta, Meta]:
 def ldl_of(input: Any, hermitian: bool) -> Any:
     """(L and D in the lower triangle, pivots, info)."""
     n = input.shape[-1]
-    packed = np.tril(input).reshape(-1, n, n)
+    packed = np.tril(input).reshape(math.prod(input.shape[:-2]), n, n)
     pivots = np.zeros(packed.shape[:2], np.int32)
     info = [_factor(a, p, hermitian and input.dtype.kind == "c") for a, p in zip(packed, pivots, strict=True)]
     return (
@@ -164,9 +164,10 @@ def solved(LD: Any, pivots: Any, B: Any, hermitian: bool) -> Any:  # noqa: N803
     batch = np.broadcast_shapes(LD.shape[:-2], B.shape[:-2])
     n = LD.shape[-1]
     hermitian = hermitian and LD.dtype.kind == "c"
-    ld = np.broadcast_to(LD, (*batch, n, n)).reshape(-1, n, n)
-    order = np.broadcast_to(pivots, (*batch, n)).reshape(-1, n)
-    x = np.broadcast_to(B, (*batch, *B.shape[-2:])).reshape(-1, *B.shape[-2:]).copy()
+    count = math.prod(batch)
+    ld = np.broadcast_to(LD, (*batch, n, n)).reshape(count, n, n)
+    order = np.broadcast_to(pivots, (*batch, n)).reshape(count, n)
+    x = np.broadcast_to(B, (*batch, *B.shape[-2:])).reshape(count, *B.shape[-2:]).copy()
     for matrix, places, right in zip(ld, order, x, strict=True):
         lower, blocks, rows = unpacked(matrix, places, hermitian)
         inner = np.linalg.solve(blocks, np.linalg.solve(lower, right[rows]))

@@ -240,7 +240,7 @@ def native_batch_norm(
     """
     out = normalization.torch_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
     if not training:
-        empty = input.new_empty((0,), dtype=_statistics_dtype(input))
+        empty = input.new_empty((0,))
         return out, empty, empty.clone()
     mean, inverse = _statistics(input, (0, *range(2, input.dim())), eps)
     return out, mean.reshape(-1), inverse.reshape(-1)
@@ -285,15 +285,12 @@ def native_layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any, 
     return out, mean, inverse
 
 
-def _statistics_dtype(input: Any) -> dtypes.dtype:
-    return dtypes.float32 if input.dtype in dtypes.HALVES else input.dtype
-
-
 def _statistics(input: Any, dims: tuple[int, ...], eps: float) -> tuple[Any, Any]:
     """(mean, inverse standard deviation) over `dims`, which stay as ones."""
-    x = input.to(_statistics_dtype(input))
+    x = input.float() if input.dtype in dtypes.HALVES else input
     mean = x.mean(dims, True)
-    return mean, ((x - mean).square().mean(dims, True) + eps).rsqrt()
+    inverse = ((x - mean).square().mean(dims, True) + eps).rsqrt()
+    return mean.to(input.dtype), inverse.to(input.dtype)
 
 
 # ---------------------------------------------------------------------------------------------- dropout

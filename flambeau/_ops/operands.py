@@ -14,3 +14,12 @@ class Operand:
     def operate(self, op: Any, args: tuple) -> Any:
         """The result of `op` for arguments with this operand among them."""
         raise NotImplementedError
+
+    def original(self, args: tuple) -> Any:
+        """What an in-place operation on this operand computes from: something that the writing leaves as it is."""
+        return self
+
+    def write(self, target: Any, result: Any) -> Any:
+        """The end of an in-place operation on `target`: it holds `result` from now on, and is returned."""
+        kind = type(target).__name__
+        raise NotImplementedError(f"in-place operations on a {kind}: use the one that makes a new tensor")

@@ -196,7 +196,9 @@ def library(op: Any, args: tuple) -> Any:
     op.check_count(args)
     try:
         values, metas, edges, mask, exposed, key = _examine(op, args)
-    except _Found:
+    except (_Found, AttributeError):
+        if _operand_among(args) is None:
+            raise
         return _operand_among(args).operate(op, args)  # type: ignore[union-attr]
     window = state.window
     if op.infer is None:
@@ -386,6 +388,8 @@ def check_writable(target: Any) -> None:
 
 def assign(target: Any, result: Any) -> Any:
     """Write `result` into `target` (shapes must agree) and hand over its gradient history; returns `target`."""
+    if isinstance(target, Operand) or isinstance(result, Operand):
+        return (target if isinstance(target, Operand) else result).write(target, result)
     m, r = target._meta, result._meta
     if r.shape != m.shape:
         raise RuntimeError(
@@ -419,6 +423,8 @@ def original(target: Any, args: tuple) -> Any:
     present contents, so that backward finds them. That costs no copy, since values never change."""
     if not state.grad_enabled:
         return target
+    if isinstance(target, Operand):
+        return target.original(args)
     node = node_of(target)
     if node is None and not any(isinstance(a, TensorBase) and node_of(a) is not None for a in args):
         return target

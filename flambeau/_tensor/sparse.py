@@ -6,7 +6,6 @@ the values by operations, so gradients flow to them; the gradient of a sparse le
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,21 +16,25 @@ from flambeau._core.device import cpu, device
 from flambeau._core.size import Size
 from flambeau._ops.join import stack
 from flambeau._ops.operands import Operand
-from flambeau._ops.registry import OPS
 from flambeau._tensor import creation, interop, printing
+from flambeau._tensor.tensor import Tensor
 
 # name of an operation -> what it does to sparse operands; filled by `sparse_operations`
 RULES: dict[str, Callable[..., Any]] = {}
 
 
-class Sparse(Operand):
-    """What sparse tensors of all layouts have: a shape, values, a place in the graph."""
+class Sparse(Tensor, Operand):
+    """What sparse tensors of all layouts have: a shape, values, a place in the graph. What a tensor can do with its
+    memory they cannot: they have none in one piece."""
 
-    is_cuda = is_quantized = is_meta = is_nested = is_sparse = is_sparse_csr = False
-    is_cpu = True
-    layout = _formats.strided
+    layout: Any = _formats.strided
+    _node = _base = _base_node = None
+    _index = 0
     _value: Any
     _shape: Size
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        return object.__new__(cls)
 
     @property
     def shape(self) -> Size:
@@ -77,6 +80,9 @@ class Sparse(Operand):
         """The values of the entries."""
         return self._value
 
+    def _values(self) -> Any:
+        return self._value
+
     # ------------------------------------------------------------------------------------ gradients
 
     @property
@@ -98,6 +104,10 @@ class Sparse(Operand):
     def grad(self) -> Any:
         """The gradient of a leaf, sparse in the same places; None before the first backward."""
         return None if self._value.grad is None else self.with_values(self._value.grad)
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        self._value.grad = None if value is None else value._value
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
         """Turn gradients on or off for a leaf."""
@@ -140,41 +150,7 @@ class Sparse(Operand):
         return rule(*op.complete(args))
 
     def __getattr__(self, name: str) -> Any:
-        op = OPS.get(name)
-        if op is None or not op.method or name not in RULES and op.family != "composite":
-            raise AttributeError(f"a tensor of layout {type(self).layout} has no attribute {name!r}; use .to_dense()")
-        return functools.partial(op.function, self)
-
-    def __add__(self, other: Any) -> Any:
-        return OPS["add"].function(self, other)
-
-    __radd__ = __add__
-
-    def __sub__(self, other: Any) -> Any:
-        return OPS["sub"].function(self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return OPS["sub"].function(other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return OPS["mul"].function(self, other)
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, other: Any) -> Any:
-        return OPS["true_divide"].function(self, other)
-
-    def __matmul__(self, other: Any) -> Any:
-        return OPS["matmul"].function(self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return OPS["matmul"].function(other, self)
-
-    def __neg__(self) -> Any:
-        return OPS["neg"].function(self)
-
-    def __pow__(self, exponent: float) -> Any:
-        return OPS["pow"].function(self, exponent)
+        raise AttributeError(f"a tensor of layout {type(self).layout} has no {name!r}; use .to_dense() first")
 
     def _repr(self, **places: Any) -> str:
         arrays = {name: interop.array(t) for name, t in places.items()}
@@ -205,33 +181,30 @@ class SparseTensor(Sparse):
     layout = _formats.sparse_coo
 
     def __init__(self, indices: Any, values: Any, shape: Sequence[int], coalesced: bool = False) -> None:
-        self._index, self._value, self._shape, self._coalesced = indices, values, Size(shape), coalesced
+        self._places, self._value, self._shape, self._coalesced = indices, values, Size(shape), coalesced
 
     def with_values(self, values: Any) -> SparseTensor:
         """Other values at the same places."""
-        return SparseTensor(self._index, values, self._shape, self._coalesced)
+        return SparseTensor(self._places, values, self._shape, self._coalesced)
 
     def sparse_dim(self) -> int:
         """The number of dimensions that indices address."""
-        return self._index.shape[0]
+        return self._places.shape[0]
 
     def dense_dim(self) -> int:
         """The number of dimensions of each value."""
         return self._value.dim() - 1
 
     def _nnz(self) -> int:
-        return self._index.shape[1]
+        return self._places.shape[1]
 
     def _indices(self) -> Any:
-        return self._index
-
-    def _values(self) -> Any:
-        return self._value
+        return self._places
 
     def indices(self) -> Any:
         """The places of the entries, int64 [sparse dimensions, entries]; RuntimeError unless coalesced."""
         self._require_coalesced("indices")
-        return self._index
+        return self._places
 
     def values(self) -> Any:
         """The values of the entries [entries, *dense dimensions]; RuntimeError unless coalesced."""
@@ -248,9 +221,9 @@ class SparseTensor(Sparse):
 
     def flat_places(self) -> Any:
         """One number for each entry: its place in the row-major order of the sparse dimensions."""
-        flat = self._index.new_zeros((self._nnz(),))
+        flat = self._places.new_zeros((self._nnz(),))
         for d in range(self.sparse_dim()):
-            flat = flat * self._shape[d] + self._index[d]
+            flat = flat * self._shape[d] + self._places[d]
         return flat
 
     def coalesce(self) -> SparseTensor:
@@ -288,7 +261,7 @@ class SparseTensor(Sparse):
         count = self.sparse_dim()
         if any((d < count) != (i < count) for i, d in enumerate(order)):
             raise RuntimeError("sparse and dense dimensions cannot be exchanged; use .to_dense() first")
-        index = stack([self._index[d] for d in order[:count]]) if count else self._index
+        index = stack([self._places[d] for d in order[:count]]) if count else self._places
         value = self._value.permute(0, *[d - count + 1 for d in order[count:]])
         return SparseTensor(index, value, [self._shape[d] for d in order])
 
@@ -305,18 +278,18 @@ class SparseTensor(Sparse):
 
     def sparse_resize_and_clear_(self, size: Sequence[int], sparse_dim: int, dense_dim: int) -> SparseTensor:
         """Drop all entries and give the tensor another shape, in place."""
-        self._index = self._index.new_zeros((sparse_dim, 0))
+        self._places = self._places.new_zeros((sparse_dim, 0))
         self._value = self._value.detach().new_zeros((0, *tuple(size)[sparse_dim : sparse_dim + dense_dim]))
         self._shape, self._coalesced = Size(size), True
         return self
 
     def zero_(self) -> SparseTensor:
         """Drop all entries."""
-        self._index, self._value, self._coalesced = self._index[:, :0], self._value.detach()[:0], True
+        self._places, self._value, self._coalesced = self._places[:, :0], self._value.detach()[:0], True
         return self
 
-    def __repr__(self) -> str:
-        return self._repr(indices=self._index)
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        return self._repr(indices=self._places)
 
 
 def places_of(flat: Any, shape: Sequence[int]) -> Any:

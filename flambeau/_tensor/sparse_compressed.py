@@ -111,7 +111,7 @@ class CompressedTensor(Sparse):
         """The transposed matrix."""
         return self.transpose(0, 1)
 
-    def __repr__(self) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
         names = ("crow_indices", "col_indices") if self.layout in BY_ROWS else ("ccol_indices", "row_indices")
         return self._repr(**dict(zip(names, (self._compressed, self._plain), strict=True)))
 
@@ -130,7 +130,7 @@ def compressed(tensor: SparseTensor, layout: Any, blocksize: Sequence[int] | Non
     if tensor.sparse_dim() != 2:
         raise RuntimeError(f"{layout} needs 2 sparse dimensions, got {tensor.sparse_dim()}: batches are not supported")
     tensor = tensor.coalesce()
-    places, values, (height, width) = tensor._index, tensor._value, tensor.shape[:2]
+    places, values, (height, width) = tensor._places, tensor._value, tensor.shape[:2]
     if layout in BLOCKED:
         if blocksize is None:
             raise RuntimeError(f"a conversion to {layout} needs a blocksize")
@@ -149,7 +149,7 @@ def _blocks(tensor: SparseTensor, blocksize: Sequence[int]) -> tuple[Any, Any]:
     height, width = tensor.shape[:2]
     if height % down or width % right:
         raise RuntimeError(f"blocks of {down} x {right} do not divide a matrix of {height} x {width}")
-    rows, columns = tensor._index[0], tensor._index[1]
+    rows, columns = tensor._places[0], tensor._places[1]
     per_row = width // right
     flat, owner = (rows // down * per_row + columns // right).unique(return_inverse=True)
     inside = owner * (down * right) + rows % down * right + columns % right

@@ -74,7 +74,7 @@ def add(input: Any, other: Any, alpha: Any = 1) -> Any:
         raise RuntimeError(f"add: sparse tensors of different sizes, {tuple(input.shape)} and {tuple(other.shape)}")
     a, b = input.to_sparse_coo(), other.to_sparse_coo()
     values = b._value if alpha == 1 else b._value * alpha
-    joined = SparseTensor(cat_dense([a._index, b._index], 1), cat_dense([a._value, values], 0), a.shape)
+    joined = SparseTensor(cat_dense([a._places, b._places], 1), cat_dense([a._value, values], 0), a.shape)
     return _like(joined, input, other)
 
 
@@ -96,11 +96,11 @@ def mul(input: Any, other: Any) -> Any:
         raise RuntimeError(f"mul: sparse tensors of different sizes, {tuple(a.shape)} and {tuple(b.shape)}")
     x, y = a.to_sparse_coo().coalesce(), b.to_sparse_coo().coalesce()
     if not x._nnz() or not y._nnz():
-        return _like(SparseTensor(x._index[:, :0], (x._value[:0] * y._value[:0]), x.shape, True), a, b)
+        return _like(SparseTensor(x._places[:, :0], (x._value[:0] * y._value[:0]), x.shape, True), a, b)
     theirs = y.flat_places()
     place = searchsorted(theirs, x.flat_places()).clamp(max=y._nnz() - 1)
     both = theirs[place] == x.flat_places()
-    return _like(SparseTensor(x._index[:, both], x._value[both] * y._value[place[both]], x.shape, True), a, b)
+    return _like(SparseTensor(x._places[:, both], x._value[both] * y._value[place[both]], x.shape, True), a, b)
 
 
 @rule("true_divide")
@@ -153,8 +153,8 @@ def matmul(input: Any, other: Any) -> Any:
             f"{'x'.join(map(str, other.shape))})"
         )
     weights = a._value if other.dim() == 1 else a._value.unsqueeze(1)
-    terms = weights * other.index_select(0, a._index[1])
-    return terms.new_zeros((a.shape[0], *other.shape[1:])).index_add(0, a._index[0], terms)
+    terms = weights * other.index_select(0, a._places[1])
+    return terms.new_zeros((a.shape[0], *other.shape[1:])).index_add(0, a._places[0], terms)
 
 
 def _sparse_product(a: SparseTensor, b: SparseTensor) -> SparseTensor:
@@ -164,12 +164,12 @@ def _sparse_product(a: SparseTensor, b: SparseTensor) -> SparseTensor:
                            f"{b.shape[0]}x{b.shape[1]})")  # fmt: skip
     right = compressed(b, _formats.sparse_csr)
     starts = right._compressed
-    column = a._index[1]
+    column = a._places[1]
     lengths = starts[column + 1] - starts[column]
     entry = repeat_interleave(lengths.new_ones(lengths.shape).cumsum(0) - 1, lengths)
     before = lengths.cumsum(0) - lengths
     theirs = starts[column][entry] + (entry.new_ones(entry.shape).cumsum(0) - 1 - before[entry])
-    index = stack([a._index[0][entry], right._plain[theirs]])
+    index = stack([a._places[0][entry], right._plain[theirs]])
     return SparseTensor(index, a._value[entry] * right._value[theirs], (a.shape[0], b.shape[1])).coalesce()
 
 
@@ -183,6 +183,15 @@ def total(input: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None)
     return values.sum() if dim is None else sum_over(input.with_values(values), dim, keepdim)
 
 
+@rule("p_norm")
+def p_norm(input: Any, ord: float, dim: Any, keepdim: bool) -> Any:  # noqa: A002
+    """The norm of all entries as one vector."""
+    if dim is not None:
+        raise RuntimeError("norms over some dimensions of a sparse tensor: use .to_dense() first")
+    merged = input.coalesce() if isinstance(input, SparseTensor) else input
+    return OPS["p_norm"].function(merged._value, ord, None, False)
+
+
 def sum_over(input: Sparse, dim: Any, keepdim: bool = False) -> Any:
     """The sum over dimensions: sparse, unless no sparse dimension is left."""
     x = input.to_sparse_coo()
@@ -194,7 +203,7 @@ def sum_over(input: Sparse, dim: Any, keepdim: bool = False) -> Any:
     if not kept and not keepdim:
         return values.sum(0)
     shape = [1 if d in dims else n for d, n in enumerate(x.shape) if keepdim or d not in dims]
-    rows = [x._index[d] * int(d not in dims) for d in range(count) if keepdim or d not in dims]
+    rows = [x._places[d] * int(d not in dims) for d in range(count) if keepdim or d not in dims]
     return SparseTensor(stack(rows), values, shape).coalesce()
 
 
@@ -205,10 +214,10 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     dim = dim % x.dim()
     shape = [index.shape[0] if d == dim else n for d, n in enumerate(x.shape)]
     if dim >= x.sparse_dim():
-        return SparseTensor(x._index, x._value.index_select(dim - x.sparse_dim() + 1, index), shape, x._coalesced)
-    match = x._index[dim].unsqueeze(0) == index.unsqueeze(1)
+        return SparseTensor(x._places, x._value.index_select(dim - x.sparse_dim() + 1, index), shape, x._coalesced)
+    match = x._places[dim].unsqueeze(0) == index.unsqueeze(1)
     position, entry = match.nonzero(as_tuple=True)
-    places = x._index[:, entry]
+    places = x._places[:, entry]
     rows = [position if d == dim else places[d] for d in range(x.sparse_dim())]
     return SparseTensor(stack(rows), x._value[entry], shape)
 
@@ -224,7 +233,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
         raise NotImplementedError("cat along a dense dimension of sparse tensors: use .to_dense() first")
     offsets, places = 0, []
     for p in parts:
-        places.append(stack([p._index[d] + offsets if d == dim else p._index[d] for d in range(count)]))
+        places.append(stack([p._places[d] + offsets if d == dim else p._places[d] for d in range(count)]))
         offsets += p.shape[dim]
     return SparseTensor(cat_dense(places, 1), cat_dense([p._value for p in parts], 0), shape)
 
@@ -236,8 +245,8 @@ def softmax_rows(input: Any, dim: int, logarithm: bool) -> SparseTensor:
     if dim >= x.sparse_dim():
         along = OPS["log_softmax" if logarithm else "softmax"].function
         return x.with_values(along(x._value, dim - x.sparse_dim() + 1))
-    others = SparseTensor(x._index, x._value, [1 if d == dim else n for d, n in enumerate(x.shape)])
-    others._index = stack([x._index[d] * int(d != dim) for d in range(x.sparse_dim())])
+    others = SparseTensor(x._places, x._value, [1 if d == dim else n for d, n in enumerate(x.shape)])
+    others._places = stack([x._places[d] * int(d != dim) for d in range(x.sparse_dim())])
     _, group = others.flat_places().unique(return_inverse=True)
     count = int(group.max()) + 1 if group.numel() else 0
     index = group.reshape(-1, *[1] * x.dense_dim()).expand(x._value.shape)
@@ -306,7 +315,7 @@ def sparse_mask(self: Any, mask: Any) -> SparseTensor:
         return mul(self.to_sparse_coo(), m.with_values(m._value.detach().new_ones(m._value.shape)))
     count = math.prod(m.shape[: m.sparse_dim()])
     picked = self.reshape((count, *m._value.shape[1:])).index_select(0, m.flat_places())
-    return SparseTensor(m._index, picked, m.shape, True)
+    return SparseTensor(m._places, picked, m.shape, True)
 
 
 def to_dense(self: Any, dtype: Any = None, *, masked_grad: bool | None = None) -> Any:

@@ -40,7 +40,7 @@ def _window(
     if M == 0:
         return torch.empty(0, dtype=d, device=device, requires_grad=requires_grad)
     positions = torch.arange(M, dtype=torch.float64, device=device)
-    return formula(positions, M - 1 if sym else M).to(d).requires_grad_(requires_grad)
+    return formula(positions, M - 1 if sym or M == 1 else M).to(d).requires_grad_(requires_grad)
 
 
 def general_cosine(M: int, *, a: Iterable[float], sym: bool = True, **options: Any) -> Any:  # noqa: N803
@@ -62,7 +62,7 @@ def general_cosine(M: int, *, a: Iterable[float], sym: bool = True, **options: A
         total = torch.zeros_like(k)
         for i, weight in enumerate(weights):
             total = total + (-1) ** i * weight * (k * (2 * math.pi * i / max(last, 1))).cos()
-        return total if len(k) > 1 else torch.ones_like(k)
+        return total if last else torch.ones_like(k)
 
     return _window(formula, M, sym, **options)
 
