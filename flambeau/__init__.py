@@ -5,6 +5,7 @@
 
 from flambeau import (
     _api,
+    amp,
     autograd,
     cuda,
     fft,
@@ -21,6 +22,7 @@ from flambeau import (
     utils,
 )
 from flambeau._api import *  # noqa: F403
+from flambeau.amp import GradScaler, autocast
 from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from flambeau.compiling import compile
 from flambeau.func import vmap
@@ -30,6 +32,9 @@ __version__ = "0.2.0"
 
 __all__ = [
     *_api.__all__,
+    "GradScaler",
+    "amp",
+    "autocast",
     "autograd",
     "compile",
     "cuda",

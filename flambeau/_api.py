@@ -37,7 +37,7 @@ from flambeau._engine.explain import explain as explain
 from flambeau._engine.window import synchronize as synchronize
 from flambeau._ops import conv, pool, pool_adaptive, shuffle
 from flambeau._ops.registry import OPS
-from flambeau._tensor import creation, methods, random, sparse_operations, windows
+from flambeau._tensor import autocasting, creation, methods, random, sparse_operations, windows
 from flambeau._tensor.creation import arange as arange
 from flambeau._tensor.creation import as_tensor as as_tensor
 from flambeau._tensor.creation import asarray as asarray
@@ -108,7 +108,10 @@ def operations(namespace: str) -> dict[str, Any]:
 globals().update({name: f for name, f in operations("").items() if name not in globals()})
 for module in (conv, pool, pool_adaptive, shuffle):  # functions of nn.functional that PyTorch exports here too
     globals().update({name: getattr(module, name) for name in module.TOP_LEVEL})
-globals().update({f.__name__: f for f in (*random.FUNCTIONS, *windows.FUNCTIONS)} | sparse_operations.FUNCTIONS)
+globals().update(
+    {f.__name__: f for f in (*random.FUNCTIONS, *windows.FUNCTIONS, *autocasting.FUNCTIONS)}
+    | sparse_operations.FUNCTIONS
+)
 globals().update({d.name: d for d in dtypes.ALL} | dtypes.ALIASES | creation.LEGACY_TYPES)
 # Names of Python's own that a module should not shadow while it defines things.
 globals().update({"complex": creation.complex_, "range": creation.range_})
@@ -130,6 +133,7 @@ __all__ = [
         "methods",
         "operations",
         "random",
+        "autocasting",
         "sparse_operations",
         "windows",
         "conv",
@@ -137,6 +141,7 @@ __all__ = [
         "pool_adaptive",
         "shuffle",
         "module",
+        "functions",
     )
 ]
 

@@ -29,7 +29,7 @@ LAYERS = [
     ["autograd"],
     ["_tensor"],
     ["_api"],
-    ["cuda", "fft", "linalg", "masked", "random", "signal", "sparse", "special"],
+    ["cuda", "fft", "amp", "linalg", "masked", "random", "signal", "sparse", "special"],
     ["nn"],
     ["optim"],
     ["utils", "serialization", "compiling", "func"],

@@ -11,6 +11,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand
+from flambeau._ops.lowering import in_float32
 from flambeau._ops.pointwise import choose
 from flambeau._ops.reduce import accumulated
 from flambeau._ops.registry import OPS, composite, library
@@ -23,8 +24,9 @@ else:
 
 
 def functional(**options: Any) -> Any:
-    """Declares a composite of nn.functional."""
-    return composite(method=False, namespace="nn.functional", **options)
+    """Declares a composite of nn.functional that is computed in float32 under mixed precision."""
+    declare = composite(method=False, namespace="nn.functional", **options)
+    return lambda body: declare(in_float32(body))
 
 
 def reduced(loss: Any, reduction: str, size_average: bool | None = None, reduce: bool | None = None) -> Any:

@@ -123,7 +123,7 @@ class BatchedTensor(Tensor, Operand):
 
     item = tolist = numpy = __bool__ = __int__ = __float__ = __index__ = _number = _refused
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"BatchedTensor(lvl={self.level}, bdim=0, value={self.value!r})"
 
     def as_strided(self, size: Any, stride: Any) -> Any:

@@ -90,6 +90,10 @@ class Sparse(Tensor, Operand):
         """Do operations on this tensor record a graph for gradients?"""
         return self._value.requires_grad
 
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
     @property
     def is_leaf(self) -> bool:
         """Was the tensor made by the user rather than computed with gradients?"""
@@ -288,7 +292,7 @@ class SparseTensor(Sparse):
         self._places, self._value, self._coalesced = self._places[:, :0], self._value.detach()[:0], True
         return self
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return self._repr(indices=self._places)
 
 

@@ -111,7 +111,7 @@ class CompressedTensor(Sparse):
         """The transposed matrix."""
         return self.transpose(0, 1)
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         names = ("crow_indices", "col_indices") if self.layout in BY_ROWS else ("ccol_indices", "row_indices")
         return self._repr(**dict(zip(names, (self._compressed, self._plain), strict=True)))
 
