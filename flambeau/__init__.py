@@ -11,22 +11,27 @@ from flambeau import (
     fft,
     func,
     linalg,
-    masked,
     nn,
     optim,
     random,
     serialization,
-    signal,
     sparse,
     special,
     utils,
 )
 from flambeau._api import *  # noqa: F403
+from flambeau._api import _sample_dirichlet, _standard_gamma
+from flambeau._core.lazy import lazy_module
 from flambeau.amp import GradScaler, autocast
 from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from flambeau.compiling import compile
 from flambeau.func import vmap
 from flambeau.serialization import load, save
+
+# Few programs use these, and `import flambeau` should not wait for them.
+distributions = lazy_module("flambeau.distributions")
+masked = lazy_module("flambeau.masked")
+signal = lazy_module("flambeau.signal")
 
 __version__ = "0.2.0"
 
@@ -37,6 +42,7 @@ __all__ = [
     "autocast",
     "autograd",
     "compile",
+    "distributions",
     "cuda",
     "fft",
     "func",

@@ -78,6 +78,8 @@ from flambeau._tensor.queries import result_type as result_type
 from flambeau._tensor.queries import set_num_threads as set_num_threads
 from flambeau._tensor.queries import use_deterministic_algorithms as use_deterministic_algorithms
 from flambeau._tensor.random import Generator as Generator
+from flambeau._tensor.random import _sample_dirichlet as _sample_dirichlet
+from flambeau._tensor.random import _standard_gamma as _standard_gamma
 from flambeau._tensor.random import default_generator as default_generator
 from flambeau._tensor.sparse import sparse_coo_tensor as sparse_coo_tensor
 from flambeau._tensor.sparse_compressed import sparse_bsc_tensor as sparse_bsc_tensor
@@ -108,10 +110,9 @@ def operations(namespace: str) -> dict[str, Any]:
 globals().update({name: f for name, f in operations("").items() if name not in globals()})
 for module in (conv, pool, pool_adaptive, shuffle):  # functions of nn.functional that PyTorch exports here too
     globals().update({name: getattr(module, name) for name in module.TOP_LEVEL})
-globals().update(
-    {f.__name__: f for f in (*random.FUNCTIONS, *windows.FUNCTIONS, *autocasting.FUNCTIONS)}
-    | sparse_operations.FUNCTIONS
-)
+for functions in (random.FUNCTIONS, windows.FUNCTIONS, autocasting.FUNCTIONS):
+    globals().update({f.__name__: f for f in functions})
+globals().update(sparse_operations.FUNCTIONS)
 globals().update({d.name: d for d in dtypes.ALL} | dtypes.ALIASES | creation.LEGACY_TYPES)
 # Names of Python's own that a module should not shadow while it defines things.
 globals().update({"complex": creation.complex_, "range": creation.range_})

@@ -32,7 +32,7 @@ LAYERS = [
     ["cuda", "fft", "amp", "linalg", "masked", "random", "signal", "sparse", "special"],
     ["nn"],
     ["optim"],
-    ["utils", "serialization", "compiling", "func"],
+    ["utils", "serialization", "compiling", "func", "distributions"],
     ["apparel"],
     ["cli"],
     ["__init__"],

@@ -213,8 +213,8 @@ class _Record:
             listed = f"\nsaved in forward: {self.looks}" if self.debug else ""
             raise CheckpointError(
                 "torch.utils.checkpoint: Recomputed values for the following tensors have different metadata than "
-                f"during the forward pass.\ntensor at position {number}:\nsaved metadata: {self.looks[number]}\nrecomputed "
-                f"metadata: {_look(t)}{listed}"
+                f"during the forward pass.\ntensor at position {number}:\nsaved metadata: {self.looks[number]}\n"
+                f"recomputed metadata: {_look(t)}{listed}"
             )
 
 
