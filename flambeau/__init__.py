@@ -22,6 +22,7 @@ from flambeau import (
 from flambeau._api import *  # noqa: F403
 from flambeau._api import _sample_dirichlet, _standard_gamma
 from flambeau._core.lazy import lazy_module
+from flambeau._core.unsupported import refuse
 from flambeau.amp import GradScaler, autocast
 from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from flambeau.compiling import compile
@@ -29,9 +30,11 @@ from flambeau.func import vmap
 from flambeau.serialization import load, save
 
 # Few programs use these, and `import flambeau` should not wait for them.
-distributions = lazy_module("flambeau.distributions")
-masked = lazy_module("flambeau.masked")
-signal = lazy_module("flambeau.signal")
+distributed = lazy_module("flambeau.distributed", "Several processes: queries, all of which say no.")
+distributions = lazy_module("flambeau.distributions", "Probability distributions.")
+jit = lazy_module("flambeau.jit", "What programs written for TorchScript find.")
+masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
+signal = lazy_module("flambeau.signal", "Window functions.")
 
 __version__ = "0.2.0"
 
@@ -42,12 +45,14 @@ __all__ = [
     "autocast",
     "autograd",
     "compile",
+    "distributed",
     "distributions",
     "cuda",
     "fft",
     "func",
     "linalg",
     "is_anomaly_enabled",
+    "jit",
     "load",
     "masked",
     "nn",
@@ -62,3 +67,7 @@ __all__ = [
     "utils",
     "vmap",
 ]
+
+
+def __getattr__(name: str) -> object:
+    raise refuse("torch", name)

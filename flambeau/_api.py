@@ -37,7 +37,7 @@ from flambeau._engine.explain import explain as explain
 from flambeau._engine.window import synchronize as synchronize
 from flambeau._ops import conv, pool, pool_adaptive, shuffle
 from flambeau._ops.registry import OPS
-from flambeau._tensor import autocasting, creation, methods, random, sparse_operations, windows
+from flambeau._tensor import autocasting, creation, extras, methods, random, settings, sparse_operations, windows
 from flambeau._tensor.creation import arange as arange
 from flambeau._tensor.creation import as_tensor as as_tensor
 from flambeau._tensor.creation import asarray as asarray
@@ -110,9 +110,10 @@ def operations(namespace: str) -> dict[str, Any]:
 globals().update({name: f for name, f in operations("").items() if name not in globals()})
 for module in (conv, pool, pool_adaptive, shuffle):  # functions of nn.functional that PyTorch exports here too
     globals().update({name: getattr(module, name) for name in module.TOP_LEVEL})
-for functions in (random.FUNCTIONS, windows.FUNCTIONS, autocasting.FUNCTIONS):
+for functions in (random.FUNCTIONS, windows.FUNCTIONS, autocasting.FUNCTIONS, settings.FUNCTIONS):
     globals().update({f.__name__: f for f in functions})
-globals().update(sparse_operations.FUNCTIONS)
+globals().update(sparse_operations.FUNCTIONS | extras.FUNCTIONS | extras.STORAGES | settings.BUILD)
+sym_constrain_range_for_size = settings.sym_constrain_range_for_size
 globals().update({d.name: d for d in dtypes.ALL} | dtypes.ALIASES | creation.LEGACY_TYPES)
 # Names of Python's own that a module should not shadow while it defines things.
 globals().update({"complex": creation.complex_, "range": creation.range_})
@@ -135,6 +136,8 @@ __all__ = [
         "operations",
         "random",
         "autocasting",
+        "extras",
+        "settings",
         "sparse_operations",
         "windows",
         "conv",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.unsupported import refuse
 from flambeau._tensor import sparse_operations
 from flambeau._tensor.sparse import Sparse, SparseTensor
 
@@ -185,3 +186,7 @@ def as_sparse_gradcheck(gradcheck: Any) -> Any:
         return gradcheck(of_values, tuple(values), **options)
 
     return check
+
+
+def __getattr__(name: str) -> Any:
+    raise refuse("torch.sparse", name)

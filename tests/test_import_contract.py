@@ -32,7 +32,7 @@ LAYERS = [
     ["cuda", "fft", "amp", "linalg", "masked", "random", "signal", "sparse", "special"],
     ["nn"],
     ["optim"],
-    ["utils", "serialization", "compiling", "func", "distributions"],
+    ["utils", "serialization", "compiling", "func", "distributions", "distributed", "jit"],
     ["apparel"],
     ["cli"],
     ["__init__"],

@@ -792,3 +792,28 @@ def triplet_margin_with_distance_loss(
         raise ValueError(f"margin must be greater than 0, got {margin}")
     distance = distance_function or (lambda a, b: (a - b + 1e-6).norm(2, -1))
     return _triplet(distance, anchor, positive, negative, margin, swap, reduced, reduction)
+
+
+@functional()
+def linear_cross_entropy(
+    input: Any,
+    linear_weight: Any,
+    target: Any,
+    *,
+    linear_bias: Any = None,
+    weight: Any = None,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+) -> Any:
+    """`cross_entropy(linear(input, linear_weight, linear_bias), target)`: both are fused when they are compiled.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.nn.functional.linear_cross_entropy(torch.ones(1, 2), torch.zeros(2, 2), torch.tensor([0]))
+        tensor(0.6931)
+    """
+    logits = OPS["nn.functional.linear"].function(input, linear_weight, linear_bias)
+    return cross_entropy(logits, target, weight, None, ignore_index, None, reduction, label_smoothing)

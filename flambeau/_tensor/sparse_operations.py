@@ -348,6 +348,8 @@ METHODS: dict[str, Callable] = {
     **TO_LAYOUTS,
     "to_sparse_coo": lambda self: to_sparse(self),
     "to_dense": to_dense,
+    "dense_dim": lambda self: self.dim(),
+    "sparse_dim": lambda self: 0,
     **{name: _only_sparse(name) for name in OF_SPARSE_ONLY},
 }
 for _name, _method in TO_LAYOUTS.items():

@@ -1,5 +1,8 @@
 """Automatic differentiation (`torch.autograd`): `backward`, `grad`, gradient modes, custom functions, checks."""
 
+from typing import Any
+
+from flambeau._core.unsupported import refuse
 from flambeau.autograd import functional as functional
 from flambeau.autograd import graph as graph
 from flambeau.autograd.anomaly_mode import detect_anomaly as detect_anomaly
@@ -20,3 +23,18 @@ from flambeau.autograd.grad_mode import set_multithreading_enabled as set_multit
 from flambeau.autograd.gradcheck import gradcheck as gradcheck
 from flambeau.autograd.gradcheck import gradgradcheck as gradgradcheck
 from flambeau.autograd.variable import Variable as Variable
+
+
+def kineto_available() -> bool:
+    """Can profiles be taken with Kineto? No.
+
+    Example::
+
+        >>> kineto_available()
+        False
+    """
+    return False
+
+
+def __getattr__(name: str) -> Any:
+    raise refuse("torch.autograd", name)

@@ -1,5 +1,8 @@
 """Functions of functions (`torch.func`): derivatives, batches, modules as functions of their parameters."""
 
+from typing import Any
+
+from flambeau._core.unsupported import refuse
 from flambeau.func.derivatives import grad as grad
 from flambeau.func.derivatives import grad_and_value as grad_and_value
 from flambeau.func.derivatives import hessian as hessian
@@ -31,3 +34,7 @@ __all__ = [
     "vjp",
     "vmap",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise refuse("torch.func", name)
