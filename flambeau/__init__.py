@@ -18,6 +18,7 @@ from flambeau import (
     sparse,
     special,
     utils,
+    version,
 )
 from flambeau._api import *  # noqa: F403
 from flambeau._api import _sample_dirichlet, _standard_gamma
@@ -28,22 +29,26 @@ from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from flambeau.compiling import compile
 from flambeau.func import vmap
 from flambeau.serialization import load, save
+from flambeau.version import __version__
 
 # Few programs use these, and `import flambeau` should not wait for them.
+accelerator = lazy_module("flambeau.accelerator", "Whatever accelerates: nothing yet.")
+backends = lazy_module("flambeau.backends", "Switches of libraries that PyTorch is built on.")
 distributed = lazy_module("flambeau.distributed", "Several processes: queries, all of which say no.")
 distributions = lazy_module("flambeau.distributions", "Probability distributions.")
 jit = lazy_module("flambeau.jit", "What programs written for TorchScript find.")
 masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
+testing = lazy_module("flambeau.testing", "Comparisons for tests.")
 signal = lazy_module("flambeau.signal", "Window functions.")
-
-__version__ = "0.2.0"
 
 __all__ = [
     *_api.__all__,
     "GradScaler",
+    "accelerator",
     "amp",
     "autocast",
     "autograd",
+    "backends",
     "compile",
     "distributed",
     "distributions",
@@ -64,7 +69,9 @@ __all__ = [
     "sparse",
     "special",
     "is_anomaly_check_nan_enabled",
+    "testing",
     "utils",
+    "version",
     "vmap",
 ]
 

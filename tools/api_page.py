@@ -16,13 +16,14 @@ from flambeau._core.unsupported import GROUPS
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 
 NAMESPACES = (
-    "torch", "torch.Tensor", "torch.amp", "torch.autograd", "torch.autograd.functional", "torch.autograd.graph",
+    "torch", "torch.Tensor", "torch.accelerator", "torch.amp", "torch.autograd", "torch.autograd.functional",
+    "torch.autograd.graph",
     "torch.cuda", "torch.distributed", "torch.distributions", "torch.distributions.constraints",
     "torch.distributions.transforms", "torch.fft", "torch.func", "torch.jit", "torch.linalg", "torch.masked",
     "torch.nn", "torch.nn.functional", "torch.nn.init", "torch.nn.utils", "torch.nn.utils.parametrizations",
     "torch.nn.utils.parametrize", "torch.nn.utils.prune", "torch.nn.utils.rnn", "torch.optim",
     "torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.random", "torch.signal.windows", "torch.sparse",
-    "torch.special", "torch.utils.checkpoint", "torch.utils.data",
+    "torch.special", "torch.testing", "torch.utils.checkpoint", "torch.utils.data",
 )  # fmt: skip
 
 HEAD = """\
