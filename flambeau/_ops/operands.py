@@ -15,6 +15,10 @@ class Operand:
         """The result of `op` for arguments with this operand among them."""
         raise NotImplementedError
 
+    def as_root(self, weight: Any) -> tuple[Any, Any]:
+        """(the tensor that a backward pass from this operand starts with, the gradient it starts with)."""
+        raise NotImplementedError(f"backward of a {type(self).__name__}; inside vmap use torch.func.grad")
+
     def original(self, args: tuple) -> Any:
         """What an in-place operation on this operand computes from: something that the writing leaves as it is."""
         return self

@@ -118,6 +118,14 @@ class Sparse(Tensor, Operand):
         self._value.requires_grad_(requires_grad)
         return self
 
+    def as_root(self, weight: Any) -> tuple[Any, Any]:
+        """The values, and what a sparse gradient in the same places, or a dense one, has there."""
+        if isinstance(weight, Sparse):
+            return self._value, weight._value
+        if weight is None or weight.shape == self._value.shape:
+            return self._value, weight
+        return self._value, weight.sparse_mask(self.detach())._value
+
     # ------------------------------------------------------------------------------------ from values to values
 
     def with_values(self, values: Any) -> Any:

@@ -109,6 +109,18 @@ def test_gradient_of_a_leaf_is_sparse(name):
     np.testing.assert_allclose(b.grad.numpy(), y.grad.numpy(), rtol=1e-10)
 
 
+def test_backward_starts_at_a_sparse_result():
+    a = torch.tensor(A).to_sparse_csr().requires_grad_()
+    weight = a.detach() * 3
+    (a * 2).backward(weight)
+    np.testing.assert_allclose(dense(a.grad), A * 6)
+    left, right = torch.tensor(B[:4], requires_grad=True), torch.tensor(B.T.copy(), requires_grad=True)
+    torch.sparse.sampled_addmm(a.detach(), left, right).values().sum().backward()
+    places = (A != 0).astype(float)
+    np.testing.assert_allclose(left.grad.numpy(), places @ B)
+    np.testing.assert_allclose(right.grad.numpy(), B[:4].T @ places)
+
+
 def test_gradients_reach_the_values():
     index = torch.tensor([[0, 1, 1], [2, 0, 2]])
     values = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64, requires_grad=True)
