@@ -28,6 +28,7 @@ from flambeau.amp import GradScaler, autocast
 from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from flambeau.compiling import compile
 from flambeau.func import vmap
+from flambeau.running import install_as_torch
 from flambeau.serialization import load, save
 from flambeau.version import __version__
 
@@ -55,6 +56,7 @@ __all__ = [
     "cuda",
     "fft",
     "func",
+    "install_as_torch",
     "linalg",
     "is_anomaly_enabled",
     "jit",

@@ -1,13 +1,18 @@
-"""The command `flambeau`. What it does stands in `flambeau.apparel.commands`; this checks that it can run."""
+"""The command `flambeau`: `run` starts a program; the rest stands in `flambeau.apparel.commands`, if that can run."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
+from flambeau.running import program
+
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    if sys.argv[1:2] == ["run"]:
+        program.main(sys.argv[2:])
+        return
     try:
         commands = importlib.import_module("flambeau.apparel.commands")
     except ImportError as error:

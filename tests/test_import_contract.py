@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).parents[1] / "flambeau"
 
 # From the ground up. Units in one row do not know each other.
 LAYERS = [
-    ["_core"],
+    ["_core", "version"],
     ["_ir"],
     ["_ops"],
     ["_compiler"],
@@ -32,7 +32,9 @@ LAYERS = [
     ["cuda", "fft", "amp", "accelerator", "backends", "linalg", "masked", "random", "signal", "sparse", "special"],
     ["nn"],
     ["optim"],
-    ["utils", "serialization", "compiling", "func", "distributions", "distributed", "jit", "testing", "version"],
+    ["_replay"],
+    ["utils", "serialization", "compiling", "running", "func", "distributions", "distributed", "jit", "testing"],
+    ["vision"],
     ["apparel"],
     ["cli"],
     ["__init__"],

@@ -14,6 +14,7 @@ from flambeau._core.dtypes import dtype
 from flambeau._ir.graph import Array, Graph, Node, Unsupported
 from flambeau._ir.meta import Meta, contiguous, dense_order
 from flambeau._ir.program import Instruction, Value
+from flambeau._ir.symbols import Symbol
 
 # Numbers that bodies treat in a way of their own, or that constant folding profits from: part of a plan's key. All
 # other floats may change from run to run without a new plan.
@@ -30,13 +31,16 @@ def is_static(number: Any) -> bool:
 
 
 class Capture:
-    """A graph and what ties it to the window: `bindings` has the node and result that hold each slot's value,
-    `hosts` the number of the instruction that each host node stands for, `origin` that of the instruction each node
-    comes from."""
+    """A graph and what ties it to the window: `nbytes` has the bytes of the values from before it by their slots,
+    `bindings` the node and result that hold each slot's value, `hosts` the number of the instruction that each host
+    node stands for, `origin` that of the instruction each node comes from."""
 
-    def __init__(self, slots: dict[Value, int], supports: Callable[[str, dtype], bool]) -> None:
+    def __init__(
+        self, slots: dict[Value, int], nbytes: Sequence[int], supports: Callable[[str, dtype], bool]
+    ) -> None:
         self.graph = Graph(supports)
         self.slots = slots
+        self.nbytes = nbytes
         self.bindings: dict[int, tuple[Node, int]] = {}
         self.hosts: dict[Node, int] = {}
         self.origin: dict[Node, int] = {}
@@ -70,9 +74,9 @@ class Capture:
         slot = self.slots[value]
         bound = self.bindings.get(slot)
         if bound is None:
-            if value.nbytes % m.dtype.itemsize:
+            if self.nbytes[slot] % m.dtype.itemsize:
                 raise Unsupported("memory of another dtype")
-            node = self.graph.input(slot, m.dtype, value.nbytes // m.dtype.itemsize).node
+            node = self.graph.input(slot, m.dtype, self.nbytes[slot] // m.dtype.itemsize).node
             self.bindings[slot] = bound = (node, 0)
         node, output = bound
         if node.outputs[output].dtype is not m.dtype:
@@ -114,7 +118,7 @@ class Capture:
             elif not is_static(a):
                 operand = self._scalar(a, scalar, compute)
                 scalar += 1
-            elif i in op.operands and type(a) in (int, float, bool):
+            elif i in op.operands and type(a) in (int, float, bool, Symbol):
                 operand = _number(self.graph, a, compute)
             args.append(operand)
         result = op.run(self.graph, *args)
@@ -176,8 +180,8 @@ class Capture:
                 array = array.permute(order)
             elif not m.is_contiguous:
                 raise Unsupported("a result with gaps")
-            fresh = array.is_whole and array.node.kind in ("map", "reduce", "gather", "call")
-            array = array if fresh else self.graph.copy(array)
+            computed = array.node.kind in ("map", "reduce", "gather", "call", "write")
+            array = array if computed and _fills_memory(array) else self.graph.copy(array)
             bound.append((array.node, array.output))
         for value, binding in zip(instruction.outputs, bound, strict=True):
             self.bindings[self.slots[value]] = binding
@@ -186,9 +190,10 @@ class Capture:
         """Leave the instruction to the reference; its operands must be in memory by then."""
         inputs: list[Array] = []
         for value in operands_of(instruction):
-            bound = self.bindings.get(self.slots[value])
+            slot = self.slots[value]
+            bound = self.bindings.get(slot)
             if bound is None:  # memory from before, whose dtype does not matter here
-                node = self.graph.input(self.slots[value], dtypes.uint8, value.nbytes).node
+                node = self.graph.input(slot, dtypes.uint8, self.nbytes[slot]).node
                 bound = (node, 0)
             inputs.append(self.graph.whole(*bound))
         if instruction.op.family == "write":
@@ -205,10 +210,19 @@ class Capture:
 
     def _elements(self, value: Value, m: Meta) -> int:
         """How many elements of the layout's dtype the memory of a value has."""
-        bound = self.bindings.get(self.slots[value])
+        slot = self.slots[value]
+        bound = self.bindings.get(slot)
         if bound is None:
-            return value.nbytes // m.dtype.itemsize
+            return self.nbytes[slot] // m.dtype.itemsize
         return bound[0].outputs[bound[1]].nbytes // m.dtype.itemsize
+
+
+def _fills_memory(array: Array) -> bool:
+    """Does an array have all elements of its node's result in their order, in whatever shape?"""
+    whole = array.node.outputs[array.output]
+    return array.meta is whole or (
+        array.meta.is_contiguous and array.meta.offset == 0 and array.meta.numel == whole.numel
+    )
 
 
 def operands_of(instruction: Instruction) -> list[Value]:

@@ -22,6 +22,7 @@ from flambeau._ir.meta import contiguous_strides
 FUSABLE = frozenset({"map", "gather", "reduce"})
 ROWS_FOR_ALL = 8  # a reduction to fewer rows than that is split over several tasks, which ends its group...
 LONG_ROW = 1 << 15  # ...if the rows are at least this long
+TALL, LARGE = 1024, 1 << 21  # so is one down columns this long, of as many elements in all as caches do not hold
 
 
 class Unit:
@@ -138,7 +139,7 @@ class Fusion:
         )
         for group in groups:
             if isinstance(group, Group) and self._may_depend(group, node) and self._join(group, node):
-                self._merge_others(group, [g for g in groups if g is not group])
+                self.merge_others(group, [g for g in groups if g is not group])
                 return
         sizes, reduced = _space(node)
         group = Group(len(self.units), sizes, reduced)
@@ -161,10 +162,7 @@ class Fusion:
         if node.kind == "reduce" or any(a.node in group.after for a in node.inputs):
             group.after.add(node)
         if node.kind == "reduce":
-            rows = math.prod(group.row_sizes)
-            length = math.prod(group.sizes) // max(rows, 1)
-            if rows < ROWS_FOR_ALL and length >= LONG_ROW:
-                group.closed = True
+            group.closed = group.closed or _is_done_in_parts(group.sizes, group.reduced)
         added = 0
         for p in self._producers(node):
             unit = self.unit_of[p]
@@ -226,8 +224,7 @@ class Fusion:
             return False
         if not self._reads_in_place(group, a, a.shape, sizes, mine, False):
             return False
-        rows = math.prod(n for n, r in zip(sizes, mine, strict=True) if not r)
-        if rows < ROWS_FOR_ALL and math.prod(sizes) // max(rows, 1) >= LONG_ROW and a.node in group.after:
+        if a.node in group.after and _is_done_in_parts(sizes, mine):
             return False
         group.sizes, group.reduced = sizes, mine
         self._insert(group, node, row=True)
@@ -254,12 +251,12 @@ class Fusion:
 
     # ------------------------------------------------------------------------------------------ merging
 
-    def _merge_others(self, group: Group, others: list[Unit]) -> None:
-        """Take other groups that feed the same node into this one where their spaces agree."""
+    def merge_others(self, group: Group, others: Sequence[Unit]) -> None:
+        """Take other groups that feed the same node, or are fed by it, into this one where their spaces agree."""
         for other in others:
             if isinstance(other, Group) and other.nodes and not group.closed and not other.closed:
                 union = self._union(group, other)
-                if union is not None and not self._path_between(group, other):
+                if union is not None and not self.is_between(group, other):
                     self._merge(group, other, union)
 
     def _union(self, group: Group, other: Group) -> _Union | None:
@@ -287,8 +284,8 @@ class Fusion:
                     return False
         return True
 
-    def _path_between(self, group: Group, other: Group) -> bool:
-        """Does one depend on the other by way of a third unit?"""
+    def is_between(self, group: Unit, other: Unit) -> bool:
+        """Does one unit depend on the other by way of a third?"""
         for unit in self.units:
             if unit is not group and unit is not other and unit.nodes:
                 if unit.ancestors >> group.number & 1 and other.ancestors >> unit.number & 1:
@@ -304,12 +301,33 @@ class Fusion:
             self.unit_of[node] = group
             if node.kind == "reduce" or any(a.node in group.after | other.after for a in node.inputs):
                 group.after.add(node)
+        self._stand_in(group, other)
+
+    def _stand_in(self, unit: Unit, other: Unit) -> None:
+        """The other unit's nodes now are in this one: whoever depended on the other depends on this one."""
         other.nodes = []
-        for unit in self.units:  # whoever depended on the other now depends on this group
-            if unit.ancestors >> other.number & 1:
-                unit.ancestors = unit.ancestors & ~(1 << other.number) | 1 << group.number
-        self._depend(group, other.ancestors & ~(1 << group.number))
-        group.ancestors &= ~(1 << group.number)
+        for follower in self.units:
+            if follower.ancestors >> other.number & 1:
+                follower.ancestors = follower.ancestors & ~(1 << other.number) | 1 << unit.number
+        self._depend(unit, other.ancestors & ~(1 << unit.number))
+        unit.ancestors &= ~(1 << unit.number)
+
+    def take(self, unit: Unit, group: Group) -> None:
+        """Make a group that nothing stands between part of the unit of a call."""
+        unit.nodes += group.nodes
+        for node in group.nodes:
+            self.unit_of[node] = unit
+        self._stand_in(unit, group)
+
+
+def _is_done_in_parts(sizes: Sequence[int], reduced: Sequence[bool]) -> bool:
+    """Is a reduction split over several tasks? One pass after the other over long columns would read memory in short
+    pieces far from each other; in parts, whole rows are read as they lie there."""
+    total, rows = math.prod(sizes), math.prod([n for n, r in zip(sizes, reduced, strict=True) if not r])
+    length = total // max(rows, 1)
+    if rows < ROWS_FOR_ALL:
+        return length >= LONG_ROW
+    return not reduced[-1] and length >= TALL and total >= LARGE
 
 
 class _Union(NamedTuple):

@@ -16,6 +16,7 @@ all sizes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 
@@ -30,6 +31,17 @@ class Operand(NamedTuple):
     strides: tuple[int | None, ...]
     written: bool
     gathered: bool = False
+
+
+def known_strides(strides: Sequence[int]) -> tuple[int | None, ...]:
+    """Strides as the structure knows them.
+
+    Example::
+
+        >>> known_strides((12, 1, 0))
+        (None, 1, 0)
+    """
+    return tuple([0 if s == 0 else 1 if s == 1 else None for s in strides])
 
 
 class Expr(NamedTuple):

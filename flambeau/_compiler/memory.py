@@ -7,7 +7,7 @@ one block, first fit, by the time between their first and their last use.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flambeau._compiler.nests import Place
 
@@ -47,23 +47,22 @@ class Sets:
 class Interval(NamedTuple):
     """A set that needs memory from one unit to another (both included)."""
 
-    key: Place
+    key: Any
     first: int
     last: int
     nbytes: int
 
 
-def arena(intervals: list[Interval]) -> tuple[dict[Place, int], int]:
+def arena(intervals: list[Interval]) -> tuple[dict[Any, int], int]:
     """Offsets of the sets in one block, and the block's size; sets whose times overlap do not overlap in memory.
 
     Example::
 
-        >>> a, b, c = Place("a", 0), Place("b", 0), Place("c", 0)
-        >>> offsets, size = arena([Interval(a, 0, 1, 64), Interval(b, 1, 2, 64), Interval(c, 2, 3, 64)])
-        >>> offsets[a] == offsets[c], size
+        >>> offsets, size = arena([Interval("a", 0, 1, 64), Interval("b", 1, 2, 64), Interval("c", 2, 3, 64)])
+        >>> offsets["a"] == offsets["c"], size
         (True, 128)
     """
-    offsets: dict[Place, int] = {}
+    offsets: dict[Any, int] = {}
     placed: list[tuple[int, int, Interval]] = []  # (offset, end, interval)
     size = 0
     for interval in sorted(intervals, key=lambda i: (i.first, -i.nbytes)):

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from flambeau._compiler.fuse import Fusion, Group, gather_index, gather_source_strides, own_strides, spread_strides
-from flambeau._compiler.loops import Expr, Loops, Nest, Operand
+from flambeau._compiler.loops import Expr, Loops, Nest, Operand, known_strides
 from flambeau._core import dtypes
 from flambeau._ir.graph import Array, Node
 from flambeau._ir.meta import Meta
+from flambeau._ir.symbols import Symbol
 
 
 class Place(NamedTuple):
@@ -21,11 +22,11 @@ class Place(NamedTuple):
 
 
 class Fused(NamedTuple):
-    """A nest, the places of its operands, and which of the plan's run-time scalars it takes."""
+    """A nest, the places of its operands, and the run-time scalars that it takes: slots, or symbols."""
 
     nest: Nest
     places: tuple[Place, ...]
-    scalars: tuple[int, ...]
+    scalars: tuple[Any, ...]
 
 
 class _Access(NamedTuple):
@@ -49,7 +50,7 @@ class _Builder:
         self.members = set(members)
         self.rows = rows
         self.accesses: dict[_Access, int] = {}
-        self.scalars: dict[tuple[int, str], int] = {}
+        self.scalars: dict[tuple[Any, str], int] = {}
         self.body: dict[Expr, int] = {}
         self.indexed: set[int] = set()  # dimensions whose position is used as a number
         self.values: dict[Node, int] = {}
@@ -115,8 +116,7 @@ class _Builder:
             return self._const(node.params[0], d)
         if node.kind == "scalar":
             arrives = "float64" if a.dtype.category == dtypes.FLOAT else "int64"
-            number = self.scalars.setdefault((node.params[0], arrives), len(self.scalars))
-            return self.emit("scalar", [], d, number)
+            return self._scalar(node.params[0], arrives, d)
         if node.kind == "index":
             return self._position(self._strides(shape, a.meta.strides, row), a.meta.offset)
         args = [self._free(b, (), row) for b in node.inputs]
@@ -139,11 +139,22 @@ class _Builder:
                 self.indexed.add(i)
                 term = self.emit("index", [], "int64", i)
                 if stride != 1:
-                    term = self.emit("mul", [term, self.emit("const", [], "int64", stride)], "int64")
+                    term = self.emit("mul", [term, self._whole(stride)], "int64")
                 total = term if total is None else self.emit("add", [total, term], "int64")
         if total is None:
-            return self.emit("const", [], "int64", offset)
-        return self.emit("add", [total, self.emit("const", [], "int64", offset)], "int64") if offset else total
+            return self._whole(offset)
+        return self.emit("add", [total, self._whole(offset)], "int64") if offset else total
+
+    def _scalar(self, scalar: Any, arrives: str, d: str) -> int:
+        """A run-time scalar: the slot of one that arrives, or a symbol."""
+        number = self.scalars.setdefault((scalar, arrives), len(self.scalars))
+        return self.emit("scalar", [], d, number)
+
+    def _whole(self, number: Any) -> int:
+        """A whole number that follows from sizes."""
+        if type(number) is Symbol:
+            return self._scalar(number, "int64", "int64")
+        return self.emit("const", [], "int64", number)
 
     # ------------------------------------------------------------------------------------------ operands
 
@@ -186,7 +197,7 @@ class _Builder:
         parallel = sum(not self.reduced[dims[0]] for dims in groups)
         body = [e._replace(param=place_of[e.param]) if e.op == "index" else e for e in self.body]
         operands = tuple([
-            Operand(_dtype_of(a), tuple([s if s in (0, 1) else None for s in own]), a.written, a.gather is not None)
+            Operand(_dtype_of(a), known_strides(own), a.written, a.gather is not None)
             for a, own in zip(accesses, strides, strict=True)
         ])  # fmt: skip
         loops = Loops(parallel, len(groups) - parallel, operands, tuple([d for _, d in self.scalars]), tuple(body))

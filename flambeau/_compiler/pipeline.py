@@ -1,27 +1,21 @@
 """The compiler from top to bottom: a window of instructions becomes a program of kernels and host instructions.
 
-    capture     instructions -> graph; equal nodes are one             (capture.py)
-    prune       nodes that nothing alive needs are dropped             (here)
-    fuse        nodes -> units of work                                 (fuse.py)
-    lower       unit -> loop nest or kernel template -> launches       (nests.py, the backend)
-    place       results -> memory, shared where times do not overlap   (memory.py)
+    outline     window -> kernels in order, numbers apart       (outline.py, which says how)
+    lower       nest or template, with its numbers -> launches  (the backend)
+    arena       temporary results -> offsets in one block       (memory.py)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from flambeau._compiler import memory, nests
-from flambeau._compiler.capture import Capture, operands_of
-from flambeau._compiler.fuse import Fusion, Group, Unit
-from flambeau._compiler.loops import text_of
-from flambeau._compiler.memory import Interval, Location, Sets
-from flambeau._compiler.nests import Fused, Place
+from flambeau._compiler.loops import Nest
+from flambeau._compiler.memory import Interval, Location, arena
+from flambeau._compiler.outline import CallPart, Dump, HostPart, NestPart, Numbers, Outline, Part, Window, outline_of
 from flambeau._core.dtypes import dtype
-from flambeau._ir.graph import Node, verify
-from flambeau._ir.meta import Meta
-from flambeau._ir.program import Instruction, Value
+from flambeau._ir.meta import Meta, meta
+
+REMEMBERED = 256  # lowered steps of one part
 
 
 class Backend(Protocol):
@@ -31,18 +25,9 @@ class Backend(Protocol):
 
     def lower_nest(self, nest: Any) -> Any: ...
 
-    def lower_call(self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]) -> Any: ...
-
-
-class Window(NamedTuple):
-    """What is known of a window: its instructions, the slot of every value (those from before it first, in the order
-    of `inputs`), which slots live on after it, and which inputs die with it so that their memory may be reused."""
-
-    instructions: Sequence[Instruction]
-    slots: dict[Value, int]
-    inputs: int
-    live: tuple[int, ...]
-    dying: frozenset[int]
+    def lower_call(
+        self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...], epilogue: Any
+    ) -> Any: ...
 
 
 class Work(NamedTuple):
@@ -58,7 +43,8 @@ class Work(NamedTuple):
 
 class Program(NamedTuple):
     """A compiled window. Table slots: the inputs, then `fresh` results that get memory of their own, then host results,
-    then the arena. `results` has for every live slot its location's table slot and its bytes."""
+    then the arena. `results` has for every live slot its location's table slot. `scalars` are the run-time scalars that
+    follow from sizes, after those that arrive."""
 
     works: tuple[Work, ...]
     inputs: int
@@ -67,284 +53,86 @@ class Program(NamedTuple):
     arena: int  # bytes
     results: dict[int, int]  # value slot -> table slot
     host_slots: dict[int, int]  # value slot of a host result -> table slot
+    scalars: tuple[float | int, ...]
 
 
-def compile_window(window: Window, backend: Backend, dump: Callable[[str, str], None] | None = None) -> Program:
+class Refused(Exception):
+    """The backend has no code for a part that comes from the instructions numbered `origins`."""
+
+    def __init__(self, origins: set[int]) -> None:
+        super().__init__(origins)
+        self.origins = origins
+
+
+def compile_window(window: Window, backend: Backend, dump: Dump | None = None) -> Program:
     """The program of a window. Instructions whose nodes the backend refuses are left to the reference."""
     refused: set[int] = set()
     while True:
-        capture = Capture(window.slots, backend.supports)
-        capture.run(window.instructions, refused)
-        more = _Compilation(window, capture, backend, dump)
-        if not more.refused - refused:
-            return more.program()
-        refused |= more.refused
+        outline = outline_of(window, backend.supports, refused, dump)
+        try:
+            return realised(outline, outline.numbers, Lowering(backend, outline))
+        except Refused as refusal:
+            refused |= refusal.origins
 
 
-class _Compilation:
-    """One run of the passes over a captured graph."""
+class Lowering:
+    """The backend's steps for the parts of an outline, remembered by their numbers: between one size and another, most
+    parts of a program stay the same."""
 
-    def __init__(self, window: Window, capture: Capture, backend: Backend, dump: Callable | None) -> None:
-        self.window = window
-        self.capture = capture
+    def __init__(self, backend: Backend, outline: Outline) -> None:
         self.backend = backend
-        self.refused: set[int] = set()
-        self.kept = self._kept()
-        self.nodes = prune(capture.graph.nodes, [p.node for p in self.kept] + list(capture.hosts))
-        verify(self.nodes)
-        self.fusion = Fusion(self.nodes, [p.node for p in self.kept])
-        self.units = self.fusion.ordered()
-        self.read_from_outside = self._read_from_outside()
-        self.fused = [self._parts(unit) for unit in self.units]
-        if dump is not None:
-            dump("graph", "\n".join(map(repr, self.nodes)))
-            dump("units", "\n".join(map(repr, self.units)))
-            nest_texts = [text_of(f.nest) for parts in self.fused for f in parts if isinstance(f, Fused)]
-            dump("nests", "\n\n".join(nest_texts))
-        self.lowered = [self._lower(u, parts) for u, parts in zip(self.units, self.fused, strict=True)]
+        self.known: list[dict[tuple, Any]] = [{} for _ in outline.parts]
 
-    def _kept(self) -> dict[Place, list[int]]:
-        """The places whose values live on, with the slots they are in."""
-        kept: dict[Place, list[int]] = {}
-        slots = list(self.window.live)
-        for number in self.capture.hosts.values():  # the reference reads values, not memory in an arena
-            slots += [self.window.slots[v] for v in operands_of(self.window.instructions[number])]
-        for slot in dict.fromkeys(slots):
-            if slot >= self.window.inputs:
-                kept.setdefault(Place(*self.capture.bindings[slot]), []).append(slot)
-        return kept
-
-    # ------------------------------------------------------------------------------------------ lowering
-
-    def _stored(self, group: Group) -> set[Node]:
-        """The members of a group that somebody reads from memory."""
-        found = {n for n in group.nodes if Place(n, 0) in self.kept}
-        return found | {n for n in group.nodes if n in self.read_from_outside}
-
-    def _read_from_outside(self) -> set[Node]:
-        """The nodes that are read from memory by another unit than their own."""
-        unit_of, found = self.fusion.unit_of, set()
-        for node in self.nodes:
-            mine = unit_of.get(node)
-            for a in node.inputs:
-                if a.node in unit_of and (unit_of[a.node] is not mine or a.node in self.fusion.free):
-                    found.add(a.node)
-        return found
-
-    def _parts(self, unit: Unit) -> list[Any]:
-        """The nests of a unit, or its node if it is a call or a host instruction."""
-        if isinstance(unit, Group):
-            return [nests.nest_of(self.fusion, unit, self._stored(unit))]
-        node = unit.nodes[0]
-        return [nests.nest_of_write(self.fusion, node)] if node.kind == "write" else [node]
-
-    def _lower(self, unit: Unit, parts: list[Any]) -> list[Any]:
-        steps = []
-        for part in parts:
-            if isinstance(part, Fused):
-                step = self.backend.lower_nest(part.nest)
-            elif part.kind == "call":
-                step = self.backend.lower_call(
-                    part.name, part.params, tuple([a.meta for a in part.inputs]), part.outputs
-                )
-            else:
-                continue
-            if step is None:
-                self.refused |= {self.capture.origin[n] for n in unit.nodes}
+    def steps(self, outline: Outline, numbers: Numbers) -> list[Any]:
+        """The step of every part, None for host instructions; Refused names all parts that cannot be lowered."""
+        steps: list[Any] = []
+        refused: set[int] = set()
+        for part, mine, known in zip(outline.parts, numbers.parts, self.known, strict=True):
+            step = known.get(mine)
+            if step is None and type(part.work) is not HostPart:
+                step = self._lowered(part, mine)
+                if step is None:
+                    refused |= part.origins
+                if len(known) >= REMEMBERED:
+                    known.clear()
+                known[mine] = step
             steps.append(step)
+        if refused:
+            raise Refused(refused)
         return steps
 
-    # ------------------------------------------------------------------------------------------ placing
-
-    def program(self) -> Program:
-        """Give every result its memory and put the steps in order."""
-        planner = _Placement(self)
-        works: list[Work] = []
-        for i, (unit, parts, steps) in enumerate(zip(self.units, self.fused, self.lowered, strict=True)):
-            what = " ".join(n.name or n.kind for n in unit.nodes)
-            if unit.kind == "host":
-                works.append(Work(None, (), (), self.capture.hosts[unit.nodes[0]], what))
-                continue
-            for copy in planner.copies.get(i, ()):
-                step = self.backend.lower_nest(copy.nest)
-                works.append(Work(step, tuple(map(planner.location, copy.places)), (), None, "copy"))
-            for part, step in zip(parts, steps, strict=True):
-                places = part.places if isinstance(part, Fused) else places_of(part)
-                scalars = part.scalars if isinstance(part, Fused) else ()
-                works.append(Work(step, tuple(map(planner.location, places)), scalars, None, what))
-        return planner.finish(tuple(works))
+    def _lowered(self, part: Part, numbers: tuple) -> Any:
+        work = part.work
+        if type(work) is NestPart:
+            return self.backend.lower_nest(_nest(work, numbers))
+        assert type(work) is CallPart
+        params, operands, results, *rest = numbers
+        inputs = tuple([meta(d, *layout) for d, layout in zip(work.operands, operands, strict=True)])
+        outputs = tuple([meta(d, *layout) for d, layout in zip(work.results, results, strict=True)])
+        epilogue = work.epilogue and _nest(work.epilogue, rest[0])
+        return self.backend.lower_call(work.template, params, inputs, outputs, epilogue)
 
 
-class _Placement:
-    """Assigns memory: joins places into sets, then gives sets to anchors or to the arena."""
-
-    def __init__(self, compilation: _Compilation) -> None:
-        self.c = compilation
-        self.sets = Sets()
-        self.copies: dict[int, list[Fused]] = {}
-        self.slots: dict[Place, int] = {}  # set -> table slot, of those with an anchor
-        self.first: dict[Place, int] = {}
-        self.last: dict[Place, int] = {}
-        self._times()
-        self.checked_until = self._last_check()
-        self.free_inputs = {p for p in self.last if p.node.kind == "input" and self._is_dying(p)}
-        self._join_sets()
-        self.fresh: list[int] = []
-        self.hosted = 0
-        self._anchor()
-        intervals = self._intervals()
-        self.offsets, self.arena = memory.arena(intervals)
-        self.arena_slot = compilation.window.inputs + len(self.fresh) + self.hosted
-
-    # ---- when each place is used ----
-
-    def _times(self) -> None:
-        end = len(self.c.units)
-        for i, (unit, parts) in enumerate(zip(self.c.units, self.c.fused, strict=True)):
-            for part in parts:
-                for place in part.places if isinstance(part, Fused) else places_of(part):
-                    self._use(place, i)
-            if unit.kind == "write":
-                a = unit.nodes[0].inputs[0]
-                self._use(Place(a.node, a.output), i)
-        for place in self.c.kept:
-            self._use(place, end)
-
-    def _use(self, place: Place, i: int) -> None:
-        self.first.setdefault(place, i)
-        self.last[place] = max(self.last.get(place, i), i)
-
-    def _last_check(self) -> int:
-        """The last unit that can fail when it runs: inputs must be intact until then, to repeat the window."""
-        last = -1
-        for i, (unit, parts) in enumerate(zip(self.c.units, self.c.fused, strict=True)):
-            if unit.kind in ("host", "call") or any(isinstance(p, Fused) and p.nest.checked for p in parts):
-                if unit.kind != "call" or unit.nodes[0].name in CHECKING:
-                    last = i
-        return last
-
-    def _is_dying(self, place: Place) -> bool:
-        slot = place.node.params[0]
-        same = [p for p in self.last if p.node.kind == "input" and p.node.params[0] == slot]
-        return slot in self.c.window.dying and len(same) == 1
-
-    # ---- who shares memory with whom ----
-
-    def _join_sets(self) -> None:
-        for i, (unit, parts) in enumerate(zip(self.c.units, self.c.fused, strict=True)):
-            if unit.kind == "write":
-                self._join_write(i, unit.nodes[0])
-            elif isinstance(unit, Group) and not any(unit.reduced):
-                self._join_map(i, parts[0])
-
-    def _join_write(self, i: int, node: Node) -> None:
-        """Write in place if the old contents are not needed any more, else into a copy."""
-        a = node.inputs[0]
-        old, new = Place(a.node, a.output), Place(node, 0)
-        source_reads_old = any(p == old for p in self.c.fused[i][0].places)
-        if source_reads_old or not self._try_join(i, old, new):
-            self.copies.setdefault(i, []).append(nests.nest_of_copy(old, node))
-
-    def _join_map(self, i: int, fused: Fused) -> None:
-        """Let each result take the memory of an operand of the same size that dies here and is read just there."""
-        nest = fused.nest
-        taken: set[Place] = set()
-        reads = [k for k, o in enumerate(nest.loops.operands) if not o.written]
-        for w, operand in enumerate(nest.loops.operands):
-            if not operand.written:
-                continue
-            new = fused.places[w]
-            for r in reads:
-                old = fused.places[r]
-                same = nest.strides[r] == nest.strides[w] and nest.offsets[r] == nest.offsets[w] == 0
-                alone = sum(fused.places[k] == old for k in reads) == 1 and nest.gathers[r] is None
-                if same and alone and old not in taken and _nbytes(old) == _nbytes(new) and self._try_join(i, old, new):
-                    taken.add(old)
-                    break
-
-    def _try_join(self, i: int, old: Place, new: Place) -> bool:
-        """Join if `old` dies at unit i and its memory may be written."""
-        if old.node.kind == "host" or old in self.c.kept or self.last[old] != i:
-            return False
-        if old.node.kind == "input" and (old not in self.free_inputs or i <= self.checked_until):
-            return False
-        self.sets.join(old, new)
-        return True
-
-    # ---- where sets lie ----
-
-    def _anchor(self) -> None:
-        """Sets with an input, a live result or a host result in them get a table slot."""
-        inputs = self.c.window.inputs
-        for place in self.last:
-            if place.node.kind == "input":
-                self.slots[self.sets.find(place)] = place.node.params[0]
-        for place in self.c.kept:
-            if place.node.kind == "host":
-                continue
-            root = self.sets.find(place)
-            if root not in self.slots:
-                self.slots[root] = inputs + len(self.fresh)
-                self.fresh.append(_nbytes(place))
-        self.host_places: dict[Place, int] = {}
-        for node in self.c.capture.hosts:
-            for output in range(len(node.outputs)):
-                place = Place(node, output)
-                self.host_places[place] = self.slots[self.sets.find(place)] = inputs + len(self.fresh) + self.hosted
-                self.hosted += 1
-
-    def _intervals(self) -> list[Interval]:
-        spans: dict[Place, Interval] = {}
-        for place in self.last:
-            root = self.sets.find(place)
-            if root in self.slots:
-                continue
-            old = spans.get(root)
-            first, last, nbytes = self.first[place], self.last[place], _nbytes(place)
-            if old is not None:
-                first, last, nbytes = min(first, old.first), max(last, old.last), max(nbytes, old.nbytes)
-            spans[root] = Interval(root, first, last, nbytes)
-        return list(spans.values())
-
-    def location(self, place: Place) -> Location:
-        root = self.sets.find(place)
-        slot = self.slots.get(root)
-        return Location(self.arena_slot, self.offsets[root]) if slot is None else Location(slot)
-
-    def finish(self, works: tuple[Work, ...]) -> Program:
-        """The program, with where its results are."""
-        window = self.c.window
-        results = {}
-        for place, slots in self.c.kept.items():
-            for slot in slots:
-                results[slot] = self.location(place).slot
-        host_slots = {}
-        for node, number in self.c.capture.hosts.items():
-            for output, value in enumerate(window.instructions[number].outputs):
-                host_slots[window.slots[value]] = self.host_places[Place(node, output)]
-        return Program(works, window.inputs, tuple(self.fresh), self.hosted, self.arena, results, host_slots)
+def _nest(part: NestPart, numbers: tuple) -> Nest:
+    sizes, strides, offsets, gathers = numbers
+    return Nest(part.loops, sizes, strides, offsets, gathers, part.checked)
 
 
-# Call templates that can find an index out of range.
-CHECKING = frozenset({"index_add", "scatter_add", "scatter", "max_unpool"})
+def realised(outline: Outline, numbers: Numbers, lowering: Lowering) -> Program:
+    """The program that an outline becomes with these numbers."""
+    intervals = [
+        Interval(i, first, last, nbytes)
+        for i, ((first, last), nbytes) in enumerate(zip(outline.spans, numbers.intervals, strict=True))
+    ]
+    offsets, size = arena(intervals)
+    arena_slot = outline.inputs + len(numbers.fresh) + outline.hosted
 
+    def location(place: int) -> Location:
+        return Location(place) if place >= 0 else Location(arena_slot, offsets[~place])
 
-def prune(nodes: Sequence[Node], roots: Sequence[Node]) -> list[Node]:
-    """The nodes that the roots need, in order."""
-    needed: set[Node] = set(roots)
-    kept = []
-    for node in reversed(nodes):
-        if node in needed:
-            kept.append(node)
-            needed.update(a.node for a in node.inputs)
-    return kept[::-1]
-
-
-def places_of(node: Node) -> tuple[Place, ...]:
-    """The operands of a call: inputs in order, then results."""
-    inputs = [Place(a.node, a.output) for a in node.inputs]
-    return tuple(inputs + [Place(node, i) for i in range(len(node.outputs))])
-
-
-def _nbytes(place: Place) -> int:
-    return place.node.outputs[place.output].nbytes
+    works = []
+    for part, step in zip(outline.parts, lowering.steps(outline, numbers), strict=True):
+        host = part.work.instruction if type(part.work) is HostPart else None
+        works.append(Work(step, tuple(map(location, part.places)), part.scalars, host, part.what))
+    return Program(tuple(works), outline.inputs, numbers.fresh, outline.hosted, size, outline.results,
+                   outline.host_slots, numbers.scalars)  # fmt: skip

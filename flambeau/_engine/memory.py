@@ -15,15 +15,19 @@ from flambeau._core.lazy import lazy_module
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from flambeau._ir.program import Value
 else:
     np = lazy_module("numpy")
 mmap = lazy_module("mmap")
 ctypes = lazy_module("ctypes")
 
 ALIGNMENT = 64
-SLAB = 1 << 20  # blocks below a quarter of this are cut from slabs
+SLAB = 1 << 20
+LARGE = SLAB >> 2  # smaller blocks are cut from slabs
 HUGE_PAGE = 2 << 20
 KEPT = 24 << 20  # bytes of free large blocks that are always kept
+SETTLED = 1 << 14  # bytes of arrays that are worth a block
 
 
 class Buffer:
@@ -31,6 +35,8 @@ class Buffer:
     last reference to it goes."""
 
     __slots__ = ("address", "nbytes", "capacity", "dtype")
+
+    shared = False
 
     def __init__(self, address: int, nbytes: int, capacity: int, dtype: Any) -> None:
         self.address = address
@@ -63,25 +69,30 @@ class Allocator:
 
     def allocate(self, nbytes: int, dtype: Any) -> Buffer:
         """A block of at least `nbytes`, its contents undefined."""
-        capacity = size_class(nbytes)
-        free = self._free[capacity]
-        try:
-            address = free.pop()
-        except IndexError:
-            address = self._fresh(capacity)
-        else:
-            if capacity >= SLAB >> 2:
-                self.waiting -= capacity
-        if capacity >= SLAB >> 2:
-            self.live += capacity
-            if self.live > self.peak:
-                self.peak = self.live
-        return Buffer(address, nbytes, capacity, dtype)
+        return self.allocate_all([(nbytes, size_class(nbytes), dtype)])[0]
+
+    def allocate_all(self, wanted: list[tuple[int, int, Any]]) -> list[Buffer]:
+        """A block for each (bytes, their `size_class`, dtype)."""
+        blocks = []
+        for nbytes, capacity, dtype in wanted:
+            try:
+                address = self._free[capacity].pop()
+            except IndexError:
+                address = self._fresh(capacity)
+            else:
+                if capacity >= LARGE:
+                    self.waiting -= capacity
+            if capacity >= LARGE:
+                self.live += capacity
+                if self.live > self.peak:
+                    self.peak = self.live
+            blocks.append(Buffer(address, nbytes, capacity, dtype))
+        return blocks
 
     def release(self, address: int, capacity: int) -> None:
         """Take a block back."""
         self._free[capacity].append(address)
-        if capacity >= SLAB >> 2:
+        if capacity >= LARGE:
             self.live -= capacity
             self.waiting += capacity
             if self.waiting > max(KEPT, self.peak):
@@ -91,7 +102,7 @@ class Allocator:
         """Give all free large blocks back to the system."""
         with self._lock:
             for capacity, addresses in self._free.items():
-                if capacity >= SLAB >> 2:
+                if capacity >= LARGE:
                     while addresses:
                         region = self._regions.pop(addresses.pop())
                         self.waiting -= capacity
@@ -100,7 +111,7 @@ class Allocator:
 
     def _fresh(self, capacity: int) -> int:
         with self._lock:
-            if capacity >= SLAB >> 2:
+            if capacity >= LARGE:
                 return self._map(capacity)
             if self._slab_end - self._slab < capacity:
                 self._slab = self._map(SLAB)
@@ -119,6 +130,16 @@ class Allocator:
         address = ctypes.addressof(view)
         self._regions[address] = [region, view]
         return address
+
+
+def settle(value: Value) -> None:
+    """Move an array that nobody else sees to a block, if it is large: NumPy aligns its memory to 16 bytes, which splits
+    every wide load in two, and a parameter that is changed in place stays where it was made."""
+    array = value.array
+    if array is not None and array.nbytes >= SETTLED:
+        buffer = allocator.allocate(array.nbytes, array.dtype)
+        buffer.array()[...] = array
+        value.array, value.buffer = None, buffer
 
 
 def size_class(nbytes: int) -> int:

@@ -7,23 +7,30 @@ operand is replaced by a value that begins where the view does, so that all part
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flambeau._ir.meta import Meta, meta
-from flambeau._ir.program import Instruction, Value
+from flambeau._ir.program import Instruction, Place, Value
+
+if TYPE_CHECKING:
+    import numpy as np
 
 KNOWN = 1 << 14  # computations that are remembered
 
 _inferences: dict[tuple, Any] = {}
+_forms: dict[tuple, tuple[tuple, Any]] = {}  # (inference, places that begin elsewhere) -> metas, inference
 
 
-def without_offsets(queue: Sequence[Instruction]) -> Sequence[Instruction]:
-    """The window with its operands from before it read from their first element on."""
-    moved: dict[tuple[Value, Meta], Value] = {}
+def without_offsets(
+    queue: Sequence[Instruction], moved: dict[tuple[Value, Meta], Value] | None = None
+) -> Sequence[Instruction]:
+    """The window with its operands from before it read from their first element on. `moved` is filled with what stands
+    for which part of which value."""
+    moved = {} if moved is None else moved
     result: list[Instruction] | None = None
     for number, instruction in enumerate(queue):
-        metas = instruction.metas
-        if not any([type(m) is Meta and m.offset for m in metas]):
+        inference = instruction.inference
+        if not (instruction.metas[1].offset if inference is None else inference.offset):  # what is written, not where
             continue
         changed = _moved(instruction, moved)
         if changed is not None:
@@ -33,23 +40,42 @@ def without_offsets(queue: Sequence[Instruction]) -> Sequence[Instruction]:
 
 
 def _moved(instruction: Instruction, moved: dict[tuple[Value, Meta], Value]) -> Instruction | None:
-    args, metas = list(instruction.args), list(instruction.metas)
-    found = False
-    for i, (a, m) in enumerate(zip(args, metas, strict=True)):
-        movable = type(a) is Value and type(m) is Meta and m.offset and a.window is None and a.failure is None
-        if not movable or (instruction.inference is None and i == 0):  # a write needs all of what it writes into
-            continue
-        if (a, m) not in moved:
-            moved[a, m] = _beginning_at(a, m)
-        args[i] = moved[a, m]
-        metas[i] = meta(m.dtype, m.shape, m.strides, 0)
-        found = True
-    inference = instruction.inference
-    if found and inference is not None:
-        inference = _same_computation(instruction, tuple(metas))
-    if not found or (inference is None and instruction.inference is not None):
+    args, metas, inference = list(instruction.args), instruction.metas, instruction.inference
+    first = 1 if inference is None else 0  # a write needs all of what it writes into
+    places = tuple([i for i in range(first, len(args)) if _is_movable(args[i], metas[i])])
+    form = _form(instruction, places) if places else None
+    if form is None:
         return None
-    return Instruction(instruction.op, tuple(args), tuple(metas), inference, instruction.outputs, instruction.site)
+    for i in places:
+        key = args[i], metas[i]
+        if key not in moved:
+            moved[key] = _beginning_at(*key)
+        args[i] = moved[key]
+    return Instruction(instruction.op, tuple(args), *form, instruction.outputs, instruction.site)
+
+
+def _is_movable(a: Any, m: Any) -> bool:
+    return type(a) is Value and type(m) is Meta and m.offset != 0 and a.window is None and a.failure is None
+
+
+def _form(instruction: Instruction, places: tuple[int, ...]) -> tuple[tuple, Any] | None:
+    """The metas and the inference of an instruction whose operands in `places` begin where their storages do; None if
+    it cannot be told."""
+    inference = instruction.inference
+    known = _forms.get((inference, places)) if inference is not None else None
+    if known is not None:
+        return known
+    without = {i: meta(m.dtype, m.shape, m.strides, 0) for i, m in enumerate(instruction.metas) if i in places}
+    metas = tuple([without.get(i, m) for i, m in enumerate(instruction.metas)])
+    if inference is None:
+        return metas, None
+    same = _same_computation(instruction, metas)
+    if same is None:
+        return None
+    if len(_forms) >= KNOWN:
+        _forms.clear()
+    _forms[inference, places] = metas, same
+    return metas, same
 
 
 def _same_computation(instruction: Instruction, metas: tuple) -> Any:
@@ -68,9 +94,24 @@ def _same_computation(instruction: Instruction, metas: tuple) -> Any:
 
 def _beginning_at(value: Value, m: Meta) -> Value:
     """The memory of a value from the first element of a layout on."""
-    data = value.data
-    assert data is not None
-    flat = data if data.dtype == m.dtype.numpy else data.view(m.dtype.numpy)
     part = Value(None)
-    part.data = flat[m.offset : m.extent]
+    part.buffer = Part(value, m)
     return part
+
+
+class Part(Place):
+    """The memory of a layout within that of a value."""
+
+    __slots__ = ("value", "meta")
+
+    def __init__(self, value: Value, m: Meta) -> None:
+        size = m.dtype.itemsize
+        super().__init__(value.address + m.offset * size, (m.extent - m.offset) * size)
+        self.value = value
+        self.meta = m
+
+    def array(self) -> np.ndarray:
+        m, data = self.meta, self.value.data
+        assert data is not None
+        flat = data if data.dtype == m.dtype.numpy else data.view(m.dtype.numpy)
+        return flat[m.offset : m.extent]

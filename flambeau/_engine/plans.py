@@ -11,16 +11,20 @@ import struct
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
 
 from flambeau._compiler.capture import operands_of
-from flambeau._compiler.pipeline import Program, Window, Work, compile_window
+from flambeau._compiler.generic import Pattern, pattern_of
+from flambeau._compiler.outline import Window
+from flambeau._compiler.pipeline import Program, Work
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
-from flambeau._engine.memory import Buffer, allocator, arena
+from flambeau._engine.formula import written_out
+from flambeau._engine.memory import Buffer, allocator, arena, size_class
 from flambeau._engine.offsets import without_offsets
-from flambeau._engine.signature import Signature, signature
+from flambeau._engine.signature import Owner, Signature, signature
+from flambeau._ir.meta import Meta
 from flambeau._ir.program import Instruction, Value
 
 cpu = lazy_module("flambeau._backends.cpu.lower")
@@ -29,12 +33,12 @@ pathlib = lazy_module("pathlib")
 
 FEW_INSTRUCTIONS, FEW_BYTES = 3, 4096  # of a small window
 HEAVY_BYTES = 160 << 20  # of results: more is compiled at first sight
-REMEMBERED = 1024  # plans, and signatures that were seen once
+REMEMBERED = 512  # plans, and signatures that were seen once
 _UNKNOWN = object()  # in the place of a plan: never seen
 _SIGHTED = object()  # seen once
 
 _plans: OrderedDict[tuple, Any] = OrderedDict()
-_structures: OrderedDict[tuple, None] = OrderedDict()
+_patterns: OrderedDict[tuple, Pattern] = OrderedDict()
 
 
 # Called with (plan, native plan, seconds of each of its steps) when somebody measures; see `explain`.
@@ -59,47 +63,65 @@ def statistics() -> Statistics:
     return _statistics
 
 
-def never_compiled(instructions: int, nbytes: int, now: bool) -> bool:
+def never_compiled(queue: Collection[Instruction], nbytes: int, now: bool) -> bool:
     """Does the reference run a window whenever it is seen? If nothing is to be compiled, and if it holds so little that
     NumPy is as quick: looking twice at the same operation on a few numbers then gives the very same bits."""
     if config.compile == "auto" and not now:
-        return instructions <= FEW_INSTRUCTIONS and nbytes <= FEW_BYTES
+        few = len(queue) <= FEW_INSTRUCTIONS and nbytes <= FEW_BYTES
+        return few and all([i.op.family != "formula" and _reads_little(i) for i in queue])
     return config.compile == "never"
 
 
-def run(queue: Sequence[Instruction], interpret: Callable[[Instruction], None], now: bool = False) -> bool:
-    """Run a window by its plan; False if it has none yet and the reference is to run it. `interpret` runs a single
-    instruction on the reference, `now` asks to compile at first sight."""
+def _reads_little(instruction: Instruction) -> bool:
+    """Is no operand large? A sum is a single number, of however many."""
+    return all([type(m) is not Meta or m.nbytes <= FEW_BYTES for m in instruction.metas])
+
+
+def run(queue: Sequence[Instruction], owner: Owner, now: bool = False) -> bool:
+    """Run a window by its plan; False if it has none yet and the reference is to run it. `now` asks to compile at first
+    sight."""
     queue = without_offsets(queue)
-    found = signature(queue)
+    found = signature(queue, owner)
     if found is None:
         return False
     plan = _plans.get(found.key, _UNKNOWN)
     if plan is not _UNKNOWN:
         _plans.move_to_end(found.key)  # the least recently used one is forgotten first
-    if plan is _UNKNOWN and not now and not _worth_compiling(queue):
-        plan = _remember(_plans, found.key, _SIGHTED)
-    elif plan is _UNKNOWN or plan is _SIGHTED:
-        plan = _remember(_plans, found.key, _compile(queue, found))
+    if plan is _UNKNOWN or plan is _SIGHTED:
+        at_once = now or plan is _SIGHTED or _is_heavy(queue)
+        plan = _remember(_plans, found.key, _compile(queue, found, at_once))
     if plan is None or plan is _SIGHTED:
         _statistics.reference += 1
         return False
-    _statistics.runs += 1
-    return plan.run(queue, found, interpret)
+    return plan.run(queue, found, owner)
 
 
-def _worth_compiling(queue: Sequence[Instruction]) -> bool:
-    """At first sight: is the structure known from other sizes, or the work so much that NumPy would take longer than a
-    compilation?"""
-    if config.compile == "always" or sum([i.inference.nbytes for i in queue if i.inference]) > HEAVY_BYTES:
-        return True
-    structure = tuple([
-        (i.op, i.inference and tuple([(m.dtype, m.ndim) for m in i.inference.outputs])) for i in queue
-    ])  # fmt: skip
-    if structure in _structures:
-        return True
-    _remember(_structures, structure, None)
-    return False
+class Compiled(NamedTuple):
+    """A window with its plan. `parts` are the values that stand for parts of others, as `without_offsets` made them."""
+
+    queue: Sequence[Instruction]
+    found: Signature
+    plan: Plan
+    parts: dict[tuple[Value, Meta], Value]
+
+
+def compiled(queue: Sequence[Instruction], owner: Owner) -> Compiled | None:
+    """A window with its plan, compiled at first sight; None if an operand has no memory or the reference is to run
+    it."""
+    parts: dict[tuple[Value, Meta], Value] = {}
+    queue = without_offsets(queue, parts)
+    found = signature(queue, owner)
+    if found is None:
+        return None
+    plan = _plans.get(found.key)
+    if plan is None or plan is _SIGHTED:
+        plan = _remember(_plans, found.key, _compile(queue, found, True))
+    return None if plan is None else Compiled(queue, found, plan, parts)
+
+
+def _is_heavy(queue: Sequence[Instruction]) -> bool:
+    """At first sight: is the work so much that NumPy would take longer than a compilation?"""
+    return config.compile == "always" or sum([i.inference.nbytes for i in queue if i.inference]) > HEAVY_BYTES
 
 
 def _remember(table: OrderedDict, key: tuple, entry: Any) -> Any:
@@ -109,13 +131,27 @@ def _remember(table: OrderedDict, key: tuple, entry: Any) -> Any:
     return entry
 
 
-def _compile(queue: Sequence[Instruction], found: Signature) -> Plan | None:
-    """The plan of a window; None if it is to stay with the reference."""
+def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> Any:
+    """The plan of a window; None if it is to stay with the reference. Unless `at_once`, only a window whose pattern was
+    seen with other numbers is compiled."""
+    instructions, origins = written_out(queue)
+    slots = _with_inner_results(found.slots, instructions)
+    nbytes = tuple([v.nbytes for v in found.values[: found.inputs]])
+    window = Window(instructions, slots, nbytes, found.live, found.dying, len(found.scalars))
+    key, numbers = pattern_of(window)
+    pattern = _patterns.get(key)
+    if pattern is None:
+        pattern = _remember(_patterns, key, Pattern(numbers))
+        if not at_once:
+            return _SIGHTED
+    _patterns.move_to_end(key)
     start = time.perf_counter()
     collecting = gc.isenabled()
     gc.disable()  # a compilation makes many small objects that are all needed until its end
     try:
-        plan = _compiled(queue, found)
+        program = pattern.program(window, numbers, cpu.backend(), _dumper())
+        works = tuple([w if w.host is None else w._replace(host=origins[w.host]) for w in program.works])
+        plan = _planned(program._replace(works=works), queue, found)
     finally:
         if collecting:
             gc.enable()
@@ -124,12 +160,22 @@ def _compile(queue: Sequence[Instruction], found: Signature) -> Plan | None:
     return plan
 
 
-def _compiled(queue: Sequence[Instruction], found: Signature) -> Plan | None:
-    window = Window(queue, found.slots, found.inputs, found.live, found.dying)
-    program = compile_window(window, cpu.backend(), _dumper())
+def _with_inner_results(slots: dict[Value, int], instructions: Sequence[Instruction]) -> dict[Value, int]:
+    """The slots of all values, those within formulas last."""
+    slots = dict(slots)
+    for instruction in instructions:
+        for value in instruction.outputs:
+            slots.setdefault(value, len(slots))
+    return slots
+
+
+def _planned(program: Program, queue: Sequence[Instruction], found: Signature) -> Plan | None:
+    hosts = [queue[w.host].op for w in program.works if w.host is not None]
+    for op in hosts:
+        if op.family == "formula":
+            op.apart = True  # from now on its instructions are recorded one by one
     # A write that the reference does may move memory about, behind the back of native code.
-    written = any(w.host is not None and queue[w.host].op.family == "write" for w in program.works)
-    return None if written else Plan(program, queue, found)
+    return None if any([op.family in ("write", "formula") for op in hosts]) else Plan(program, queue, found)
 
 
 def _dumper() -> Callable[[str, str], None] | None:
@@ -147,24 +193,27 @@ def _dumper() -> Callable[[str, str], None] | None:
 
 
 class Plan:
-    """A program with its native calls. The table of words that kernels find their addresses in: the program's slots,
+    """A program in native calls. The table of words that kernels find their addresses in: the program's slots,
     then the arena, scratch memory and run-time scalars."""
 
     def __init__(self, program: Program, queue: Sequence[Instruction], found: Signature) -> None:
-        self.program = program
         self.inputs = program.inputs
-        self.hosted = program.inputs + len(program.fresh)
-        self.arena_slot = self.hosted + program.hosted
-        self.scratch_slot = self.arena_slot + 1
+        self.hosted = program.hosted
+        self.host_slots = program.host_slots
+        self.arena = program.arena
+        self.scratch_slot = program.inputs + len(program.fresh) + program.hosted + 1
         self.scalar_slot = self.scratch_slot + 1
-        self.slots = self.scalar_slot + len(found.scalars)
         self.scratch = max([w.step.scratch for w in program.works if w.step is not None], default=0)
+        # how the run-time scalars, and after them those that follow from the plan's sizes, are put into the table
+        self.numbers = "".join(["d" if type(s) is float else "n" for s in found.scalars]) + "n" * len(program.scalars)
+        self.temporary = self.arena + self.scratch + 64 if self.arena or self.scratch else 0
         self.segments = self._segments(program.works)
-        self.floating = tuple([type(s) is float for s in found.scalars])
+        self.derived: list[float | int] = [bits_of(s) for s in program.scalars]
         self.lock = threading.Lock()
-        self.dtypes: list[Any] = [None] * len(program.fresh)
-        self.results: list[tuple[int, int, Any]] = []  # (value slot, table slot, NumPy dtype)
-        self._bind(queue, found)
+        self.results = self._bound(program.results, queue, found)
+        dtypes = {place: dtype for _, place, dtype in self.results}
+        # bytes, capacity and NumPy dtype of each new block
+        self.fresh = [(n, size_class(n), dtypes.get(place)) for place, n in enumerate(program.fresh, self.inputs)]
         self.host_operands = {s: self._operands(queue[s], found) for s in self.segments if type(s) is int}
 
     def _operands(self, instruction: Instruction, found: Signature) -> list[tuple[int, int, Any]]:
@@ -172,32 +221,28 @@ class Plan:
         read = {found.slots[v] for v in operands_of(instruction)}
         return [r for r in self.results if r[0] in read]
 
-    def _bind(self, queue: Sequence[Instruction], found: Signature) -> None:
-        """Learn where results are, and their NumPy dtypes."""
+    def _bound(
+        self, results: dict[int, int], queue: Sequence[Instruction], found: Signature
+    ) -> list[tuple[int, int, Any]]:
+        """Where results are: (value slot, table slot, NumPy dtype)."""
         of_value: dict[int, Any] = {}
         for instruction in queue:
             inference = instruction.inference
             metas = instruction.metas[:1] if inference is None else inference.outputs
             for value, m in zip(instruction.outputs, metas, strict=True):
                 of_value[found.slots[value]] = m.dtype.numpy
-        hosted = self.program.host_slots
-        self.results = [
-            (slot, place, of_value[slot]) for slot, place in self.program.results.items() if slot not in hosted
-        ]
-        for _, place, dtype in self.results:
-            if place >= self.inputs:
-                self.dtypes[place - self.inputs] = dtype
+        return [(slot, place, of_value[slot]) for slot, place in results.items() if slot not in self.host_slots]
 
     def _segments(self, works: Sequence[Work]) -> list[Any]:
         """Native plans and, between them, numbers of host instructions."""
         segments: list[Any] = []
-        steps: list[tuple] = []
+        steps: list[Any] = []
         names: list[str] = []
         self.names: dict[Any, tuple[str, ...]] = {}  # what the steps of a native plan do
 
         def close() -> None:
             if steps:
-                segments.append(native.NativePlan(tuple(steps), self.slots, self.scratch_slot))
+                segments.append(native.NativePlan(steps, self.scalar_slot, self.scratch_slot, self.numbers))
                 self.names[segments[-1]] = tuple(names)
                 steps.clear()
                 names.clear()
@@ -210,54 +255,81 @@ class Plan:
             offsets = tuple([place.offset for place in work.locations])
             slots = tuple([place.slot for place in work.locations])
             scalars = tuple([self.scalar_slot + s for s in work.scalars])
-            steps.append((cpu.rebased(work.step, offsets), slots, scalars))
+            steps.append(native.Placed(work.step, slots, offsets, scalars))
             names.append(work.what)
         close()
         return segments
 
-    def run(self, queue: Sequence[Instruction], found: Signature, interpret: Callable[[Instruction], None]) -> bool:
+    def run(self, queue: Sequence[Instruction], found: Signature, owner: Owner) -> bool:
         """Run a window; False if a kernel met something wrong and the reference is to say what."""
-        values, program = found.values, self.program
-        fresh = [allocator.allocate(n, d) for n, d in zip(program.fresh, self.dtypes, strict=True)]
-        temporary = arena.address(program.arena + self.scratch + 64)
-        words = [v.address for v in values[: self.inputs]]
-        words += [b.address for b in fresh]
-        words += [0] * program.hosted
-        words += (temporary, temporary + program.arena)
-        for number, floating in zip(found.scalars, self.floating, strict=True):
-            words.append(_UNPACK.unpack(_PACK.pack(number))[0] if floating else wrapped(int(number)))
-        if not self._run_segments(queue, found, fresh, words, interpret):
-            for instruction in queue:
-                for value in instruction.outputs:
-                    value.buffer = value.array = None
+        _statistics.runs += 1
+        values = found.values
+        fresh, words = self._prepare([v.address for v in values[: self.inputs]], self.words_of(found.scalars))
+        run = owner.running = Run(self, values, fresh)
+        if not self._run_segments(queue, found, run, words, owner):
+            run.withdraw()
             return False
-        self._deliver(self.results, values, fresh)
-        for instruction in queue:
-            for value in instruction.outputs:
-                value.window = None
+        run.tell()
         return True
 
-    def _run_segments(self, queue: Sequence[Instruction], found: Signature, fresh: list[Buffer], words: list[int],
-                      interpret: Callable[[Instruction], None]) -> bool:  # fmt: skip
+    def _prepare(self, addresses: list[int], scalars: list[float | int]) -> tuple[list[Buffer], list[float | int]]:
+        """Memory for the results, and the table of words, of which `addresses` becomes the beginning."""
+        fresh, words = allocator.allocate_all(self.fresh), addresses
+        temporary = arena.address(self.temporary) if self.temporary else 0
+        words += [b.address for b in fresh]
+        words += [0] * self.hosted
+        words += (temporary, temporary + self.arena)
+        words += scalars  # type: ignore[arg-type]
+        return fresh, words  # type: ignore[return-value]
+
+    def words_of(self, scalars: Sequence[float | int]) -> list[float | int]:
+        """Run-time scalars, and after them those of the plan's sizes, as they are put into the table."""
+        return [s if type(s) is float else bits_of(s) for s in scalars] + self.derived
+
+    def launch(self, addresses: list[int], scalars: list[float | int]) -> list[Buffer] | None:
+        """Run a plan without host instructions on inputs at `addresses`, which are used up, with what `words_of` made;
+        the memory of its fresh results, or None if a kernel met something wrong."""
+        _statistics.runs += 1
+        fresh, words = self._prepare(addresses, scalars)
+        run = Run(self, [], fresh)
+        with self.lock:
+            done = all(self._run_native(segment, words, run) for segment in self.segments)
+        return fresh if done else None
+
+    def _run_segments(self, queue: Sequence[Instruction], found: Signature, run: Run, words: list[Any],
+                      owner: Owner) -> bool:  # fmt: skip
         with self.lock:
             for segment in self.segments:
                 if type(segment) is not int:
-                    if profile is not None:
-                        profile(self, segment, segment.run_profiled(words))
-                    elif segment.run(words):
+                    if not self._run_native(segment, words, run):
                         return False
                     continue
                 instruction = queue[segment]
-                self._deliver(self.host_operands[segment], found.values, fresh)
+                self.deliver(self.host_operands[segment], found.values, run.fresh)
                 try:
-                    interpret(instruction)
+                    owner.interpret(instruction)
                 except Exception:
                     return False  # the reference repeats the window and says what was wrong
                 for value in instruction.outputs:
-                    words[self.program.host_slots[found.slots[value]]] = value.address
+                    words[self.host_slots[found.slots[value]]] = value.address
         return True
 
-    def _deliver(self, results: Sequence[tuple[int, int, Any]], values: list[Value], fresh: list[Buffer]) -> None:
+    def _run_native(self, segment: Any, words: list[Any], run: Run) -> bool:
+        """Run kernels; False if one of them met something wrong."""
+        last = segment is self.segments[-1]
+        segment.wait()
+        try:
+            if profile is not None:
+                profile(self, segment, segment.run_profiled(words))
+            elif segment.run(words):
+                return False
+            run.complete = last
+        except BaseException:  # Ctrl-C, before the kernels ran or after
+            run.complete = last and segment.has_run()
+            raise
+        return True
+
+    def deliver(self, results: Sequence[tuple[int, int, Any]], values: list[Value], fresh: list[Buffer]) -> None:
         """Give results their memory: a fresh buffer, or that of an input which died."""
         for slot, place, dtype in results:
             value = values[slot]
@@ -266,20 +338,45 @@ class Plan:
             else:
                 dead = values[place]
                 value.buffer, value.array = dead.buffer, dead.array
-                if value.buffer is not None:
+                if value.array is None:
                     value.buffer.dtype = dtype
 
 
-def wrapped(number: int) -> int:
-    """An integer as a signed 64-bit word.
+class Run:
+    """One run of a plan, for whoever finds it interrupted. Once it is `complete` all kernels have run, and inputs may
+    have been written over: the results must be told, which may be done twice. Until then the window can be repeated."""
+
+    __slots__ = ("plan", "values", "fresh", "complete")
+
+    def __init__(self, plan: Plan, values: list[Value], fresh: list[Buffer]) -> None:
+        self.plan = plan
+        self.values = values
+        self.fresh = fresh
+        self.complete = False
+
+    def tell(self) -> None:
+        """Give the results their memory; they wait in no window any more."""
+        self.plan.deliver(self.plan.results, self.values, self.fresh)
+        for value in self.values[self.plan.inputs :]:
+            value.window = None
+
+    def withdraw(self) -> None:
+        """Take back what the instructions between kernels were given and have made."""
+        for value in self.values[self.plan.inputs :]:
+            value.buffer = value.array = None
+
+
+def bits_of(number: float | int) -> int:
+    """A number as a signed 64-bit word: the bits of a double, or an integer that wraps around.
 
     Example::
 
-        >>> wrapped(2**64 - 1)
-        -1
+        >>> bits_of(2**64 - 1), bits_of(1.0) == 0x3FF0000000000000
+        (-1, True)
     """
-    return ((number + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)
+    if type(number) is float:
+        return _WORD.unpack(_DOUBLE.pack(number))[0]
+    return ((int(number) + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)
 
 
-_PACK = struct.Struct("<d")
-_UNPACK = struct.Struct("<q")
+_DOUBLE, _WORD = struct.Struct("<d"), struct.Struct("<q")

@@ -1,4 +1,4 @@
-"""Recording the same thing for many tensors: once in full, then by copying instructions.
+"""Recording the same thing for many tensors: once in full, then as a formula, one instruction each.
 
 An optimizer applies one elementwise formula to every parameter. Recording it through tensors costs some ten
 microseconds an operation and parameter; what differs between parameters is only whose memory is meant, and the shape.
@@ -6,12 +6,15 @@ microseconds an operation and parameter; what differs between parameters is only
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
-from flambeau._core.config import config
+from flambeau._engine.formula import KNOWN, Formula, Numbers, Step, formula
+from flambeau._engine.signature import unseen
 from flambeau._engine.window import state
 from flambeau._ir.meta import Meta
 from flambeau._ir.program import Instruction, Value
@@ -25,82 +28,121 @@ class Repeatable:
 
     def __init__(self) -> None:
         self.key: Any = None
-        self._steps: list[tuple[Any, tuple, tuple]] | None = None  # (op, arguments, metas) of each instruction
-        self._finals: list[int] = []  # which value each tensor ends with
+        self._formula: Formula | None = None
+        self._numbers = Numbers(())
+        self._finals: list[tuple[int, int]] = []  # of each tensor that changes: its number, which output it ends with
         self._versions: list[int] = []  # how often each tensor was changed
 
     @contextmanager
     def recording(self, tensors: Sequence[Any], key: Any) -> Iterator[None]:
         """Learn what the block records."""
-        self._steps = None
+        self._formula = None
         m = common_meta(tensors)
         window = state.window
+        if window.full():
+            window.flush()
         first, before = len(window.queue), [t._storage.value for t in tensors]
         versions = [t._storage.version for t in tensors]
-        yield
+        with window.unbroken():
+            yield
         if m is None or len(window.queue) < first:  # the window ran in between
             return
         self.key = key
-        self._learn(list(islice(window.queue, first, None)), tensors, before, m)
+        with window.lock:
+            self._learn(first, tensors, before, m)
         self._versions = [t._storage.version - v for t, v in zip(tensors, versions, strict=True)]
 
-    def _learn(self, instructions: Sequence[Instruction], tensors: Sequence[Any], before: list[Value], m: Meta) -> None:
-        numbers = {value: i for i, value in enumerate(before)}
-        steps = []
-        for instruction in instructions:
-            if instruction.op.family != "pointwise" or instruction.inference.outputs[0] is not m:
-                return
-            if any(type(x) is Meta and x is not m for x in instruction.metas):
-                return
-            if any(type(a) is Value and a not in numbers for a in instruction.args):
-                return
-            arguments = tuple([_Slot(numbers[a]) if type(a) is Value else a for a in instruction.args])
-            metas = tuple([None if x is m else x for x in instruction.metas])
-            steps.append((instruction.op, arguments, metas))
-            numbers[instruction.outputs[0]] = len(numbers)
-        finals = [t._storage.value for t in tensors]
-        if len(set(before)) < len(before) or any(value not in numbers for value in finals):
+    def _learn(self, first: int, tensors: Sequence[Any], before: list[Value], m: Meta) -> None:
+        """Make a formula of what the window holds from instruction `first` on, and put it in the place of that."""
+        instructions = list(islice(state.window.queue, first, None))
+        values = before + [i.outputs[0] for i in instructions]
+        places = dict(zip(values, range(len(values)), strict=True))
+        if len(places) < len(values):  # two tensors with one value
             return
-        self._steps = steps
-        self._finals = [numbers[value] for value in finals]
+        arguments = [a for i in instructions for a in i.args]
+        wiring = tuple([places.get(a, -1) if type(a) is Value else None for a in arguments])
+        finals = tuple([places.get(t._storage.value, -1) for t in tensors])
+        key = (tuple([i.inference for i in instructions]), wiring, finals)
+        if key not in _learned:
+            if len(_learned) >= KNOWN:
+                _learned.clear()
+            _learned[key] = _learnt(instructions, wiring, finals, m)
+        learned = _learned[key]
+        if learned is None:
+            return
+        self._formula, self._finals = learned.op, learned.finals
+        self._numbers = Numbers([a for a in arguments if type(a) is not Value])
+        outputs = tuple([values[i] for i in learned.outputs])
+        inner = [values[i] for i in learned.inner]
+        del values, places, arguments  # they count as references
+        if not learned.op.apart and unseen(inner, learned.uses):
+            self._record(learned.op, before, m, outputs, first)
+
+    def _record(self, op: Formula, values: list[Value], m: Meta, outputs: tuple[Value, ...], first: int) -> None:
+        """Put the formula behind the window's first `first` instructions. That is done at one go, for Ctrl-C."""
+        metas = (m,) * len(values) + (None,)
+        made = Instruction(op, (*values, self._numbers), metas, op.inferred(m), outputs, None)
+        state.window.queue = deque((*islice(state.window.queue, first), made))
 
     def repeat(self, tensors: Sequence[Any], key: Any) -> bool:
         """Record the same for other tensors; False, and nothing recorded, if it would not be the same."""
-        steps, m = self._steps, common_meta(tensors)
-        if steps is None or m is None or key != self.key or len(tensors) != len(self._finals):
-            return False
-        values = [t._storage.value for t in tensors]
-        if len(set(values)) < len(values):
+        op, m = self._formula, common_meta(tensors)
+        if op is None or op.apart or m is None or key != self.key or len(tensors) != op.values:
             return False
         window = state.window
-        made = []
-        for op, arguments, template in steps:
-            metas = tuple([m if x is None else x for x in template])
-            inference = op.cache.get(metas)
-            if inference is None or inference.outputs[0] is not m:
-                return False
-            value = Value(window)
-            args = tuple([values[a.number] if type(a) is _Slot else a for a in arguments])
-            made.append(Instruction(op, args, metas, inference, (value,), None))
-            values.append(value)
-        window.queue.extend(made)
-        window.nbytes += m.nbytes * len(made)
-        for t, final, changes in zip(tensors, self._finals, self._versions, strict=True):
-            storage = t._storage
-            storage.value = values[final]
-            storage.version += changes
-        if len(window.queue) >= config.window_instructions or window.nbytes >= config.window_bytes:
+        if window.full():  # not at the end, where intermediate results are still held here and would be kept
             window.flush()
+        inference = op.inferred(m)
+        values = [t._storage.value for t in tensors]
+        if inference is None or len(set(values)) < len(values):
+            return False
+        outputs = tuple([Value(window) for _ in inference.outputs])
+        metas = (m,) * len(values) + (None,)
+        window.queue.append(Instruction(op, (*values, self._numbers), metas, inference, outputs, None))
+        window.nbytes += inference.nbytes
+        for i, output in self._finals:
+            tensors[i]._storage.value = outputs[output]
+        for t, changes in zip(tensors, self._versions, strict=True):
+            t._storage.version += changes
         return True
 
 
-class _Slot:
-    """An argument that is the value of that number: the tensors' first, then the results in order."""
+class Learned(NamedTuple):
+    """What is known of a formula when it is recorded. Values are numbered, those it begins with first: its `outputs`,
+    and its `inner` results with how often each is used. `finals` is as in Repeatable."""
 
-    __slots__ = ("number",)
+    op: Formula
+    finals: list[tuple[int, int]]
+    outputs: tuple[int, ...]
+    inner: tuple[int, ...]
+    uses: tuple[int, ...]
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+
+# (inference of each instruction, the number of each argument, that of the value each tensor ends with) -> what it is
+_learned: dict[tuple, Learned | None] = {}
+
+
+def _learnt(instructions: Sequence[Instruction], wiring: tuple, finals: tuple[int, ...], m: Meta) -> Learned | None:
+    """The formula of these instructions on tensors with the layout `m`; None if it is none, or reads other values."""
+    if not instructions or -1 in wiring or -1 in finals:
+        return None
+    numbers, count = wiring.count(None), len(finals)
+    of_argument, number = iter(wiring), itertools.count()
+    steps = []
+    for i in instructions:
+        if i.op.family != "pointwise" or i.inference.outputs[0] is not m:
+            return None
+        if any([type(x) is Meta and x is not m for x in i.metas]):
+            return None
+        places = [next(of_argument) for _ in i.args]
+        arguments = tuple([next(number) if place is None else numbers + place for place in places])
+        steps.append(Step(i.op, arguments, tuple([None if x is m else x for x in i.metas])))
+    changed = [i for i, place in enumerate(finals) if place != i]
+    outputs = tuple(dict.fromkeys([finals[i] for i in changed]))
+    op = formula(tuple(steps), numbers, count, tuple([numbers + place for place in outputs]))
+    inner = tuple([place for place in range(count, count + len(steps)) if place not in outputs])
+    ends = [(i, outputs.index(finals[i])) for i in changed]
+    return Learned(op, ends, outputs, inner, tuple([wiring.count(place) for place in inner]))
 
 
 def common_meta(tensors: Sequence[Any]) -> Meta | None:

@@ -7,12 +7,32 @@ is written for speed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from sys import getrefcount
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from flambeau._compiler.capture import is_static
+from flambeau._compiler.capture import operands_of
+from flambeau._engine.formula import RUNTIME, key_of
 from flambeau._ir.program import Instruction, Value
+
+KNOWN = 4096  # combinations of a structure and reference counts that are remembered
+
+
+# (structure of a window, reference counts of its values) -> results referred to from elsewhere, inputs that are not
+_known: dict[tuple, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+
+
+class Owner(Protocol):
+    """The window, seen from here. `running` is the plan that runs it."""
+
+    running: Any
+
+    def interpret(self, instruction: Instruction) -> None:
+        """Run a single instruction on the reference."""
+
+    def fetch(self, value: Value) -> None:
+        """Run the window of another thread if an operand waits there."""
 
 
 class Signature(NamedTuple):
@@ -29,95 +49,120 @@ class Signature(NamedTuple):
     dying: frozenset[int]
 
 
-def signature(queue: Sequence[Instruction]) -> Signature | None:
-    """The signature of a window; None if an operand from another window has no memory yet."""
-    values, inputs, counts = _values(queue)
-    if any([v.array is None and v.buffer is None for v in values[:inputs]]):
-        return None
-    slots = dict(zip(values, range(len(values)), strict=True))
-    key, scalars = _key(queue, slots)
-    live, dying = _lifetimes(values, counts, inputs)
-    key += (live, dying, *[v.nbytes for v in values[:inputs]])
-    return Signature(tuple(key), values, inputs, slots, scalars, live, frozenset(dying))
-
-
-def _values(queue: Sequence[Instruction]) -> tuple[list[Value], int, list[int]]:
-    """All values by slot, those from before the window first in the order they are met; how many these are; and how
-    often each value is an operand."""
-    uses: dict[Value, int] = {}
-    made: list[Value] = []
-    for instruction in queue:
-        _count(instruction.args, uses)
-        made += instruction.outputs
-    own = set(made)
-    inputs = [v for v in uses if v not in own]
-    values = inputs + made
-    return values, len(inputs), [uses.get(v, 0) for v in values]
-
-
-def _count(args: tuple, uses: dict[Value, int]) -> None:
-    for a in args:
-        kind = type(a)
-        if kind is Value:
-            uses[a] = uses.get(a, 0) + 1
-        elif kind is tuple:
-            _count(a, uses)
-
-
-def _key(queue: Sequence[Instruction], slots: dict[Value, int]) -> tuple[list[Any], list[float | int]]:
-    """The part of the key that says what is computed, and the numbers that are left out of it."""
+def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
+    """The signature of the instructions of a window; None if an operand from another one has no memory."""
     key: list[Any] = []
+    operands: list[Value] = []
+    made: list[Value] = []
     scalars: list[float | int] = []
     for instruction in queue:
         inference = instruction.inference
-        written = inference is None
-        if written:
-            key += ("write", *instruction.metas[:2])
+        if inference is None:
+            _write(instruction, key, operands)
+        elif inference.plain:  # all arguments are values
+            key.append(inference.token)
+            operands += instruction.args
         else:
             key.append(inference.token)
-        pointwise = instruction.op.family == "pointwise"
-        for a in instruction.args:
-            kind = type(a)
-            if kind is Value:
-                key.append(slots[a])
-            elif kind is tuple:
-                _nested(a, slots, key)
-            elif pointwise and not is_static(a):
+            _mixed(instruction, key, operands, scalars)
+        made += instruction.outputs
+    values = [v for v in dict.fromkeys(operands) if v.window is not window]
+    if not _in_memory(values, window):
+        return None
+    inputs = len(values)
+    key += [v.nbytes for v in values]
+    values += made
+    slots = dict(zip(values, range(len(values)), strict=True))
+    key += map(slots.__getitem__, operands)
+    operands.clear()
+    made.clear()  # both count as references
+    structure = tuple(key)
+    live, dying = _lifetimes(structure, values, queue, slots, inputs)
+    return Signature((structure, live, dying), values, inputs, slots, scalars, live, frozenset(dying))
+
+
+def _in_memory(values: list[Value], window: Owner) -> bool:
+    for v in values:
+        if v.window is not None:
+            window.fetch(v)
+        if v.array is None and v.buffer is None:
+            return False
+    return True
+
+
+def _write(instruction: Instruction, key: list[Any], operands: list[Value]) -> None:
+    old, source, exposed = instruction.args
+    key += ("write", *instruction.metas[:2], exposed)
+    operands += (old, source)
+
+
+def _mixed(instruction: Instruction, key: list[Any], operands: list[Value], scalars: list[float | int]) -> None:
+    """Collect the arguments of an instruction that are values, and what the token does not say of the others."""
+    family = instruction.op.family
+    if family == "formula":
+        *values, numbers = instruction.args
+        operands += values
+        key += numbers.key
+        scalars += numbers.scalars
+        return
+    pointwise = family == "pointwise"  # the statics of other operations are part of the token
+    for a in instruction.args:
+        kind = type(a)
+        if kind is Value:
+            operands.append(a)
+        elif kind is tuple:
+            _nested(a, operands)
+        elif pointwise:
+            told = key_of(a)
+            key.append(told)
+            if told is RUNTIME:
                 scalars.append(a)
-            elif pointwise or written:  # the statics of other operations are part of the token
-                key.append(repr(a) if kind is float and not a else a)  # 0.0 equals -0.0
-    return key, scalars
 
 
-def _nested(args: tuple, slots: dict[Value, int], key: list[Any]) -> None:
-    """The slots in a list of operands."""
-    key.append(len(args))
+def _nested(args: tuple, operands: list[Value]) -> None:
+    """The values in a list of operands."""
     for a in args:
         kind = type(a)
         if kind is Value:
-            key.append(slots[a])
+            operands.append(a)
         elif kind is tuple:
-            _nested(a, slots, key)
+            _nested(a, operands)
 
 
-def _lifetimes(values: list[Value], counts: list[int], inputs: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _lifetimes(
+    structure: tuple, values: list[Value], queue: Sequence[Instruction], slots: dict[Value, int], inputs: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Which results somebody outside the window refers to, and which inputs nobody does."""
-    references = _references(values, counts)
+    references = tuple(map(getrefcount, values))
+    known = _known.get((structure, references))
+    if known is None:
+        if len(_known) >= KNOWN:
+            _known.clear()
+        known = _known[structure, references] = _only_here(references, queue, slots, inputs)
+    live, unneeded = known
+    return live, tuple([slot for slot in unneeded if owns_its_memory(values[slot])])
+
+
+def _only_here(
+    references: tuple[int, ...], queue: Sequence[Instruction], slots: dict[Value, int], inputs: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The results that are referred to from elsewhere, and the inputs that are not."""
+    uses = Counter([slots[v] for instruction in queue for v in operands_of(instruction)])
     alone = _ALONE + 1  # the instruction's tuple of outputs
-    live = [slot for slot in range(inputs, len(values)) if references[slot] > alone]
-    dying = [slot for slot in range(inputs) if references[slot] == _ALONE and _owns_its_memory(values[slot])]
-    return tuple(live), tuple(dying)
+    live = [slot for slot in range(inputs, len(references)) if references[slot] - uses[slot] > alone]
+    unneeded = [slot for slot in range(inputs) if references[slot] - uses[slot] == _ALONE]
+    return tuple(live), tuple(unneeded)
 
 
-def _references(values: list[Value], counts: list[int]) -> list[int]:
-    """How many references there are to each value beside its uses as an operand."""
-    return [getrefcount(v) - n for v, n in zip(values, counts, strict=True)]
+def unseen(results: list[Value], uses: Sequence[int]) -> bool:
+    """Does nobody refer to these results but the list, the instructions that made them, and so many arguments?"""
+    return list(map(getrefcount, results)) == [_ALONE + n for n in uses]
 
 
-def _owns_its_memory(value: Value) -> bool:
+def owns_its_memory(value: Value) -> bool:
     """May the memory be written when the value is not needed any more? Not if an array elsewhere shows it too."""
     array, buffer = value.array, value.buffer
-    if buffer is not None:
+    if buffer is not None and not buffer.shared:
         return array is None and getrefcount(buffer) == _ATTRIBUTE
     if array is None or getrefcount(array) != _ATTRIBUTE or not array.flags.writeable:
         return False
@@ -128,16 +173,16 @@ def _owns_its_memory(value: Value) -> bool:
 
 
 def _calibrate() -> int:
-    """What `_references` finds of a value that only `signature` holds: in its list and its table of slots. Measured,
-    not known, because it differs between versions of Python."""
+    """The references to a value that only `signature` holds: in its list and its table of slots. Measured, not known,
+    because it differs between versions of Python."""
     values = [Value(None)]
     slots = dict(zip(values, range(1), strict=True))
-    found = _references(values, [0])[0]
+    found = tuple(map(getrefcount, values))[0]
     slots.clear()
     return found
 
 
 _ALONE = _calibrate()
-# The references to what only an attribute holds, seen from `_owns_its_memory`: the attribute, the local variable, and
+# The references to what only an attribute holds, seen from `owns_its_memory`: the attribute, the local variable, and
 # the argument of getrefcount.
 _ATTRIBUTE = 3

@@ -10,79 +10,151 @@ import os
 import threading
 import weakref
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from flambeau._backends.reference.execute import execute
+from flambeau._compiler.capture import operands_of
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import describe
 from flambeau._engine import plans
+from flambeau._engine.formula import Formula
+from flambeau._engine.memory import settle
+from flambeau._engine.signature import owns_its_memory
 from flambeau._ir.program import Instruction, Value
 
-np = lazy_module("numpy")
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy_module("numpy")
+
+UNBROKEN = -(1 << 60)  # bytes: far below the bound
 
 
 class Window:
     """A queue of instructions in the order they were recorded."""
 
-    __slots__ = ("queue", "nbytes", "lock", "compile_now", "__weakref__")
+    __slots__ = ("queue", "nbytes", "lock", "compile_now", "running", "__weakref__")
 
     def __init__(self) -> None:
         self.queue: deque[Instruction] = deque()
         self.nbytes = 0
         self.compile_now = False  # whether what it holds is to be compiled at first sight
+        self.running: plans.Run | None = None  # the plan that runs it, or was interrupted
         self.lock = threading.RLock()
         _windows.add(self)
 
     def full(self) -> bool:
         return len(self.queue) >= config.window_instructions or self.nbytes >= config.window_bytes
 
+    @contextmanager
+    def unbroken(self) -> Iterator[None]:
+        """Inside, the window does not run because it promises too many bytes: for formulas that become one pass over
+        memory however large it is."""
+        before, self.nbytes = self.nbytes, UNBROKEN
+        try:
+            yield
+        finally:
+            if self.nbytes < 0:  # else somebody had a look, and it ran
+                self.nbytes += before - UNBROKEN
+
+    # What a window that captures a function wants to know (`_replay.capture`).
+
+    def looked(self) -> None:
+        """Python is about to read the numbers of a value."""
+
+    def made(self, value: Value) -> None:
+        """A value came to be whose numbers are known already."""
+
+    def drawn(self, array: Any, function: Callable[..., Any], generator: Any, args: tuple, kwargs: dict) -> None:
+        """Random numbers were drawn: what `function` returned for the generator's engine and these arguments."""
+
+    def stepped(self, optimizer: Any, group: Any, param: Any) -> None:
+        """An optimizer is about to record the formula for a parameter; for None, it is done."""
+
     def flush(self) -> None:
         """Run everything recorded, in order: by a compiled plan if there is one, else on the reference backend. There,
         an instruction that fails does not stop the ones that do not need it; its error is raised at the end, and again
         by whoever looks at its result."""
         with self.lock:
+            if self.running is not None:
+                self._conclude()
             nbytes, self.nbytes = self.nbytes, 0
             if self.queue and not self._run_plan(nbytes):
-                self._run_reference()
+                with np.errstate(all="ignore"):
+                    self._run_reference()
 
     def _run_plan(self, nbytes: int) -> bool:
-        if plans.never_compiled(len(self.queue), nbytes, self.compile_now):
+        if plans.never_compiled(self.queue, nbytes, self.compile_now):
             return False
-        queue = list(self.queue)
-        for instruction in queue:
-            _run_operands(instruction, self)
         now, self.compile_now = self.compile_now, False
-        done = plans.run(queue, _interpret, now)
-        if done:
-            self.queue.clear()
+        try:
+            done = plans.run(list(self.queue), self, now)
+            if done:
+                self.queue.clear()
+            self.running = None
+        except BaseException:
+            self._conclude()
+            raise
         return done
+
+    def _conclude(self) -> None:
+        """After an interrupt: if all kernels of the plan have run, its results are told, so that nothing is done twice,
+        else the window is as it was before."""
+        run, queue = self.running, self.queue
+        if run is not None and run.complete:
+            run.tell()
+            while queue and queue[0].outputs[0].window is None:
+                queue.popleft()
+        elif run is not None:
+            run.withdraw()
+        self.running = None
 
     def _run_reference(self) -> None:
         failure: BaseException | None = None
         queue = self.queue
         while queue:
-            instruction = queue.popleft()
+            instruction = queue[0]
             try:
-                _run_operands(instruction, self)
-                _interpret(instruction)
+                for value in operands_of(instruction):
+                    self.fetch(value)
+                if not queue or queue[0] is not instruction:
+                    continue  # another window needed something of this one
+                _execute(instruction)
+                for value in instruction.outputs:
+                    if owns_its_memory(value):
+                        settle(value)
             except Exception as error:
                 _name_line(error, instruction)
                 failure = failure or error
                 for value in instruction.outputs:
                     value.failure = error
-            except BaseException:  # Ctrl-C: the instruction waits for the next flush
-                queue.appendleft(instruction)
-                raise
             for value in instruction.outputs:
                 value.window = None
+            queue.popleft()  # last: what Ctrl-C interrupts is run by the next flush
         if failure is not None:
             raise failure
 
+    def interpret(self, instruction: Instruction) -> None:
+        """Run one instruction on the reference backend."""
+        with np.errstate(all="ignore"):
+            _execute(instruction)
 
-def _interpret(instruction: Instruction) -> None:
-    """Run one instruction on the reference backend."""
-    with np.errstate(all="ignore"):
-        execute(instruction)
+    def fetch(self, value: Value) -> None:
+        """Run the window of another thread if an operand waits there."""
+        owner = value.window
+        if owner is not None and owner is not self:
+            realize(value, not_in=self)
+
+
+def _execute(instruction: Instruction) -> None:
+    """Run one instruction, or those that a formula stands for, with NumPy."""
+    if type(instruction.op) is not Formula:
+        return execute(instruction)
+    for part in instruction.op.instructions(instruction):
+        execute(part)
 
 
 def _name_line(error: Exception, instruction: Instruction) -> None:
@@ -93,29 +165,26 @@ def _name_line(error: Exception, instruction: Instruction) -> None:
         error.args = (f"{message}\n  recorded at {describe(instruction.site)}", *error.args[1:])
 
 
-def _run_operands(instruction: Instruction, window: Window) -> None:
-    """Flush other threads' windows that hold operands of `instruction`."""
-    for arg in instruction.args:
-        if type(arg) is Value:
-            if arg.window is not window and arg.window is not None:
-                realize(arg, not_in=window)
-        elif type(arg) is tuple:
-            for a in arg:
-                if type(a) is Value and a.window is not None:
-                    realize(a, not_in=window)
-
-
 def realize(value: Value, not_in: Window | None = None) -> None:
     """Make `value` hold data, running the window it waits in; raise the error that running it raised."""
     owner = value.window
     if owner is not None and owner is not not_in:
         try:
+            owner.looked()
             owner.flush()
         except Exception:
             if value.failure is None and value.data is None:
                 raise
     if value.failure is not None:
         raise value.failure
+
+
+def look(value: Value) -> np.ndarray:
+    """The memory of a value, which Python is about to read."""
+    state.window.looked()
+    if value.data is None:
+        realize(value)
+    return value.data  # type: ignore[return-value]
 
 
 class ThreadState(threading.local):

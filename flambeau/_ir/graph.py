@@ -3,7 +3,8 @@
 Nodes are array-valued; each result is dense and row-major in memory of its own. An `Array` is a node's result seen
 through a layout, as a tensor sees its storage. Kinds:
 
-* `input`: the memory of a value that was there before; `scalar`: a number that changes from run to run; `const`.
+* `input`: the memory of a value that was there before; `scalar`: a number that changes from run to run, or a symbol;
+  `const`.
 * `map`: one scalar primitive applied to operands that broadcast; `index`: 0, 1, 2...; `gather`: elements looked up
   along one dimension.
 * `reduce`: a combiner over some dimensions, which stay as size 1.
@@ -25,6 +26,7 @@ from typing import Any
 from flambeau._core import dtypes
 from flambeau._core.dtypes import dtype
 from flambeau._ir.meta import Meta, contiguous, contiguous_strides, meta
+from flambeau._ir.symbols import Symbol, settled
 
 # Primitives whose result is bool whatever they compare.
 PREDICATES = frozenset({"lt", "le", "gt", "ge", "eq", "ne", "isnan", "isinf", "isfinite", "isposinf", "isneginf",
@@ -337,11 +339,18 @@ class Graph:
         return self._single("empty", str(len(self.nodes)), (), (), contiguous(d, (numel,)))
 
     def const(self, value: Any, d: dtype, shape: Sequence[int] = ()) -> Array:
-        """A number, as an array of any shape."""
+        """A number, as an array of any shape; a symbol becomes a run-time scalar."""
+        if type(value) is Symbol and d.category != dtypes.BOOL:
+            return self._symbolic(value, d).expand(tuple(shape))
         value = complex(value) if d.is_complex else float(value) if d.category == dtypes.FLOAT else int(value)
         # told apart by its text too: 0.0 equals -0.0 and NaN does not equal itself
         made = self._single("const", repr(value), (value,) if value == value else ("nan",), (), contiguous(d, ()))
         return made.expand(tuple(shape)) if shape else made
+
+    def _symbolic(self, value: Symbol, d: dtype) -> Array:
+        floating = d.category == dtypes.FLOAT
+        params = (value * 1.0 if floating else value,)
+        return self._single("scalar", "", params, (), contiguous(d if floating else dtypes.int64, ())).cast(d)
 
     def index(self, shape: Sequence[int], dim: int) -> Array:
         """int64 positions along `dim`: element [..., i, ...] is i."""
@@ -373,6 +382,7 @@ class Graph:
                     best = a.dtype
         if best is None:  # where(condition, number, number)
             best = dtypes.float32 if any(isinstance(a, float) for a in args) else dtypes.int64
+        args = [a.value if type(a) is Symbol else a for a in args]
         numbers = [a for a in args if isinstance(a, (int, float, complex)) and not isinstance(a, bool)]
         if best.category == dtypes.BOOL and numbers:
             best = dtypes.int64 if all(isinstance(a, int) for a in numbers) else dtypes.float32
@@ -383,7 +393,7 @@ class Graph:
     def _operand(self, a: Any, computed: dtype, condition: bool) -> Array:
         if isinstance(a, Array):
             return self.cast(a, dtypes.bool_) if condition else self.cast(a, computed)
-        if isinstance(a, (bool, int, float)):
+        if isinstance(a, (bool, int, float, Symbol)):
             if computed.category <= dtypes.INTEGER and isinstance(a, float):
                 raise Unsupported("a float among integers")
             return self.const(a, dtypes.bool_ if condition else computed)
@@ -473,6 +483,8 @@ class Graph:
 
     def pow(self, x: Any, y: Any) -> Array:
         """x to the power of y, by products and roots where y is a number that allows it."""
+        if isinstance(y, Array) and y.node.kind == "scalar" and type(y.node.params[0]) is Symbol:
+            y = self.const(settled(y.node.params[0]), y.dtype, y.shape)
         exponent = y.node.params[0] if isinstance(y, Array) and y.node.kind == "const" else y
         floating = isinstance(x, Array) and x.dtype.category == dtypes.FLOAT
         if isinstance(x, Array) and isinstance(exponent, (int, float)) and x.dtype.category != dtypes.BOOL:

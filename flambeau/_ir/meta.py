@@ -17,13 +17,13 @@ _contiguous: dict[tuple, Meta] = {}
 
 
 class Meta:
-    """One interned combination of dtype, shape, strides and offset. Make them with `meta()` and `contiguous()`.
+    """One combination of dtype, shape, strides and offset. `meta()` and `contiguous()` make them, and intern them.
 
-    Two metas with the same fields are the same object unless the table of interned ones was emptied in between, so
-    identity may serve as a cache key but equality of metas is never asked for.
+    Two interned metas with the same fields are the same object unless the table of interned ones was emptied in
+    between, so identity may serve as a cache key but equality of metas is never asked for.
     """
 
-    __slots__ = ("dtype", "shape", "strides", "offset", "ndim", "numel", "nbytes", "is_contiguous")
+    __slots__ = ("dtype", "shape", "strides", "offset", "ndim", "numel", "nbytes", "is_contiguous", "_extent")
 
     def __init__(self, dtype: dtype, shape: Size, strides: tuple[int, ...], offset: int) -> None:
         self.dtype = dtype
@@ -34,6 +34,7 @@ class Meta:
         self.numel = math.prod(shape)
         self.nbytes = self.numel * dtype.itemsize
         self.is_contiguous = is_contiguous(shape, strides)
+        self._extent: int | None = None
 
     def __repr__(self) -> str:
         strides = "" if self.is_contiguous else f" strides {list(self.strides)}"
@@ -46,9 +47,10 @@ class Meta:
     @property
     def extent(self) -> int:
         """The number of storage elements needed, from the storage's start, to hold this layout."""
-        if self.numel == 0:
-            return 0
-        return self.offset + 1 + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
+        if self._extent is None:
+            reach = sum([(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)])
+            self._extent = 0 if self.numel == 0 else self.offset + 1 + reach
+        return self._extent
 
 
 def meta(d: dtype, shape: Iterable[int], strides: Iterable[int], offset: int = 0) -> Meta:
@@ -61,6 +63,11 @@ def meta(d: dtype, shape: Iterable[int], strides: Iterable[int], offset: int = 0
             _contiguous.clear()
         found = _interned[key] = Meta(d, Size(key[1]), key[2], offset)
     return found
+
+
+def passing(d: dtype, shape: Iterable[int], strides: Iterable[int], offset: int = 0) -> Meta:
+    """A meta with these fields that is looked at and forgotten, so it is not interned."""
+    return Meta(d, Size(shape), tuple(strides), offset)
 
 
 def contiguous(d: dtype, shape: Sequence[int]) -> Meta:

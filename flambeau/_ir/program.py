@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flambeau._ir.meta import Meta
+
 if TYPE_CHECKING:
     import numpy as np
 
     from flambeau._core.sites import Site
-    from flambeau._ir.meta import Meta
 
 
 class Value:
@@ -43,14 +44,30 @@ class Value:
     @property
     def nbytes(self) -> int:
         """The size of the memory."""
-        return self.buffer.nbytes if self.buffer is not None else self.array.nbytes  # type: ignore[union-attr]
+        return (self.buffer or self._place()).nbytes
 
     @property
     def address(self) -> int:
         """The address of the memory."""
-        if self.buffer is not None:
-            return self.buffer.address
-        return self.array.__array_interface__["data"][0]  # type: ignore[union-attr]
+        return (self.buffer or self._place()).address
+
+    def _place(self) -> Place:
+        """Where the array is; remembered, as NumPy takes a microsecond to tell."""
+        array: Any = self.array
+        place = self.buffer = Place(array.__array_interface__["data"][0], array.nbytes)
+        return place
+
+
+class Place:
+    """Where memory is that others keep, to be used as a value's `buffer`."""
+
+    __slots__ = ("address", "nbytes")
+
+    shared = True  # nobody may write there when the value is not needed any more
+
+    def __init__(self, address: int, nbytes: int) -> None:
+        self.address = address
+        self.nbytes = nbytes
 
 
 class Storage:
@@ -93,16 +110,24 @@ class Inference:
     """What an op knows before it runs: the metas of its results and, for pointwise ops, the dtype it computes in
     and whether it can fail when it runs (so that the user's line has to be kept).
 
-    `token` stands for the op, its static arguments and the metas of its operands in a plan's key: the inference itself
-    if it is remembered for the same arguments, and otherwise something that no other call shares.
+    Of `operands`, from which it was inferred, it remembers whether all are tensors (`plain`) and whether one begins
+    within its storage (`offset`). `savings` has, by the mask of operands that want gradients, what is saved for them.
+    `token` stands for the op, its static arguments and the metas of its operands in a
+    plan's key: the inference itself if it is remembered for the same arguments, and otherwise something that no other
+    call shares.
     """
 
-    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "token")
+    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "plain", "offset", "savings", "token")
 
-    def __init__(self, outputs: tuple[Meta, ...], compute: Any = None, fallible: bool = False) -> None:
+    def __init__(
+        self, outputs: tuple[Meta, ...], compute: Any = None, fallible: bool = False, operands: tuple = ()
+    ) -> None:
         self.outputs = outputs
         self.compute = compute
         self.fallible = fallible
-        self.differentiable = any(m.dtype.differentiable for m in outputs)
-        self.nbytes = sum(m.nbytes for m in outputs)
+        self.differentiable = any([m.dtype.differentiable for m in outputs])
+        self.nbytes = sum([m.nbytes for m in outputs])
+        self.plain = all([type(m) is Meta for m in operands])
+        self.offset = any([type(m) is Meta and m.offset for m in operands])
+        self.savings: dict[int, Any] = {}
         self.token: Any = self

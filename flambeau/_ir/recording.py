@@ -1,9 +1,9 @@
 """The one inversion of the tree: operations record through this hook without knowing who listens.
 
-`_tensor.dispatch` installs the recorder when the package is imported. The functions here are replaced by it:
-`pointwise(op, args)`, `library(op, args)` and `view(op, args)` return the resulting tensor(s); `assign(target, result)`
-writes a result into an existing tensor (the end of every in-place operation), `original(target, args)` is what that
-result is computed from. `grad_enabled()` says whether operations build a graph for gradients.
+`_tensor.dispatch` installs the recorder when the package is imported: the families' `record(args)`, which return the
+resulting tensor(s), and the functions here. `assign(target, result)` writes a result into an existing tensor (the end
+of every in-place operation), `original(target, args)` is what that result is computed from. `grad_enabled()` says
+whether operations build a graph for gradients.
 """
 
 from __future__ import annotations
@@ -47,12 +47,6 @@ class TensorBase:
 
 
 class Recorder(Protocol):
-    def pointwise(self, op: Any, args: tuple) -> Any: ...
-
-    def library(self, op: Any, args: tuple) -> Any: ...
-
-    def view(self, op: Any, args: tuple) -> Any: ...
-
     def assign(self, target: Any, result: Any) -> Any: ...
 
     def original(self, target: Any, args: tuple) -> Any: ...
@@ -64,11 +58,10 @@ def _not_installed(*_: Any) -> Any:
     raise RuntimeError("no recorder is installed: import flambeau, not its parts")
 
 
-pointwise = library = view = assign = original = grad_enabled = _not_installed
+assign = original = grad_enabled = _not_installed
 
 
 def install(recorder: Any) -> None:
     """Make `recorder` (a module or object with these functions) the one that operations record through."""
-    global pointwise, library, view, assign, original, grad_enabled
-    pointwise, library, view, assign = recorder.pointwise, recorder.library, recorder.view, recorder.assign
-    original, grad_enabled = recorder.original, recorder.grad_enabled
+    global assign, original, grad_enabled
+    assign, original, grad_enabled = recorder.assign, recorder.original, recorder.grad_enabled

@@ -16,7 +16,7 @@ from typing import Any
 from flambeau._core import dtypes
 from flambeau._core.dtypes import dtype
 from flambeau._ir.graph import Array, Graph, Unsupported, broadcast
-from flambeau._ir.meta import contiguous
+from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops.infer import wrap_dim, wrap_dims
 
 Dims = int | Sequence[int] | None
@@ -80,7 +80,7 @@ def spaced(c: Graph, start: Any, end: Any, steps: int, d: dtype) -> Array:
         return filled(c, (1,), start, d)
     exact = dtypes.float64 if d.itemsize == 8 or d.category <= dtypes.INTEGER else dtypes.float32
     first, last = c.const(start, exact, (steps,)), c.const(end, exact, (steps,))
-    step = (last - first) / float(max(steps - 1, 1))
+    step = (last - first) / max(steps - 1, 1)
     i = c.index((steps,), 0)
     front, behind = c.cast(i, exact), c.cast((steps - 1) - i, exact)
     return c.cast(c.map("where", i < steps // 2, first + step * front, last - step * behind), d)
@@ -135,12 +135,12 @@ def _count(x: Array, dims: Sequence[int]) -> int:
 def average(c: Graph, x: Array, dim: Dims, keepdim: bool, d: dtype | None) -> Array:
     dims = wrap_dims(dim, x.ndim)
     summed = c.reduce("sum", summand(c, x, d), dims)
-    return _kept(summed / float(_count(x, dims)), dims, keepdim)
+    return _kept(summed / _count(x, dims), dims, keepdim)
 
 
 def _centred(c: Graph, x: Array, dims: Sequence[int]) -> tuple[Array, Array]:
     """(x minus its mean, the mean)."""
-    mean = c.reduce("sum", x, dims) / float(max(1, _count(x, dims)))
+    mean = c.reduce("sum", x, dims) / max(1, _count(x, dims))
     return x - mean, mean
 
 
@@ -148,7 +148,7 @@ def variance(c: Graph, x: Array, dim: Dims, correction: float, keepdim: bool) ->
     x, dims = nonempty(wide(x)), wrap_dims(dim, x.ndim)
     centred, _ = _centred(c, x, dims)
     summed = c.reduce("sum", centred * centred, dims)
-    return _kept(summed / float(max(0, _count(x, dims) - correction)), dims, keepdim)
+    return _kept(summed / max(0, _count(x, dims) - correction), dims, keepdim)
 
 
 def extremum(combiner: str) -> Any:
@@ -258,7 +258,7 @@ def _rows(x: Array, dim: int) -> tuple[Array, tuple[int, ...]]:
 def standardize(c: Graph, x: Array, dims: tuple[int, ...], eps: float) -> tuple[Array, Array, Array]:
     x = nonempty(wide(x))
     centred, mean = _centred(c, x, dims)
-    variance = c.reduce("sum", centred * centred, dims) / float(_count(x, dims))
+    variance = c.reduce("sum", centred * centred, dims) / _count(x, dims)
     inverse = 1.0 / c.map("sqrt", variance + eps)
     return centred * inverse, mean, variance
 
@@ -372,28 +372,44 @@ def convolution_weight_grad(
 # ---------------------------------------------------------------------------------------------- attention
 
 
-def _masked(mask: Array | None, is_causal: bool, scale: float) -> tuple[tuple, list[Array]]:
+def heads_inside(*metas: Meta) -> bool:
+    """Do all of these, [..., heads, positions, width], have the heads of one position side by side in memory? So has
+    what was cut out of one product for all heads; results then lie like that too, as PyTorch's do."""
+    return all([m.ndim > 2 and m.shape[-3] > 1 and m.strides[-1] <= m.strides[-3] < m.strides[-2] for m in metas])
+
+
+def _masked(mask: Array | None, is_causal: bool, scale: float, inside: bool) -> tuple[tuple, list[Array]]:
     """The parameters of the attention templates, and the mask as their last operand if there is one."""
     if mask is None:
-        return (is_causal, scale, None), []
-    return (is_causal, scale, "bool" if mask.dtype is dtypes.bool_ else "float"), [mask]
+        return (is_causal, scale, None, inside), []
+    return (is_causal, scale, "bool" if mask.dtype is dtypes.bool_ else "float", inside), [mask]
+
+
+def _turned(shape: Sequence[int], inside: bool) -> tuple[int, ...]:
+    """The shape in memory."""
+    return (*shape[:-3], shape[-2], shape[-3], shape[-1]) if inside else tuple(shape)
 
 
 def attended(
     c: Graph, q: Array, k: Array, v: Array, mask: Array | None, is_causal: bool, scale: float
 ) -> tuple[Array, ...]:
-    params, masks = _masked(mask, is_causal, scale)
-    outputs = contiguous(q.dtype, (*q.shape[:-1], v.shape[-1])), contiguous(q.dtype, q.shape[:-1])
-    return c.call("attention", params, (q, k, v, *masks), outputs)
+    inside = heads_inside(q.meta)
+    params, masks = _masked(mask, is_causal, scale, inside)
+    shape = _turned((*q.shape[:-1], v.shape[-1]), inside)
+    outputs = contiguous(q.dtype, shape), contiguous(q.dtype, q.shape[:-1])
+    out, sums = c.call("attention", params, (q, k, v, *masks), outputs)
+    return out.transpose(-3, -2) if inside else out, sums
 
 
 def attended_grad(
     c: Graph, g: Array, q: Array, k: Array, v: Array, out: Array, sums: Array, mask: Array | None, is_causal: bool,
     scale: float,
 ) -> tuple[Array, ...]:  # fmt: skip
-    params, masks = _masked(mask, is_causal, scale)
-    outputs = [contiguous(x.dtype, x.shape) for x in (q, k, v)]
-    return c.call("attention_backward", params, (g, q, k, v, out, sums, *masks), outputs)
+    inside = heads_inside(q.meta, k.meta, v.meta)
+    params, masks = _masked(mask, is_causal, scale, inside)
+    outputs = [contiguous(x.dtype, _turned(x.shape, inside)) for x in (q, k, v)]
+    gradients = c.call("attention_backward", params, (g, q, k, v, out, sums, *masks), outputs)
+    return tuple([x.transpose(-3, -2) for x in gradients]) if inside else gradients
 
 
 # ---------------------------------------------------------------------------------------------- recurrent layers

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flambeau._core import dtypes
 from flambeau._core.lazy import lazy_module
 from flambeau._ir import recording
-from flambeau._ir.meta import Meta, contiguous
+from flambeau._ir.meta import Meta, contiguous, meta, strides_in_order
 from flambeau._ops import _expand
 from flambeau._ops.dropout import dropout
 from flambeau._ops.infer import broadcast_shapes
@@ -81,7 +81,21 @@ def _is_plain(query: Any, key: Any, value: Any, mask: Any, dropout_p: float) -> 
 def _infer_attended(q: Meta, k: Meta, v: Meta, mask: Any, is_causal: bool, scale: float) -> tuple[Meta, Meta]:
     if isinstance(mask, Meta):
         broadcast_shapes((mask.shape, (*q.shape[:-1], k.shape[-2])), "scaled_dot_product_attention")
-    return contiguous(q.dtype, (*q.shape[:-1], v.shape[-1])), contiguous(q.dtype, q.shape[:-1])
+    out = _laid_out(q.dtype, (*q.shape[:-1], v.shape[-1]), _expand.heads_inside(q))
+    return out, contiguous(q.dtype, q.shape[:-1])
+
+
+def _infer_attended_grad(g: Meta, q: Meta, k: Meta, v: Meta, *_: Any) -> tuple[Meta, ...]:
+    inside = _expand.heads_inside(q, k, v)
+    return tuple([_laid_out(m.dtype, m.shape, inside) for m in (q, k, v)])
+
+
+def _laid_out(d: dtypes.dtype, shape: tuple[int, ...], inside: bool) -> Meta:
+    """A dense result; if `inside`, with heads inside of positions."""
+    if not inside:
+        return contiguous(d, shape)
+    order = [*range(len(shape) - 3), len(shape) - 2, len(shape) - 3, len(shape) - 1]
+    return meta(d, shape, strides_in_order(shape, order))
 
 
 @library(
@@ -147,7 +161,7 @@ def _masked(scores: Any, mask: Any, is_causal: bool) -> Any:
     category="attention",
     method=False,
     function=False,
-    infer=lambda g, q, k, v, *_: tuple([contiguous(m.dtype, m.shape) for m in (q, k, v)]),
+    infer=_infer_attended_grad,
     expand=_expand.attended_grad,
 )
 def attended_grad(

@@ -74,7 +74,8 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
     shape = broadcast_shapes([m.shape for m in tensors], op.name)
     out = _result_layout(result, shape, tensors)
     computed = dtypes.float32 if compute in dtypes.HALVES else compute
-    inference = Inference((out,), computed, op.fallible and computed.category <= dtypes.INTEGER)
+    fallible = op.fallible and computed.category <= dtypes.INTEGER
+    inference = Inference((out,), computed, fallible, metas)
     if len(op.cache) >= _CACHE_LIMIT:
         op.cache.clear()
     if float not in metas and complex not in metas:  # the dtype of such a number follows the default dtype

@@ -89,7 +89,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
 
 def rows_of_matrix(t: Any) -> Any:
     """All leading dimensions as one; also where the last dimension has no elements, which -1 cannot work out."""
-    return t.reshape(math.prod(t.shape[:-1]), t.shape[-1])
+    return t if t.dim() == 2 else t.reshape(math.prod(t.shape[:-1]), t.shape[-1])
 
 
 def _linear_input_grad(g: Any, weight: Any, m: Meta) -> Any:

@@ -437,10 +437,13 @@ def count_nonzero(input: Any, dim: Dims = None) -> Any:
 
 def sum_to_size(g: Any, shape: Sequence[int]) -> Any:
     """`g` summed over the dimensions that broadcasting `shape` to its shape had added or stretched."""
+    if g._meta.shape == shape:
+        return g
     lead = g.dim() - len(shape)
     stretched = [i for i in range(lead, g.dim()) if shape[i - lead] == 1 and g.shape[i] != 1]
-    dims = [*range(lead), *stretched]
-    return sum(g, dims, True).reshape(tuple(shape)) if dims else g.reshape(tuple(shape))
+    if lead or stretched:
+        g = sum(g, (*range(lead), *stretched), bool(stretched))
+    return g if g._meta.shape == shape else g.reshape(tuple(shape))
 
 
 @composite(name="sum_to_size", function=False)

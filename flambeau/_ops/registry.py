@@ -25,14 +25,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import copysign
-from typing import Any
+from typing import Any, NamedTuple
 
 from flambeau._core import errors
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta
 
 OPS: dict[str, Op] = {}
-INFERENCES = 4096  # how many an operation remembers
+INFERENCES = 1024  # how many an operation remembers
 
 
 class Derivative:
@@ -106,7 +106,7 @@ class Op:
         self.namespace = namespace
         self.doc = body.__doc__ or ""
         self.node_name = node_name or "".join(part.capitalize() for part in self.name.split("_")) + "Backward0"
-        self.save_plans: dict[int, tuple] = {}
+        self.cache: dict[Any, Any] = {}  # what was inferred, by what that depends on
         self.function = self._make_function()
         qualified = f"{namespace}.{self.name}" if namespace else self.name
         if qualified in OPS:
@@ -119,14 +119,13 @@ class Op:
     # -------------------------------------------------------------------------------- the derived functions
 
     def record(self, args: tuple) -> Any:
-        """Record one call; `args` lists parameters in order and may leave out trailing ones that have defaults."""
-        raise NotImplementedError
+        """Record one call; `args` lists parameters in order and may leave out trailing ones that have defaults. What
+        is recorded by families (pointwise, library, view) is set by the recorder."""
+        raise RuntimeError("no recorder is installed: import flambeau, not its parts")
 
     def _make_function(self) -> Callable:
-        record = self.record
-
         def function(*args: Any, **kwargs: Any) -> Any:
-            return self.call(args, kwargs) if kwargs else record(args)
+            return self.call(args, kwargs) if kwargs else self.record(args)
 
         return named_like(function, self.body, self.name)
 
@@ -175,17 +174,35 @@ class Op:
             *args[: self.body_positional], **dict(zip(self.parameters[self.positional :], named, strict=False))
         )
 
-    def save_plan(self, mask: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Which arguments and which outputs backward needs when the inputs in `mask` (bit i: parameter i) want
+    def remember(self, key: tuple, inferred: Any) -> None:
+        """Keep what was inferred for these arguments; a negative zero, which equals zero, is no key."""
+        if any([type(a) is float and a == 0 and copysign(1.0, a) < 0 for a in key]):
+            return
+        if len(self.cache) >= INFERENCES:
+            self.cache.clear()
+        self.cache[key] = inferred
+
+    def saving(self, mask: int, metas: tuple) -> Saving:
+        """What backward needs of arguments with these metas when the inputs in `mask` (bit i: parameter i) want
         gradients."""
-        plan = self.save_plans.get(mask)
-        if plan is None:
-            sources = {s for i, d in self.derivative_of.items() if mask >> i & 1 for s in d.sources}
-            plan = self.save_plans[mask] = (
-                tuple(sorted(i for kind, i in sources if kind == "arg")),
-                tuple(sorted(i for kind, i in sources if kind == "out")),
-            )
-        return plan
+        sources = {s for i, d in self.derivative_of.items() if mask >> i & 1 for s in d.sources}
+        tensors = [i for i, m in enumerate(metas) if type(m) is Meta or type(m) is tuple]
+        return Saving(
+            tuple([i for i in tensors if ("arg", i) not in sources]),
+            tuple([i for i in tensors if ("arg", i) in sources]),
+            any([kind == "out" for kind, _ in sources]),
+            any([type(m) is tuple for m in metas]),
+        )
+
+
+class Saving(NamedTuple):
+    """What a node keeps for backward, by the numbers of arguments: those `dropped`, and the tensors `kept` (numbers and
+    other attributes stay); whether it needs outputs; whether an argument may be a list of tensors."""
+
+    dropped: tuple[int, ...]
+    kept: tuple[int, ...]
+    outputs: bool
+    grouped: bool
 
 
 # PyTorch accepts NumPy's names for these parameters.
@@ -267,21 +284,6 @@ class Pointwise(Op):
         self.operands = frozenset(self.parameters.index(n) for n in names)
         self.result = result
         self.refuses = frozenset({"bool": 0, "integer": 1, "float": 2, "complex": 3}[r] for r in refuses)
-        self.cache: dict[tuple, Any] = {}
-
-    def record(self, args: tuple) -> Any:
-        return recording.pointwise(self, args)
-
-    def _make_function(self) -> Callable:
-        function, guard = super()._make_function(), self.guard
-        if guard is None:
-            return function
-
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            guard(*args, **{name: value for name, value in kwargs.items() if name != "out"})
-            return function(*args, **kwargs)
-
-        return named_like(guarded, self.body, self.name)
 
 
 class Library(Op):
@@ -313,22 +315,10 @@ class Library(Op):
         super().__init__(body, **common)
         self.infer = infer
         self.expand = expand
-        self.cache: dict[tuple, Any] = {}
         self.category = category
         self.fallible = fallible
         self.nondifferentiable = frozenset(nondifferentiable)
         self.result_type = result_type
-
-    def record(self, args: tuple) -> Any:
-        return recording.library(self, args)
-
-    def remember(self, key: tuple, inference: Any) -> None:
-        """Keep what was inferred for these arguments; a negative zero, which equals zero, is no key."""
-        if any(type(a) is float and a == 0 and copysign(1.0, a) < 0 for a in key):
-            return
-        if len(self.cache) >= INFERENCES:
-            self.cache.clear()
-        self.cache[key] = inference
 
 
 class View(Op):
@@ -336,14 +326,14 @@ class View(Op):
 
     family = "view"
 
-    def record(self, args: tuple) -> Any:
-        return recording.view(self, args)
-
 
 class Composite(Op):
     """Plain Python over other operations; differentiated through them."""
 
     family = "composite"
+
+    def record(self, args: tuple) -> Any:
+        return self.body(*args)
 
     def _make_function(self) -> Callable:
         body = self.body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from flambeau._core import errors
@@ -128,10 +129,16 @@ def reshape(input: Any, *args: Any, shape: Any = None) -> Any:
         >>> torch.arange(6).reshape(2, -1).shape
         torch.Size([2, 3])
     """
-    wanted = infer_size(sizes_or(args, shape), input._meta)
-    if view_strides(input._meta, wanted) is None:
+    wanted = sizes_or(args, shape)
+    if not _is_view(input._meta, wanted):
         input = input.contiguous()
     return view_(input, wanted)
+
+
+@lru_cache(maxsize=4096)
+def _is_view(m: Meta, shape: tuple[int, ...]) -> bool:
+    """Does `reshape` need no copy? RuntimeError for another number of elements."""
+    return view_strides(m, infer_size(shape, m)) is not None
 
 
 @composite(function=False)

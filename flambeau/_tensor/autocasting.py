@@ -1,7 +1,6 @@
-"""The switch of automatic mixed precision, and the recorder that converts arguments while it is on.
+"""The switch of automatic mixed precision, and the recording that converts arguments while it is on.
 
-Nothing looks at the switch while no thread has turned it on: only then does the recorder with the conversions take the
-place of the usual one.
+Nothing looks at the switch while no thread has turned it on: only then do the operations concerned get another `record`.
 """
 
 from __future__ import annotations
@@ -10,18 +9,18 @@ import threading
 from typing import Any
 
 from flambeau._core import dtypes
-from flambeau._ir import recording
-from flambeau._ops.lowering import arguments, precision
+from flambeau._ops.lowering import LOWERED, RAISED, arguments, precision
+from flambeau._ops.registry import OPS
 from flambeau._tensor import dispatch
 
 
-def library(op: Any, args: tuple) -> Any:
-    """Record a library operation with its arguments in the precision it should have."""
-    return dispatch.library(op, arguments(op, args) if precision.enabled else args)
+def _affected() -> list[Any]:
+    return [op for op in OPS.values() if op.family == "library" and op.name in LOWERED | RAISED]
 
 
-class _Recorder(dispatch._Recorder):
-    library = staticmethod(library)
+def _recording(op: Any) -> Any:
+    """What records `op` while a thread has mixed precision on."""
+    return lambda args: dispatch.library(op, arguments(op, args) if precision.enabled else args)
 
 
 class _Users:
@@ -36,8 +35,13 @@ def set_enabled(enabled: bool) -> None:
     if enabled == precision.enabled:
         return
     with _Users.lock:
-        _Users.count += 1 if enabled else -1
-        recording.install(_Recorder() if _Users.count else dispatch._recorder)
+        before, _Users.count = _Users.count, _Users.count + (1 if enabled else -1)
+        if not before or not _Users.count:
+            for op in _affected():
+                if enabled:
+                    op.record = _recording(op)
+                else:
+                    del op.record
     precision.enabled = enabled
 
 

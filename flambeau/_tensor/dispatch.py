@@ -12,9 +12,10 @@ from typing import Any
 from flambeau._backends.reference import execute as reference
 from flambeau._core import errors
 from flambeau._core.config import config
-from flambeau._core.dtypes import from_numpy
+from flambeau._core.dtypes import dtype, from_numpy
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
+from flambeau._engine.memory import settle
 from flambeau._engine.window import realize, state
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous
@@ -23,6 +24,7 @@ from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
 from flambeau._ops.infer import infer_pointwise
 from flambeau._ops.operands import Operand
+from flambeau._ops.registry import Library, Pointwise, View
 from flambeau._ops.reinterpret import reinterpreted
 from flambeau._ops.strided import as_strided_
 from flambeau.autograd import graph
@@ -30,6 +32,7 @@ from flambeau.autograd.graph import AccumulateGrad, Node, OpNode, gradient_edge
 
 np = lazy_module("numpy")
 
+CONSTANTS = frozenset({int, float, bool, type(None), str, dtype})
 NUMBERS = frozenset({int, float, bool, complex, type(None), str})  # what a pointwise op takes beside tensors
 
 new = object.__new__
@@ -43,6 +46,9 @@ def install(tensor_class: type[TensorBase]) -> None:
     Tensor = tensor_class
     graph.unpack = unpack
     recording.install(_recorder)
+    families: Any = ((Pointwise, pointwise), (Library, library), (View, view))
+    for family, record in families:
+        family.record = record
 
 
 # ---------------------------------------------------------------------------------------------- making tensors
@@ -55,16 +61,20 @@ def make_tensor(cls: type, m: Meta, storage: Storage, node: Node | None = None, 
     t._storage = storage
     t._node = node
     t._index = index
-    t._base = None
-    t._base_node = None
+    t._base = t._base_node = None
     return t
 
 
-def from_flat(flat: Any, m: Meta) -> Any:
-    """A tensor over a flat array that nobody else uses."""
+def from_flat(flat: Any, m: Meta, exposed: bool = False) -> Any:
+    """A tensor over a flat array that nobody else uses, unless it is `exposed`."""
     value = Value(None)
     value.data = flat
-    return make_tensor(Tensor, m, Storage(value, flat.nbytes))
+    state.window.made(value)
+    storage = Storage(value, flat.nbytes)
+    storage.exposed = exposed
+    if not exposed:
+        settle(value)
+    return make_tensor(Tensor, m, storage)
 
 
 def unpack(storage: Storage, m: Meta, node: Node | None, index: int) -> Any:
@@ -90,11 +100,7 @@ def renew_view(t: Any) -> None:
 # ---------------------------------------------------------------------------------------------- other operands
 
 
-class _Found(Exception):
-    """An `Operand` stands among the arguments of an operation."""
-
-
-def _operand_among(args: tuple) -> Operand | None:
+def operand_among(args: tuple) -> Operand | None:
     """The first `Operand` among arguments and lists of arguments, the latest kind first."""
     flat = [x for a in args for x in (a if isinstance(a, (tuple, list)) else (a,)) if isinstance(x, Operand)]
     return max(flat, key=lambda x: getattr(x, "level", 0), default=None)
@@ -105,52 +111,59 @@ def _operand_among(args: tuple) -> Operand | None:
 
 def pointwise(op: Any, args: tuple) -> Any:
     """Record a pointwise operation; tensors and numbers in `args`, trailing defaults left out."""
-    key: list[Any] = []
-    values: list[Any] = []
-    mask, bit, exposed = 0, 1, False
-    cls = Tensor
-    try:
-        for a in args:
-            kind = type(a)
-            if kind in NUMBERS:
-                values.append(a)
-                key.append(a if kind is str else kind)
-            else:
-                storage = a._storage
-                values.append(storage.value)
-                key.append(a._meta)
-                if storage.exposed:
-                    exposed = True
-                if a._node is not None or a._base is not None and node_of(a) is not None:
-                    mask += bit
-            bit += bit
-    except AttributeError:
-        operand = _operand_among(args)
-        return pointwise(op, _as_operands(op, args)) if operand is None else operand.operate(op, args)
-    metas = tuple(key)
+    if op.guard is not None:
+        op.guard(*args)
+    if len(args) == 2 and type(args[0]) is type(args[1]) is Tensor:  # very often: written out for speed
+        a, b = args
+        storage, other = a._storage, b._storage
+        values, metas = (storage.value, other.value), (a._meta, b._meta)
+        exposed = storage.exposed or other.exposed
+        mask = 0 if (a._node if a._base is None else node_of(a)) is None else 1
+        if (b._node if b._base is None else node_of(b)) is not None:
+            mask += 2
+    else:
+        mask, bit, exposed = 0, 1, False
+        read: list[Any] = []
+        key: list[Any] = []
+        try:
+            for a in args:
+                kind = type(a)
+                if kind in NUMBERS:
+                    read.append(a)
+                    key.append(a if kind is str else kind)
+                else:
+                    storage = a._storage
+                    read.append(storage.value)
+                    key.append(a._meta)
+                    if storage.exposed:
+                        exposed = True
+                    if (a._node if a._base is None else node_of(a)) is not None:
+                        mask += bit
+                bit += bit
+        except AttributeError:
+            operand = operand_among(args)
+            return pointwise(op, _as_operands(op, args)) if operand is None else operand.operate(op, args)
+        values, metas = tuple(read), tuple(key)
     inference = op.cache.get(metas)
     if inference is None:
         inference = infer_pointwise(op, args, metas)
-    current = state
-    window = current.window
+    window = state.window
     value = Value(window)
     queue = window.queue
-    site = user_site(2) if inference.fallible else None
-    queue.append(Instruction(op, tuple(values), metas, inference, (value,), site))
+    site = user_site(3) if inference.fallible else None
+    queue.append(Instruction(op, values, metas, inference, (value,), site))
     window.nbytes += inference.nbytes
     m = inference.outputs[0]
-    t: Any = new(cls)
+    t: Any = new(Tensor)
     t._meta = m
     t._storage = Storage(value, m.nbytes)
     t._index = 0
-    t._base = t._base_node = None
+    t._node = t._base = t._base_node = None
     mask &= op.differentiable_mask
-    if mask and current.grad_enabled and inference.differentiable:
-        t._node = node = OpNode(op, args, metas, _edges(args, mask), inference.outputs, mask, user_site(2))
+    if mask and state.grad_enabled and inference.differentiable:
+        t._node = node = OpNode(op, args, metas, _edges(args, mask), inference, mask, user_site(3))
         if node.saved_outputs is not None:
             node.save_outputs((t,))
-    else:
-        t._node = None
     if exposed or len(queue) >= config.window_instructions or window.nbytes >= config.window_bytes:
         window.flush()
     return t
@@ -193,97 +206,85 @@ def _as_operand(op: Any, i: int, a: Any) -> Any:
 
 def library(op: Any, args: tuple) -> Any:
     """Record an operation whose body works on whole arrays."""
-    op.check_count(args)
     try:
-        values, metas, edges, mask, exposed, key = _examine(op, args)
-    except (_Found, AttributeError):
-        if _operand_among(args) is None:
+        values, metas, key, mask, exposed = _examine(args)
+    except AttributeError:
+        operand = operand_among(args)
+        if operand is None:
             raise
-        return _operand_among(args).operate(op, args)  # type: ignore[union-attr]
+        return operand.operate(op, args)
+    try:
+        inference = op.cache.get(key)
+    except TypeError:  # an argument that cannot be a key
+        inference = key = None
+    if inference is None:
+        op.check_count(args)
     window = state.window
     if op.infer is None:
         outputs = _run_now(op, values, metas)
-        inference = Inference(tuple(t._meta for t in outputs))
+        inference = Inference(tuple([t._meta for t in outputs]), operands=metas)
     else:
-        try:
-            known = op.cache.get(key)
-        except TypeError:  # an argument that cannot be a key
-            known = key = None
-        inference = known
         if inference is None:
             inferred = op.infer(*metas)
-            inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred)
+            inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred, operands=metas)
             if key is not None:
                 op.remember(key, inference)
-        results = tuple([Value(window) for _ in inference.outputs])
+        outputs = tuple([make_tensor(Tensor, m, Storage(Value(window), m.nbytes)) for m in inference.outputs])
+        results = tuple([t._storage.value for t in outputs])
         site = user_site(3) if op.fallible else None
         window.queue.append(Instruction(op, values, metas, inference, results, site))
         window.nbytes += inference.nbytes
-        outputs = tuple([
-            make_tensor(Tensor, m, Storage(v, m.nbytes)) for m, v in zip(inference.outputs, results, strict=True)
-        ])  # fmt: skip
+    mask &= op.differentiable_mask
     if mask and state.grad_enabled and inference.differentiable:
-        _attach(op, args, metas, edges, mask, outputs)
+        _attach(op, args, metas, inference, mask, outputs)
     if op.infer is not None and (exposed or window.full()):
         window.flush()
-    if len(outputs) == 1 and op.result_type is None:
-        return outputs[0]
-    return outputs if op.result_type is None else op.result_type(*outputs)
+    if op.result_type is None:
+        return outputs[0] if len(outputs) == 1 else outputs
+    return op.result_type(*outputs)
 
 
-def _examine(op: Any, args: tuple) -> tuple[tuple, tuple, tuple, int, bool, Any]:
-    """What recording needs of the arguments: values, metas, edges, the mask of those that want gradients, exposure, and
-    what the inference depends on."""
+def _examine(args: tuple) -> tuple[tuple, tuple, Any, int, bool]:
+    """What recording needs of the arguments: values, metas, what the inference depends on, the mask of those that have
+    a graph, exposure."""
     values: list[Any] = []
     metas: list[Any] = []
-    edges: list[Any] = []
     key: list[Any] = []
-    mask, exposed, wanted = 0, False, op.derivative_of
-    for i, a in enumerate(args):
-        kind = type(a)
-        if kind in NUMBERS:
-            values.append(a)
-            metas.append(a)
-            edges.append(None)
-            key += (kind, a)  # 1, 1.0 and True are equal
-        elif isinstance(a, TensorBase):
+    mask, bit, exposed = 0, 1, False
+    for a in args:
+        if isinstance(a, TensorBase):
             storage, m = a._storage, a._meta
             values.append(storage.value)
             metas.append(m)
             key.append(m)
-            exposed = exposed or storage.exposed
-            node = None
-            if i in wanted:
-                node = a._node if a._base is None else node_of(a)
-            if node is None:
-                edges.append(None)
-            else:
-                edges.append((node, a._index))
-                mask |= 1 << i
-        elif isinstance(a, Operand) or isinstance(a, (tuple, list)) and any([isinstance(x, Operand) for x in a]):
-            raise _Found
+            if storage.exposed:
+                exposed = True
+            if (a._node if a._base is None else node_of(a)) is not None:
+                mask += bit
         elif isinstance(a, (tuple, list)) and any([isinstance(x, TensorBase) for x in a]):
             values.append(tuple([x._storage.value if isinstance(x, TensorBase) else x for x in a]))
             metas.append(tuple([x._meta if isinstance(x, TensorBase) else x for x in a]))
             key.append(metas[-1])
             tensors = [x for x in a if isinstance(x, TensorBase)]
             exposed = exposed or any([x._storage.exposed for x in tensors])
-            nodes = [node_of(x) if i in wanted else None for x in tensors]
-            edges += [None if n is None else (n, x._index) for n, x in zip(nodes, tensors, strict=True)]
-            mask |= any([n is not None for n in nodes]) << i
+            if any([node_of(x) is not None for x in tensors]):
+                mask += bit
         else:
             values.append(a)
             metas.append(a)
-            edges.append(None)
-            key += (kind, tuple(a) if kind is list else a)
-    return tuple(values), tuple(metas), tuple(edges), mask, exposed, tuple(key)
+            key += (type(a), tuple(a) if type(a) is list else a)  # 1, 1.0 and True are equal
+        bit += bit
+    return tuple(values), tuple(metas), tuple(key), mask, exposed
 
 
-def _attach(op: Any, args: tuple, metas: tuple, edges: tuple, mask: int, outputs: tuple) -> None:
+def _attach(op: Any, args: tuple, metas: tuple, inference: Inference, mask: int, outputs: tuple) -> None:
     """Give the outputs their graph node."""
-    # lists become tuples: what is saved must not change with the caller's list
-    args = tuple([tuple(a) if isinstance(a, list) else a for a in args])
-    node = OpNode(op, args, metas, edges, tuple([t._meta for t in outputs]), mask, user_site(4))
+    if inference.plain:
+        edges = _edges(args, mask)
+    else:  # lists become tuples: what is saved must not change with the caller's list
+        args = tuple([tuple(a) if type(a) is list else a for a in args])
+        edges = tuple([e for i, a in enumerate(args) for e in _edges_of(a, mask >> i & 1)])
+    node = OpNode(op, args, metas, edges, inference, mask, user_site(4))
     for i, t in enumerate(outputs):
         if t._meta.dtype.differentiable and i not in op.nondifferentiable:
             t._node, t._index = node, i
@@ -291,8 +292,16 @@ def _attach(op: Any, args: tuple, metas: tuple, edges: tuple, mask: int, outputs
         node.save_outputs(outputs)
 
 
+def _edges_of(arg: Any, wanted: int) -> list[Any]:
+    """The edges of one argument: one, or in a list with tensors one for each of these."""
+    if type(arg) is not tuple:
+        return [gradient_edge(arg) if wanted else None]
+    return [gradient_edge(x) if wanted else None for x in arg if isinstance(x, TensorBase)] or [None]
+
+
 def _run_now(op: Any, values: tuple, metas: tuple) -> tuple:
     """Run an operation at once and make tensors of what it returned."""
+    state.window.looked()
     realize_all(values)
     arrays = reference.read_arguments(values, metas)
     with np.errstate(all="ignore"):
@@ -321,31 +330,51 @@ def realize_all(values: tuple) -> None:
 
 def view(op: Any, args: tuple) -> Any:
     """Make a view: another tensor over the same storage. Nothing is recorded; gradients flow through the op."""
-    source = args[0]
+    source = args[0] if args else None
     if isinstance(source, Operand):
         return source.operate(op, args)
     if not isinstance(source, TensorBase):
         raise TypeError(f"{op.name}(): argument 'input' (position 1) must be Tensor, not {type(source).__name__}")
-    op.check_count(args)
-    source_meta = source._meta
-    made = op.body(source_meta, *args[1:])
-    node = node_of(source)
-    if node is None or not state.grad_enabled or not source_meta.dtype.differentiable:
-        return tuple([view_of(source, m) for m in made]) if type(made) is tuple else view_of(source, made)
-    metas = made if type(made) is tuple else (made,)
-    edges = ((node, source._index),) + (None,) * (len(args) - 1)
-    maker = OpNode(op, args, (source_meta, *args[1:]), edges, metas, 1, user_site(3))
-    views = tuple([view_of(source, m, maker, i) for i, m in enumerate(metas)])
-    return views if type(made) is tuple else views[0]
+    metas = (source._meta, *args[1:])
+    try:
+        key = (metas, *map(type, metas))
+        known = op.cache.get(key)
+    except TypeError:  # an argument that cannot be a key
+        known = key = None
+    if known is None:
+        op.check_count(args)
+        made = op.body(*metas)
+        several = type(made) is tuple
+        known = Inference(made if several else (made,), operands=metas), several
+        if key is not None and _are_constants(args[1:]):
+            op.remember(key, known)
+    inference, several = known
+    node = source._node if source._base is None else node_of(source)
+    if node is not None and state.grad_enabled and metas[0].dtype.differentiable:
+        edges = ((node, source._index),) + (None,) * (len(args) - 1)
+        maker = OpNode(op, args, metas, edges, inference, 1, user_site(3))
+        views = tuple([view_of(source, m, maker, i) for i, m in enumerate(inference.outputs)])
+    else:
+        views = tuple([view_of(source, m) for m in inference.outputs])
+    return views if several else views[0]
+
+
+def _are_constants(args: tuple) -> bool:
+    """Do these arguments hold nothing that changes, such as tensors?"""
+    return all([_are_constants(a) if isinstance(a, tuple) else type(a) in CONSTANTS for a in args])
 
 
 def view_of(source: Any, m: Meta, node: Node | None = None, index: int = 0) -> Any:
     """Another tensor over the storage of `source`, with this layout and this place in the graph."""
-    t = make_tensor(Tensor, m, source._storage, node, index)
     base = source._base
+    t: Any = new(Tensor)
+    t._meta = m
+    t._storage = source._storage
+    t._node = node
+    t._index = index
     t._base = base = source if base is None else base
     t._base_node = base._node
-    if source.__dict__.get("_silent"):
+    if source._silent:
         t._silent = True
     return t
 
@@ -413,7 +442,7 @@ def assign(target: Any, result: Any) -> Any:
     if r.dtype is not m.dtype:
         result = cast(result, m.dtype)
     store(target, result)
-    if state.grad_enabled and (result._node is not None or node_of(target) is not None):
+    if state.grad_enabled and (node_of(result) is not None or node_of(target) is not None):
         _rebase(target, result)
     return target
 
@@ -436,7 +465,7 @@ def original(target: Any, args: tuple) -> Any:
 
 def check_no_overlap(m: Meta) -> None:
     """RuntimeError if several elements of the target are the same memory, as in an expanded tensor."""
-    if any(s == 0 and n > 1 for n, s in zip(m.shape, m.strides, strict=True)):
+    if not m.is_contiguous and any([s == 0 and n > 1 for n, s in zip(m.shape, m.strides, strict=True)]):
         raise RuntimeError(
             errors.explain(
                 "unsupported operation: more than one element of the written-to tensor refers to a single memory "
@@ -462,7 +491,7 @@ def store(target: Any, result: Any) -> None:
         storage.value = value
         if storage.exposed or source.exposed or window.full():
             window.flush()
-    if not target.__dict__.get("_silent"):
+    if not target._silent:
         storage.version += 1
         storage.changed_at = user_site(4)
 
@@ -524,9 +553,6 @@ def _restride(g: Any, m: Meta) -> Any:
 
 
 class _Recorder:
-    pointwise: Callable = staticmethod(pointwise)
-    library: Callable = staticmethod(library)
-    view: Callable = staticmethod(view)
     assign: Callable = staticmethod(assign)
     original: Callable = staticmethod(original)
 

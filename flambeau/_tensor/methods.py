@@ -10,7 +10,7 @@ from flambeau._core import dtypes
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import loader, view_variants
 from flambeau._ops.operands import Operand
-from flambeau._ops.registry import OPS, inplace_of
+from flambeau._ops.registry import OPS, Op, inplace_of
 from flambeau._tensor import creation, dispatch, extras, indexing, random, sparse, sparse_operations
 from flambeau._tensor.tensor import Tensor
 
@@ -35,18 +35,19 @@ BINARY = (
 COMPARISONS = (("eq", "eq"), ("ne", "ne"), ("lt", "lt"), ("le", "le"), ("gt", "gt"), ("ge", "ge"))
 UNARY = (("neg", "neg"), ("pos", "positive"), ("abs", "abs"), ("invert", "bitwise_not"))
 OPERAND_TYPES = (TensorBase, Operand, bool, int, float, complex)
+USUAL_OPERANDS = frozenset({Tensor, *OPERAND_TYPES})
 
 
-def operator(function: Callable, name: str, reflected: bool = False) -> Callable:
-    """A dunder method: NotImplemented for operands that are neither tensors nor numbers, so that they may have their
-    say."""
+def operator(function: Callable[[tuple], Any], name: str, reflected: bool = False) -> Callable:
+    """A dunder method of a function of (self, other): NotImplemented for operands that are neither tensors nor numbers,
+    so that they may have their say."""
 
     def method(self: Any, other: Any) -> Any:
-        if not isinstance(other, OPERAND_TYPES):
+        if type(other) not in USUAL_OPERANDS and not isinstance(other, OPERAND_TYPES):
             other = foreign_operand(other)
             if other is NotImplemented:
                 return NotImplemented
-        return function(other, self) if reflected else function(self, other)
+        return function((other, self) if reflected else (self, other))
 
     method.__name__ = method.__qualname__ = name
     return method
@@ -61,22 +62,32 @@ def foreign_operand(other: Any) -> Any:
 
 def bind_operators() -> None:
     for dunder, name in BINARY:
-        function = OPS[name].function
-        setattr(Tensor, f"__{dunder}__", operator(function, f"__{dunder}__"))
-        setattr(Tensor, f"__r{dunder}__", operator(reflectable(name, function), f"__r{dunder}__", reflected=True))
-        setattr(Tensor, f"__i{dunder}__", operator(inplace_of(function, name), f"__i{dunder}__"))
+        op = OPS[name]
+        setattr(Tensor, f"__{dunder}__", operator(late(op) if name == "matmul" else op.record, f"__{dunder}__"))
+        setattr(Tensor, f"__r{dunder}__", operator(reflectable(op), f"__r{dunder}__", reflected=True))
+        setattr(Tensor, f"__i{dunder}__", operator(written(op), f"__i{dunder}__"))
     for dunder, name in COMPARISONS:
-        setattr(Tensor, f"__{dunder}__", operator(OPS[name].function, f"__{dunder}__"))
+        setattr(Tensor, f"__{dunder}__", operator(OPS[name].record, f"__{dunder}__"))
     for dunder, name in UNARY:
-        function = OPS[name].function
-        setattr(Tensor, f"__{dunder}__", lambda self, function=function: function(self))
+        setattr(Tensor, f"__{dunder}__", lambda self, record=OPS[name].record: record((self,)))
 
 
-def reflectable(name: str, function: Callable) -> Callable:
+def late(op: Op) -> Callable[[tuple], Any]:
+    """The recording of `op` as it is when it is called: mixed precision may put another in its place."""
+    return lambda args: op.record(args)
+
+
+def written(op: Op) -> Callable[[tuple], Any]:
+    """The in-place form of a binary operation, of the pair of operands."""
+    inplace = inplace_of(op.function, op.name)
+    return lambda pair: inplace(*pair)
+
+
+def reflectable(op: Op) -> Callable[[tuple], Any]:
     """`number op tensor`: most operations take a number on the left as it is; matmul and shifts want tensors."""
-    if name in ("matmul", "bitwise_left_shift", "bitwise_right_shift"):
-        return lambda number, tensor: function(creation.as_tensor(number), tensor)
-    return function
+    if op.name in ("matmul", "bitwise_left_shift", "bitwise_right_shift"):
+        return lambda pair: op.record((creation.as_tensor(pair[0]), pair[1]))
+    return op.record
 
 
 def bind_methods() -> None:
@@ -137,8 +148,8 @@ def checked_inplace(function: Callable, name: str) -> Callable:
     return method
 
 
+dispatch.install(Tensor)
 bind_operators()
 bind_methods()
 bind_conversions()
 bind_attributes()
-dispatch.install(Tensor)

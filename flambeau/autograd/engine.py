@@ -16,6 +16,7 @@ from flambeau._engine.window import state
 from flambeau._ir.program import Storage
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import copy_of
+from flambeau._ops.fill import filled
 from flambeau._ops.operands import Operand
 from flambeau._ops.registry import OPS
 from flambeau.autograd import graph
@@ -50,7 +51,7 @@ def backward(
         if not wanted:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
         for t in wanted:
-            if t._node is not None and not isinstance(t._node, AccumulateGrad):
+            if t.requires_grad and not t.is_leaf:
                 t.retain_grad()
         accumulate_into = {id(t._node) for t in wanted if t._node is not None}
     retain = create_graph if retain_graph is None else retain_graph
@@ -175,7 +176,7 @@ def _first_gradient(t: Any, weight: Any) -> Any:
             )
         if t._meta.dtype.is_complex:
             raise RuntimeError("grad can be implicitly created only for real scalar outputs but got " + repr(t.dtype))
-        return t.new_ones(t.shape)
+        return filled(t.shape, 1, t.dtype)
     if weight._meta.shape != t._meta.shape:
         raise RuntimeError(
             f"Mismatch in shape: grad_output[0] has a shape of {weight.shape} and output[0] has a shape of {t.shape}."
@@ -200,25 +201,22 @@ class Pass:
         self.only_capture = capture is not None
         self.accumulate_into = accumulate_into
         self.captured: dict[int, Any] = {}
-        self.buffers: dict[int, list[Any]] = {}
+        self.buffers: dict[Node, list[Any]] = {}
 
     def run(self, roots: Sequence[tuple[Node, int]], grads: Sequence[Any]) -> dict[int, Any]:
         waiting = count_dependencies([node for node, _ in roots])
         useful = self._useful(roots)
-        heap: list[tuple[int, int, Node]] = []
         for (node, index), grad in zip(roots, grads, strict=True):
             self._add(node, index, grad)
-        queued = set()
-        for node, _ in roots:
-            if waiting[id(node)] == 0 and id(node) not in queued:
-                queued.add(id(node))
-                heapq.heappush(heap, (_priority(node), id(node), node))
+        # leaves first, then the newest node
+        heap = [(-node.seq, node) for node in dict.fromkeys([node for node, _ in roots]) if waiting[node] == 0]
+        heapq.heapify(heap)
         before = state.grad_enabled
         state.grad_enabled = self.create_graph
         try:
             while heap:
-                _, _, node = heapq.heappop(heap)
-                received = self.buffers.pop(id(node))
+                node = heapq.heappop(heap)[1]
+                received = self.buffers.pop(node)
                 produced = self._run_node(node, received) if useful is None or id(node) in useful else None
                 self._send(node, produced, waiting, heap)
         finally:
@@ -237,32 +235,33 @@ class Pass:
         return useful
 
     def _add(self, node: Node, index: int, grad: Any) -> None:
-        buffer = self.buffers.setdefault(id(node), [None] * len(node.output_metas))
+        buffer = self.buffers.get(node)
+        if buffer is None:
+            buffer = self.buffers[node] = [None] * len(node.output_metas)
         held = buffer[index]
-        buffer[index] = grad if held is None else grad if grad is None else held + grad
+        buffer[index] = grad if held is None else held if grad is None else held + grad
 
-    def _send(self, node: Node, produced: list[Any] | None, waiting: dict[int, int], heap: list) -> None:
+    def _send(self, node: Node, produced: list[Any] | None, waiting: dict[Node, int], heap: list) -> None:
         for i, edge in enumerate(node.edges):
             if edge is None:
                 continue
             target, index = edge
             self._add(target, index, produced[i] if produced is not None else None)
-            waiting[id(target)] -= 1
-            if waiting[id(target)] == 0:
-                heapq.heappush(heap, (_priority(target), id(target), target))
+            left = waiting[target] = waiting[target] - 1
+            if left == 0:
+                heapq.heappush(heap, (-target.seq, target))
 
     def _run_node(self, node: Node, received: list[Any]) -> list[Any] | None:
-        received = run_tensor_hooks(node, received)
-        for index in range(len(received)):
-            slot = self.capture.get((id(node), index))
-            if slot is not None:
-                self.captured[slot] = received[index]
-        if isinstance(node, AccumulateGrad):
+        if node.pre_hooks or node.retained:
+            received = run_tensor_hooks(node, received)
+        if self.only_capture:
+            self._capture(node, received)
+        if type(node) is AccumulateGrad:
             allowed = id(node) in self.accumulate_into if self.accumulate_into is not None else not self.only_capture
             if received[0] is not None and allowed:
                 accumulate(node, received[0], self.create_graph)
             return None
-        if all(g is None for g in received) or (self.only_capture and not any(e is not None for e in node.edges)):
+        if all([g is None for g in received]) or (self.only_capture and not any(node.edges)):
             return None
         produced = apply_watched(node, received) if anomaly.enabled else node.apply(received)
         if node.post_hooks:
@@ -270,6 +269,12 @@ class Pass:
         if not self.retain_graph:
             node.release()
         return produced
+
+    def _capture(self, node: Node, received: list[Any]) -> None:
+        for index, grad in enumerate(received):
+            slot = self.capture.get((id(node), index))
+            if slot is not None:
+                self.captured[slot] = grad
 
 
 class Anomaly:
@@ -297,25 +302,20 @@ def apply_watched(node: Node, received: list[Any]) -> list[Any]:
     return produced
 
 
-def _priority(node: Node) -> int:
-    """Leaves first, then the newest node."""
-    return -(1 << 62) if isinstance(node, AccumulateGrad) else -node.seq
-
-
-def count_dependencies(roots: list[Node]) -> dict[int, int]:
-    """How many edges of the graph below `roots` lead to each node, by the node's id."""
-    waiting = {id(node): 0 for node in roots}
-    stack = list({id(n): n for n in roots}.values())
-    seen = set(waiting)
+def count_dependencies(roots: list[Node]) -> dict[Node, int]:
+    """How many edges of the graph below `roots` lead to each node."""
+    waiting = dict.fromkeys(roots, 0)
+    stack = list(waiting)
     while stack:
         for edge in stack.pop().edges:
-            if edge is None:
-                continue
-            target = edge[0]
-            waiting[id(target)] = waiting.get(id(target), 0) + 1
-            if id(target) not in seen:
-                seen.add(id(target))
-                stack.append(target)
+            if edge is not None:
+                target = edge[0]
+                count = waiting.get(target)
+                if count is None:
+                    waiting[target] = 1
+                    stack.append(target)
+                else:
+                    waiting[target] = count + 1
     return waiting
 
 

@@ -28,6 +28,7 @@ from flambeau.autograd.saved import saved_tensors_hooks as saved_tensors_hooks
 
 _sequence = itertools.count()
 _next_number = _sequence.__next__
+LEAF = 1 << 62  # leaves come after all other nodes
 _NOTHING: dict[int, Any] = {}
 Edge = tuple["Node", int] | None
 
@@ -36,7 +37,7 @@ class Node:
     """A step of the backward pass: takes the gradients of its outputs, returns those of its inputs.
 
     `edges` has one (node, output number) or None per input; `metas` describes the outputs; `seq` orders nodes by
-    creation.
+    creation; a leaf's comes after all others.
     """
 
     __slots__ = ("edges", "output_metas", "seq", "site", "pre_hooks", "post_hooks", "retained", "extra", "__weakref__")
@@ -116,6 +117,7 @@ class AccumulateGrad(Node):
 
     def __init__(self, leaf: TensorBase) -> None:
         super().__init__((), (leaf._meta,), None)
+        self.seq += LEAF
         self.leaf = weakref.ref(leaf)  # the leaf owns this node; a strong reference back would be a cycle
         self.post_accumulate_hooks: dict[int, Callable] | None = None
 
@@ -130,35 +132,44 @@ class AccumulateGrad(Node):
 class OpNode(Node):
     """The backward step of an operation of the op table."""
 
-    __slots__ = ("op", "args", "versions", "saved_outputs", "metas")
+    __slots__ = ("op", "args", "versions", "saved_outputs", "metas", "grouped")
 
     def __init__(
-        self,
-        op: Any,
-        args: tuple,
-        metas: tuple,
-        edges: tuple,
-        output_metas: tuple[Meta, ...],
-        mask: int,
-        site: sites.Site | None,
+        self, op: Any, args: tuple, metas: tuple, edges: tuple, inference: Any, mask: int, site: sites.Site | None
     ) -> None:
         # Written out, without super(): this runs for every operation recorded with gradients.
         self.edges = edges
-        self.output_metas = output_metas
+        self.output_metas = inference.outputs
         self.seq = _next_number()
         self.site = site
         self.pre_hooks = self.post_hooks = self.retained = self.extra = None
         self.op = op
         self.metas = metas
-        saved, outputs = op.save_plans.get(mask) or op.save_plan(mask)
-        # tensors are dropped unless a gradient asks for them; numbers and other attributes stay
-        kept = [None if type(m) is Meta or type(m) is tuple else a for a, m in zip(args, metas)]  # noqa: B905 (slow)
-        self.args: list[Any] | None = kept
-        self.versions = _save(kept, saved, args, metas) if saved else _NOTHING
+        saving = inference.savings.get(mask)
+        if saving is None:
+            saving = inference.savings[mask] = op.saving(mask, metas)
+        dropped, kept, outputs, self.grouped = saving
+        if dropped:
+            held = list(args)
+            for i in dropped:
+                held[i] = None
+            self.args: Any = held
+        else:
+            self.args = args
+        self.versions = {i: _version(args[i]) for i in kept} if kept else _NOTHING
+        if kept and stack.top is not None:
+            self._pack(kept, stack.top)
         self.saved_outputs: list[tuple] | None = [] if outputs else None
 
     def name(self) -> str:
         return self.op.node_name
+
+    def _pack(self, kept: tuple[int, ...], hooks: tuple[Callable, Callable]) -> None:
+        """Let the hooks on saved tensors have what is kept."""
+        held = list(self.args)
+        for i in kept:
+            held[i] = Packed(tuple(held[i]) if type(held[i]) is list else held[i], hooks)
+        self.args, self.versions = held, _NOTHING
 
     def save_outputs(self, outputs: tuple[TensorBase, ...]) -> None:
         """Save the outputs without their nodes (that would be a cycle); `unpack` gives them back with this node."""
@@ -175,18 +186,19 @@ class OpNode(Node):
     def apply(self, grads: list[Any]) -> list[Any]:
         if self.args is None:
             raise already_freed(self)
-        if any([type(m) is tuple for m in self.metas]):
+        if self.grouped:
             return self._apply_grouped(grads)
         edges, metas = self.edges, self.metas
-        results: list[Any] = [None] * len(edges)
         count = len(edges)
+        results: list[Any] = [None] * count
         for derivative in self.op.gradient:
             needs = [i < count and edges[i] is not None for i in derivative.inputs]
             if True not in needs:
                 continue
-            values = derivative.fn(*[self._source(kind, i, grads, needs) for kind, i in derivative.sources])
-            if not derivative.grouped:
-                values = (values,)
+            found = derivative.fn(*[
+                grads[i] if kind == "g" else self._source(kind, i, grads, needs) for kind, i in derivative.sources
+            ])  # fmt: skip
+            values = found if derivative.grouped else (found,)
             for i, needed, value in zip(derivative.inputs, needs, values, strict=True):
                 if needed and value is not None:
                     results[i] = fit(value, metas[i])
@@ -220,17 +232,17 @@ class OpNode(Node):
 
     def _source(self, kind: str, i: int, grads: list[Any], needs: list[bool]) -> Any:
         """What a gradient function's parameter stands for."""
+        if kind == "arg":
+            return self._argument(i)
         if kind == "g":
             return grads[i]
         if kind == "meta":
             return self.metas[i] if i < len(self.metas) else None
         if kind == "out":
             return self._unpack_output(i)
-        if kind == "needs":
-            return needs
-        if kind == "gs":
-            return grads
-        assert self.args is not None
+        return needs if kind == "needs" else grads
+
+    def _argument(self, i: int) -> Any:
         if i >= len(self.args):
             return self.op.defaults[self.op.parameters[i]]
         arg = self.args[i]
@@ -257,22 +269,6 @@ class OpNode(Node):
                 results[p] = fit(v, m)
 
 
-def _save(kept: list[Any], saved: tuple[int, ...], args: tuple, metas: tuple) -> dict[int, Any]:
-    """Put the arguments that a gradient asks for into `kept`; the versions of those that are tensors."""
-    versions: dict[int, Any] = {}
-    count = len(args)
-    for i in saved:
-        if i < count and kept[i] is None:
-            kept[i] = arg = args[i]
-            if stack.top is not None:
-                kept[i] = Packed(arg, stack.top)
-            elif type(metas[i]) is Meta:
-                versions[i] = arg._storage.version
-            elif arg is not None:
-                versions[i] = versions_of(arg)
-    return versions
-
-
 def _wanted(group: list[tuple[int, Edge]]) -> bool:
     return any(edge is not None for _, edge in group)
 
@@ -289,8 +285,11 @@ def fit(grad: Any, m: Meta) -> Any:
     return grad
 
 
-def versions_of(arg: tuple) -> list[int]:
-    return [a._storage.version if isinstance(a, TensorBase) else 0 for a in arg]
+def _version(arg: Any) -> Any:
+    """How often a tensor was changed; of a tuple of them a list of that."""
+    if type(arg) is tuple:
+        return [_version(a) if isinstance(a, TensorBase) else 0 for a in arg]
+    return arg._storage.version
 
 
 def check_versions(arg: Any, versions: Any, node: Node) -> None:

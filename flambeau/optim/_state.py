@@ -75,7 +75,7 @@ class ParameterState(dict):
 
     def is_shown(self) -> bool:
         """Has somebody looked at a number, so that a tensor must be kept equal to it?"""
-        return bool(self._shown) or len(self._numbers) + len(self.tensors()) < len(self)
+        return bool(self._shown) or not all([v is HIDDEN or torch.is_tensor(v) for v in super().values()])
 
     def hide(self, name: str) -> None:
         """Take the number out of a tensor that nobody else holds."""

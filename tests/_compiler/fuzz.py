@@ -1,300 +1,329 @@
-"""Random programs: run fused and op by op, the results must agree.
+"""Random programs, run compiled and in other ways: the results must agree.
 
-A program is a list of steps over a growing list of tensors: arithmetic with broadcasting, reductions, views, writes
-into views, look-ups, matrix products, branches on values, gradients. `python tests/_compiler/fuzz.py --programs 1000`
-runs programs with the seeds 0 to 999 and reports those that disagree; `--torch` runs them in PyTorch, too.
+`python tests/_compiler/fuzz.py` runs programs (see `programs`) until it is stopped, in a child process that is replaced
+when it dies, and prints failures and counts. A program is named by the seed of its structure and a number,
+`--only 17:3`; `--shrink 17:3` finds the steps that matter. `--torch` runs the programs in PyTorch, too.
+
+The ways are: compiled as a whole, and operation by operation by the reference, whose results must be equal up to
+rounding; and one of `others`, in turn.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
+import faulthandler
+import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-SHAPES = ((), (3,), (1,), (4, 3), (4, 1), (2, 4, 3), (5, 7), (17,))
-UNARY = ("neg", "abs", "tanh", "sigmoid", "relu", "exp_", "square", "sqrt_", "cast", "clone", "log_")
-BINARY = ("add", "sub", "mul", "div_", "maximum", "minimum", "where", "lerp")
-REDUCTIONS = ("sum", "mean", "amax", "amin", "argmax", "softmax", "log_softmax", "var", "cumsum", "any", "norm")
-VIEWS = ("transpose", "flatten", "unsqueeze", "expand", "slice", "select", "squeeze", "reshape", "step")
-WRITES = ("add_", "mul_", "copy_", "fill_", "slice_set", "select_add", "masked_fill_", "zero_")
-OTHERS = ("matmul", "cat", "stack", "index", "gather", "branch", "peek", "scalar", "linear", "layer_norm", "pad",
-          "tril")  # fmt: skip
+sys.path.insert(0, str(Path(__file__).parent))
+from programs import Result, Run, Step, sizes, structure  # noqa: E402
+
+Way = Callable[[Run], list[Result]]
+TOLERANCE = {"float64": 1e-9, "float32": 5e-4, "float16": 3e-2, "bfloat16": 2e-1}
+PATIENCE = 300  # seconds for a structure
+LIVES = 400  # structures that a child runs
 
 
-def generate(seed: int) -> list[tuple]:
-    """The steps of a program: (kind, random numbers that choose operands and arguments)."""
-    rng = random.Random(seed)
-    kinds = [UNARY, BINARY, BINARY, REDUCTIONS, VIEWS, VIEWS, WRITES, OTHERS]
-    steps: list[tuple] = [("input", rng.choice(SHAPES), rng.randrange(1 << 30)) for _ in range(3)]
-    for _ in range(rng.randrange(2, 14)):
-        steps.append((rng.choice(rng.choice(kinds)), *[rng.randrange(1 << 30) for _ in range(4)]))
-    if rng.random() < 0.3:
-        steps.append(("backward", rng.randrange(1 << 30)))
-    return steps
-
-
-def run(torch: Any, steps: list[tuple]) -> list[np.ndarray]:
-    """Run a program; all its tensors at the end."""
-    tensors: list[Any] = []
-    differentiated = steps[-1][0] == "backward"
-    leaves = []
-    for step in steps:
-        if step[0] == "input":
-            values = np.random.default_rng(step[2]).uniform(-2, 2, step[1]).astype(np.float32)
-            leaf = torch.tensor(values)
-            if differentiated:
-                leaf.requires_grad_(True)
-                leaves.append(leaf)
-                leaf = leaf * 1
-            tensors.append(leaf)
-        elif step[0] == "backward":
-            total = sum(t.float().tanh().sum() for t in tensors if t.requires_grad)
-            if not isinstance(total, int):
-                total.backward()
-        else:
-            result = apply(torch, step, tensors)
-            if result is not None:
-                tensors.append(result)
-    found = [t.detach().numpy().copy() for t in tensors]
-    return found + [leaf.grad.numpy().copy() for leaf in leaves if leaf.grad is not None]
-
-
-def apply(torch: Any, step: tuple, tensors: list[Any]) -> Any:
-    """One step: the new tensor, if there is one. Steps that make no sense for their operands do nothing."""
-    kind, *numbers = step
-    x, y = (tensors[n % len(tensors)] for n in numbers[:2])
-    n = numbers[2]
-    if kind in WRITES:
-        return write(torch, kind, x, y, n)
-    if kind in VIEWS:
-        return view(kind, x, n)
-    if not x.dtype.is_floating_point and kind not in ("cast", "clone", "branch", "peek", "cat", "index"):
-        x = x.float()
-    if kind in UNARY:
-        return UNARY_FORMS.get(kind, lambda x: getattr(torch, kind)(x))(x)
-    if kind in BINARY:
-        return binary(torch, kind, x, y.float(), n)
-    if kind in REDUCTIONS:
-        return reduction(torch, kind, x, n)
-    return other(torch, kind, x, y, n)
-
-
-UNARY_FORMS: dict[str, Callable[[Any], Any]] = {
-    "exp_": lambda x: (x.clamp(-3, 3)).exp(), "sqrt_": lambda x: x.abs().sqrt(), "clone": lambda x: x.clone(),
-    "cast": lambda x: x.to(x.dtype) * 1 if x.dtype.is_floating_point else x.float(), "square": lambda x: x * x,
-    "log_": lambda x: (x.abs() + 0.5).log(),
-}  # fmt: skip
-
-
-def broadcastable(a: Any, b: Any) -> bool:
-    pairs = zip(reversed(a.shape), reversed(b.shape), strict=False)
-    return all(m == n or 1 in (m, n) for m, n in pairs)
-
-
-def binary(torch: Any, kind: str, x: Any, y: Any, n: int) -> Any:
-    if not broadcastable(x, y):
-        y = y.sum() * 0.1
-    if kind == "div_":
-        return x / (y.abs() + 0.5)
-    if kind == "where":
-        return torch.where(x > y, x, y * 0.5)
-    if kind == "lerp":
-        return torch.lerp(*torch.broadcast_tensors(x, y), (n % 10) / 10)
-    return getattr(torch, kind)(x, y).clamp(-50, 50)
-
-
-def reduction(torch: Any, kind: str, x: Any, n: int) -> Any:
-    dim = n % x.dim() if x.dim() else 0
-    keep = bool(n & 64)
-    if x.dim() == 0:
-        return x.sum()
-    if kind in ("softmax", "log_softmax", "cumsum"):
-        return getattr(torch, kind)(x, dim)
-    if kind == "argmax":
-        return x.detach().argmax(dim, keepdim=keep)
-    if kind == "any":
-        return (x.detach() > 1).any(dim, keepdim=keep)
-    if kind == "var":
-        return x.var(dim, correction=0, keepdim=keep)
-    if kind == "norm":
-        return ((x * x).sum(dim, keepdim=keep) + 0.1).sqrt()
-    if kind in ("sum", "mean") and n & 128:
-        return getattr(x, kind)()
-    return getattr(x, kind)(dim, keepdim=keep)
-
-
-def view(kind: str, x: Any, n: int) -> Any:
-    if kind == "flatten":
-        return x.reshape(-1)
-    if kind == "unsqueeze":
-        return x.unsqueeze(n % (x.dim() + 1)) if x.dim() < 4 else None
-    if x.dim() == 0:
-        return None
-    dim = n % x.dim()
-    size = x.shape[dim]
-    if kind == "transpose":
-        return x.transpose(dim, (n >> 8) % x.dim())
-    if kind == "expand":
-        return x.expand([3 if m == 1 else m for m in x.shape])
-    if kind == "slice":
-        return x.narrow(dim, n % max(1, size // 2 + 1), size - size // 2) if size else None
-    if kind == "step":
-        return x[::2]
-    if kind == "select":
-        return x.select(dim, n % size) if size else None
-    if kind == "squeeze":
-        return x.squeeze(dim)
-    return x.reshape(tuple(reversed(x.shape)))
-
-
-def writable(x: Any) -> bool:
-    return x.dtype.is_floating_point and all(s != 0 or m <= 1 for m, s in zip(x.shape, x.stride(), strict=True))
-
-
-def write(torch: Any, kind: str, x: Any, y: Any, n: int) -> Any:
-    if not writable(x) or (x.requires_grad and x.is_leaf):
-        return None
-    y = y.float()
-    grows = any(m < k for m, k in zip(x.shape[::-1], y.shape[::-1], strict=False))
-    if not broadcastable(x, y) or y.dim() > x.dim() or grows:
-        y = y.sum() * 0.01
-    y = y.clamp(-5, 5).detach() if n & 4 else y.clamp(-5, 5)
-    if kind in ("add_", "copy_"):
-        getattr(x, kind)(y)
-    elif kind == "mul_":
-        x.mul_(0.75)
-    elif kind == "fill_":
-        x.fill_((n % 7) / 4)
-    elif kind == "zero_":
-        x.zero_()
-    elif kind == "masked_fill_":
-        x.masked_fill_(x.detach() > 0.5, -0.25)
-    elif x.dim() and x.shape[0]:
-        part = x[: x.shape[0] // 2 + 1] if kind == "slice_set" else x[n % x.shape[0]]
-        part.mul_(0.5).add_(y.detach().sum() * 0.1 if kind == "select_add" else 0.125)
-    return None
-
-
-def other(torch: Any, kind: str, x: Any, y: Any, n: int) -> Any:
-    F = torch.nn.functional
-    if kind == "branch":
-        return x * 2 if float(x.detach().float().sum()) > 0 else x.float() - 1
-    if kind == "peek":
-        x.detach().float().sum().item()
-        return None
-    if kind == "scalar":
-        return x * ((n % 1000) / 333) + (n % 5)
-    if kind == "pad":
-        return F.pad(x, (1, 2)) if x.dim() else None
-    if x.dim() == 0:
-        return None
-    if kind == "cat":
-        return torch.cat([x, x], n % x.dim())
-    if kind == "stack":
-        return torch.stack([x, x * 2], n % (x.dim() + 1)) if x.dim() < 4 else None
-    if kind == "index":
-        return x[torch.tensor([0, x.shape[0] - 1, 0])] if x.shape[0] else None
-    if kind == "gather":
-        return x.gather(0, (x.detach() > 0).long() * (x.shape[0] - 1)) if x.shape[0] else None
-    if kind == "tril":
-        return x.tril() if x.dim() > 1 else None
-    if kind == "layer_norm":
-        return F.layer_norm(x, x.shape[-1:]) if x.shape[-1] > 1 else None
-    if kind == "linear":
-        weight = torch.arange(2.0 * x.shape[-1]).reshape(2, x.shape[-1]) / (2.0 * x.shape[-1])
-        return F.linear(x, weight, torch.ones(2))
-    y = x.transpose(-1, -2) if x.dim() > 1 else x
-    return (x @ y).tanh()
-
-
-def agree(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
-    """Are the results the same up to rounding?"""
-    if len(a) != len(b):
-        return False
-    for x, y in zip(a, b, strict=True):
-        if x.shape != y.shape or x.dtype != y.dtype:
-            return False
-        if x.dtype.kind == "f" and not np.allclose(x, y, 2e-3, 2e-3, equal_nan=True):
-            return False
-        if x.dtype.kind != "f" and not (x == y).all():
-            return False
-    return True
-
-
-def modes() -> dict[str, Callable[[list[tuple]], list[np.ndarray]]]:
-    """Flambeau in two ways: every window compiled at once; every operation run by itself on the reference."""
+@contextmanager
+def settings(**chosen: Any) -> Iterator[None]:
+    """Flambeau's configuration for a while."""
     import flambeau
     from flambeau._core.config import config
 
-    def fused(steps: list[tuple]) -> list[np.ndarray]:
-        config.compile, config.window_instructions = "always", 512
-        return run(flambeau, steps)
-
-    def single(steps: list[tuple]) -> list[np.ndarray]:
-        config.compile, config.window_instructions = "never", 1
-        try:
-            return run(flambeau, steps)
-        finally:
-            config.compile, config.window_instructions = "auto", 512
-
-    return {"fused": fused, "op by op": single}
+    flambeau.synchronize()
+    before = {name: getattr(config, name) for name in chosen}
+    vars(config).update(chosen)
+    try:
+        yield
+        flambeau.synchronize()
+    finally:
+        vars(config).update(before)
 
 
-def has_ties(results: list[np.ndarray]) -> bool:
-    """Integers in the results come from comparisons, which rounding can tip."""
-    return any(r.dtype.kind in "ib" for r in results)
+def compiled(run: Run) -> list[Result]:
+    with settings(compile="always", window_instructions=512):
+        return run.finish()
 
 
-def check(seed: int, ways: dict[str, Callable]) -> str:
-    """What is wrong with the program of a seed; "" if nothing."""
-    steps = generate(seed)
-    results: dict[str, Any] = {}
-    for name, way in ways.items():
-        try:
-            results[name] = way(steps)
-        except Exception as error:
-            results[name] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    first, *rest = results.values()
-    for other_result in rest:
-        both = isinstance(first, str), isinstance(other_result, str)
-        if both == (True, True):
-            if first.split(":")[0] != other_result.split(":")[0]:
-                return f"{results}"
-        elif True in both:
-            return str({k: v if isinstance(v, str) else "ran" for k, v in results.items()})
-        elif not agree(first, other_result):
-            return "results differ"
-    return ""
+def single(run: Run) -> list[Result]:
+    with settings(compile="never", window_instructions=1):
+        return run.finish()
+
+
+def interpreted(run: Run) -> list[Result]:
+    with settings(compile="never", window_instructions=512):
+        return run.finish()
+
+
+def compiled_singly(run: Run) -> list[Result]:
+    with settings(compile="always", window_instructions=1):
+        return run.finish()
+
+
+def cut(run: Run) -> list[Result]:
+    with settings(compile="always", window_instructions=2 + run.steps[0].seed % 7):
+        return run.finish()
+
+
+def seen_again(run: Run) -> list[Result]:
+    """The third run of a program with the default settings, whose windows are compiled at the second."""
+    with settings(compile="auto", window_instructions=512):
+        for _ in range(2):
+            Run(run.torch, run.steps, run.sizes, run.variant).finish()
+        return run.finish()
+
+
+def one_thread(run: Run) -> list[Result]:
+    threads = run.torch.get_num_threads()
+    run.torch.set_num_threads(1)
+    try:
+        return compiled(run)
+    finally:
+        run.torch.set_num_threads(threads)
+
+
+# Each with the way that it must agree with to the bit; "" for up to rounding with the first.
+OTHERS: tuple[tuple[str, Way, str], ...] = (
+    ("one thread", one_thread, "compiled"),
+    ("interpreted", interpreted, "single"),
+    ("cut", cut, ""),
+    ("one thread", one_thread, "compiled"),
+    ("compiled singly", compiled_singly, ""),
+    ("seen again", seen_again, ""),
+)
+
+
+class Checker:
+    """Runs programs in several ways and compares."""
+
+    def __init__(self, with_torch: bool = False, ways: dict[str, Way] | None = None) -> None:
+        import flambeau
+
+        self.flambeau = flambeau
+        self.ways = {"compiled": compiled, "single": single} if ways is None else ways
+        self.torch: Any = None
+        if with_torch:
+            import torch
+
+            self.torch = torch
+        self.undecided = 0  # programs whose results depend on rounding errors
+        self.refused = 0  # programs that PyTorch takes offence at, and nobody else
+
+    def check(self, seed: int, variant: int, steps: list[Step] | None = None) -> str:
+        """What is wrong with a program; "" if nothing."""
+        steps = structure(seed) if steps is None else steps
+        found_sizes = sizes(seed, variant)
+
+        def run(way: Way, torch: Any = self.flambeau, jitter: int = 0) -> list[Result]:
+            try:
+                return way(Run(torch, steps, found_sizes, variant, jitter))
+            except Exception as error:
+                return [Result(0, f"failed: {error!r}", "", np.empty(0))]
+
+        results = {name: run(way) for name, way in self.ways.items()}
+        name, way, exact = OTHERS[(seed + variant) % len(OTHERS)]
+        results[name] = run(way)
+        if self.torch is not None:
+            results["PyTorch"] = run(Run.finish, self.torch)
+        if exact in results and (message := difference(results[name], results[exact], {})):
+            return f"{name} and {exact} have other bits: {message}"
+        tolerance = max((TOLERANCE.get(r.dtype, 0) for r in results["single"]), default=0)
+        tolerance = max([tolerance, *(TOLERANCE.get(s.dtype, 0) for s in steps)])
+        if "PyTorch" in results and errors_of(results["PyTorch"]) - errors_of(results["single"]):
+            self.refused += 1
+            del results["PyTorch"]
+        for other in results:
+            if message := difference(results[other], results["single"], dict.fromkeys(TOLERANCE, tolerance)):
+                if self._hangs_by_a_thread(
+                    results["single"], lambda i: run(single, jitter=i), results[other], tolerance
+                ):
+                    self.undecided += 1
+                    return ""
+                return f"{other} and single differ: {message}"
+        return ""
+
+    def _hangs_by_a_thread(self, want: list[Result], shaken: Callable, got: list[Result], tolerance: float) -> bool:
+        """Do rounding errors alone make a difference as large as the one that was found?"""
+        wild = [shaken(i) for i in range(1, 7)]
+        found = distances(got, want)
+        usual = [distances(w, want) for w in wild]
+        return all(
+            d <= max(tolerance, 4 * max(u.get(key, np.inf) for u in usual)) for key, d in found.items()
+        )  # fmt: skip
+
+
+def errors_of(results: list[Result]) -> Counter[tuple]:
+    return Counter(r[:2] for r in results if ": " in r.what)
+
+
+def difference(got: list[Result], want: list[Result], tolerances: dict[str, float]) -> str:
+    """The first difference; bits are compared where there is no tolerance."""
+    for a, b in zip(got, want, strict=False):
+        if (a.step, a.what, a.dtype, a.array.shape) != (b.step, b.what, b.dtype, b.array.shape):
+            return f"{a[:3]} {a.array.shape}, {b[:3]} {b.array.shape}"
+        if (distance := apart(a.array, b.array)) > tolerances.get(a.dtype, 0):
+            return f"step {a.step} {a.what} {a.dtype} {a.array.shape} by {distance:.3g}"
+    return "" if len(got) == len(want) else f"{len(got)} results, {len(want)}"
+
+
+def distances(got: list[Result], want: list[Result]) -> dict[tuple, float]:
+    """How far apart results are, by where they come from; infinitely where only one of the two has them."""
+    a, b = ({(r.step, r.what, r.dtype, r.array.shape): r.array for r in results} for results in (got, want))
+    return {key: apart(a[key], b[key]) if key in a and key in b else np.inf for key in a | b}
+
+
+def apart(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest difference, beside the largest number if that is above 1."""
+    if a.size == 0 or np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
+        return 0.0
+    with np.errstate(all="ignore"):
+        a, b = a.astype(np.float64), b.astype(np.float64)
+        same = (a == b) | (np.isnan(a) & np.isnan(b))
+        finite = np.abs(b[np.isfinite(b)])
+        error = np.where(same, 0, np.abs(a - b)) / max(1.0, finite.max() if finite.size else 1.0)
+    return float(np.where(np.isnan(error), np.inf, error).max())
+
+
+# ---------------------------------------------------------------------------------------------- finding out
+
+
+def shrunk(checker: Checker, seed: int, variant: int) -> list[Step]:
+    """The steps of a failing program without those that do not matter."""
+    steps = structure(seed)
+    kind = checker.check(seed, variant, steps)[:12]
+    for _ in range(2):
+        for i in range(len(steps) - 1, 0, -1):
+            shorter = [*steps[:i], Step("nothing", 0), *steps[i + 1 :]]
+            if kind and checker.check(seed, variant, shorter)[:12] == kind:
+                steps = shorter
+    return steps
+
+
+def show(checker: Checker, seed: int, variant: int, steps: list[Step]) -> None:
+    """Print what a program does, and what is wrong with it."""
+    for torch in filter(None, (checker.flambeau, checker.torch)):
+        run = Run(torch, steps, sizes(seed, variant), variant)
+        run.log = lambda line, name=torch.__name__: print(name, line)
+        single(run)
+    print(sizes(seed, variant), [s.kind for s in steps])
+    print(checker.check(seed, variant, steps) or "agrees", "(undecided)" * checker.undecided)
+
+
+# ---------------------------------------------------------------------------------------------- long runs
+
+
+def work(first: int, count: int, variants: int, with_torch: bool) -> None:
+    """Check structures; one line on standard output before and after each program."""
+    faulthandler.enable()
+    checker = Checker(with_torch)
+    for seed in range(first, first + count):
+        signal.alarm(PATIENCE)
+        for variant in range(variants):
+            print(f"try {seed}:{variant}", flush=True)
+            undecided, refused = checker.undecided, checker.refused
+            message = checker.check(seed, variant).replace("\n", " ")
+            verdict = "refused" if checker.refused > refused else "fine"
+            print("undecided" if checker.undecided > undecided else f"fail {message[:400]}" if message else verdict)
+    from flambeau._backends.cpu.driver import driver
+    from flambeau._engine.plans import statistics
+
+    made = driver().statistics
+    print(f"compiled {statistics().plans} {made.compiled + made.loaded}", flush=True)
+
+
+class Campaign:
+    """A long run: children, one after the other, and what they report."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.seed = self.first = options.first
+        self.counts: Counter[str] = Counter()
+        self.start = time.monotonic()
+        self.printed = 0.0
+
+    def over(self) -> bool:
+        late = time.monotonic() - self.start > self.options.seconds
+        return late or self.seed >= self.first + self.options.structures
+
+    def run(self) -> bool:
+        """Did all programs agree?"""
+        while not self.over():
+            self._child()
+        self._report()
+        return not self.counts["fail"] and not self.counts["died"]
+
+    def _child(self) -> None:
+        options = self.options
+        count = min(LIVES, self.first + options.structures - self.seed)
+        arguments = ["--work", f"{self.seed}:{count}", "--sizes", str(options.sizes), *["--torch"] * options.torch]
+        child = subprocess.Popen([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True)
+        name = ""
+        assert child.stdout is not None
+        for line in child.stdout:
+            word, _, rest = line.strip().partition(" ")
+            if word == "try":
+                name = rest
+                if int(rest.split(":")[0]) > self.seed:
+                    self.seed += 1
+                    if self.over():
+                        child.kill()
+                        break
+            elif word == "compiled":
+                plans, kernels = map(int, rest.split())
+                self.counts.update(plans=plans, kernels=kernels)
+            else:
+                self._count(word, name, rest)
+        if child.wait() and not self.over():
+            self._count("died", name, f"status {child.returncode}")
+        self.seed += 1
+
+    def _count(self, word: str, name: str, message: str) -> None:
+        self.counts.update(**{word: 1, "programs": 1})
+        if word in ("fail", "died"):
+            print(f"{name} {word}: {message}", flush=True)
+        if time.monotonic() - self.printed > 30:
+            self._report()
+
+    def _report(self) -> None:
+        self.printed = time.monotonic()
+        c, seconds = self.counts, self.printed - self.start
+        print(f"{self.seed - self.first} structures from seed {self.first}, {c['programs']} programs: "
+              f"{c['fine'] + c['refused']} agree ({c['refused']} of them refused by PyTorch), {c['undecided']} hang on "
+              f"rounding, {c['fail']} do not agree, {c['died']} died; {c['plans']} plans and {c['kernels']} kernels "
+              f"made by children that ended; {c['programs'] / seconds:.1f} programs a second", flush=True)  # fmt: skip
 
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--programs", type=int, default=1000)
-    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--structures", type=int, default=1000)
+    parser.add_argument("--sizes", type=int, default=8, help="programs a structure")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--torch", action="store_true", help="run the programs in PyTorch, too")
     parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--only", help="a program, SEED:NUMBER, to be shown")
+    parser.add_argument("--shrink", help="a failing program, to be made shorter and shown")
+    parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    ways = modes()
-    if options.torch:
-        import torch
-
-        ways["PyTorch"] = lambda steps: run(torch, steps)
-    wrong, count, start = 0, 0, time.monotonic()
-    for seed in range(options.first, options.first + options.programs):
-        if time.monotonic() - start > options.seconds:
-            break
-        count += 1
-        message = check(seed, ways)
-        if message:
-            wrong += 1
-            print(f"seed {seed}: {message}", flush=True)
-    print(f"{count} programs from seed {options.first}: {count - wrong} agree, {wrong} do not")
-    return wrong > 0
+    warnings.simplefilter("ignore")
+    if options.work:
+        work(*map(int, options.work.split(":")), options.sizes, options.torch)
+        return 0
+    if named := options.only or options.shrink:
+        seed, variant = map(int, named.split(":"))
+        checker = Checker(options.torch)
+        show(checker, seed, variant, shrunk(checker, seed, variant) if options.shrink else structure(seed))
+        return 0
+    return not Campaign(options).run()
 
 
 if __name__ == "__main__":

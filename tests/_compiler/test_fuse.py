@@ -112,6 +112,14 @@ def test_long_sums_of_few_rows_end_their_group():
     assert isinstance(first, Group) and first.closed and names(second) == ["sub"]
 
 
+@pytest.mark.parametrize("shape, dim, count", [((4000, 700), 0, 2), ((4000, 70), 0, 1), ((4000, 700), 1, 1)])
+def test_long_columns_of_large_arrays_end_their_group(shape, dim, count):
+    g = Graph()
+    (x,) = inputs(g, shape)
+    mean = g.reduce("sum", x, (dim,)) * 0.001
+    assert len(units(g, x - mean.expand(shape))) == count
+
+
 def test_empty_results_have_units_too():
     g = Graph()
     (x,) = inputs(g, (0, 3))

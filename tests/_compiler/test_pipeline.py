@@ -44,15 +44,17 @@ def programs(monkeypatch):
 
 
 def test_random_programs_agree_with_single_operations():
-    ways = fuzz.modes()
-    wrong = [(seed, message) for seed in range(60) if (message := fuzz.check(seed, ways))]
+    checker = fuzz.Checker()
+    wrong = [(seed, variant, message) for seed in range(30) for variant in range(2)
+             if (message := checker.check(seed, variant))]  # fmt: skip
     assert not wrong
 
 
-def test_the_fuzzer_sees_a_wrong_result(monkeypatch):
-    ways = fuzz.modes()
-    broken = {"fused": lambda steps: [r + 1 for r in ways["fused"](steps)], "op by op": ways["op by op"]}
-    assert any(fuzz.check(seed, broken) for seed in range(5))
+def test_the_fuzzer_sees_a_wrong_result():
+    broken = {"compiled": lambda run: [r._replace(array=r.array + 1) for r in fuzz.compiled(run) if r.array.size],
+              "single": fuzz.single}  # fmt: skip
+    checker = fuzz.Checker(ways=broken)
+    assert any(checker.check(seed, 0) for seed in range(5))
 
 
 def test_parameters_are_updated_where_they_lie(programs):

@@ -7,6 +7,8 @@ import os
 import numpy as np
 import pytest
 
+import flambeau as torch
+from flambeau._core.config import config
 from flambeau._engine.memory import KEPT, SLAB, Allocator, size_class
 
 
@@ -62,3 +64,19 @@ def test_a_child_has_memory_of_its_own():
         os._exit(0)
     os.waitpid(child, 0)
     assert array[0] == 1
+
+
+def test_large_values_lie_aligned_whoever_made_them(monkeypatch):
+    monkeypatch.setattr(config, "compile", "never")
+    made = [torch.tensor(np.ones(5000 + n, np.float32)) for n in range(8)]
+    made += [t * 2 for t in made] + [torch.ones(5000).uniform_()]
+    torch.synchronize()
+    assert all(t.data_ptr() % 64 == 0 for t in made)
+    assert all(t.mean().item() == 1 for t in made[:8])
+
+
+def test_memory_that_numpy_sees_stays_where_it_is():
+    array = np.ones(5000, np.float32)
+    t = torch.from_numpy(array)
+    t.mul_(3)
+    assert t.data_ptr() == array.ctypes.data and array[0] == 3

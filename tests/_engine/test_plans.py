@@ -16,7 +16,7 @@ from flambeau._engine import plans, window
 def fresh(monkeypatch):
     window.flush()
     monkeypatch.setattr(plans, "_plans", type(plans._plans)())
-    monkeypatch.setattr(plans, "_structures", type(plans._structures)())
+    monkeypatch.setattr(plans, "_patterns", type(plans._patterns)())
     monkeypatch.setattr(plans, "_statistics", plans.Statistics())
     monkeypatch.setattr(config, "compile", "auto")
     yield
@@ -125,3 +125,22 @@ def test_explain_tells_what_was_fused():
     x = torch.ones(50, 40)
     text = torch.explain(lambda: torch.softmax(x * 2, 1).sum())
     assert text.startswith("1 plan") and "exp" in text and "of peak" in text
+
+
+@pytest.mark.parametrize("function", [torch.clamp, torch.nn.functional.threshold, torch.nn.functional.softplus])
+def test_a_number_in_the_key_does_not_stand_for_another_one(function, monkeypatch):
+    x = torch.linspace(-10, 10, 8)
+    wanted = [function(x, *numbers).tolist() for numbers in ((2.0, 7.3), (7.3, 2.0))]  # small: run by the reference
+    monkeypatch.setattr(config, "compile", "always")
+    found = [function(x, *numbers).tolist() for numbers in ((2.0, 7.3), (7.3, 2.0))]
+    assert plans.statistics().runs == 2
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-9)
+
+
+def test_a_number_made_from_many_is_compiled():
+    x = torch.ones(3000)
+    window.flush()
+    before = plans.statistics().runs
+    for _ in range(2):
+        assert x.sum().item() == 3000
+    assert plans.statistics().runs == before + 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 import flambeau as torch
+from flambeau._core.config import config
+from flambeau._engine.plans import statistics
 from flambeau._engine.repeat import Repeatable
 
 
@@ -68,3 +70,17 @@ def test_memory_that_others_see_is_not_repeated():
     assert not repeatable.repeat((p, g), ())
     formula(p, g)
     assert seen.tolist() == p.tolist()
+
+
+def test_a_formula_is_not_torn_apart_by_the_bytes_it_promises(monkeypatch):
+    monkeypatch.setattr(config, "compile", "always")
+    params = [torch.nn.Parameter(torch.ones(1000)) for _ in range(4)]
+    for p in params:
+        p.grad = torch.full((1000,), 2.0)
+    optimizer = torch.optim.Adam(params)
+    optimizer.step()
+    torch.synchronize()
+    monkeypatch.setattr(config, "window_bytes", 5000)  # about one result; a step makes some ten a parameter
+    before = statistics().runs
+    optimizer.step()
+    assert statistics().runs - before == len(params)

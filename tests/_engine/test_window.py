@@ -1,6 +1,9 @@
 """The window is invisible: lazy and immediate execution agree, errors name the user's line, outsiders see no delay."""
 
+import itertools
+import linecache
 import os
+import sys
 import threading
 
 import numpy as np
@@ -156,6 +159,78 @@ def test_ctrl_c_loses_nothing(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         y.tolist()
     assert y.tolist() == [6, 6]
+
+
+PATH = ("window.py", "plans.py", "plan.py")  # the files where the results of a window are made and told
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt before a line of these files, the one of the given number among those that run.
+
+    Not where a `with` block or its lock ends: CPython looks for signals after calls, not there."""
+
+    def __init__(self, number):
+        self.left = number
+
+    def __call__(self, frame, event, argument):
+        file = os.path.basename(frame.f_code.co_filename)
+        if file not in PATH or frame.f_code.co_name == "resize":
+            return None
+        if event == "line" and not linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith(
+            ("with ", "if held", "pool.lock.release")
+        ):
+            self.left -= 1
+            if self.left < 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return self
+
+    def during(self, function):
+        """Was the function interrupted?"""
+        tracer = sys.gettrace()
+        try:
+            sys.settrace(self)
+            function()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(tracer)
+        return False
+
+
+def assigned(w, b):
+    """In-place updates, one of them of a view, and a result."""
+    w.sub_(w * 0.25)
+    b[1:].add_(2)
+    return (w * 2).sum(), b * 1
+
+
+def assigned_with_hosts(w, b):
+    """The same, with an instruction that has no kernel in between."""
+    total, copy = assigned(w, b)
+    values = torch.linalg.eigvalsh(b[:4].view(2, 2) + b[:4].view(2, 2).T)
+    w.add_(values.sum() * 0)
+    return total, copy
+
+
+@pytest.mark.parametrize("compile", ["always", "never"])
+@pytest.mark.parametrize("step", [assigned, assigned_with_hosts])
+def test_an_interrupt_at_any_line_leaves_no_update_half_done(monkeypatch, step, compile):
+    def run(number):
+        w, b = torch.arange(20.0), torch.arange(8.0)
+        flush()
+        total, copy = step(w, b)
+        interrupted = Interrupt(number).during(flush)
+        found = [t.tolist() for t in (w, b, total, copy)]
+        step(w, b)
+        return interrupted, found + [w.tolist(), b.tolist()]
+
+    monkeypatch.setattr(config, "compile", compile)
+    whole = run(1 << 30)[1]
+    numbers = itertools.count()
+    while (outcome := run(next(numbers)))[0]:
+        assert outcome[1] == whole
+    assert next(numbers) > 30
 
 
 # ---------------------------------------------------------------------------------------------- window on = window off

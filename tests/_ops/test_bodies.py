@@ -52,7 +52,8 @@ def captured(call):
     """The result of the instruction's graph; None if a graph cannot say it."""
     values = [a for a in call.args if type(a) is Value] + [call.outputs[0]]
     slots = {v: i for i, v in enumerate(dict.fromkeys(values))}
-    capture = Capture(slots, lambda name, d: True)
+    nbytes = [v.nbytes for v in values[:-1]]
+    capture = Capture(slots, nbytes, lambda name, d: True)
     capture.run([call])
     if capture.hosts:
         return None

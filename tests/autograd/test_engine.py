@@ -164,6 +164,25 @@ def test_in_place_operations_are_differentiated():
     assert x.grad.tolist() == [3, 4]
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda view: (view * view).sum(),
+        lambda view: (view.new_zeros(2, 3).copy_(view) ** 2).sum(),
+        lambda view: torch.cat([view, view]).pow(2).sum() / 2,
+        lambda view: view.view(-1) @ view.view(-1),
+    ],
+    ids=["pointwise", "written", "listed", "viewed"],
+)
+def test_a_view_follows_its_base_that_was_changed_in_place(use):
+    leaf = torch.arange(6.0, requires_grad=True)
+    base = leaf * 1
+    view = base.view(2, 3)
+    base.mul_(3)
+    use(view).backward()
+    assert leaf.grad.tolist() == [18.0 * i for i in range(6)]
+
+
 def test_writing_into_a_view_rewrites_the_history_of_base_and_views():
     x = leaf(1.0, 2.0, 3.0)
     base = x * 1
@@ -171,8 +190,8 @@ def test_writing_into_a_view_rewrites_the_history_of_base_and_views():
     first = base[:2]
     view.mul_(10)
     assert base.tolist() == [1, 20, 30] and first.tolist() == [1, 20]
-    (base.sum() + first.sum()).backward()
-    assert x.grad.tolist() == [2, 20, 10]
+    (base.sum() + first.sum() + (first * 2).sum()).backward()
+    assert x.grad.tolist() == [4, 40, 10]
 
 
 def test_assigning_into_a_tensor_without_history():
@@ -243,3 +262,20 @@ def test_requires_grad_is_for_floating_leaves():
     y = leaf(1.0) * 2
     with pytest.raises(RuntimeError, match="leaf"):
         y.requires_grad_(False)
+
+
+def test_a_path_without_gradient_takes_nothing_from_the_others():
+    class Nothing(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, g):
+            return None
+
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    dead = Nothing.apply(y)
+    (dead + (y * 3)).sum().backward()  # the gradient of y arrives before the None
+    assert x.grad.tolist() == [6, 6]

@@ -12,13 +12,14 @@ from flambeau._backends.cpu.attention_blocks import KEYS, ROWS, Blocks, across
 from flambeau._backends.cpu.emit import Module, Val
 from flambeau._backends.cpu.fields import Fields
 from flambeau._backends.cpu.kernel import Kernel
-from flambeau._backends.cpu.products import Matrix, Tile
+from flambeau._backends.cpu.products import BELOW, COLUMNS, FROM, Matrix, Tile
 from flambeau._backends.cpu.strided import places
 from flambeau._backends.cpu.target import Target
 
 FIELDS = Fields(
     "g_at q_at k_at v_at out_at sums_at mask_at dq_at dk_at dv_at deltas_at scale queries keys width value_width "
-    "dims dims_at g_row g_column q_row q_column k_row k_column v_row v_column mask_row mask_column"
+    "dims dims_at g_row g_column q_row q_column k_row k_column v_row v_column "
+    "out_row out_column dq_row dk_row dv_row mask_row mask_column"
 )
 
 
@@ -54,52 +55,52 @@ class _Backward:
         w = self.w
         return Matrix(self.f.offset(w[f"{name}_at"], move, self.element), w[f"{name}_row"], w[f"{name}_column"])
 
-    def dense(self, name: str, row: Val, width: Val) -> Matrix:
-        """A dense operand from a row on."""
-        return Matrix(self.f.offset(self.w[f"{name}_at"], self.f.mul(row, width), self.element), width)
+    def result(self, name: str, move: Val) -> Matrix:
+        return Matrix(self.f.offset(self.w[f"{name}_at"], move, self.element), self.w[f"{name}_row"])
 
     def write(self) -> None:
         f, w, b = self.f, self.w, self.b
         self.width, self.value_width = w["width"], w["value_width"]
         self.padded, self.value_padded = b.padded(f, self.width), b.padded(f, self.value_width)
         with f.loop(self.lo, self.hi) as task:
-            g_move, q_move, k_move, v_move, self.mask_move = places(f, w["dims"], w["dims_at"], task.index, 5)
-            moves = ("g", g_move), ("q", q_move), ("k", k_move), ("v", v_move)
-            g, q, k, v = (self.matrix(n, x) for n, x in moves)
-            self.first_row, first_key = f.mul(task.index, w["queries"]), f.mul(task.index, w["keys"])
-            self._deltas(g)
-            self._clear("dq", self.first_row, w["queries"])
+            *moves, self.mask_move = places(f, w["dims"], w["dims_at"], task.index, 9)
+            g, q, k, v, out = (self.matrix(n, x) for n, x in zip(("g", "q", "k", "v", "out"), moves, strict=False))
+            self.dq_to, dk, dv = (self.result(n, x) for n, x in zip(("dq", "dk", "dv"), moves[5:], strict=True))
+            self.first_row = f.mul(task.index, w["queries"])
+            self._deltas(g, out)
+            self._clear(self.dq_to, w["queries"])
             with f.loop(0, w["keys"], KEYS) as key:
                 count = f.min(f.sub(w["keys"], key.index), KEYS)
                 self._keys(g, q, k._replace(at=b.at(f, k, key.index)), v._replace(at=b.at(f, v, key.index)), key.index,
                            count)  # fmt: skip
-                place = f.add(first_key, key.index)
-                for name, buffer, width, padded in (
-                    ("dk", self.dk, self.width, self.padded),
-                    ("dv", self.dv, self.value_width, self.value_padded),
+                for to, buffer, width, padded in (
+                    (dk, self.dk, self.width, self.padded),
+                    (dv, self.dv, self.value_width, self.value_padded),
                 ):
-                    b.copy(f, Matrix(buffer, padded), self.dense(name, place, width), (count, width), width)
+                    rows = to._replace(at=b.at(f, to, key.index))
+                    b.copy(f, Matrix(buffer, padded), rows, (count, width), width)
         f.ret()
         f.close()
 
-    def _deltas(self, g: Matrix) -> None:
+    def _deltas(self, g: Matrix, out: Matrix) -> None:
         """g . out of every row."""
         f, w, b = self.f, self.w, self.b
         with f.loop(0, w["queries"]) as row:
             b.copy(f, g._replace(at=b.at(f, g, row.index)), Matrix(self.g, 0), (1, self.value_width), self.value_padded)
-            number = f.add(self.first_row, row.index)
-            b.copy(f, self.dense("out", number, self.value_width), Matrix(self.q, 0), (1, self.value_width),
+            b.copy(f, out._replace(at=b.at(f, out, row.index)), Matrix(self.q, 0), (1, self.value_width),
                    self.value_padded)  # fmt: skip
             with f.loop(0, self.value_padded, b.lanes, [f.float(0.0, b.vector)]) as i:
                 x, y = (f.load(b.vector, f.offset(a, i.index, self.element)) for a in (self.g, self.q))
                 i.next = [f.fma(x, y, i.carried[0])]
+            number = f.add(self.first_row, row.index)
             f.store(across(f, i.results[0], "fadd"), f.offset(w["deltas_at"], number, self.element))
 
-    def _clear(self, name: str, row: Val, rows: Val) -> None:
+    def _clear(self, to: Matrix, rows: Val) -> None:
         f = self.f
-        with f.loop(0, f.mul(rows, self.width)) as i:
-            place = f.add(f.mul(row, self.width), i.index)
-            f.store(f.float(0.0, self.element), f.offset(self.w[f"{name}_at"], place, self.element))
+        with f.loop(0, rows) as row:
+            line = self.b.at(f, to, row.index)
+            with f.loop(0, self.width) as i:
+                f.store(f.float(0.0, self.element), f.offset(line, i.index, self.element))
 
     def _keys(self, g: Matrix, q: Matrix, k: Matrix, v: Matrix, key: Val, count: Val) -> None:
         """One block of keys meets all blocks of queries."""
@@ -124,23 +125,28 @@ class _Backward:
         b.copy(f, q, q_rows, (rows, self.width), self.padded)
         b.copy(f, g, g_rows, (rows, self.value_width), self.value_padded)
         p, ds = Matrix(self.p, KEYS), Matrix(self.ds, KEYS)
-        columns = b.padded(f, count)
-        b.product(f, q_rows, Matrix(self.k_turned, KEYS), p, (rows, columns, self.width), added=False)
-        b.product(f, g_rows, Matrix(self.v_turned, KEYS), ds, (rows, columns, self.value_width), added=False)
+        columns, diagonal = b.padded(f, count), f.sub(first, key)
+        before, below, start = (COLUMNS, BELOW, FROM) if self.causal else (None, None, None)
+        b.product(f, q_rows, Matrix(self.k_turned, KEYS), p, (rows, columns, self.width), False, before, diagonal)
+        b.product(f, g_rows, Matrix(self.v_turned, KEYS), ds, (rows, columns, self.value_width), False, before,
+                  diagonal)  # fmt: skip
         with f.loop(0, rows) as row:
             self._row(row.index, f.add(first, row.index), key, count)
         b.product(f, Matrix(self.p, 1, KEYS), g_rows, Matrix(self.dv, self.value_padded),
-                  (count, self.value_padded, rows), added=True)  # fmt: skip
-        b.product(f, Matrix(self.ds, 1, KEYS), q_rows, Matrix(self.dk, self.padded), (count, self.padded, rows),
-                  added=True)  # fmt: skip
-        b.product(f, ds, Matrix(self.k, self.padded), Matrix(self.dq, self.padded), (rows, self.padded, count),
-                  added=False)  # fmt: skip
-        self._add_dq(f.add(self.first_row, first), rows)
+                  (count, self.value_padded, rows), True, start, diagonal)  # fmt: skip
+        b.product(f, Matrix(self.ds, 1, KEYS), q_rows, Matrix(self.dk, self.padded), (count, self.padded, rows), True,
+                  start, diagonal)  # fmt: skip
+        b.product(f, ds, Matrix(self.k, self.padded), Matrix(self.dq, self.padded), (rows, self.padded, count), False,
+                  below, diagonal)  # fmt: skip
+        self._add_dq(first, rows)
 
     def _row(self, row: Val, query: Val, key: Val, count: Val) -> None:
         """One row of products becomes the softmax's results, one of their gradients those of the scores."""
         f, w, b = self.f, self.w, self.b
-        limit = f.min(count, f.sub(f.add(query, 1), key)) if self.causal else count
+        limit = reach = count
+        if self.causal:
+            limit = f.min(count, f.sub(f.add(query, 1), key))
+            reach = b.reach(f, row, f.sub(f.sub(query, row), key), count)
         if self.mask is not None:
             memory = "i8" if self.mask == "bool" else self.element
             place = f.add(f.mul(query, w["mask_row"]), f.mul(key, w["mask_column"]))
@@ -153,18 +159,20 @@ class _Backward:
         delta = f.splat(f.load(self.element, f.offset(w["deltas_at"], number, self.element)), b.lanes)
         scale = f.splat(self.scale, b.lanes)
         p_row, ds_row = (f.offset(x, f.mul(row, KEYS), self.element) for x in (self.p, self.ds))
-        with f.loop(0, count, b.lanes) as i:
+        with f.loop(0, reach, b.lanes) as i:
             x = b.score(f, p_row, i.index, self.scale, self.mask_row if self.mask else None, limit)
             p = b.primitive(f, "exp", f.fsub(x, total))
             f.store(p, f.offset(p_row, i.index, self.element))
             at = f.offset(ds_row, i.index, self.element)
-            f.store(f.fmul(f.fmul(p, f.fsub(f.load(b.vector, at), delta)), scale), at)
+            inside = f.mask_below(f.sub(limit, i.index), b.lanes)  # what lies beyond may be anything
+            dp = f.select(inside, f.fsub(f.load(b.vector, at), delta), f.float(0.0, b.vector))
+            f.store(f.fmul(f.fmul(p, dp), scale), at)
 
     def _add_dq(self, row: Val, rows: Val) -> None:
         f, b = self.f, self.b
         whole = f.binary("and", self.width, -b.lanes)
         with f.loop(0, rows) as i:
-            to = f.offset(self.w["dq_at"], f.mul(f.add(row, i.index), self.width), self.element)
+            to = b.at(f, self.dq_to, f.add(row, i.index))
             source = f.offset(self.dq, f.mul(i.index, self.padded), self.element)
             for lo, hi, type, step in ((f.int(0), whole, b.vector, b.lanes), (whole, self.width, self.element, 1)):
                 with f.loop(lo, hi, step) as j:

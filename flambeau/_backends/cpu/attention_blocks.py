@@ -39,6 +39,11 @@ class Blocks(Products):
             x = f.load(memory, f.offset(mask, f.mul(i.index, stride), memory))
             f.store(additive(x), f.offset(to, i.index, self.element))
 
+    def reach(self, f: Function, row: Val, diagonal: Val, count: Val) -> Val:
+        """How many scores of a row are needed under a causal mask, where those up to `row` + `diagonal` take part: so
+        many that products find all that they read."""
+        return f.min(f.max(f.add(f.add(row, diagonal), self.tile.height), 0), count)
+
     def score(self, f: Function, scores: Val, i: Val, scale: Val, mask: Val | None, limit: Val) -> Val:
         """A vector of a row of products as scores; those from number `limit` on are -inf."""
         x = f.fmul(f.load(self.vector, f.offset(scores, i, self.element)), f.splat(scale, self.lanes))

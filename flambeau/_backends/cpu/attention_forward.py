@@ -13,13 +13,13 @@ from flambeau._backends.cpu.attention_blocks import KEYS, ROWS, Blocks, across
 from flambeau._backends.cpu.emit import Module, Val
 from flambeau._backends.cpu.fields import Fields, split_task
 from flambeau._backends.cpu.kernel import Kernel
-from flambeau._backends.cpu.products import Matrix, Tile
+from flambeau._backends.cpu.products import BELOW, COLUMNS, Matrix, Tile
 from flambeau._backends.cpu.strided import places
 from flambeau._backends.cpu.target import Target
 
 FIELDS = Fields(
     "q_at k_at v_at mask_at out_at sums_at scale queries keys width value_width blocks dims dims_at "
-    "q_row q_column k_row k_column v_row v_column mask_row mask_column"
+    "q_row q_column k_row k_column v_row v_column out_row mask_row mask_column"
 )
 
 
@@ -61,7 +61,7 @@ class _Forward:
         self.padded = b.padded(f, w["value_width"])
         with f.loop(self.lo, self.hi) as task:
             block, number = split_task(f, task.index, w["blocks"])
-            q_move, k_move, v_move, mask_move = places(f, w["dims"], w["dims_at"], number, 4)
+            q_move, k_move, v_move, self.out_move, mask_move = places(f, w["dims"], w["dims_at"], number, 5)
             q, k, v = (self.matrix(n, x) for n, x in (("q", q_move), ("k", k_move), ("v", v_move)))
             first = f.mul(block, ROWS)
             rows = f.min(f.sub(w["queries"], first), ROWS)
@@ -88,9 +88,9 @@ class _Forward:
         (first, rows), (key, count) = queries, keys
         b.turn(f, k._replace(at=b.at(f, k, key)), self.turned, count, w["width"])
         columns = b.padded(f, count)
-        scores = Matrix(self.scores, KEYS)
+        scores, diagonal = Matrix(self.scores, KEYS), f.sub(first, key)
         b.product(f, q._replace(at=b.at(f, q, first)), Matrix(self.turned, KEYS), scores, (rows, columns, w["width"]),
-                  added=False)  # fmt: skip
+                  added=False, triangle=COLUMNS if self.causal else None, diagonal=diagonal)  # fmt: skip
         with f.loop(0, rows) as row:
             self._row(row.index, f.add(first, row.index), mask_move, key, count)
         values = Matrix(self.values, self.padded)
@@ -99,27 +99,31 @@ class _Forward:
             b.copy(f, v._replace(at=b.at(f, v, key)), values, (count, w["value_width"]), self.padded)
         right = Matrix(f.select(direct, b.at(f, v, key), self.values), f.select(direct, w["v_row"], self.padded))
         mixed = Matrix(self.mixed, self.padded)
-        b.product(f, scores, right, mixed, (rows, self.padded, count), added=True)
+        b.product(f, scores, right, mixed, (rows, self.padded, count), added=True,
+                  triangle=BELOW if self.causal else None, diagonal=diagonal)  # fmt: skip
 
     def _row(self, row: Val, query: Val, mask_move: Val, key: Val, count: Val) -> None:
         """One row of products becomes exponentials; what has been summed up is scaled to the largest score now."""
         f, w, b = self.f, self.w, self.b
         scores = f.offset(self.scores, f.mul(row, KEYS), self.element)
-        limit = f.min(count, f.sub(f.add(query, 1), key)) if self.causal else count
+        limit = reach = count
+        if self.causal:
+            limit = f.min(count, f.sub(f.add(query, 1), key))
+            reach = b.reach(f, row, f.sub(f.sub(query, row), key), count)
         if self.mask is not None:
             memory = "i8" if self.mask == "bool" else self.element
             place = f.add(f.mul(query, w["mask_row"]), f.mul(key, w["mask_column"]))
             mask = f.offset(w["mask_at"], f.add(mask_move, place), memory)
             b.masked(f, mask, w["mask_column"], self.mask, count, self.mask_row)
         before = f.load(self.element, f.offset(self.largest, row, self.element))
-        with f.loop(0, count, b.lanes, [f.splat(before, b.lanes)]) as i:
+        with f.loop(0, reach, b.lanes, [f.splat(before, b.lanes)]) as i:
             x = b.score(f, scores, i.index, self.scale, self.mask_row if self.mask else None, limit)
             f.store(x, f.offset(scores, i.index, self.element))
             i.next = [f.select(f.fcompare("ogt", x, i.carried[0]), x, i.carried[0])]
         largest = across(f, i.results[0], "maximum")
         none = f.fcompare("oeq", largest, f.float(-math.inf, self.element))
         base = f.select(none, f.float(0.0, self.element), largest)
-        with f.loop(0, count, b.lanes, [f.float(0.0, b.vector)]) as i:
+        with f.loop(0, reach, b.lanes, [f.float(0.0, b.vector)]) as i:
             at = f.offset(scores, i.index, self.element)
             p = b.primitive(f, "exp", f.fsub(f.load(b.vector, at), f.splat(base, b.lanes)))
             f.store(p, at)
@@ -153,5 +157,6 @@ class _Forward:
             self._scale(row.index, f.fdiv(one, f.select(empty, one, total)))
             logarithm = f.fadd(largest, b.primitive(f, "log", f.select(empty, one, total)))
             f.store(logarithm, f.offset(w["sums_at"], f.add(start, row.index), self.element))
-        out = Matrix(f.offset(w["out_at"], f.mul(start, width), self.element), width)
+        place = f.add(self.out_move, f.mul(first, w["out_row"]))
+        out = Matrix(f.offset(w["out_at"], place, self.element), w["out_row"])
         b.copy(f, Matrix(self.mixed, self.padded), out, (rows, width), width)

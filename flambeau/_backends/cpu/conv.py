@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
+from flambeau._backends.cpu import conv_pixels_forward, conv_pixels_pack, conv_pixels_weight
 from flambeau._backends.cpu.conv_direct import direct_block, direct_launch
 from flambeau._backends.cpu.conv_direct_weight import direct_weight_launches
 from flambeau._backends.cpu.conv_forward import correlation_launch
@@ -27,6 +28,8 @@ from flambeau._backends.cpu.conv_geometry import (
     transposed_axes,
 )
 from flambeau._backends.cpu.conv_pack import FilterStrides, pack_launch, packed_elements
+from flambeau._backends.cpu.conv_pixels import pixel_blocks
+from flambeau._backends.cpu.conv_pixels_pack import padded_filters
 from flambeau._backends.cpu.conv_tile import tile_rows
 from flambeau._backends.cpu.conv_weight import weight_launches
 from flambeau._backends.cpu.emit import BYTES
@@ -94,6 +97,11 @@ def lower_conv_weight(target: Target, params: tuple, inputs: tuple[Meta, ...], o
         found: tuple[list[Launch], int] | None
         if block is not None:
             found = direct_weight_launches(target, element, c, block, images, gradient, result, weight)
+        elif pixels := pixel_blocks(c, target, itemsize, weight=True):
+            kernel = w.shape[2:]
+            found = conv_pixels_weight.weight_launches(
+                target, element, c, pixels, images, gradient, result, weight, kernel
+            )
         else:
             found = weight_launches(target, element, c, images, gradient, result, weight)
         if found is None:
@@ -147,6 +155,20 @@ def _step(target: Target, correlations: list[Correlation], weight: FilterStrides
     for c in correlations:
         biases = round_up(scratch + packed_elements(c) * itemsize, CACHE_LINE)
         few = direct_block(c, target, itemsize)
+        pixels = None if few else pixel_blocks(c, target, itemsize)
+        if pixels:
+            width = pixels.tile.vectors * target.lanes(itemsize)
+            filters = c.groups * padded_filters(c, width)
+            biases = round_up(scratch + filters * c.depth * itemsize, CACHE_LINE)
+            kernel = inputs[1].shape[2:]
+            launches += [
+                conv_pixels_pack.pack_launch(
+                    target, element, c, pixels, w, weight, kernel, bias, bias_step, scratch, biases
+                ),
+                conv_pixels_forward.correlation_launch(target, element, c, pixels, x, rest[-1], scratch, biases),
+            ]
+            scratch = round_up(biases + filters * itemsize, CACHE_LINE)
+            continue
         blocks = None if few else blocks_of(c, target, itemsize)
         if few:
             panels, chunk = panels_of(c.filters, 1), 1

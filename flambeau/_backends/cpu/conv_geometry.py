@@ -77,7 +77,7 @@ def transposed_axes(size: int, count: int, kernel: int, stride: int, padding: in
     axes = []
     for r in range(min(stride, count)):
         reach = [(r + padding - k * dilation, k) for k in range(kernel)]
-        seen = [(distance // stride, k) for distance, k in reach if distance % stride == 0]
+        seen = sorted([(distance // stride, k) for distance, k in reach if distance % stride == 0])
         axes.append(
             Axis(
                 size, -(-(count - r) // stride), 1, tuple([o for o, _ in seen]), tuple([k for _, k in seen]), r, stride
@@ -141,9 +141,17 @@ def correlation(batch: int, groups: int, channels: int, filters: int, axes: Axes
     xs, ys = spatial_strides(x), spatial_strides(y)
     first = sum(axis.first * step for axis, step in zip(axes, ys.space, strict=True))
     d, h, w = (axis.stride * step for axis, step in zip(axes, ys.space, strict=True))
-    axes, x_space, y_space = _merged(axes, xs.space, (d, h, w))
+    (d_in, x_d), (h_in, x_h), (w_in, x_w) = (_dense(*pair) for pair in zip(axes, xs.space, strict=True))
+    axes, x_space, y_space = _merged((d_in, h_in, w_in), (x_d, x_h, x_w), (d, h, w))
     return Correlation(batch, groups, channels, filters, axes, xs._replace(space=x_space),
                        ys._replace(space=y_space), first)  # fmt: skip
+
+
+def _dense(axis: Axis, stride: int) -> tuple[Axis, int]:
+    """An axis and the stride of its input without the inputs that nobody sees, if every output sees but one."""
+    if axis.offsets == (0,) and axis.step > 1 and (axis.out - 1) * axis.step < axis.size:
+        return axis._replace(size=axis.out, step=1), stride * axis.step
+    return axis, stride
 
 
 Space = tuple[int, int, int]

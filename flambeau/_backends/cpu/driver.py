@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from pathlib import Path
@@ -33,6 +34,7 @@ class Driver:
         self.statistics = Statistics()
         self._addresses: dict[Kernel, dict[str, int]] = {}
         self._libraries: list[Any] = []  # code lives as long as its resource tracker
+        self._names = itertools.count()  # of libraries: those that could not be linked keep theirs
         self._jit: Any = None
         self._lock = threading.Lock()
 
@@ -67,7 +69,7 @@ class Driver:
         library = llvm.JITLibraryBuilder().add_object_img(image).add_current_process()
         for name in entries:
             library.export_symbol(name)
-        tracker = library.link(self._jit, f"kernel{len(self._libraries)}")
+        tracker = library.link(self._jit, f"kernel{next(self._names)}")
         self._libraries.append(tracker)
         return {name: tracker[name] for name in entries}
 

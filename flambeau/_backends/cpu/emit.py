@@ -307,6 +307,15 @@ class Function:
             return self.intrinsic("fma", a, b, c)
         return self.fadd(self.fmul(a, b), c)
 
+    def copysign(self, magnitude: Val, sign: Val) -> Val:
+        """The magnitude with another sign, by its bits: LLVM's own form looks for the sign in what that was converted
+        from, and calls a library to make a half of a double."""
+        integer = "i32" if magnitude.element == "float" else "i64"
+        bits, other = self.bitcast(magnitude, integer), self.bitcast(sign, integer)
+        top = -(1 << int(integer[1:]) - 1)
+        joined = self.binary("or", self.binary("and", bits, ~top), self.binary("and", other, top))
+        return self.bitcast(joined, magnitude.element)
+
     # ------------------------------------------------------------------------------------------ vectors
 
     def splat(self, x: Val, lanes: builtins.int) -> Val:
@@ -360,6 +369,17 @@ class Function:
         self.module.declare(name, f"void @{name}({value.type}, ptr, {mask.type})")
         self.raw(f"call void @{name}({value}, ptr align {BYTES[value.element]} {pointer.name}, {mask})")
 
+    def load_each(self, type: str, pointers: Val, place: Val) -> Val:
+        """Each lane from its own address, by loads of their own: processors that have an instruction for it are no
+        quicker with it, and wait for one cache line after the other. `place` is memory for the addresses, which come
+        from there sooner than out of a vector."""
+        self.raw(f"store volatile {pointers}, ptr {place.name}, align 8")  # volatile, or it would stay in the vector
+        result = Val("poison", type)
+        for lane in range(pointers.lanes):
+            address = self.load("ptr", self.offset(place, lane, "ptr"))
+            result = self.insert(result, self.load(element_of(type), address), lane)
+        return result
+
     def load_gathered(self, type: str, pointers: Val, mask: Val) -> Val:
         """Each lane of `mask` from its own address; the others zero."""
         name = f"llvm.masked.gather.{mangled(type)}.{mangled(pointers.type)}"
@@ -373,6 +393,11 @@ class Function:
         self.module.declare(name, f"void @{name}({value.type}, {pointers.type}, {mask.type})")
         aligned = f"{pointers.type} align {BYTES[value.element]} {pointers.name}"
         self.raw(f"call void @{name}({value}, {aligned}, {mask})")
+
+    def prefetch(self, pointer: Val) -> None:
+        """Have the line at that address, which may be any, brought into the second-level cache."""
+        self.module.declare("llvm.prefetch.p0", "void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.raw(f"call void @llvm.prefetch.p0({pointer}, i32 0, i32 2, i32 1)")
 
     def stack(self, type: str, count: builtins.int, align: builtins.int = 64) -> Val:
         """`count` elements of memory on the stack; to be called at the function's beginning."""

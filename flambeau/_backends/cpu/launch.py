@@ -1,10 +1,15 @@
 """The native code that runs plans: it fills in their words and calls their kernels, alone or together with workers.
 
-A shared launch is published as a ticket: a generation, and how many of its chunks are left. Whoever takes a chunk, a
-worker or the caller itself, lowers the ticket by compare-and-swap. So a worker that sleeps, was descheduled or did not
-survive a fork takes nothing and is not waited for: the caller waits only for chunks that are being run. Workers spin
-for a moment between launches, then sleep on a futex; so does a caller whose last chunks take long, which leaves its
-processor to a worker that has none.
+The chunks of a shared launch are divided into territories, one for each thread. A territory is published as a ticket:
+a generation, and how many of its chunks are left. Whoever takes chunks, a worker or the caller itself, lowers a ticket
+by compare-and-swap. So a worker that sleeps, was descheduled or did not survive a fork takes nothing and is not waited
+for: the caller waits only for chunks that are being run. Workers spin for a moment between launches, then sleep on a
+futex; so does a caller whose last chunks take long, which leaves its processor to a worker that has none.
+
+Everybody begins in a territory of his own, so that from launch to launch a thread meets the memory that it has written
+or read before: what lies in another processor's cache can take longer to fetch than what lies in none. When nothing is
+left there, others are helped. One takes a fixed part of what is left in a territory, many chunks in a row at first and
+single ones at the end: long stretches are what processors fetch ahead, and short ones let all end at the same time.
 
 Where there are no futexes a plan runs on its caller alone.
 """
@@ -15,7 +20,7 @@ from flambeau._backends.cpu.emit import Function, Module, Val
 from flambeau._backends.cpu.target import Target
 
 # Offsets in the block that a pool's threads share. What different threads write lies in different cache lines.
-TICKET = 0  # i64: generation << 32 | chunks left
+TICKET = 0  # i64: generation << 32 | chunks left, of the caller's territory
 DONE = 64  # i64: chunks that were run
 SLEEPING = 128  # i32: workers that sleep
 WAITING = 192  # i32: does the caller sleep?
@@ -24,9 +29,12 @@ SPIN = 320  # i64: nanoseconds that a worker spins before it sleeps
 STOP = 328  # i64: are the workers to end?
 HOME = 336  # i64: the processor that no worker is kept on
 PINNED = 344  # i64: the workers that are kept on processors of their own
-WORKERS = 384  # for each of them: i64 thread, i64 processor
-WORKER_BYTES = 16
+THREADS = 352  # i64: how many territories there are
+BEGUN = 360  # i64: workers that have begun
+WORKERS = 384  # for each of them: i64 thread, i64 processor; in another cache line the ticket of its territory
+WORKER_BYTES, WORKER_TICKET = 128, 64
 
+SHARE = 4  # a quarter of the chunks that are left in a territory is taken at once
 MASK_BYTES = 128  # of a set of processors, as the C library has it
 PATIENCE = 50_000  # nanoseconds that the caller spins for the last chunks before it sleeps
 NAP = 1_000_000  # nanoseconds that it sleeps at most
@@ -119,12 +127,17 @@ def _share(module: Module) -> None:
         f.store(value, f.offset(pool, LAUNCH + 8 * i))
     done, ticket = f.offset(pool, DONE), f.offset(pool, TICKET)
     f.store(f.int(0), done)
-    generation = f.add(f.binary("lshr", f.load("i64", ticket), 32), 1)
-    published = f.binary("or", f.binary("shl", generation, 32), chunks)
-    f.op("i64", f"atomicrmw xchg ptr {ticket.name}, {published} seq_cst")
+    generation = f.binary("shl", f.add(f.binary("lshr", f.load("i64", ticket), 32), 1), 32)
+    threads = f.load("i64", f.offset(pool, THREADS))
+    with f.loop(1, threads) as other:
+        first, end = _territory(f, chunks, other.index, threads)
+        published = f.binary("or", generation, f.sub(end, first))
+        f.raw(f"store atomic {published}, ptr {_ticket(f, pool, other.index).name} release, align 8")
+    published = f.binary("or", generation, _territory(f, chunks, f.int(0), threads)[1])
+    f.op("i64", f"atomicrmw xchg ptr {ticket.name}, {published} seq_cst")  # the last, as this one is watched
     with f.when(f.compare("ne", _load(f, "i32", f.offset(pool, SLEEPING)), 0)):
         _wake(f, f.offset(ticket, 4), f.cast("trunc", f.min(f.sub(chunks, 1), ALL), "i32"))
-    f.call("void", "take", [pool], declare=False)
+    f.call("void", "take", [pool, f.int(0)], declare=False)
     _wait(f, pool, done, chunks, time)
     f.ret()
     f.close()
@@ -154,31 +167,46 @@ def _wait(f: Function, pool: Val, done: Val, chunks: Val, time: Val) -> None:
     f.label("over")
 
 
+def _territory(f: Function, chunks: Val, thread: Val, threads: Val) -> tuple[Val, Val]:
+    """The chunks of a thread's territory: the first, and the one after the last."""
+    return f.udiv(f.mul(chunks, thread), threads), f.udiv(f.mul(chunks, f.add(thread, 1)), threads)
+
+
+def _ticket(f: Function, pool: Val, thread: Val) -> Val:
+    """The address of a territory's ticket."""
+    place = f.add(f.mul(thread, WORKER_BYTES), WORKERS + WORKER_TICKET - WORKER_BYTES)
+    return f.offset(pool, f.select(f.compare("eq", thread, 0), f.int(TICKET), place))
+
+
 def _take(module: Module) -> None:
-    """Run chunks of the present launch until none is left. Its description is read only after a chunk was taken, which
-    is what keeps it from being replaced."""
-    f = module.function("take", "void", (("pool", "ptr"),), internal=True)
-    (pool,) = f.parameters
-    ticket_at, done = f.offset(pool, TICKET), f.offset(pool, DONE)
-    f.jump("look")
-    f.label("look")
-    ticket = _load(f, "i64", ticket_at)
-    left = f.binary("and", ticket, 2**32 - 1)
-    f.branch(f.compare("eq", left, 0), "over", "try")
-    f.label("try")
-    swap = f"cmpxchg ptr {ticket_at.name}, {ticket}, {f.sub(ticket, 1)} acq_rel acquire"
-    taken = f.op("i1", f"extractvalue {{ i64, i1 }} {f.op('', swap).name}, 1")
-    f.branch(taken, "run", "look")
-    f.label("run")
-    types = ("ptr", "ptr", "i64", "i64", "i64")
-    function, words, tasks, grain, chunks = (f.load(t, f.offset(pool, LAUNCH + 8 * i)) for i, t in enumerate(types))
-    first = f.mul(f.sub(chunks, left), grain)
-    f.call_address(function, [words, first, f.min(f.add(first, grain), tasks)])
-    f.op("i64", f"atomicrmw add ptr {done.name}, i64 1 seq_cst")
-    with f.when(f.compare("ne", _load(f, "i32", f.offset(pool, WAITING)), 0)):
-        _wake(f, done, f.int(1, "i32"))
-    f.jump("look")
-    f.label("over")
+    """Run chunks of the present launch until none is left, those of the thread's own territory first. The launch's
+    description is read only after some were taken, which is what keeps it from being replaced."""
+    f = module.function("take", "void", (("pool", "ptr"), ("thread", "i64")), internal=True)
+    pool, thread = f.parameters
+    done, threads = f.offset(pool, DONE), f.load("i64", f.offset(pool, THREADS))
+    with f.loop(0, threads) as visit:
+        there = f.urem(f.add(thread, visit.index), threads)
+        ticket_at = _ticket(f, pool, there)
+        f.jump("look")
+        f.label("look")
+        ticket = _load(f, "i64", ticket_at)
+        left = f.binary("and", ticket, 2**32 - 1)
+        f.branch(f.compare("eq", left, 0), "empty", "try")
+        f.label("try")
+        count = f.max(f.udiv(left, SHARE), 1)
+        swap = f"cmpxchg ptr {ticket_at.name}, {ticket}, {f.sub(ticket, count)} acq_rel acquire"
+        taken = f.op("i1", f"extractvalue {{ i64, i1 }} {f.op('', swap).name}, 1")
+        f.branch(taken, "run", "look")
+        f.label("run")
+        types = ("ptr", "ptr", "i64", "i64", "i64")
+        function, words, tasks, grain, chunks = (f.load(t, f.offset(pool, LAUNCH + 8 * i)) for i, t in enumerate(types))
+        first = f.mul(f.sub(_territory(f, chunks, there, threads)[1], left), grain)
+        f.call_address(function, [words, first, f.min(f.add(first, f.mul(count, grain)), tasks)])
+        f.op("i64", f"atomicrmw add ptr {done.name}, {count} seq_cst")
+        with f.when(f.compare("ne", _load(f, "i32", f.offset(pool, WAITING)), 0)):
+            _wake(f, done, f.int(1, "i32"))
+        f.jump("look")
+        f.label("empty")
     f.ret()
     f.close()
 
@@ -190,6 +218,8 @@ def _worker(module: Module) -> None:
     ticket, sleeping = f.offset(pool, TICKET), f.offset(pool, SLEEPING)
     seen_at, deadline, time = f.stack("i64", 1), f.stack("i64", 1), f.stack("i64", 2)
     f.store(f.int(0), seen_at)
+    before = f.op("i64", f"atomicrmw add ptr {f.offset(pool, BEGUN).name}, i64 1 seq_cst")
+    thread = f.add(before, 1)
     f.jump("begin")
     f.label("begin")
     f.store(f.add(_now(f, time), f.load("i64", f.offset(pool, SPIN))), deadline)
@@ -209,7 +239,7 @@ def _worker(module: Module) -> None:
     f.store(generation, seen_at)
     f.branch(f.compare("eq", _load(f, "i64", f.offset(pool, STOP)), 0), "work", "stop")
     f.label("work")
-    f.call("void", "take", [pool], declare=False)
+    f.call("void", "take", [pool, thread], declare=False)
     f.jump("begin")
     f.label("stop")
     f.ret(Val("null", "ptr"))

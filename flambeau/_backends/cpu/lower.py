@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 from flambeau._backends.cpu import attention, conv, host, matmul, pool, primitives, rnn, scan, scatter, sort
-from flambeau._backends.cpu.kernel import Address, Launch, Step, Word, Words
+from flambeau._backends.cpu.blocks import Blocks, meta_numbers, metas_with, nest_numbers, nest_with
+from flambeau._backends.cpu.kernel import Step
 from flambeau._backends.cpu.nest_lower import lower as lower_nest
+from flambeau._backends.cpu.plan import Block
 from flambeau._backends.cpu.target import Target
 from flambeau._compiler.loops import Nest
 from flambeau._core.dtypes import dtype
@@ -44,40 +46,40 @@ class CpuBackend:
 
     def __init__(self, target: Target) -> None:
         self.target = target
+        self.blocks = Blocks()
 
     def supports(self, primitive: str, d: dtype) -> bool:
         return primitives.supported(primitive, d.name)
 
-    def lower_nest(self, nest: Nest) -> Step | None:
-        return lower_nest(self.target, nest)
+    def lower_nest(self, nest: Nest) -> Block | None:
+        lower = lambda numbers: lower_nest(self.target, nest_with(nest, numbers))  # noqa: E731
+        return self.blocks.block((nest.loops, nest.checked), nest_numbers(nest), lower)
 
     def lower_call(
-        self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]
-    ) -> Step | None:
+        self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...],
+        epilogue: Nest | None = None,
+    ) -> Block | None:  # fmt: skip
+        """A template, laid out in words; operands of the epilogue follow its own."""
         lower = TEMPLATES.get(template)
-        return None if lower is None else lower(self.target, params, inputs, outputs)
+        if lower is None:
+            return None
+        metas = (*inputs, *outputs)
+        own = meta_numbers(metas)
+
+        def lowered(numbers: Sequence[Any]) -> Step | None:
+            renewed = metas_with(metas, iter(numbers))
+            arguments = renewed[: len(inputs)], renewed[len(inputs) :]
+            if epilogue is None:
+                return lower(self.target, params, *arguments)
+            return matmul.lower_finished(self.target, nest_with(epilogue, numbers[len(own) :]), *arguments)
+
+        key = template, repr(params), len(inputs), tuple([(m.dtype, m.ndim) for m in metas])
+        if epilogue is None:
+            return self.blocks.block(key, own, lowered)
+        return self.blocks.block((*key, epilogue.loops, epilogue.checked), own + nest_numbers(epilogue), lowered)
 
 
 @cache
 def backend() -> CpuBackend:
     """The backend for this machine."""
     return CpuBackend(host.host_target())
-
-
-def rebased(step: Step, offsets: tuple[int, ...]) -> Step:
-    """The step with `offsets` bytes added to the addresses of its operands."""
-    if not any(offsets):
-        return step
-    return step._replace(launches=tuple([_rebased_launch(launch, offsets) for launch in step.launches]))
-
-
-def _rebased_launch(launch: Launch, offsets: tuple[int, ...]) -> Launch:
-    return launch._replace(words=tuple([_rebased_word(w, offsets) for w in launch.words]))
-
-
-def _rebased_word(word: Word, offsets: tuple[int, ...]) -> Any:
-    if type(word) is Address:
-        return Address(word.operand, word.offset + offsets[word.operand])
-    if type(word) is Words:
-        return Words(tuple([_rebased_word(w, offsets) for w in word.words]))
-    return word

@@ -10,29 +10,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flambeau._backends.cpu import matmul_blocks, matmul_dot, matmul_pack, matmul_parts, matmul_stream, matmul_tile
+from flambeau._backends.cpu import (
+    matmul_blocks,
+    matmul_dot,
+    matmul_pack,
+    matmul_parts,
+    matmul_stream,
+    matmul_tile,
+    nest_lower,
+)
 from flambeau._backends.cpu.casts import MEMORY
 from flambeau._backends.cpu.kernel import Address, Entry, Kernel, Launch, Scratch, Step, Word, Words
 from flambeau._backends.cpu.matmul_problem import Problem, Strided, problem
-from flambeau._backends.cpu.nest_lower import lower as lower_nest
 from flambeau._backends.cpu.target import Target
 from flambeau._compiler.loops import Expr, Loops, Nest, Operand
 from flambeau._ir.meta import Meta
 
 Epilogue = tuple[Kernel, str, tuple[Word, ...]] | None
 
-DIRECT_PANELS = 6  # of A, up to which rows of B are read as they lie
+DIRECT_PANELS = 6  # of A, up to which rows of B are read as they lie; twice as many for tiles of twice the height
 COPY_FROM = 3  # panels of B that a panel of A must meet to be copied
 CACHE_WAYS = 8  # rows that collide in the first-level cache, but fit it; they need not be copied
 STREAM_COLUMNS = 512  # from which on a single row is worth a buffer of sums
+STREAM_ACROSS = 1024  # columns of a task, at least: longer runs of B go by faster
 BLOCK_BYTES = matmul_blocks.LOCAL_BYTES  # of B in one stretch of a block: what stays in the second-level cache
 SHARED_BYTES = 4 << 20  # of B that is packed at a time for all tasks
 PARTS_BYTES = 8 << 20  # for the parts of k, at most
 TASK = 1 << 18  # multiplications in a task, at least; some microseconds
 LONG_TASK = 1 << 21  # and if there are many
 FEW_TASKS, MANY_TASKS = 8, 64
-BLOCK_ROWS, BLOCK_COLUMNS = 96, 128  # of C in a block if there are many, at least
+BLOCK_ROWS, BLOCK_COLUMNS = 96, 256  # of C in a block if there are many, at least
 FEW_ROWS = 128  # of which B is packed by tasks
+FINISHED = 4  # panels of C that an epilogue gets at a time
 LONG_K = 8  # stretches from which on parts of k may be tasks
 
 
@@ -46,7 +55,7 @@ def lower(target: Target, params: tuple, inputs: tuple[Meta, ...], outputs: tupl
     out, k = outputs[0], inputs[0].shape[-1]
     if out.numel == 0:
         return Step(())
-    if out.dtype.name not in ("float32", "float64") or k == 0 or out.numel == 1:
+    if not has_blocks(inputs, out):
         return None if epilogue else _as_nest(target, inputs, out)
     p = problem(inputs, out)
     bytes = (inputs[0].numel + inputs[1].numel + out.numel) * p.itemsize
@@ -58,6 +67,20 @@ def lower(target: Target, params: tuple, inputs: tuple[Meta, ...], outputs: tupl
     else:
         launches, scratch = _Blocks(target, p, epilogue).launches()
     return Step(launches, scratch, bytes, 2 * p.work)
+
+
+def has_blocks(inputs: Sequence[Meta], out: Meta) -> bool:
+    """Is a product done in blocks, which an epilogue can finish? (Else it is a nest.)"""
+    return out.dtype.name in ("float32", "float64") and inputs[0].shape[-1] > 0 and out.numel > 1
+
+
+def lower_finished(target: Target, nest: Nest, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]) -> Step | None:
+    """The launches of a product whose blocks a map over rows and columns finishes; its operands follow the product's,
+    of which C is one, too."""
+    if not nest_lower.is_supported(nest.loops):
+        return None
+    step = lower(target, (nest_lower.epilogue(target, nest, len(inputs) + 1),), inputs, outputs)
+    return step and step._replace(bytes=step.bytes + nest_lower.least_bytes(nest) - 2 * outputs[0].nbytes)
 
 
 def wanted_tasks(work: int) -> int:
@@ -97,7 +120,7 @@ def _as_nest(target: Target, inputs: Sequence[Meta], out: Meta) -> Step | None:
     loops = Loops(len(kept), 1, operands, (), tuple(body))
     offsets = tuple([x.offset for x in inputs] + [0])
     nest = Nest(loops, tuple([sizes[i] for i in kept] + [sizes[-1]]), tuple(strides), offsets, (None,) * len(operands))
-    return lower_nest(target, nest)
+    return nest_lower.lower(target, nest)
 
 
 def _dots(target: Target, p: Problem, epilogue: Epilogue) -> tuple[tuple[Launch, ...], int]:
@@ -118,7 +141,7 @@ def _dots(target: Target, p: Problem, epilogue: Epilogue) -> tuple[tuple[Launch,
 
 def _stream(target: Target, p: Problem, epilogue: Epilogue) -> tuple[tuple[Launch, ...], int]:
     """One row, with rows of B."""
-    blocks = max(-(-p.n // matmul_stream.COLUMNS), min(wanted_tasks(p.work), p.n // STREAM_COLUMNS))
+    blocks = max(-(-p.n // matmul_stream.COLUMNS), min(wanted_tasks(p.work), p.n // STREAM_ACROSS))
     across = -(-p.n // (64 * blocks)) * 64
     blocks = -(-p.n // across)
     stretch = stretch_of(target, MEMORY[p.dtype], p.itemsize, p.k)
@@ -191,7 +214,8 @@ class _Blocks:
 
     def launches(self) -> tuple[tuple[Launch, ...], int]:
         p = self.p
-        direct = self.order == "rows" and self.panels <= DIRECT_PANELS
+        most = DIRECT_PANELS * (2 if self.target.registers >= 32 else 1)
+        direct = self.order == "rows" and self.panels <= most
         if self.parts > 1:
             return self._in_parts(direct), self.scratch
         if direct or p.m <= FEW_ROWS:
@@ -262,7 +286,7 @@ class _Blocks:
             across=self.across, row_blocks=self.row_blocks, column_blocks=self.column_blocks, parts=self.parts,
             part=self.stretch if self.parts > 1 else p.k, stretch=self.stretch, width=self.tile.width,
             pack_at=Entry(matmul_pack.pack_kernel(self.element, self.order, self.tile.vectors), "pack"),
-            **b_fields, **self._left(), **self._tiles(), **p.batch_words(),
+            finished=FINISHED, **b_fields, **self._left(), **self._tiles(), **p.batch_words(),
             **_epilogue_words(self.epilogue if last else None, p.flipped),
         )  # fmt: skip
         tasks = self._tasks()

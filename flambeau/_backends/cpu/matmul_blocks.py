@@ -30,6 +30,8 @@ FIELDS = Fields(
     "group copy_at copied_row copied_k "
     # What computes a tile, and one at the right edge.
     "tile_at edge_at "
+    # Panels of rows that are finished at a time.
+    "finished "
     + EPILOGUE
 )  # fmt: skip
 
@@ -127,8 +129,12 @@ class _Blocks:
                 a = f.select(direct, self.at(s.a, f.mul(m0, w["a_row"])), place)
                 with f.loop(columns[0], columns[1]) as column:
                     self._tile(s, (a, a_row, a_k), (m0, height), column.index, packed_from)
-                with f.when(s.done):
-                    self._epilogue(m0, height, columns)
+                number = f.urem(f.sub(row.index, rows[0]), w["finished"])
+                whole = f.compare("eq", f.add(number, 1), w["finished"])
+                last = f.compare("eq", f.add(row.index, 1), rows[1])
+                with f.when(f.binary("and", s.done, f.binary("or", whole, last))):
+                    first, _ = panel_rows(f, w["m"], w["panels"], f.sub(row.index, number))
+                    self._epilogue((first, f.add(m0, height)), columns)
 
     def _packed(self, s: _Stretch, column: Val, packed_from: Val) -> Val:
         """Where the task has its packed panel of B."""
@@ -190,7 +196,7 @@ class _Blocks:
                 with f.loop(lo, hi, step) as column:
                     f.store(f.load(type, self.at(source, column.index)), self.at(target, column.index))
 
-    def _epilogue(self, m0: Val, height: Val, columns: tuple[Val, Val]) -> None:
+    def _epilogue(self, rows: tuple[Val, Val], columns: tuple[Val, Val]) -> None:
         f, w = self.f, self.w
         lo, hi = f.mul(columns[0], w["width"]), f.min(f.mul(columns[1], w["width"]), w["n"])
-        call_epilogue(f, w, self.number, (m0, f.add(m0, height)), (lo, hi))
+        call_epilogue(f, w, self.number, rows, (lo, hi))

@@ -68,7 +68,7 @@ def copy_columns_kernel(element: str, rows: int) -> Kernel:
 
 def generate_copy_rows(target: Target, element: str) -> str:
     """`copy(...)` with COPY, for A with contiguous rows: k columns of panels lo..hi-1, one panel after the other, their
-    rows `row_pitch` apart."""
+    rows `row_pitch` apart. The rows of the next panel are sent for, as they lie where hardware does not foresee it."""
     m = Module(target)
     f = m.function("copy", "void", COPY)
     _copy_rows(f, element)
@@ -105,7 +105,13 @@ def _copy_rows(f: Function, element: str) -> None:
         with f.loop(0, height) as row:
             source = f.offset(a, f.mul(f.add(first, row.index), a_row), element)
             target = f.offset(to_panel, f.mul(row.index, row_pitch(element)), element)
-            _copy(f, vector(element, lanes), source, target, f.int(0), whole, lanes)
+            following = f.offset(source, f.mul(height, a_row), element)
+            with f.loop(0, whole, lanes) as i:
+                f.prefetch(f.offset(following, i.index, element))
+                f.store(
+                    f.load(vector(element, lanes), f.offset(source, i.index, element)),
+                    f.offset(target, i.index, element),
+                )
             _copy(f, element, source, target, whole, k, 1)
 
 

@@ -83,11 +83,14 @@ def _add_rows(
     factors = [f.load(element, f.offset(a, f.mul(f.add(k, i), w["a_k"]), element)) for i in range(rows)]
     wide = [f.splat(x, f.target.lanes(BYTES[element])) for x in factors]
     places = [f.offset(b, f.mul(f.add(k, i), w["b_k"]), element) for i in range(rows)]
+    ahead = f.mul(w["b_k"], rows)
 
     def body(type: str, at: Val) -> None:
         place = f.offset(sums, at, element)
         total = f.load(type, place)
         for x, row in zip(factors if type == element else wide, places, strict=True):
+            if type != element:
+                f.prefetch(f.offset(row, f.add(at, ahead), element))
             total = f.fma(x, f.load(type, f.offset(row, at, element)), total)
         f.store(total, place)
 

@@ -11,6 +11,8 @@ from flambeau._backends.cpu.nest_structure import Structure
 from flambeau._backends.cpu.primitives import primitive
 from flambeau._compiler.loops import Expr, Loops
 
+MOST_LANES = 128  # of a vector: of bytes, in two registers
+
 
 class Layout:
     """Where a kernel finds what among its words: operands, scalars, sizes, strides, (stride, size) of gathers, status,
@@ -73,6 +75,7 @@ class Body:
         self.sizes = [f.word(args, layout.sizes + d) for d in range(loops.parallel + loops.reduced)]
         self.strides = {key: f.word(args, w) for key, w in layout.strides.items()}
         self.gathers = {i: (f.word(args, w), f.word(args, w + 1)) for i, w in layout.gathers.items()}
+        self.addresses = f.stack("ptr", MOST_LANES)
         self.status = f.word(args, layout.status, "ptr")
         self.block = f.word(args, layout.block)
         self.numbers = {
@@ -222,7 +225,11 @@ class Body:
         if at is None and isinstance(stride, int):
             loaded = self._load_dense(point, type, pointer) if stride else f.load(element, pointer)
         else:
-            loaded = f.load_gathered(type, self._lane_addresses(pointer, element, stride, at, lanes), self._mask(point))
+            addresses = self._lane_addresses(pointer, element, stride, at, lanes)
+            if point.mask is None:
+                loaded = f.load_each(type, addresses, self.addresses)
+            else:
+                loaded = f.load_gathered(type, addresses, point.mask)
         return to_register(f, loaded, operand.dtype)
 
     def _load_dense(self, point: Point, type: str, pointer: Val) -> Val:

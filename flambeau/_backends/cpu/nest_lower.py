@@ -33,7 +33,7 @@ OWN = frozenset({"load", "store", "scalar", "const", "index", "reduce", "cast", 
 
 def lower(target: Target, nest: Nest) -> Step | None:
     """The launches of a nest; its operands and scalars are those of the step. None if something has no code."""
-    if not _is_supported(nest.loops):
+    if not is_supported(nest.loops):
         return None
     scalars: list[Word] = [Scalar(i) for i in range(len(nest.loops.scalars))]
     work = math.prod(nest.sizes) * sum(e.op not in OWN for e in nest.loops.body)
@@ -52,14 +52,18 @@ def lower(target: Target, nest: Nest) -> Step | None:
     return Step(launches, scratch, moved, work)
 
 
-def epilogue(target: Target, nest: Nest) -> tuple[Kernel, str, tuple[Word, ...]]:
-    """A map over rows and columns as `void epilogue(words, row_lo, row_hi, column_lo, column_hi)`."""
+def epilogue(target: Target, nest: Nest, first: int = 0) -> tuple[Kernel, str, tuple[Word, ...]]:
+    """A map over rows and columns as `void epilogue(words, row_lo, row_hi, column_lo, column_hi)`; its operands
+    are those of the step from number `first` on."""
     lanes = lanes_of(target, nest.loops)
     kernel = Kernel(generate_epilogue, (nest.loops, Shape(1, lanes, checked=nest.checked)), ("epilogue",))
-    return kernel, "epilogue", _words(nest, (), [Scalar(i) for i in range(len(nest.loops.scalars))])
+    words = _words(nest, (), [Scalar(i) for i in range(len(nest.loops.scalars))])
+    moved = [w._replace(operand=w.operand + first) if type(w) is Address else w for w in words]
+    return kernel, "epilogue", tuple(moved)
 
 
-def _is_supported(loops: Loops) -> bool:
+def is_supported(loops: Loops) -> bool:
+    """Is there code for all expressions?"""
     if any(o.dtype not in MEMORY for o in loops.operands) or any(e.dtype not in MEMORY for e in loops.body):
         return False
     if any(e.op == "reduce" and loops.body[e.args[0]].dtype in HALVES for e in loops.body):

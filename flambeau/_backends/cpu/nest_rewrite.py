@@ -8,12 +8,7 @@ from typing import NamedTuple
 
 from flambeau._backends.cpu.nest_combine import accumulated, identity
 from flambeau._backends.cpu.nest_structure import Structure
-from flambeau._compiler.loops import Expr, Loops, Nest, Operand
-
-
-def known_strides(strides: Sequence[int]) -> tuple[int | None, ...]:
-    """Strides as the text of a kernel knows them."""
-    return tuple([s if s in (0, 1) else None for s in strides])
+from flambeau._compiler.loops import Expr, Loops, Nest, Operand, known_strides
 
 
 def permuted(nest: Nest, order: Sequence[int]) -> Nest:

@@ -6,7 +6,7 @@ import struct
 import time
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from flambeau._backends.cpu import launch as native
 from flambeau._backends.cpu.driver import driver
@@ -32,111 +32,174 @@ np = lazy_module("numpy")
 # A plan in memory, in words: a header (see `launch`), the table, the blocks, the patches, the launches, the status.
 LAUNCHES, TABLE, LAUNCH_WORDS, PATCH_WORDS = 3, 8, 4, 3
 STATUS = -1  # in the place of the index of a word
+WAITING = -1  # the status until the kernels run
 
-PlacedStep = tuple[Step, Sequence[int], Sequence[int]]  # with the slot of each operand and of each scalar
+
+class Block(NamedTuple):
+    """A step laid out in words: which of them are filled in when it is known where its operands are.
+
+    Places are indices into `words`. `addresses` are (word, the operand whose address it gets, bytes to add), `scalars`
+    (word, the scalar that it gets), `places` (word, bytes to add to the address of scratch memory), `references` (word,
+    the word whose address it is, or STATUS), `launches` (address of the entry, first word, tasks, grain)."""
+
+    words: tuple[int, ...]
+    addresses: tuple[tuple[int, int, int], ...]
+    scalars: tuple[tuple[int, int], ...]
+    places: tuple[tuple[int, int], ...]
+    references: tuple[tuple[int, int], ...]
+    launches: tuple[tuple[int, int, int, int], ...]
+    scratch: int
+    bytes: int
+    flops: int
+
+
+def block_of(step: Step) -> Block:
+    """The step laid out; its kernels are compiled."""
+    layout = _Layout()
+    launches = tuple([
+        (driver().address(launch.kernel, launch.entry), layout.add(launch.words), launch.tasks, max(1, launch.grain))
+        for launch in step.launches
+    ])  # fmt: skip
+    return Block(tuple(layout.words), tuple(layout.addresses), tuple(layout.scalars), tuple(layout.places),
+                 tuple(layout.references), launches, step.scratch, step.bytes, step.flops)  # fmt: skip
+
+
+class _Layout:
+    """The lists of a block as they grow."""
+
+    def __init__(self) -> None:
+        self.words: list[int] = []
+        self.addresses: list[tuple[int, int, int]] = []
+        self.scalars: list[tuple[int, int]] = []
+        self.places: list[tuple[int, int]] = []
+        self.references: list[tuple[int, int]] = []
+
+    def add(self, block: Sequence[Word]) -> int:
+        """Append words, and the blocks they refer to; the index of the first."""
+        first = len(self.words)
+        self.words += [0] * len(block)
+        for i, word in enumerate(block, first):
+            if isinstance(word, Address):
+                self.addresses.append((i, word.operand, word.offset))
+            elif isinstance(word, Scalar):
+                self.scalars.append((i, word.scalar))
+            elif isinstance(word, Scratch):
+                self.places.append((i, word.offset))
+            elif isinstance(word, Entry):
+                self.words[i] = driver().address(word.kernel, word.name)
+            elif isinstance(word, Words):
+                self.references.append((i, self.add(word.words)))
+            elif isinstance(word, Status):
+                self.references.append((i, STATUS))
+            else:
+                self.words[i] = word
+        return first
+
+
+class Placed(NamedTuple):
+    """A block with the table slot and the offset in bytes of each of its operands, and the slot of each scalar."""
+
+    block: Block
+    slots: Sequence[int]
+    offsets: Sequence[int]
+    scalars: Sequence[int]
+
+
+def placed(step: Step, slots: Sequence[int], scalars: Sequence[int] = ()) -> Placed:
+    """A step whose operands begin where the addresses in their slots say."""
+    return Placed(block_of(step), slots, [0] * len(slots), scalars)
 
 
 class NativePlan:
-    """Steps with their operands in a table of `slots` words.
+    """Steps with their operands in a table of `slots` words, and one more for each of `numbers`.
 
-    `steps` are (step, the slot of each operand, the slot of each scalar). `run(words)` takes the table's words,
-    addresses and bits of scalars, and returns the status: 0, or what a kernel that met something wrong has stored. The
-    words belong to the plan, so one thread at a time may run it.
+    `run(words)` takes the table's words, addresses and bits of scalars, and returns the status: 0, or what a kernel
+    that met something wrong has stored. Of the last words `numbers` says how they are given, as `struct` does: "d"
+    stands for a float, "n" for an integer. The words belong to the plan, so one thread at a time may run it.
     """
 
-    def __init__(self, steps: Sequence[PlacedStep], slots: int, scratch_slot: int) -> None:
-        self.steps = steps
-        blocks = _Blocks(scratch_slot)
-        launches: list[tuple[int, int, int, int]] = []  # entry, index of its first word, tasks, grain
-        for step, operands, scalars in steps:
-            for launch in step.launches:
-                entry = driver().address(launch.kernel, launch.entry)
-                words = blocks.add(launch.words, operands, scalars)
-                launches.append((entry, words, launch.tasks, max(1, launch.grain)))
-        self._parallel = any(tasks > grain for _, _, tasks, grain in launches)
-        self._table = struct.Struct(f"{slots}n")  # in half the time of "q"
-        self._memory = _laid_out(blocks, launches, slots)
+    def __init__(self, steps: Sequence[Placed], slots: int, scratch_slot: int, numbers: str = "") -> None:
+        self.blocks = [p.block for p in steps]
+        self._parallel = any([tasks > grain for p in steps for _, _, tasks, grain in p.block.launches])
+        self._table = struct.Struct(f"{slots}n{numbers}")  # in half the time of "q"
+        self._memory = _laid_out(steps, slots + len(numbers), scratch_slot)
         self._address = ctypes.addressof(self._memory)
         self._run, self._worker = _runner()
 
-    def run(self, words: Sequence[int]) -> int:
+    def run(self, words: Sequence[float]) -> int:
         """Fill the table and run all launches."""
+        held = False
         self._table.pack_into(self._memory, 8 * TABLE, *words)
-        # Who finds the workers busy, for another Python thread, does without.
-        if not self._parallel or not pool.lock.acquire(blocking=False):
-            return self._run(None, self._address)
         try:
-            return self._run(pool.block(self._worker), self._address)
+            # Who finds the workers busy, for another Python thread, does without.
+            held = self._parallel and pool.lock.acquire(blocking=False)
+            return self._run(pool.block(self._worker) if held else None, self._address)
         finally:
-            pool.lock.release()
+            if held:
+                pool.lock.release()
 
-    def run_profiled(self, words: Sequence[int]) -> list[float]:
+    def wait(self) -> None:
+        """Make ready for `has_run`."""
+        self._memory[-1] = WAITING
+
+    def has_run(self) -> bool:
+        """Have the kernels run since `wait` was called, and met nothing wrong?"""
+        return self._memory[-1] == 0
+
+    def run_profiled(self, words: Sequence[float]) -> list[float]:
         """Run step by step; the seconds of each."""
         first, count = self._memory[LAUNCHES : LAUNCHES + 2]
         seconds = []
         try:
-            for step, _, _ in self.steps:
-                self._memory[LAUNCHES + 1] = len(step.launches)
+            for block in self.blocks:
+                self._memory[LAUNCHES + 1] = len(block.launches)
                 start = time.perf_counter()
                 self.run(words)
                 seconds.append(time.perf_counter() - start)
-                self._memory[LAUNCHES] += 8 * LAUNCH_WORDS * len(step.launches)
+                self._memory[LAUNCHES] += 8 * LAUNCH_WORDS * len(block.launches)
         finally:
             self._memory[LAUNCHES : LAUNCHES + 2] = first, count
         return seconds
 
 
-class _Blocks:
-    """Blocks of words as they are collected. Places are indices into `words`, until it is known where these will be."""
-
-    def __init__(self, scratch_slot: int) -> None:
-        self.scratch_slot = scratch_slot
-        self.words: list[int] = []
-        self.patches: list[tuple[int, int, int]] = []  # a word, the slot whose content it gets, bytes to add to that
-        self.references: list[tuple[int, int]] = []  # a word, the word whose address it is
-
-    def add(self, block: Sequence[Word], operands: Sequence[int], scalars: Sequence[int]) -> int:
-        """Append a block, and those it refers to; the index of its first word."""
-        first = len(self.words)
-        self.words += [0] * len(block)
-        for i, word in enumerate(block, first):
-            if isinstance(word, int):
-                self.words[i] = word
-            elif isinstance(word, Address):
-                self.patches.append((i, operands[word.operand], word.offset))
-            elif isinstance(word, Scalar):
-                self.patches.append((i, scalars[word.scalar], 0))
-            elif isinstance(word, Scratch):
-                self.patches.append((i, self.scratch_slot, word.offset))
-            elif isinstance(word, Entry):
-                self.words[i] = driver().address(word.kernel, word.name)
-            elif isinstance(word, Words):
-                self.references.append((i, self.add(word.words, operands, scalars)))
-            elif isinstance(word, Status):
-                self.references.append((i, STATUS))
-        return first
-
-
-def _laid_out(blocks: _Blocks, launches: Sequence[tuple[int, int, int, int]], slots: int) -> Any:
+def _laid_out(steps: Sequence[Placed], slots: int, scratch_slot: int) -> Any:
     """One array of words with everything that native code needs to run a plan."""
-    words = TABLE + slots
-    patches = words + len(blocks.words)
-    records = patches + PATCH_WORDS * len(blocks.patches)
-    status = records + LAUNCH_WORDS * len(launches)
+    content: list[int] = [0] * (TABLE + slots)
+    patches: list[int] = []  # a word, the slot whose content it gets, bytes to add to that
+    records: list[int] = []
+    references: list[tuple[int, int]] = []
+    for block, operands, offsets, scalars in steps:
+        base = len(content)
+        content += block.words
+        for i, operand, offset in block.addresses:
+            patches += (base + i, operands[operand], offset + offsets[operand])
+        for i, scalar in block.scalars:
+            patches += (base + i, scalars[scalar], 0)
+        for i, offset in block.places:
+            patches += (base + i, scratch_slot, offset)
+        references += [(base + i, j if j == STATUS else base + j) for i, j in block.references]
+        for entry, first, tasks, grain in block.launches:
+            records += (entry, base + first, tasks, grain)
+    return _linked(content, patches, records, references)
+
+
+def _linked(
+    content: list[int], patches: list[int], records: list[int], references: Sequence[tuple[int, int]]
+) -> Any:
+    """The parts of a plan behind each other, with addresses in the place of indices."""
+    first_patch = len(content)
+    first_record = first_patch + len(patches)
+    status = first_record + len(records)
     memory = (ctypes.c_int64 * (status + 1))()
     base = ctypes.addressof(memory)
-    header = (TABLE, patches, len(blocks.patches), records, len(launches), status)
-    counts = (2, 4)
-    content = [word if i in counts else base + 8 * word for i, word in enumerate(header)]
-    content += [0] * (words - len(content))
-    content += blocks.words
-    for i, word in blocks.references:
-        content[words + i] = base + 8 * (status if word == STATUS else words + word)
-    for i, slot, offset in blocks.patches:
-        content += (base + 8 * (words + i), slot, offset)
-    for entry, word, tasks, grain in launches:
-        content += (entry, base + 8 * (words + word), tasks, grain)
-    memory[: len(content)] = content
+    header = (base + 8 * TABLE, base + 8 * first_patch, len(patches) // PATCH_WORDS, base + 8 * first_record,
+              len(records) // LAUNCH_WORDS, base + 8 * status)  # fmt: skip
+    content[: len(header)] = header
+    for i, j in references:
+        content[i] = base + 8 * (status if j == STATUS else j)
+    patches[::PATCH_WORDS] = [base + 8 * i for i in patches[::PATCH_WORDS]]
+    records[1::LAUNCH_WORDS] = [base + 8 * i for i in records[1::LAUNCH_WORDS]]
+    memory[:status] = content + patches + records
     return memory
 
 
@@ -156,7 +219,7 @@ def run_step(step: Step, arrays: Sequence[Any], scalars: Sequence[float | int] =
     """
     count = len(arrays)
     slots = count + 1 + len(scalars)
-    plan = NativePlan([(step, range(count), range(count + 1, slots))], slots, scratch_slot=count)
+    plan = NativePlan([placed(step, range(count), range(count + 1, slots))], slots, scratch_slot=count)
     scratch = np.empty(step.scratch + 64, np.uint8)
     addresses = [a.__array_interface__["data"][0] for a in (*arrays, scratch)]
     addresses[-1] = (addresses[-1] + 63) & ~63

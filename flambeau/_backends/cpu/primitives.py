@@ -63,14 +63,23 @@ def _intrinsic(name: str) -> Body:
     return lambda f, *args: f.intrinsic(name, *args)
 
 
+def _is_number(x: Val) -> bool:
+    """Is it a literal that is not NaN?"""
+    return x.name[0] != "%" and "0x7FF8" not in x.name
+
+
 def maximum(f: Function, a: Val, b: Val) -> Val:
     """The larger; NaN if either is NaN."""
+    if _is_number(b):
+        return f.select(f.fcompare("olt", a, b), b, a)  # one instruction, as NaN can only come from the other
     larger = f.select(f.fcompare("ogt", a, b), a, b)
     return f.select(v.is_nan(f, a), a, larger)
 
 
 def minimum(f: Function, a: Val, b: Val) -> Val:
     """The smaller; NaN if either is NaN."""
+    if _is_number(b):
+        return f.select(f.fcompare("ogt", a, b), b, a)
     smaller = f.select(f.fcompare("olt", a, b), a, b)
     return f.select(v.is_nan(f, a), a, smaller)
 
@@ -161,7 +170,7 @@ def _floor_divide(f: Function, a: Val, b: Val) -> Val:
     far = f.fcompare("ogt", f.fsub(quotient, low), f.float(0.5, a.type))
     low = f.select(far, f.fadd(low, one), low)
     plain = f.fdiv(a, b)
-    low = f.select(f.fcompare("oeq", quotient, zero), f.intrinsic("copysign", zero, plain), low)
+    low = f.select(f.fcompare("oeq", quotient, zero), f.copysign(zero, plain), low)
     return f.select(f.fcompare("oeq", b, zero), plain, low)
 
 
@@ -169,7 +178,7 @@ FLOAT: dict[str, Body] = {
     "add": _binary("fadd"), "sub": _binary("fsub"), "mul": _binary("fmul"), "truediv": _binary("fdiv"),
     "neg": lambda f, a: f.fneg(a), "abs": _intrinsic("fabs"), "sqrt": _intrinsic("sqrt"), "rsqrt": _rsqrt,
     "reciprocal": _reciprocal, "floor": _intrinsic("floor"), "ceil": _intrinsic("ceil"),
-    "trunc": _intrinsic("trunc"), "round": _intrinsic("rint"), "copysign": _intrinsic("copysign"),
+    "trunc": _intrinsic("trunc"), "round": _intrinsic("rint"), "copysign": lambda f, a, b: f.copysign(a, b),
     "maximum": maximum, "minimum": minimum, "fmax": _fmax, "fmin": _fmin, "sgn": _sign, "sign": _sign,
     "lt": _fcompare("olt"), "le": _fcompare("ole"), "gt": _fcompare("ogt"), "ge": _fcompare("oge"),
     "eq": _fcompare("oeq"), "ne": _fcompare("une"), "isnan": v.is_nan, "isinf": _isinf,

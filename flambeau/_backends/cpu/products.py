@@ -13,6 +13,11 @@ from flambeau._backends.cpu.target import Target
 
 PITCH = 64  # columns of a buffer for turned rows; whole tiles
 
+# Products of which only a triangle is wanted, or whose factor is one: of row i, with a diagonal d, only
+COLUMNS = "columns"  # columns up to i + d are wanted
+BELOW = "below"  # the steps of k up to i + d count
+FROM = "from"  # the steps of k from i - d on count
+
 
 class Tile(NamedTuple):
     """`height` rows by `vectors` vectors of sums fill the registers."""
@@ -22,8 +27,11 @@ class Tile(NamedTuple):
 
 
 def tile_of(target: Target, rows: int) -> Tile:
-    """The tile for products with so many rows."""
+    """The tile for products with so many rows: a lower one if the last of the highest ones would be rather empty."""
     height = 12 if target.registers >= 32 else 6 if target.fma else 4
+    high, low = (-(-rows // h) * h for h in (height, 2 * height // 3))
+    if rows > height and 17 * low < 16 * high:
+        height = 2 * height // 3
     return Tile(1, 4) if rows == 1 else Tile(min(rows, height), 2)
 
 
@@ -56,34 +64,46 @@ class Products:
 
     # ------------------------------------------------------------------------------------------ products
 
-    def product(self, f: Function, a: Matrix, b: Matrix, c: Matrix, sizes: tuple[Number, ...], added: bool) -> None:
+    def product(
+        self, f: Function, a: Matrix, b: Matrix, c: Matrix, sizes: tuple[Number, ...], added: bool,
+        triangle: str | None = None, diagonal: Number = 0,
+    ) -> None:  # fmt: skip
         """c (rows, columns) = a (rows, k) b (k, columns), or added to c; sizes = (rows, columns, k). Columns of b and c
-        are neighbours and padded."""
-        name = "product_added" if added else "product"
+        are neighbours and padded. Of a triangle, some more is done: as much as whole tiles have."""
+        name = "product" + "_added" * added + f"_{triangle}" * (triangle is not None)
         if name not in self._written:
             self._written.add(name)
-            self._write_product(name, added)
-        args = [a.at, a.row, a.column, b.at, b.row, c.at, c.row, *sizes]
+            self._write_product(name, added, triangle)
+        args = [a.at, a.row, a.column, b.at, b.row, c.at, c.row, *sizes, diagonal]
         f.call("void", name, [x if isinstance(x, Val) else f.int(x) for x in args], declare=False)
 
-    def _write_product(self, name: str, added: bool) -> None:
-        parameters = [(n, "ptr" if n in "abc" else "i64") for n in "a a_row a_k b b_k c c_row rows columns k".split()]
-        f = self.module.function(name, "void", parameters, internal=True)
-        a, a_row, a_k, b, b_k, c, c_row, rows, columns, k = f.parameters
+    def _write_product(self, name: str, added: bool, triangle: str | None) -> None:
+        names = "a a_row a_k b b_k c c_row rows columns k diagonal".split()
+        f = self.module.function(name, "void", [(n, "ptr" if n in "abc" else "i64") for n in names], internal=True)
+        a, a_row, a_k, b, b_k, c, c_row, rows, columns, k, diagonal = f.parameters
         last = f.sub(rows, 1)
         with f.loop(0, rows, self.tile.height) as row:
+            reach = f.max(f.add(f.add(row.index, self.tile.height), diagonal), 0)
+            start, end, wide = f.int(0), k, columns
+            if triangle == COLUMNS:
+                wide = f.min(reach, columns)
+            elif triangle == BELOW:
+                end = f.min(reach, k)
+            elif triangle == FROM:
+                start = f.min(f.max(f.sub(row.index, diagonal), 0), k)
             numbers = [f.min(f.add(row.index, i), last) for i in range(self.tile.height)]
-            lefts = [f.offset(a, f.mul(n, a_row), self.element) for n in numbers]
+            lefts = [f.offset(a, f.add(f.mul(n, a_row), f.mul(start, a_k)), self.element) for n in numbers]
             to = [f.offset(c, f.mul(n, c_row), self.element) for n in numbers]
-            with f.loop(0, columns, self.width) as column:
+            with f.loop(0, wide, self.width) as column:
                 places = [
                     f.offset(t, f.add(column.index, v * self.lanes), self.element)
                     for t in to
                     for v in range(self.tile.vectors)
                 ]
                 zero = f.float(0.0, self.vector)
-                start = [f.load(self.vector, p) if added else zero for p in places]
-                sums = self._tile(f, lefts, a_k, f.offset(b, column.index, self.element), b_k, k, start)
+                before = [f.load(self.vector, p) if added else zero for p in places]
+                right = f.offset(b, f.add(f.mul(start, b_k), column.index), self.element)
+                sums = self._tile(f, lefts, a_k, right, b_k, f.sub(end, start), before)
                 for x, p in zip(sums, places, strict=True):
                     f.store(x, p)
         f.ret()

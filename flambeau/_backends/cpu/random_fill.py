@@ -8,14 +8,14 @@ from typing import Any
 
 from flambeau._backends.cpu.host import host_target
 from flambeau._backends.cpu.kernel import double_bits
-from flambeau._backends.cpu.plan import NativePlan
+from flambeau._backends.cpu.plan import NativePlan, placed
 from flambeau._backends.cpu.random import fill_step
 
 
 @cache
 def _plan(kind: str) -> NativePlan | None:
     step = fill_step(host_target(), kind)
-    return None if step is None else NativePlan([(step, (0, 1), (3, 4, 5))], 6, 2)
+    return None if step is None else NativePlan([placed(step, (0, 1), (3, 4, 5))], 6, 2)
 
 
 def fill(kind: str, bits: Any, out: Any, a: float, b: float) -> bool:

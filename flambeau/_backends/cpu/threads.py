@@ -80,6 +80,7 @@ class Workers:
         self._libc = ctypes.CDLL(None)
         self._set(launch.SPIN, spin)
         self._set(launch.HOME, -1)
+        self._set(launch.THREADS, count + 1)
         self._handles: list[Any] = []
         self._start(count, worker)
         if count + 1 >= len(processors()) > 1:

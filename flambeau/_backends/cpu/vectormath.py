@@ -81,7 +81,7 @@ def through_doubles(function: Callable[..., Val]) -> Callable[..., Val]:
 
 def odd(f: Function, x: Val, magnitude: Val) -> Val:
     """A result for |x| as the result for x of an odd function; zeros keep their sign too."""
-    return f.intrinsic("copysign", magnitude, x)
+    return f.copysign(magnitude, x)
 
 
 def either(f: Function, a: Val, b: Val) -> Val:

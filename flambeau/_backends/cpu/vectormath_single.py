@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from flambeau._backends.cpu import vectormath as v
+from flambeau._backends.cpu import vectormath_lookup as lookup
 from flambeau._backends.cpu.emit import Function, Val
 from flambeau._backends.cpu.vectormath_tables import (
     ERF_NEAR_SINGLE,
@@ -27,18 +28,20 @@ LOG10_2_HIGH, LOG10_2_LOW = 0.30078125, math.log10(2) - 0.30078125
 ROOT_HALF_BITS = 0x3F3504F3
 
 
+Exponent = tuple[Val, Val]  # an integer n as a float, and n 2^23: what a factor of 2^n adds to a float's bits
+
 # ---------------------------------------------------------------------------------------------- exponentials
 
 
-def _rounded(f: Function, x: Val, factor: float) -> tuple[Val, Val]:
-    """n, the integer nearest to x times the factor, as a float and as n 2^23, what it adds to a float's bits."""
+def _rounded(f: Function, x: Val, factor: float) -> Exponent:
+    """n, the integer nearest to x times the factor."""
     shifted = f.fma(x, f.float(factor, x.type), f.float(MAGIC, x.type))
     bits = f.bitcast(shifted, "i32")
     return f.fsub(shifted, f.float(MAGIC, x.type)), f.binary("shl", bits, f.int(23, bits.type))
 
 
-def _exp_parts(f: Function, x: Val, low: Val | None = None) -> tuple[Val, Val, Val]:
-    """r, e^r - 1 - r and n 2^23 of x + low = n ln 2 + r; the second takes in the rounding errors of r."""
+def _exp_parts(f: Function, x: Val, low: Val | None = None) -> tuple[Val, Val, Exponent]:
+    """r, e^r - 1 - r and n of x + low = n ln 2 + r; the second takes in the rounding errors of r."""
     n, step = _rounded(f, x, math.log2(math.e))
     exact = f.fma(n, f.float(-LN2_HIGH, x.type), x)
     r = f.fma(n, f.float(-LN2_LOW, x.type), exact)
@@ -46,14 +49,14 @@ def _exp_parts(f: Function, x: Val, low: Val | None = None) -> tuple[Val, Val, V
     if low is not None:
         r, lost = v.fast_two_sum(f, r, low)
         error = f.fadd(error, lost)
-    return r, f.fma(f.fmul(r, r), v.horner(f, r, EXP_FLOAT_SINGLE), error), step
+    return r, f.fma(f.fmul(r, r), v.horner(f, r, EXP_FLOAT_SINGLE), error), (n, step)
 
 
-def _exp_pair(f: Function, x: Val, low: Val | None = None) -> tuple[Val, Val, Val]:
-    """e^r as a sum, the second part of which is some 20 times smaller, and n 2^23 of x + low = n ln 2 + r."""
-    r, rest, step = _exp_parts(f, x, low)
+def _exp_pair(f: Function, x: Val, low: Val | None = None) -> tuple[Val, Val, Exponent]:
+    """e^r as a sum, the second part of which is some 20 times smaller, and n of x + low = n ln 2 + r."""
+    r, rest, n = _exp_parts(f, x, low)
     high, error = v.fast_two_sum(f, f.float(1.0, x.type), r)
-    return high, f.fadd(rest, error), step
+    return high, f.fadd(rest, error), n
 
 
 def _power(f: Function, step: Val) -> Val:
@@ -61,22 +64,19 @@ def _power(f: Function, step: Val) -> Val:
     return f.bitcast(f.add(step, f.int(ONE_BITS, step.type)), "float")
 
 
-def _powers(f: Function, step: Val) -> tuple[Val, Val]:
-    """2^n as a product of two, for n from -252 to 254."""
+def _scaled(f: Function, x: Val, n: Exponent) -> Val:
+    """x 2^n for n from -252 to 254: in two steps, the last of which may overflow or round to a denormal number."""
+    if f.target.lookups:
+        return lookup.scaled(f, x, n[0])
+    step = n[1]
     half = f.binary("and", f.binary("ashr", step, f.int(1, step.type)), f.int(-(2**23), step.type))
-    return _power(f, half), _power(f, f.sub(step, half))
-
-
-def _scaled(f: Function, x: Val, step: Val) -> Val:
-    """x 2^n: in two steps, the last of which may overflow or round to a denormal number."""
-    first, second = _powers(f, step)
-    return f.fmul(f.fmul(x, first), second)
+    return f.fmul(f.fmul(x, _power(f, half)), _power(f, f.sub(step, half)))
 
 
 def exp(f: Function, x: Val) -> Val:
     """e^x."""
-    r, rest, step = _exp_parts(f, v.clamped(f, x, -104.0, 89.0))
-    return _scaled(f, f.fadd(f.fadd(r, rest), f.float(1.0, x.type)), step)
+    r, rest, n = _exp_parts(f, v.clamped(f, x, -104.0, 89.0))
+    return _scaled(f, f.fadd(f.fadd(r, rest), f.float(1.0, x.type)), n)
 
 
 def exp2(f: Function, x: Val) -> Val:
@@ -84,20 +84,19 @@ def exp2(f: Function, x: Val) -> Val:
     x = v.clamped(f, x, -151.0, 129.0)
     n, step = _rounded(f, x, 1.0)
     r = f.fsub(x, n)
-    return _scaled(f, f.fma(r, v.horner(f, r, EXP2_SINGLE), f.float(1.0, x.type)), step)
+    return _scaled(f, f.fma(r, v.horner(f, r, EXP2_SINGLE), f.float(1.0, x.type)), (n, step))
 
 
 def sigmoid(f: Function, x: Val) -> Val:
     """1 / (1 + e^-x), for negative x e^x / (1 + e^x)."""
     one, zero = f.float(1.0, x.type), f.float(0.0, x.type)
-    high, low, step = _exp_pair(f, v.at_least(f, f.fneg(f.intrinsic("fabs", x)), -104.0))
-    first, second = _powers(f, step)
+    high, low, n = _exp_pair(f, v.at_least(f, f.fneg(f.intrinsic("fabs", x)), -104.0))
     negative = f.fcompare("olt", x, zero)
-    e = f.fmul(f.fmul(f.fadd(high, low), first), second)
+    e = _scaled(f, f.fadd(high, low), n)
     below = v.fast_two_sum(f, one, e)
     above = f.select(negative, high, one), f.select(negative, low, zero)
     q = _quotient(f, above, below, f.fdiv(one, below[0]))
-    return f.select(negative, f.fmul(f.fmul(q, first), second), q)
+    return f.select(negative, _scaled(f, q, n), q)
 
 
 def _quotient(f: Function, above: v.Pair, below: v.Pair, inverse: Val) -> Val:
@@ -110,11 +109,13 @@ def _quotient(f: Function, above: v.Pair, below: v.Pair, inverse: Val) -> Val:
 
 def tanh(f: Function, x: Val) -> Val:
     """An odd polynomial up to 0.8, then 1 - 2 / (e^2x + 1)."""
+    if f.target.lookups:
+        return lookup.tanh(f, x)
     a, one = f.intrinsic("fabs", x), f.float(1.0, x.type)
     square = f.fmul(a, a)
     near = f.fma(f.fmul(v.horner(f, square, TANH_SINGLE), square), a, a)
     bounded = v.at_most(f, a, 10.0)
-    high, low, step = _exp_pair(f, f.fadd(bounded, bounded))
+    high, low, (_, step) = _exp_pair(f, f.fadd(bounded, bounded))
     scale = _power(f, step)
     below, error = v.fast_two_sum(f, f.fmul(high, scale), one)
     below, below_low = v.fast_two_sum(f, below, f.fma(low, scale, error))
@@ -127,13 +128,15 @@ def tanh(f: Function, x: Val) -> Val:
 
 def erf(f: Function, x: Val) -> Val:
     """An odd polynomial up to 0.9, then 1 - e^(-t + t q(t))."""
+    if f.target.lookups:
+        return lookup.erf(f, x)
     a = f.intrinsic("fabs", x)
     near = f.fma(v.horner(f, f.fmul(a, a), ERF_NEAR_SINGLE), a, a)
     t = v.at_most(f, a, 4.0)
     q = v.horner(f, t, LOG_ERFC_SINGLE)
     exponent = f.fma(q, t, f.fneg(t))
     rest = f.fma(q, t, f.fneg(f.fadd(t, exponent)))
-    r, small, step = _exp_parts(f, exponent, rest)
+    r, small, (_, step) = _exp_parts(f, exponent, rest)
     e = f.fmul(f.fadd(f.fadd(r, small), f.float(1.0, x.type)), _power(f, step))
     far = f.fsub(f.float(1.0, x.type), e)
     return v.odd(f, x, f.select(f.fcompare("ogt", a, f.float(0.9, x.type)), far, near))

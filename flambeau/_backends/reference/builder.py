@@ -82,7 +82,7 @@ class NumpyBuilder:
         if not self.is_float(x):
             return np.remainder(x, self._divisor(y))
         rest = np.fmod(x, y)
-        return rest + np.where((rest != 0) & ((rest < 0) != (y < 0)), y, 0)
+        return np.where((rest != 0) & ((rest < 0) != (y < 0)), rest + y, rest)
 
     def fmod(self, x: Any, y: Any) -> Any:
         """x - y * trunc(x / y)."""

@@ -204,13 +204,15 @@ def _without(i: int, results: tuple) -> tuple:
 
 
 def _attention(node: Node, q: np.ndarray, k: np.ndarray, v: np.ndarray, *mask: np.ndarray) -> Any:
-    causal, scale, _ = node.params
-    return OPS["attended"].body(q, k, v, *(mask or (None,)), causal, scale)
+    causal, scale, _, inside = node.params
+    out, sums = OPS["attended"].body(q, k, v, *(mask or (None,)), causal, scale)
+    return out.swapaxes(-3, -2) if inside else out, sums
 
 
 def _attention_backward(node: Node, *args: np.ndarray) -> Any:
-    causal, scale, _ = node.params
-    return OPS["attended_grad"].body(*args[:6], *(args[6:] or (None,)), causal, scale)
+    causal, scale, _, inside = node.params
+    gradients = OPS["attended_grad"].body(*args[:6], *(args[6:] or (None,)), causal, scale)
+    return tuple([x.swapaxes(-3, -2) for x in gradients]) if inside else gradients
 
 
 def _scan(node: Node, x: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import pytest
 
 from flambeau._backends.cpu.attention import lower_attention, lower_attention_backward
 from flambeau._backends.cpu.host import host_target
+from flambeau._backends.cpu.strided import permuted
 from flambeau._core import dtypes
 from flambeau._ir.meta import contiguous, meta
 
@@ -37,6 +38,20 @@ def reference(q, k, v, mask, causal, scale, g):
     return out, sums, ds @ k, ds.swapaxes(-1, -2) @ q, p.swapaxes(-1, -2) @ g
 
 
+def swapped(ndim):
+    """The dimensions with heads and positions in each other's place."""
+    return [*range(ndim - 3), ndim - 2, ndim - 3, ndim - 1]
+
+
+def turned(d, shape, inside):
+    """The layout in memory of a result, whose heads lie `inside` of positions."""
+    return contiguous(d, [shape[i] for i in swapped(len(shape))] if inside else shape)
+
+
+def seen(x, inside):
+    return x.swapaxes(-3, -2) if inside else x
+
+
 def check(found, wanted, dtype):
     scale = max(1.0, np.abs(np.where(np.isinf(wanted), 0, wanted)).max(initial=0))
     np.testing.assert_allclose(found, wanted, 0, 60 * np.finfo(dtype).eps * scale)
@@ -58,21 +73,23 @@ def both(rng, batch, lengths, widths, causal, kind, dtype, target, layouts, one_
     wanted = reference(q, k, v, full, causal, scale, g)
     operands = [laid_out(rng, x, how) for x, how in zip((q, k, v), layouts, strict=False)]
     masks = [] if mask is None else [laid_out(rng, mask, layouts[3])]
-    outputs = contiguous(d, (*batch, queries, ev)), contiguous(d, (*batch, queries))
-    params = causal, scale, kind
+    inside = len(batch) > 0 and bool(rng.random() < 0.5)
+    outputs = turned(d, (*batch, queries, ev), inside), contiguous(d, (*batch, queries))
+    params = causal, scale, kind, inside
     step = lower_attention(target, params, tuple([m for _, m in (*operands, *masks)]), outputs)
     found = [result(m) for m in outputs]
     assert run(step, [*[a for a, _ in (*operands, *masks)], *found], target, one_by_one) == 0
-    for a, b in zip(found, wanted, strict=False):
+    for a, b in zip((seen(found[0], inside), found[1]), wanted, strict=False):
         check(a, b, dtype)
     gradient = laid_out(rng, g, layouts[4])
-    inputs = [gradient, *operands, *[(a, m) for a, m in zip(found, outputs, strict=True)], *masks]
-    results = [contiguous(d, x.shape) for x in (q, k, v)]
+    own = permuted(outputs[0], swapped(len(batch) + 2)) if inside else outputs[0]
+    inputs = [gradient, *operands, (found[0], own), (found[1], outputs[1]), *masks]
+    results = [turned(d, x.shape, inside) for x in (q, k, v)]
     step = lower_attention_backward(target, params, tuple([m for _, m in inputs]), tuple(results))
     gradients = [result(m) for m in results]
     assert run(step, [*[a for a, _ in inputs], *gradients], target, one_by_one) == 0
     for a, b in zip(gradients, wanted[2:], strict=True):
-        check(a, b, dtype)
+        check(seen(a, inside), b, dtype)
     return [*found, *gradients]
 
 
@@ -97,7 +114,7 @@ def test_heads_side_by_side():
     outputs = contiguous(dtypes.float32, (2, 3, 70, 32)), contiguous(dtypes.float32, (2, 3, 70))
     turned = meta(dtypes.float32, (2, 3, 70, 32), (70 * 96, 32, 96, 1))
     dense = contiguous(dtypes.float32, (2, 3, 70, 32))
-    params = True, 0.2, None
+    params = True, 0.2, None, False
     found = [[result(m) for m in outputs] for _ in range(2)]
     run(lower_attention(target, params, (turned,) * 3, outputs), [*x, *found[0]], target)
     copies = [np.ascontiguousarray(a.swapaxes(1, 2)) for a in x]
@@ -119,7 +136,7 @@ def test_scores_of_any_size(scale):
         metas = tuple([contiguous(dtypes.float32, x.shape) for x in (q, k, v)])
         found = [result(m) for m in outputs]
         target = host_target()
-        run(lower_attention(target, (False, scale, None), metas, outputs), [q, k, v, *found], target)
+        run(lower_attention(target, (False, scale, None, False), metas, outputs), [q, k, v, *found], target)
         np.testing.assert_allclose(found[0], wanted[0], 1e-3 if scale > 1 else 1e-5, 1e-5)
 
 
@@ -132,9 +149,10 @@ def test_rows_that_see_nothing():
     m, s = contiguous(dtypes.float32, (4, 8)), contiguous(dtypes.float32, (4,))
     masked = contiguous(dtypes.bool_, (4, 4))
     out, sums = result(m), result(s)
-    run(lower_attention(target, (False, 1.0, "bool"), (m, m, m, masked), (m, s)), [q, q, q, mask, out, sums], target)
+    params = False, 1.0, "bool", False
+    run(lower_attention(target, params, (m, m, m, masked), (m, s)), [q, q, q, mask, out, sums], target)
     assert (out[2] == 0).all() and sums[2] == -np.inf and np.isfinite(out).all()
-    step = lower_attention_backward(target, (False, 1.0, "bool"), (m, m, m, m, m, s, masked), (m, m, m))
+    step = lower_attention_backward(target, params, (m, m, m, m, m, s, masked), (m, m, m))
     gradients = [result(m) for _ in range(3)]
     run(step, [q, q, q, q, out, sums, mask, *gradients], target)
     assert (gradients[0][2] == 0).all() and all(np.isfinite(x).all() for x in gradients)
@@ -145,4 +163,4 @@ def test_what_is_not_supported():
     half, wide = contiguous(dtypes.float16, (4, 8)), contiguous(dtypes.float32, (4, 300))
     for m in (half, wide):
         outputs = m, contiguous(m.dtype, (4,))
-        assert lower_attention(target, (False, 1.0, None), (m, m, m), outputs) is None
+        assert lower_attention(target, (False, 1.0, None, False), (m, m, m), outputs) is None

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from flambeau._backends.cpu.conv import lower_conv, lower_conv_transposed, lower_conv_weight
+from flambeau._backends.cpu.conv_pixels import MOST_VECTORS, most_rows
 from flambeau._backends.cpu.host import host_target
 from flambeau._backends.cpu.kernel import Entry, Kernel, Step
 from flambeau._backends.cpu.plan import run_step
@@ -76,6 +77,15 @@ CASES = {
     "pointwise": Case(2, 70, 13, (9, 11), (1, 1), (1, 1), (0, 0), (1, 1)),
     "pointwise, channels last": Case(2, 70, 13, (9, 11), (1, 1), (1, 1), (0, 0), (1, 1), channels_last=True),
     "pointwise, stride 3": Case(2, 7, 8, (10, 10), (1, 1), (3, 3), (0, 0), (1, 1)),
+    "pointwise, many": Case(1, 40, 130, (28, 28), (1, 1), (1, 1), (0, 0), (1, 1)),
+    "pointwise, stride 2": Case(2, 40, 48, (20, 21), (1, 1), (2, 2), (0, 0), (1, 1)),
+    "many of both": Case(1, 300, 150, (9, 18), (3, 3), (2, 1), (1, 1), (1, 1)),
+    "many of both, groups": Case(2, 18, 35, (9, 9), (3, 3), (1, 1), (1, 1), (1, 1), 3),
+    "many of both, dilated": Case(1, 20, 17, (23, 29), (3, 3), (1, 2), (4, 0), (3, 5)),
+    "many of both, long rows": Case(1, 20, 140, (1000,), (3,), (1,), (1,), (1,)),
+    "many of both, volume": Case(2, 19, 33, (5, 6, 9), (3, 2, 3), (2, 1, 2), (1, 1, 1), (1, 2, 1)),
+    "many of both, double": Case(2, 70, 40, (11, 27), (3, 3), (1, 1), (1, 1), (1, 1), double=True),
+    "many of both, channels last": Case(2, 70, 40, (11, 27), (3, 3), (2, 2), (1, 1), (1, 1), channels_last=True),
     "dilated": Case(1, 5, 7, (23, 19), (3, 2), (1, 2), (4, 0), (3, 5), 2),
     "small images": Case(9, 40, 17, (4, 4), (3, 3), (1, 1), (1, 1), (1, 1)),
     "one position": Case(5, 11, 6, (4, 4), (4, 4), (1, 1), (0, 0), (1, 1)),
@@ -289,7 +299,7 @@ def steps_of(case: Case, target) -> list[Step]:
 
 
 def test_kernels_know_no_sizes():
-    """Whatever is convolved, no more kernels than there are heights of tiles, and a few others."""
+    """Whatever is convolved, no more kernels than there are shapes of tiles, and a few others."""
     target = x86_64("v3")
     kernels: set[Kernel] = set()
     for seed in range(200):
@@ -297,10 +307,14 @@ def test_kernels_know_no_sizes():
         for step in steps_of(case, target):
             kernels |= kernels_of(step)
     tiles = {k for k in kernels if k.entries == ("tile",)}
-    assert len(tiles) <= 3 * 6
-    sizeless = {("float",), ("float", False), ("float", True)}
+    by_pixels = {k for k in tiles if k.generate.__module__.endswith("pixels_tile")}
+    assert len(tiles - by_pixels) <= 3 * 6
+    assert len(by_pixels) <= 2 * sum(most_rows(target, vectors) for vectors in range(1, MOST_VECTORS + 1))
+    orders = {("float", order) for order in ("across", "along", "apart", "any", "line")}
+    widths = {("float", 8 * n, order) for n in range(1, MOST_VECTORS + 1) for order in ("filters", "run", "any")}
+    sizeless = {("float",), ("float", False), ("float", True)} | orders | widths
     assert {k.params for k in kernels - tiles if "direct" not in k.generate.__name__} <= sizeless
-    assert len(kernels - tiles) <= 40
+    assert len(kernels - tiles) <= 64
 
 
 @pytest.mark.parametrize("other", [aarch64(), x86_64("v4"), x86_64("v3"), x86_64("v2")], ids=lambda t: t.cpu)

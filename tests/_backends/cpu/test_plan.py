@@ -21,7 +21,7 @@ from flambeau._backends.cpu.kernel import (
     Words,
     double_bits,
 )
-from flambeau._backends.cpu.plan import NativePlan, run_step
+from flambeau._backends.cpu.plan import NativePlan, placed, run_step
 
 sys.path.append(str(Path(__file__).parent))
 from step_kernels import called, met, noted, scaled, stored  # noqa: E402
@@ -77,8 +77,8 @@ def test_entries_and_nested_words():
 def test_a_status_ends_the_run_and_is_forgotten_at_the_next():
     done = np.zeros(3, np.int64)
     steps = [
-        (Step((launch(stored(), (Address(0), 1)), launch(stored(), (Status(), Scalar(0))))), (0,), (3,)),
-        (Step((launch(stored(), (Address(0), 1)),)), (1,), ()),
+        placed(Step((launch(stored(), (Address(0), 1)), launch(stored(), (Status(), Scalar(0))))), (0,), (3,)),
+        placed(Step((launch(stored(), (Address(0), 1)),)), (1,)),
     ]
     plan = NativePlan(steps, 4, scratch_slot=2)
     assert plan.run([address(done), address(done) + 8, 0, 7]) == 7
@@ -91,7 +91,7 @@ def test_profiled_runs_do_the_same_and_stop_at_a_status():
     x, out = np.arange(3.0), np.zeros(3)
     double = Step((launch(scaled(), (Address(0), Address(1), double_bits(2.0)), 3, 1),))
     twice = Step((double.launches[0], launch(scaled(), (Address(1), Address(1), Scalar(0)), 3, 3)))
-    plan = NativePlan([(double, (0, 1), ()), (twice, (1, 1), (3,))], 4, scratch_slot=2)
+    plan = NativePlan([placed(double, (0, 1)), placed(twice, (1, 1), (3,))], 4, scratch_slot=2)
     words = [address(x), address(out), 0, double_bits(10.0)]
     seconds = plan.run_profiled(words)
     assert out.tolist() == (40 * x).tolist()

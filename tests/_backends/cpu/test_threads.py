@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from flambeau._backends.cpu import host
 from flambeau._backends.cpu.kernel import Address, Launch, Step
-from flambeau._backends.cpu.launch import has_futex
+from flambeau._backends.cpu.launch import SHARE, has_futex
 from flambeau._backends.cpu.plan import run_step
 from flambeau._backends.cpu.threads import get_num_threads, pool, set_num_threads
 
@@ -29,7 +29,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on 
 
 
 def note(tasks: int, grain: int) -> tuple[np.ndarray, np.ndarray]:
-    """Run a launch; the sizes of its chunks by their first task, and how often each task was done."""
+    """Run a launch; the sizes of its stretches by their first task, and how often each task was done."""
     starts, counts = np.zeros((2, tasks), np.int64)
     run_step(Step((Launch(noted(), "run", (Address(0), Address(1)), tasks, grain),)), [starts, counts])
     return starts, counts
@@ -48,15 +48,18 @@ def native_threads() -> set[int]:
 
 @given(tasks=st.integers(1, 300), grain=st.integers(1, 310), count=st.integers(1, 4))
 @settings(max_examples=60)
-def test_every_task_is_done_once_in_chunks_of_the_grain(tasks, grain, count):
+def test_every_task_is_done_once_in_stretches_of_chunks(tasks, grain, count):
     if get_num_threads() != count:
         set_num_threads(count)
     starts, counts = note(tasks, grain)
     assert (counts == 1).all()
     if count > 1:
-        expected = np.zeros_like(starts)
-        expected[::grain] = [min(grain, tasks - lo) for lo in range(0, tasks, grain)]
-        assert (starts == expected).all()
+        first = np.flatnonzero(starts)
+        chunks = -(-starts[first] // grain)
+        assert (first % grain == 0).all() and (first + starts[first] == [*first[1:], tasks]).all()
+        ends = -(-tasks // grain) * np.arange(1, count + 1) // count  # of territories
+        left = ends[np.searchsorted(ends, first // grain, "right")] - first // grain
+        assert (chunks == np.maximum(left // SHARE, 1)).all()
     else:
         assert starts[0] == tasks
 
