@@ -163,7 +163,10 @@ def owns_its_memory(value: Value) -> bool:
     """May the memory be written when the value is not needed any more? Not if an array elsewhere shows it too."""
     array, buffer = value.array, value.buffer
     if buffer is not None and not buffer.shared:
-        return array is None and getrefcount(buffer) == _ATTRIBUTE
+        if array is None:
+            return getrefcount(buffer) == _ATTRIBUTE
+        base = array.base  # somebody looked, but holds it no more: the array of the buffer's own memory shows it, too
+        return getrefcount(array) == getrefcount(base) == _ATTRIBUTE and getrefcount(buffer) == _ATTRIBUTE + 1
     if array is None or getrefcount(array) != _ATTRIBUTE or not array.flags.writeable:
         return False
     base = array.base
