@@ -177,7 +177,7 @@ class Pattern:
 
     def _traced(self, window: Window, numbers: tuple[int, ...], values: list[int], backend: Backend,
                 refused: set[int], dump: Dump | None) -> _Way:  # fmt: skip
-        trace = Trace(values)
+        trace = Trace(values, interning=True)  # metas, equal nodes, equal operands
         symbols: list[Any] = list(numbers)
         symbol_at = dict(zip(self.leaders, trace.parameters, strict=True))
         for i, leader in enumerate(self.leader_of):

@@ -11,6 +11,7 @@
 | `FLAMBEAU_CPU` | what kernels are compiled for: native, or an x86-64 level, v2, v3, v4 | native |
 | `FLAMBEAU_DUMP` | folder into which the compiler writes every stage of what it compiles | none |
 | `FLAMBEAU_DATA` | folder with the IDX files of a data set such as Fashion-MNIST | none |
+| `TORCH_HOME` | folder of PyTorch's hub, in which published weights are looked for | torch in the folder for caches |
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Config:
         self.compile = _choice(environ, "FLAMBEAU_COMPILE", ("auto", "always", "never"))
         self.cache_dir: str | None = environ.get("FLAMBEAU_CACHE") or None
         self.cache_home: str | None = environ.get("XDG_CACHE_HOME") or None
+        self.torch_home: str | None = environ.get("TORCH_HOME") or None
         self.cache_bytes = _positive(environ, "FLAMBEAU_CACHE_MB", 512) << 20
         self.threads = _positive(environ, "FLAMBEAU_THREADS", 0)
         self.cpu = _choice(environ, "FLAMBEAU_CPU", ("native", "v2", "v3", "v4"))

@@ -96,6 +96,13 @@ def run(queue: Sequence[Instruction], owner: Owner, now: bool = False) -> bool:
     return plan.run(queue, found, owner)
 
 
+def renew_locks() -> None:
+    """In a forked child: the threads that ran plans are not here."""
+    for plan in _plans.values():
+        if type(plan) is Plan:
+            plan.lock = threading.Lock()
+
+
 class Compiled(NamedTuple):
     """A window with its plan. `parts` are the values that stand for parts of others, as `without_offsets` made them."""
 
@@ -265,13 +272,11 @@ class Plan:
         _statistics.runs += 1
         values = found.values
         fresh, words = self._prepare([v.address for v in values[: self.inputs]], self.words_of(found.scalars))
-        if not self._run_segments(queue, found, fresh, words, owner):
-            for value in values[self.inputs :]:
-                value.buffer = value.array = None
+        run = owner.running = Run(self, values, fresh)
+        if not self._run_segments(queue, found, run, words, owner):
+            run.withdraw()
             return False
-        self._deliver(self.results, values, fresh)
-        for value in values[self.inputs :]:
-            value.window = None
+        run.tell()
         return True
 
     def _prepare(self, addresses: list[int], scalars: list[float | int]) -> tuple[list[Buffer], list[float | int]]:
@@ -293,29 +298,21 @@ class Plan:
         the memory of its fresh results, or None if a kernel met something wrong."""
         _statistics.runs += 1
         fresh, words = self._prepare(addresses, scalars)
+        run = Run(self, [], fresh)
         with self.lock:
-            for segment in self.segments:
-                if self._run_native(segment, words):
-                    return None
-        return fresh
+            done = all(self._run_native(segment, words, run) for segment in self.segments)
+        return fresh if done else None
 
-    def _run_native(self, segment: Any, words: list[Any]) -> int:
-        """Run one native plan; its status."""
-        if profile is None:
-            return segment.run(words)
-        profile(self, segment, segment.run_profiled(words))
-        return 0
-
-    def _run_segments(self, queue: Sequence[Instruction], found: Signature, fresh: list[Buffer], words: list[Any],
+    def _run_segments(self, queue: Sequence[Instruction], found: Signature, run: Run, words: list[Any],
                       owner: Owner) -> bool:  # fmt: skip
         with self.lock:
             for segment in self.segments:
                 if type(segment) is not int:
-                    if self._run_native(segment, words):
+                    if not self._run_native(segment, words, run):
                         return False
                     continue
                 instruction = queue[segment]
-                self._deliver(self.host_operands[segment], found.values, fresh)
+                self.deliver(self.host_operands[segment], found.values, run.fresh)
                 try:
                     owner.interpret(instruction)
                 except Exception:
@@ -324,7 +321,22 @@ class Plan:
                     words[self.host_slots[found.slots[value]]] = value.address
         return True
 
-    def _deliver(self, results: Sequence[tuple[int, int, Any]], values: list[Value], fresh: list[Buffer]) -> None:
+    def _run_native(self, segment: Any, words: list[Any], run: Run) -> bool:
+        """Run kernels; False if one of them met something wrong."""
+        last = segment is self.segments[-1]
+        segment.wait()
+        try:
+            if profile is not None:
+                profile(self, segment, segment.run_profiled(words))
+            elif segment.run(words):
+                return False
+            run.complete = last
+        except BaseException:  # Ctrl-C, before the kernels ran or after
+            run.complete = last and segment.has_run()
+            raise
+        return True
+
+    def deliver(self, results: Sequence[tuple[int, int, Any]], values: list[Value], fresh: list[Buffer]) -> None:
         """Give results their memory: a fresh buffer, or that of an input which died."""
         for slot, place, dtype in results:
             value = values[slot]
@@ -335,6 +347,30 @@ class Plan:
                 value.buffer, value.array = dead.buffer, dead.array
                 if value.array is None:
                     value.buffer.dtype = dtype
+
+
+class Run:
+    """One run of a plan, for whoever finds it interrupted. Once it is `complete` all kernels have run, and inputs may
+    have been written over: the results must be told, which may be done twice. Until then the window can be repeated."""
+
+    __slots__ = ("plan", "values", "fresh", "complete")
+
+    def __init__(self, plan: Plan, values: list[Value], fresh: list[Buffer]) -> None:
+        self.plan = plan
+        self.values = values
+        self.fresh = fresh
+        self.complete = False
+
+    def tell(self) -> None:
+        """Give the results their memory; they wait in no window any more."""
+        self.plan.deliver(self.plan.results, self.values, self.fresh)
+        for value in self.values[self.plan.inputs :]:
+            value.window = None
+
+    def withdraw(self) -> None:
+        """Take back what the instructions between kernels were given and have made."""
+        for value in self.values[self.plan.inputs :]:
+            value.buffer = value.array = None
 
 
 def bits_of(number: float | int) -> int:

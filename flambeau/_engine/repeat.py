@@ -6,13 +6,14 @@ microseconds an operation and parameter; what differs between parameters is only
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
-from flambeau._engine.formula import Formula, Numbers, Step, formula
+from flambeau._engine.formula import KNOWN, Formula, Numbers, Step, formula
 from flambeau._engine.signature import unseen
 from flambeau._engine.window import state
 from flambeau._ir.meta import Meta
@@ -54,33 +55,28 @@ class Repeatable:
     def _learn(self, first: int, tensors: Sequence[Any], before: list[Value], m: Meta) -> None:
         """Make a formula of what the window holds from instruction `first` on, and put it in the place of that."""
         instructions = list(islice(state.window.queue, first, None))
-        numbers = [a for i in instructions for a in i.args if type(a) is not Value]
-        places = {value: i for i, value in enumerate(before, len(numbers))}
-        steps: list[Step] = []
-        seen = iter(range(len(numbers)))
-        for i in instructions:
-            if i.op.family != "pointwise" or i.inference.outputs[0] is not m:
-                return
-            if any([type(x) is Meta and x is not m for x in i.metas]):
-                return
-            if any([type(a) is Value and a not in places for a in i.args]):
-                return
-            arguments = tuple([places[a] if type(a) is Value else next(seen) for a in i.args])
-            steps.append(Step(i.op, arguments, tuple([None if x is m else x for x in i.metas])))
-            places[i.outputs[0]] = len(places) + len(numbers)
-        finals = [t._storage.value for t in tensors]
-        if len(set(before)) < len(before) or any([value not in places for value in finals]):
+        values = before + [i.outputs[0] for i in instructions]
+        places = dict(zip(values, range(len(values)), strict=True))
+        if len(places) < len(values):  # two tensors with one value
             return
-        changed = [i for i, (old, new) in enumerate(zip(before, finals, strict=True)) if old is not new]
-        outputs = tuple(dict.fromkeys([places[finals[i]] for i in changed]))
-        self._formula = formula(tuple(steps), len(numbers), len(before), outputs)
-        self._numbers = Numbers(numbers)
-        self._finals = [(i, outputs.index(places[finals[i]])) for i in changed]
-        results = {place: value for value, place in places.items() if place in outputs}
-        del places, finals  # they count as references
-        inner = [i.outputs[0] for n, i in enumerate(instructions, len(numbers) + len(before)) if n not in results]
-        if steps and not self._formula.apart and unseen(inner, instructions):
-            self._record(self._formula, before, m, tuple([results[n] for n in outputs]), first)
+        arguments = [a for i in instructions for a in i.args]
+        wiring = tuple([places.get(a, -1) if type(a) is Value else None for a in arguments])
+        finals = tuple([places.get(t._storage.value, -1) for t in tensors])
+        key = (tuple([i.inference for i in instructions]), wiring, finals)
+        if key not in _learned:
+            if len(_learned) >= KNOWN:
+                _learned.clear()
+            _learned[key] = _learnt(instructions, wiring, finals, m)
+        learned = _learned[key]
+        if learned is None:
+            return
+        self._formula, self._finals = learned.op, learned.finals
+        self._numbers = Numbers([a for a in arguments if type(a) is not Value])
+        outputs = tuple([values[i] for i in learned.outputs])
+        inner = [values[i] for i in learned.inner]
+        del values, places, arguments  # they count as references
+        if not learned.op.apart and unseen(inner, learned.uses):
+            self._record(learned.op, before, m, outputs, first)
 
     def _record(self, op: Formula, values: list[Value], m: Meta, outputs: tuple[Value, ...], first: int) -> None:
         """Put the formula behind the window's first `first` instructions. That is done at one go, for Ctrl-C."""
@@ -109,6 +105,44 @@ class Repeatable:
         for t, changes in zip(tensors, self._versions, strict=True):
             t._storage.version += changes
         return True
+
+
+class Learned(NamedTuple):
+    """What is known of a formula when it is recorded. Values are numbered, those it begins with first: its `outputs`,
+    and its `inner` results with how often each is used. `finals` is as in Repeatable."""
+
+    op: Formula
+    finals: list[tuple[int, int]]
+    outputs: tuple[int, ...]
+    inner: tuple[int, ...]
+    uses: tuple[int, ...]
+
+
+# (inference of each instruction, the number of each argument, that of the value each tensor ends with) -> what it is
+_learned: dict[tuple, Learned | None] = {}
+
+
+def _learnt(instructions: Sequence[Instruction], wiring: tuple, finals: tuple[int, ...], m: Meta) -> Learned | None:
+    """The formula of these instructions on tensors with the layout `m`; None if it is none, or reads other values."""
+    if not instructions or -1 in wiring or -1 in finals:
+        return None
+    numbers, count = wiring.count(None), len(finals)
+    of_argument, number = iter(wiring), itertools.count()
+    steps = []
+    for i in instructions:
+        if i.op.family != "pointwise" or i.inference.outputs[0] is not m:
+            return None
+        if any([type(x) is Meta and x is not m for x in i.metas]):
+            return None
+        places = [next(of_argument) for _ in i.args]
+        arguments = tuple([next(number) if place is None else numbers + place for place in places])
+        steps.append(Step(i.op, arguments, tuple([None if x is m else x for x in i.metas])))
+    changed = [i for i, place in enumerate(finals) if place != i]
+    outputs = tuple(dict.fromkeys([finals[i] for i in changed]))
+    op = formula(tuple(steps), numbers, count, tuple([numbers + place for place in outputs]))
+    inner = tuple([place for place in range(count, count + len(steps)) if place not in outputs])
+    ends = [(i, outputs.index(finals[i])) for i in changed]
+    return Learned(op, ends, outputs, inner, tuple([wiring.count(place) for place in inner]))
 
 
 def common_meta(tensors: Sequence[Any]) -> Meta | None:

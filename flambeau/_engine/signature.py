@@ -24,7 +24,9 @@ _known: dict[tuple, tuple[tuple[int, ...], tuple[int, ...]]] = {}
 
 
 class Owner(Protocol):
-    """The window, seen from here."""
+    """The window, seen from here. `running` is the plan that runs it."""
+
+    running: Any
 
     def interpret(self, instruction: Instruction) -> None:
         """Run a single instruction on the reference."""
@@ -152,11 +154,9 @@ def _only_here(
     return tuple(live), tuple(unneeded)
 
 
-def unseen(results: list[Value], instructions: Sequence[Instruction]) -> bool:
-    """Does nobody but the caller's list and these instructions, which made the results, refer to any of them?"""
-    uses = Counter([id(v) for instruction in instructions for v in operands_of(instruction)])
-    references = tuple(map(getrefcount, results))
-    return all([found - uses[id(v)] == _ALONE for v, found in zip(results, references, strict=True)])
+def unseen(results: list[Value], uses: Sequence[int]) -> bool:
+    """Does nobody refer to these results but the list, the instructions that made them, and so many arguments?"""
+    return list(map(getrefcount, results)) == [_ALONE + n for n in uses]
 
 
 def owns_its_memory(value: Value) -> bool:

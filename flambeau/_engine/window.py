@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau._backends.reference.execute import execute
 from flambeau._compiler.capture import operands_of
+from flambeau._core import locks
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import describe
@@ -36,12 +37,13 @@ UNBROKEN = -(1 << 60)  # bytes: far below the bound
 class Window:
     """A queue of instructions in the order they were recorded."""
 
-    __slots__ = ("queue", "nbytes", "lock", "compile_now", "__weakref__")
+    __slots__ = ("queue", "nbytes", "lock", "compile_now", "running", "__weakref__")
 
     def __init__(self) -> None:
         self.queue: deque[Instruction] = deque()
         self.nbytes = 0
         self.compile_now = False  # whether what it holds is to be compiled at first sight
+        self.running: plans.Run | None = None  # the plan that runs it, or was interrupted
         self.lock = threading.RLock()
         _windows.add(self)
 
@@ -78,6 +80,8 @@ class Window:
         an instruction that fails does not stop the ones that do not need it; its error is raised at the end, and again
         by whoever looks at its result."""
         with self.lock:
+            if self.running is not None:
+                self._conclude()
             nbytes, self.nbytes = self.nbytes, 0
             if self.queue and not self._run_plan(nbytes):
                 with np.errstate(all="ignore"):
@@ -87,32 +91,55 @@ class Window:
         if plans.never_compiled(self.queue, nbytes, self.compile_now):
             return False
         now, self.compile_now = self.compile_now, False
-        done = plans.run(list(self.queue), self, now)
-        if done:
-            self.queue.clear()
+        try:
+            done = plans.run(list(self.queue), self, now)
+            if done:
+                self._drop_told()
+            self.running = None
+        except BaseException:
+            self._conclude()
+            raise
         return done
+
+    def _conclude(self) -> None:
+        """After an interrupt: if all kernels of the plan have run, its results are told, so that nothing is done twice,
+        else the window is as it was before."""
+        run = self.running
+        if run is not None and run.complete:
+            run.tell()
+            self._drop_told()
+        elif run is not None:
+            run.withdraw()
+        self.running = None
+
+    def _drop_told(self) -> None:
+        """Drop what has run; there may be more by now, if the window's own thread did not wait."""
+        queue = self.queue
+        while queue and queue[0].outputs[0].window is None:
+            queue.popleft()
 
     def _run_reference(self) -> None:
         failure: BaseException | None = None
         queue = self.queue
         while queue:
-            instruction = queue.popleft()
+            instruction = queue[0]
             try:
                 for value in operands_of(instruction):
                     self.fetch(value)
+                if not queue or queue[0] is not instruction:
+                    continue  # another window needed something of this one
                 _execute(instruction)
+                for value in instruction.outputs:
+                    if owns_its_memory(value):
+                        settle(value)
             except Exception as error:
                 _name_line(error, instruction)
                 failure = failure or error
                 for value in instruction.outputs:
                     value.failure = error
-            except BaseException:  # Ctrl-C: the instruction waits for the next flush
-                queue.appendleft(instruction)
-                raise
             for value in instruction.outputs:
-                if owns_its_memory(value):
-                    settle(value)
                 value.window = None
+            queue.popleft()  # last: what Ctrl-C interrupts is run by the next flush
         if failure is not None:
             raise failure
 
@@ -205,5 +232,17 @@ def flush_all() -> None:
         window.flush()
 
 
+def _before_fork() -> None:
+    flush_all()
+    locks.acquire()
+
+
+def _after_fork_in_child() -> None:
+    locks.release()
+    plans.renew_locks()
+    for window in _windows:
+        window.lock = threading.RLock()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=flush_all)
+    os.register_at_fork(before=_before_fork, after_in_parent=locks.release, after_in_child=_after_fork_in_child)

@@ -17,10 +17,10 @@ _contiguous: dict[tuple, Meta] = {}
 
 
 class Meta:
-    """One interned combination of dtype, shape, strides and offset. Make them with `meta()` and `contiguous()`.
+    """One combination of dtype, shape, strides and offset. `meta()` and `contiguous()` make them, and intern them.
 
-    Two metas with the same fields are the same object unless the table of interned ones was emptied in between, so
-    identity may serve as a cache key but equality of metas is never asked for.
+    Two interned metas with the same fields are the same object unless the table of interned ones was emptied in
+    between, so identity may serve as a cache key but equality of metas is never asked for.
     """
 
     __slots__ = ("dtype", "shape", "strides", "offset", "ndim", "numel", "nbytes", "is_contiguous", "_extent")
@@ -63,6 +63,11 @@ def meta(d: dtype, shape: Iterable[int], strides: Iterable[int], offset: int = 0
             _contiguous.clear()
         found = _interned[key] = Meta(d, Size(key[1]), key[2], offset)
     return found
+
+
+def passing(d: dtype, shape: Iterable[int], strides: Iterable[int], offset: int = 0) -> Meta:
+    """A meta with these fields that is looked at and forgotten, so it is not interned."""
+    return Meta(d, Size(shape), tuple(strides), offset)
 
 
 def contiguous(d: dtype, shape: Sequence[int]) -> Meta:

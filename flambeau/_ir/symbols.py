@@ -39,7 +39,9 @@ class Symbol:
         return f"{self.text}:{self.value}"
 
     def __hash__(self) -> int:
-        return hash((Symbol, self.value))  # never that of the plain number, in whose place it must not be found
+        if self.trace.interning:
+            return hash((Symbol, self.value))  # never that of the plain number, in whose place it must not be found
+        return hash(settled(self))
 
     def __add__(self, other: Any) -> Any:
         return self.trace.computed("+", self, other)
@@ -149,6 +151,10 @@ class Symbol:
 class Trace:
     """What was done with the symbols of `parameters`, in order.
 
+    A symbol as a key stands for its plain number, as everywhere. With `interning` it is found by equal symbols alone
+    and the trace stays good for other numbers: for tables whose only use is that equal things become one, so that it
+    does not matter if some remain two.
+
     Example::
 
         >>> trace = Trace([6])
@@ -158,7 +164,8 @@ class Trace:
         ((32, 1), None)
     """
 
-    def __init__(self, values: Sequence[int]) -> None:
+    def __init__(self, values: Sequence[int], interning: bool = False) -> None:
+        self.interning = interning
         self.parameters = [Symbol(self, value, f"s{i}") for i, value in enumerate(values)]
         self._steps: list[tuple[str | None, str, str, str]] = []  # (name of the result or None, operator, operands)
         self._known: dict[tuple[str, str, str], Any] = {}

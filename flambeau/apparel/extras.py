@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
+
+from flambeau._core import extras
 
 
 def require(module: str, package: str) -> Any:
@@ -21,11 +22,4 @@ def require(module: str, package: str) -> Any:
         >>> require("json", "json").dumps([1])
         '[1]'
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        if error.name is not None and error.name.split(".")[0] != module.split(".")[0]:
-            raise  # the package is there, something inside it is broken
-        raise ImportError(
-            f"the apparel case study needs {package}, which is not installed: pip install 'flambeau[apparel]'"
-        ) from error
+    return extras.require(module, package, "the apparel case study", "apparel")

@@ -89,6 +89,10 @@ class SameModule:
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self._spec  # the import system has put PyTorch's name there
+        for alias, own in STANDS_FOR.items():  # what is loaded gets its second name now: importing it by that name
+            for name, loaded in list(sys.modules.items()):  # would hide a function called as its module
+                if name.startswith(own + ".") and _is_public(second := alias + name.removeprefix(own)):
+                    sys.modules.setdefault(second, loaded)
 
 
 def _is_public(name: str) -> bool:

@@ -144,7 +144,9 @@ class Checker:
             del results["PyTorch"]
         for other in results:
             if message := difference(results[other], results["single"], dict.fromkeys(TOLERANCE, tolerance)):
-                if self._hangs_by_a_thread(results["single"], lambda i: run(single, jitter=i), results[other], tolerance):
+                if self._hangs_by_a_thread(
+                    results["single"], lambda i: run(single, jitter=i), results[other], tolerance
+                ):
                     self.undecided += 1
                     return ""
                 return f"{other} and single differ: {message}"
@@ -297,8 +299,8 @@ class Campaign:
         c, seconds = self.counts, self.printed - self.start
         print(f"{self.seed - self.first} structures from seed {self.first}, {c['programs']} programs: "
               f"{c['fine'] + c['refused']} agree ({c['refused']} of them refused by PyTorch), {c['undecided']} hang on "
-              f"rounding, {c['fail']} do not agree, {c['died']} died; {c['plans']} plans and {c['kernels']} kernels made "
-              f"by children that ended; {c['programs'] / seconds:.1f} programs a second", flush=True)  # fmt: skip
+              f"rounding, {c['fail']} do not agree, {c['died']} died; {c['plans']} plans and {c['kernels']} kernels "
+              f"made by children that ended; {c['programs'] / seconds:.1f} programs a second", flush=True)  # fmt: skip
 
 
 def main() -> int:

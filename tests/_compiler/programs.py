@@ -1,7 +1,7 @@
 """Random programs, the same text for Flambeau and PyTorch: what they do, and what comes out.
 
-A *structure* is a list of steps, each with a number that seeds its choices; inputs have symbolic sizes. A *program* is a
-structure with sizes and values: kernels do not depend on sizes, so a second program of a structure costs little.
+A *structure* is a list of steps, each with a number that seeds its choices; inputs have symbolic sizes. A *program* is
+a structure with sizes and values: kernels do not depend on sizes, so a second program of a structure costs little.
 """
 
 from __future__ import annotations
@@ -178,7 +178,9 @@ class Run:
                 view = ALL[r.choice(VIEWS)](self.torch, target, y, r)
                 target = target if view is None else view
             if self.log is not None:
-                self.log(f"{len(self.tensors)} {kind} to {tuple(target.shape)} {target.stride()} {target.storage_offset()}")
+                self.log(
+                    f"{len(self.tensors)} {kind} to {tuple(target.shape)} {target.stride()} {target.storage_offset()}"
+                )
             if not overlapping(target):
                 WRITE_FORMS[kind](self.torch, target, y, r)
         elif kind in VIEWS:
@@ -365,7 +367,9 @@ def convolved(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
     transposed = r.random() < 0.25
     shape = (x.shape[1], out // groups) if transposed else (out, x.shape[1] // groups)
     count = int(np.prod(shape)) * kernel**space
-    weight = ((torch.arange(count) * 7 % 11 - 5).to(x.dtype) / (5 * shape[1] * kernel)).reshape(*shape, *[kernel] * space)
+    weight = ((torch.arange(count) * 7 % 11 - 5).to(x.dtype) / (5 * shape[1] * kernel)).reshape(
+        *shape, *[kernel] * space
+    )
     padding, stride = r.randrange(0, kernel), r.choice((1, 1, 2))
     if transposed:
         function = F.conv_transpose1d if space == 1 else F.conv_transpose2d
@@ -404,7 +408,9 @@ def losses(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
         if x.dim() != 2 or 0 in x.shape:
             return None
         target = torch.arange(x.shape[0]) % x.shape[1]
-        return F.cross_entropy(x, target, label_smoothing=r.choice((0.0, 0.1)), reduction=r.choice(("mean", "sum", "none")))
+        return F.cross_entropy(
+            x, target, label_smoothing=r.choice((0.0, 0.1)), reduction=r.choice(("mean", "sum", "none"))
+        )
     target = x.detach().tanh()
     if kind == "bce":
         return F.binary_cross_entropy_with_logits(bounded(x), target.abs())
@@ -442,7 +448,11 @@ def picked(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
     if kind == "nonzero":
         return (real(x).detach() > 0.25).nonzero()
     if kind == "embedding":
-        return torch.nn.functional.embedding(indices(torch, x, 0, r).abs().clamp(0, x.shape[0] - 1), x) if x.dim() == 2 else None
+        return (
+            torch.nn.functional.embedding(indices(torch, x, 0, r).abs().clamp(0, x.shape[0] - 1), x)
+            if x.dim() == 2
+            else None
+        )
     if kind == "index2" and x.dim() > 1:
         return x[indices(torch, x, 0, r, 4), indices(torch, x, 1, r, 4)]
     return x[(slice(None),) * dim + (indices(torch, x, dim, r),)]
@@ -532,8 +542,13 @@ def joined(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
 
 def integral(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
     """Arithmetic of integers and bools."""
+
     def whole(t: Any) -> Any:
-        return t if not t.dtype.is_floating_point else t.nan_to_num().clamp(-100, 100).to(r.choice((torch.int32, torch.int64, torch.int8)))
+        return (
+            t
+            if not t.dtype.is_floating_point
+            else t.nan_to_num().clamp(-100, 100).to(r.choice((torch.int32, torch.int64, torch.int8)))
+        )
 
     x, y = whole(x), whole(matched(x, y))
     kind = r.choice(("and", "or", "xor", "not", "shift", "floor_divide", "remainder", "mul", "count", "to_bool"))
@@ -560,20 +575,48 @@ ALL |= {
     "div": lambda torch, x, y, r: x / (real(matched(x, y)).abs() + 0.5),
     "where": lambda torch, x, y, r: torch.where(x > matched(x, y), x, matched(x, y)),
     "where_number": lambda torch, x, y, r: torch.where(x > 0, x, r.choice((0, 1))),
-    "lerp": lambda torch, x, y, r: torch.lerp(*torch.broadcast_tensors(real(x), matched(x, y).to(real(x).dtype)), r.choice((0.25, 0.7))),
+    "lerp": lambda torch, x, y, r: torch.lerp(
+        *torch.broadcast_tensors(real(x), matched(x, y).to(real(x).dtype)), r.choice((0.25, 0.7))
+    ),
     "compare": lambda torch, x, y, r: getattr(torch, r.choice(COMPARISONS))(x, matched(x, y)),
-    "addcmul": lambda torch, x, y, r: bounded(torch.addcmul(real(x), real(x), matched(x, y).to(real(x).dtype), value=0.5)),
+    "addcmul": lambda torch, x, y, r: bounded(
+        torch.addcmul(real(x), real(x), matched(x, y).to(real(x).dtype), value=0.5)
+    ),
     "scalar": lambda torch, x, y, r: bounded(x * r.choice((2, 0.5, -3, 1.7)) + r.choice((0, 1, -0.3))),
     "reversed": lambda torch, x, y, r: r.choice((1, 2.5)) - x if x.dtype != torch.bool else 1 / (real(x) + 0.5),
-    "power": lambda torch, x, y, r: real(x).clamp(-3, 3) ** r.choice((2, 3, 1)) if r.random() < 0.6 else (real(x).abs() + 0.1).clamp(0, 9) ** r.choice((0.5, -1, 1.7)),
+    "power": lambda torch, x, y, r: (
+        real(x).clamp(-3, 3) ** r.choice((2, 3, 1))
+        if r.random() < 0.6
+        else (real(x).abs() + 0.1).clamp(0, 9) ** r.choice((0.5, -1, 1.7))
+    ),
     "square": lambda torch, x, y, r: bounded(x * x),
-}  # fmt: skip
+}
 BINARY = tuple(ALL)
-ALL |= {name: lambda torch, x, y, r, name=name: getattr(torch, name)(real(x)) for name in
-        ("abs", "neg", "tanh", "sigmoid", "relu", "sin", "cos", "erf", "atan", "floor", "round", "trunc", "sign",
-         "isnan", "nan_to_num", "square")}  # fmt: skip
-ALL |= {name: lambda torch, x, y, r, name=name: getattr(torch.nn.functional, name)(real(x).clamp(-30, 30)) for name in
-        ("gelu", "silu", "elu", "softplus", "leaky_relu", "hardtanh", "mish", "logsigmoid", "softsign")}  # fmt: skip
+ALL |= {
+    name: lambda torch, x, y, r, name=name: getattr(torch, name)(real(x))
+    for name in (
+        "abs",
+        "neg",
+        "tanh",
+        "sigmoid",
+        "relu",
+        "sin",
+        "cos",
+        "erf",
+        "atan",
+        "floor",
+        "round",
+        "trunc",
+        "sign",
+        "isnan",
+        "nan_to_num",
+        "square",
+    )
+}
+ALL |= {
+    name: lambda torch, x, y, r, name=name: getattr(torch.nn.functional, name)(real(x).clamp(-30, 30))
+    for name in ("gelu", "silu", "elu", "softplus", "leaky_relu", "hardtanh", "mish", "logsigmoid", "softsign")
+}
 ALL |= {
     "exp": lambda torch, x, y, r: r.choice((torch.exp, torch.expm1, torch.exp2))(real(x).clamp(-3, 3)),
     "sqrt": lambda torch, x, y, r: r.choice((torch.sqrt, torch.rsqrt, torch.reciprocal))(real(x).abs() + 0.2),
@@ -581,10 +624,14 @@ ALL |= {
     "clone": lambda torch, x, y, r: x.clone(),
     "detach": lambda torch, x, y, r: x.detach() * 1,
     "contiguous": lambda torch, x, y, r: x.contiguous() * 1,
-    "cast": lambda torch, x, y, r: x.nan_to_num().clamp(0, 100).to(getattr(torch, r.choice((*FLOATS, *INTEGERS, "bool")))) if x.dtype.is_floating_point and r.random() < 0.3 else x.to(getattr(torch, r.choice(FLOATS))),
+    "cast": lambda torch, x, y, r: (
+        x.nan_to_num().clamp(0, 100).to(getattr(torch, r.choice((*FLOATS, *INTEGERS, "bool"))))
+        if x.dtype.is_floating_point and r.random() < 0.3
+        else x.to(getattr(torch, r.choice(FLOATS)))
+    ),
     "logical_not": lambda torch, x, y, r: torch.logical_not(x),
     "clamp": lambda torch, x, y, r: x.clamp(*r.choice(((-1, 1), (0, None), (None, 1)))),
-}  # fmt: skip
+}
 UNARY = tuple(name for name in ALL if name not in BINARY)
 REDUCTIONS = ("sum", "mean", "amax", "amin", "argmax", "argmin", "any", "all", "var", "std", "logsumexp", "prod")
 ALL |= {name: reduced(name) for name in REDUCTIONS}
@@ -596,7 +643,7 @@ ALL |= {
     "norm": lambda torch, x, y, r: ((real(x) * real(x)).sum(dims(x, r), keepdim=r.random() < 0.5) + 0.1).sqrt(),
     "centred": lambda torch, x, y, r: real(x) - real(x).mean(dims(x, r), keepdim=True),
     "normalised": normalised,
-}  # fmt: skip
+}
 REDUCTIONS += ("softmax", "log_softmax", "cumsum", "cumprod", "norm", "centred", "normalised")
 
 
@@ -626,7 +673,9 @@ def narrowed(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
 def stepped(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
     if x.dim() == 0:
         return None
-    keys = [r.choice((slice(None), slice(None, None, 2), slice(1, None, 3), slice(-2, None), slice(1, -1))) for _ in x.shape]
+    keys = [
+        r.choice((slice(None), slice(None, None, 2), slice(1, None, 3), slice(-2, None), slice(1, -1))) for _ in x.shape
+    ]
     return x[tuple(keys)] if r.random() < 0.6 else x[..., None, keys[0]]
 
 
@@ -639,18 +688,24 @@ ALL |= {
     "expand_front": lambda torch, x, y, r: x.expand(2, *x.shape) if x.dim() < 4 else None,
     "narrow": narrowed,
     "step": stepped,
-    "select": lambda torch, x, y, r: x.select(d := r.randrange(x.dim()), r.randrange(x.shape[d])) if x.dim() and 0 not in x.shape else None,
+    "select": lambda torch, x, y, r: (
+        x.select(d := r.randrange(x.dim()), r.randrange(x.shape[d])) if x.dim() and 0 not in x.shape else None
+    ),
     "squeeze": lambda torch, x, y, r: x.squeeze(),
     "reshape": lambda torch, x, y, r: x.reshape(tuple(reversed(x.shape))),
-    "split": lambda torch, x, y, r: x.split(r.choice((1, 2, 5)), d)[-1] if x.dim() and x.shape[d := r.randrange(x.dim())] else None,
+    "split": lambda torch, x, y, r: (
+        x.split(r.choice((1, 2, 5)), d)[-1] if x.dim() and x.shape[d := r.randrange(x.dim())] else None
+    ),
     "chunk": lambda torch, x, y, r: x.chunk(3, dim_of(x, r))[0] if x.dim() else None,
     "diagonal": lambda torch, x, y, r: x.diagonal(r.randrange(-1, 2)) if x.dim() > 1 else None,
     "unfold": lambda torch, x, y, r: x.unfold(0, 2, r.choice((1, 2))) if x.dim() and x.shape[0] > 1 else None,
-    "unflatten": lambda torch, x, y, r: x.unflatten(-1, (x.shape[-1] // 2, 2)) if x.dim() and x.shape[-1] % 2 == 0 and x.shape[-1] else None,
+    "unflatten": lambda torch, x, y, r: (
+        x.unflatten(-1, (x.shape[-1] // 2, 2)) if x.dim() and x.shape[-1] % 2 == 0 and x.shape[-1] else None
+    ),
     "strided": strided,
-}  # fmt: skip
-VIEWS = ("transpose", "permute", "flatten", "unsqueeze", "expand", "expand_front", "narrow", "step", "select", "squeeze",
-         "reshape", "split", "chunk", "diagonal", "unfold", "unflatten", "strided")  # fmt: skip
+}
+VIEWS = ("transpose", "permute", "flatten", "unsqueeze", "expand", "expand_front", "narrow", "step", "select",
+         "squeeze", "reshape", "split", "chunk", "diagonal", "unfold", "unflatten", "strided")  # fmt: skip
 
 
 def masked_write(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
@@ -662,7 +717,9 @@ def indexed_write(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
     if x.dim() == 0 or 0 in x.shape:
         return
     dim = r.randrange(x.dim())
-    kind = r.choice(("setitem", "index_add_", "index_put_", "scatter_", "scatter_add_", "index_copy_", "index_fill_", "mask"))
+    kind = r.choice(
+        ("setitem", "index_add_", "index_put_", "scatter_", "scatter_add_", "index_copy_", "index_fill_", "mask")
+    )
     source = x.detach() * 1
     if kind == "mask":
         x[source > 0.5] = 1
@@ -691,25 +748,43 @@ def of_kind(x: Any, y: Any) -> Any:
 WRITE_FORMS: dict[str, Op] = {
     "add_": lambda torch, x, y, r: x.add_(of_kind(x, y)),
     "mul_": lambda torch, x, y, r: x.mul_(r.choice((0.75, -1, 2)) if x.dtype.is_floating_point else 3),
-    "copy_": lambda torch, x, y, r: x.copy_(of_kind(x, y) if r.random() < 0.7 else fitted(x, y).nan_to_num().clamp(0, 5)),
+    "copy_": lambda torch, x, y, r: x.copy_(
+        of_kind(x, y) if r.random() < 0.7 else fitted(x, y).nan_to_num().clamp(0, 5)
+    ),
     "fill_": lambda torch, x, y, r: x.fill_(r.choice((0, 1))),
     "zero_": lambda torch, x, y, r: x.zero_(),
     "clamp_": lambda torch, x, y, r: x.clamp_(0, 1),
     "sub_detached": lambda torch, x, y, r: x.sub_(of_kind(x, y.detach())) if x.dtype != torch.bool else None,
     "iadd": lambda torch, x, y, r: x.__iadd__(1),
-    "self_copy": lambda torch, x, y, r: x[1:].copy_(x[:-1]) if x.dim() and x.shape[0] > 1 and r.random() < 0.2 else x.copy_(x * 1),
+    "self_copy": lambda torch, x, y, r: (
+        x[1:].copy_(x[:-1]) if x.dim() and x.shape[0] > 1 and r.random() < 0.2 else x.copy_(x * 1)
+    ),
     "no_grad_write": lambda torch, x, y, r: x.detach().mul_(1).add_(of_kind(x, y.detach())),
     "tanh_": lambda torch, x, y, r: x.tanh_() if x.dtype.is_floating_point else None,
     "relu_": lambda torch, x, y, r: x.relu_() if x.dtype != torch.bool else None,
     "masked_fill_": masked_write,
     "indexed_write": indexed_write,
-}  # fmt: skip
+}
 WRITES = tuple(WRITE_FORMS)
-ALL |= {"product": product, "linear": linear, "finished": finished, "convolved": convolved, "pooled": pooled, "attended": attended,
-        "losses": losses, "dropped": dropped, "picked": picked, "placed": placed, "ordered": ordered,
-        "decided": decided, "joined": joined, "integral": integral}  # fmt: skip
-OTHERS = ("product", "product", "linear", "finished", "convolved", "convolved", "pooled", "attended", "losses", "dropped", "picked",
-          "picked", "placed", "ordered", "decided", "decided", "joined", "joined", "integral")  # fmt: skip
+ALL |= {
+    "product": product,
+    "linear": linear,
+    "finished": finished,
+    "convolved": convolved,
+    "pooled": pooled,
+    "attended": attended,
+    "losses": losses,
+    "dropped": dropped,
+    "picked": picked,
+    "placed": placed,
+    "ordered": ordered,
+    "decided": decided,
+    "joined": joined,
+    "integral": integral,
+}
+OTHERS = ("product", "product", "linear", "finished", "convolved", "convolved", "pooled", "attended", "losses",
+          "dropped", "picked", "picked", "placed", "ordered", "decided", "decided", "joined", "joined",
+          "integral")  # fmt: skip
 AMBIENT = ("delete", "peek", "no_grad")
 FAMILIES = (UNARY, BINARY, REDUCTIONS, VIEWS, WRITES, OTHERS, AMBIENT)
 WEIGHTS = (3, 5, 4, 6, 5, 6, 2)

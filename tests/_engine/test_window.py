@@ -1,6 +1,10 @@
 """The window is invisible: lazy and immediate execution agree, errors name the user's line, outsiders see no delay."""
 
+import itertools
+import linecache
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -139,6 +143,46 @@ def test_a_forked_child_finds_finished_values():
     assert os.read(read, 1) == bytes([12])
 
 
+BUSY_FORKS = """
+import os, threading
+import flambeau as torch
+
+def busy(step):
+    i = 0
+    while not over:
+        i += 1
+        y = torch.randn(50 + i % 7, 20) * 2
+        for _ in range(i % 5 + step):
+            y = (y + i).tanh() * 1.5
+        y.sum(i % 2).tolist()
+
+over = False
+threads = [threading.Thread(target=busy, args=(step,)) for step in (1, 7)]
+for thread in threads:
+    thread.start()
+for i in range(6):
+    child = os.fork()
+    if child == 0:
+        assert (torch.ones(64, 33) * i + 1).cumsum(0).tanh().sum().item() > 0
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+over = True
+for thread in threads:
+    thread.join()
+print("fine")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_while_other_threads_record_compile_and_run():
+    """A lock that another thread has at that moment would never be free in the child."""
+    environment = os.environ | {"FLAMBEAU_COMPILE": "always", "FLAMBEAU_CACHE": "off"}
+    result = subprocess.run(
+        [sys.executable, "-c", BUSY_FORKS], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (result.stdout, result.stderr) == ("fine\n", "")
+
+
 def test_ctrl_c_loses_nothing(monkeypatch):
     from flambeau._engine import window as window_module
 
@@ -156,6 +200,78 @@ def test_ctrl_c_loses_nothing(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         y.tolist()
     assert y.tolist() == [6, 6]
+
+
+PATH = ("window.py", "plans.py", "plan.py")  # the files where the results of a window are made and told
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt before a line of these files, the one of the given number among those that run.
+
+    Not where a `with` block or its lock ends: CPython looks for signals after calls, not there."""
+
+    def __init__(self, number):
+        self.left = number
+
+    def __call__(self, frame, event, argument):
+        file = os.path.basename(frame.f_code.co_filename)
+        if file not in PATH or frame.f_code.co_name == "resize":
+            return None
+        if event == "line" and not linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith(
+            ("with ", "if held", "pool.lock.release")
+        ):
+            self.left -= 1
+            if self.left < 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return self
+
+    def during(self, function):
+        """Was the function interrupted?"""
+        tracer = sys.gettrace()
+        try:
+            sys.settrace(self)
+            function()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(tracer)
+        return False
+
+
+def assigned(w, b):
+    """In-place updates, one of them of a view, and a result."""
+    w.sub_(w * 0.25)
+    b[1:].add_(2)
+    return (w * 2).sum(), b * 1
+
+
+def assigned_with_hosts(w, b):
+    """The same, with an instruction that has no kernel in between."""
+    total, copy = assigned(w, b)
+    values = torch.linalg.eigvalsh(b[:4].view(2, 2) + b[:4].view(2, 2).T)
+    w.add_(values.sum() * 0)
+    return total, copy
+
+
+@pytest.mark.parametrize("compile", ["always", "never"])
+@pytest.mark.parametrize("step", [assigned, assigned_with_hosts])
+def test_an_interrupt_at_any_line_leaves_no_update_half_done(monkeypatch, step, compile):
+    def run(number):
+        w, b = torch.arange(20.0), torch.arange(8.0)
+        flush()
+        total, copy = step(w, b)
+        interrupted = Interrupt(number).during(flush)
+        found = [t.tolist() for t in (w, b, total, copy)]
+        step(w, b)
+        return interrupted, found + [w.tolist(), b.tolist()]
+
+    monkeypatch.setattr(config, "compile", compile)
+    whole = run(1 << 30)[1]
+    numbers = itertools.count()
+    while (outcome := run(next(numbers)))[0]:
+        assert outcome[1] == whole
+    assert next(numbers) > 30
 
 
 # ---------------------------------------------------------------------------------------------- window on = window off

@@ -61,12 +61,22 @@ def test_truth_is_a_decision():
     assert trace.function((1,))([0]) is None
 
 
-def test_symbols_are_found_in_tables_by_their_values_and_never_by_plain_numbers():
-    n, m = Trace([6, 6]).parameters
+def test_a_key_is_the_plain_number():
+    trace = Trace([6, 7])
+    n, m = trace.parameters
+    places = {n: "n"}
+    assert [places.get(i, "none") for i in (5, 6)] == ["none", "n"]
+    assert trace.function((m,))([6, 8]) == (8,) and trace.function((m,))([5, 7]) is None
+
+
+def test_a_key_that_is_interned_is_found_by_equal_symbols_alone():
+    trace = Trace([6, 6], interning=True)
+    n, m = trace.parameters
     table = {n: "n"}
-    assert table[m] == "n" and 6 not in table
-    assert m.trace.function((1,))([6, 6]) and m.trace.function((1,))([6, 7]) is None  # the look-up was a decision
-    assert Trace([6]).parameters[0] not in table
+    assert 6 not in table and trace.function((1,))([7, 8])
+    assert table[m] == "n"
+    assert trace.function((1,))([7, 7]) and trace.function((1,))([6, 7]) is None  # the look-up was a decision
+    assert Trace([6], interning=True).parameters[0] not in table
 
 
 def test_what_is_neutral_leaves_no_trace():

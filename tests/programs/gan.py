@@ -18,8 +18,8 @@ class Discriminator(nn.Module):
     def __init__(self):
         super().__init__()
         self.model = nn.Sequential(
-            nn.Linear(2, 64), nn.ReLU(), nn.Dropout(0.3), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 1),
-            nn.Sigmoid(),
+            nn.Linear(2, 64), nn.ReLU(), nn.Dropout(0.3), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.3),
+            nn.Linear(32, 1), nn.Sigmoid(),
         )  # fmt: skip
 
     def forward(self, x):

@@ -1,5 +1,7 @@
 """A graph convolutional network on a sparse, normalised adjacency matrix (Kipf and Welling's layout)."""
 
+# needs: torch.spmm
+
 import math
 
 import torch
@@ -88,5 +90,6 @@ for epoch in range(40):
         model.eval()
         output = model(features, adj)
         loss_test = F.nll_loss(output[idx_test], labels[idx_test])
-        print("Epoch: {:04d} loss_train: {:.4f} loss_test: {:.4f} acc_test: {:.4f}".format(
-            epoch + 1, loss_train.item(), loss_test.item(), accuracy(output[idx_test], labels[idx_test]).item()))  # fmt: skip
+        acc_test = accuracy(output[idx_test], labels[idx_test])
+        text = "Epoch: {:04d} loss_train: {:.4f} loss_test: {:.4f} acc_test: {:.4f}"
+        print(text.format(epoch + 1, loss_train.item(), loss_test.item(), acc_test.item()))

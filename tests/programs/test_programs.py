@@ -2,7 +2,8 @@
 
 Beside each program stands what PyTorch 2.13 printed on the CPU, `name.txt`, and after it, for a program that fails, how
 it ended. Text must be equal; numbers may differ by one in the last place printed and by 1e-4 of their size, or by
-the band that the program states: `# band: 0.02, and why`. To add a program, write it and let PyTorch, in the
+the band that the program states: `# band: 0.02, and why`. A program that says `# needs: torch.x` is skipped while there
+is no such thing. To add a program, write it and let PyTorch, in the
 environment of `make oracle`, print its numbers: `python tests/programs/test_programs.py name`.
 """
 
@@ -18,10 +19,16 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import synthetic  # noqa: E402
+
+import flambeau  # noqa: E402
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PROGRAMS = sorted(path.stem for path in HERE.glob("*.txt"))
-SLOW: set[str] = set()
+SLOW = {"torchvision_models_large"}
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf)(?![\w])")
 EQUAL = 1e-4  # how far numbers may be apart that differ by rounding alone, relative to their size
 
@@ -37,13 +44,24 @@ def output(command: list[str], name: str, folder: Path) -> str:
     run = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=300)
     if run.returncode == 0:
         return run.stdout
-    error = re.match(r"[\w.]+(?=:|$)", run.stderr.splitlines()[-1])
-    assert "fails" in name and error is not None, run.stdout + run.stderr
-    return f"{run.stdout}[exit code {run.returncode}, {error[0].rpartition('.')[2]}]\n"
+    errors = re.findall(r"^[\w.]*?(\w+(?:Error|Exception|Iteration))\b", run.stderr, re.MULTILINE)
+    assert "fails" in name and errors, run.stdout + run.stderr
+    return f"{run.stdout}[exit code {run.returncode}, {errors[-1]}]\n"
 
 
 def by_flambeau(name: str, folder: Path) -> str:
     return output([sys.executable, "-m", "flambeau", "run"], name, folder)
+
+
+def require(name: str) -> None:
+    """Skip a program that needs what Flambeau does not have."""
+    stated = re.search(r"^# needs: (.*)", source(name), re.MULTILINE)
+    for need in stated[1].split() if stated else []:
+        thing: object = flambeau
+        for part in need.split(".")[1:]:
+            thing = getattr(thing, part, None)
+        if thing is None:
+            pytest.skip(f"Flambeau has no {need}")
 
 
 def band(name: str) -> float:
@@ -77,11 +95,15 @@ def close(found: str, expected: str, band: float) -> bool:
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the programs run, with the data sets that they expect."""
-    return tmp_path_factory.mktemp("programs")
+    folder = tmp_path_factory.mktemp("programs")
+    for name in ("MNIST", "FashionMNIST"):
+        synthetic.write_idx_files(folder / "data" / name / "raw")
+    return folder
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in PROGRAMS])
 def test_prints_what_pytorch_printed(name: str, folder: Path) -> None:
+    require(name)
     wrong = list(disagreements(by_flambeau(name, folder), (HERE / f"{name}.txt").read_text(), band(name)))
     assert not wrong, "\n".join(wrong)
 
@@ -90,6 +112,7 @@ def test_prints_what_pytorch_printed(name: str, folder: Path) -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_prints_what_pytorch_prints(name: str, folder: Path) -> None:
     pytest.importorskip("torch")
+    require(name)
     if "torchvision" in source(name) and importlib.util.find_spec("torchvision") is None:
         pytest.skip("torchvision is not here")
     wrong = list(disagreements(by_flambeau(name, folder), output([sys.executable], name, folder), band(name)))

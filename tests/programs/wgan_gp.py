@@ -15,7 +15,9 @@ LAMBDA, CRITIC_ITERS, BATCH = 0.1, 5, 64
 class Generator(nn.Module):
     def __init__(self, dim=64):
         super().__init__()
-        self.main = nn.Sequential(nn.Linear(2, dim), nn.ReLU(True), nn.Linear(dim, dim), nn.ReLU(True), nn.Linear(dim, 2))
+        self.main = nn.Sequential(
+            nn.Linear(2, dim), nn.ReLU(True), nn.Linear(dim, dim), nn.ReLU(True), nn.Linear(dim, 2)
+        )
 
     def forward(self, noise):
         return self.main(noise)
@@ -24,7 +26,9 @@ class Generator(nn.Module):
 class Critic(nn.Module):
     def __init__(self, dim=64):
         super().__init__()
-        self.main = nn.Sequential(nn.Linear(2, dim), nn.ReLU(True), nn.Linear(dim, dim), nn.ReLU(True), nn.Linear(dim, 1))
+        self.main = nn.Sequential(
+            nn.Linear(2, dim), nn.ReLU(True), nn.Linear(dim, dim), nn.ReLU(True), nn.Linear(dim, 1)
+        )
 
     def forward(self, inputs):
         return self.main(inputs).view(-1)

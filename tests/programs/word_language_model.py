@@ -1,4 +1,4 @@
-"""The word-level language model of PyTorch's examples: corpus, batchify, truncated backpropagation, an LSTM, perplexity."""
+"""A word-level language model, as PyTorch's examples have it: corpus, batchify, truncated backpropagation, an LSTM."""
 
 import math
 

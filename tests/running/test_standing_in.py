@@ -50,6 +50,22 @@ assert pickle.loads(pickle.dumps(nn.Linear)) is nn.Linear
     )
 
 
+def test_torchvision(tmp_path: Path) -> None:
+    """Also where a function hides the module that it is defined in."""
+    run(
+        """
+import flambeau.vision
+import torchvision, torchvision.models.alexnet
+from torchvision import datasets, transforms
+from torchvision.models.resnet import resnet18
+assert torchvision is flambeau.vision and datasets is flambeau.vision.datasets
+assert callable(torchvision.models.alexnet) and resnet18 is torchvision.models.resnet18
+assert torchvision.__version__.startswith("0.")
+""",
+        tmp_path,
+    )
+
+
 def test_version(tmp_path: Path) -> None:
     out = run(
         "import torch\nv = torch.__version__\n"

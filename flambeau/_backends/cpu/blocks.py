@@ -10,7 +10,7 @@ from typing import Any
 from flambeau._backends.cpu.kernel import Kernel, Step
 from flambeau._backends.cpu.plan import Block, block_of
 from flambeau._compiler.loops import Nest
-from flambeau._ir.meta import Meta, meta
+from flambeau._ir.meta import Meta, passing
 from flambeau._ir.symbols import Trace, settled
 
 REMEMBERED, MOST_WAYS = 512, 16  # structures, and ways to lower each of them
@@ -117,6 +117,6 @@ def meta_numbers(metas: Iterable[Meta]) -> Numbers:
 def metas_with(metas: Iterable[Meta], numbers: Iterator[Any]) -> tuple[Meta, ...]:
     """The metas with other numbers, in the order of `meta_numbers`."""
     return tuple([
-        meta(m.dtype, [next(numbers) for _ in range(m.ndim)], [next(numbers) for _ in range(m.ndim)], next(numbers))
+        passing(m.dtype, [next(numbers) for _ in range(m.ndim)], [next(numbers) for _ in range(m.ndim)], next(numbers))
         for m in metas
     ])  # fmt: skip

@@ -21,7 +21,9 @@ FIELDS = Fields(NAMES)
 def order_of(x: Strides) -> str:
     """How a tensor lies in memory: "across" where its channels are neighbours, "along" where its pixels are, "apart"
     where they are every other one's neighbours, otherwise "any"."""
-    return "across" if x.channel == 1 else {1: "along", 2: "apart"}.get(x.space[2], "any")
+    if x.channel == 1:
+        return "across"
+    return "along" if x.space[2] == 1 else "apart" if x.space[2] == 2 else "any"
 
 
 def gather_kernel(element: str, x: Strides, channels: int) -> Kernel:
@@ -130,11 +132,12 @@ def _squares(f: Function, element: str, to: Val, source: Val, pixels: Val, s: _S
     last = f.sub(s.channels, 1)
     with f.loop(0, s.channels, lanes) as c, f.loop(0, pixels, lanes) as i:
         begin = f.offset(source, f.mul(i.index, step), element)
-        left = f.sub(pixels, i.index)
+        seen = f.add(f.mul(f.sub(f.sub(pixels, i.index), 1), step), 1)
+        masks = [f.mask_below(f.sub(seen, v * lanes), lanes) for v in range(step)]
         rows = []
         for k in range(lanes):
             place = f.offset(begin, f.mul(f.min(f.add(c.index, k), last), s.x_channel), element)
-            rows.append(_read_row(f, element, place, left, step))
+            rows.append(_read_row(f, element, place, masks))
         place = f.offset(to, f.add(f.mul(i.index, s.pitch), c.index), element)
         whole = f.compare("sle", f.add(c.index, lanes), s.channels)
         mask = f.mask_below(f.sub(s.channels, c.index), lanes)
@@ -152,18 +155,12 @@ def _squares(f: Function, element: str, to: Val, source: Val, pixels: Val, s: _S
         f.label(after)
 
 
-def _read_row(f: Function, element: str, place: Val, count: Val, step: int) -> Val:
-    """`count` elements, or as many as a vector has lanes, of which every step-th one is read."""
-    lanes = f.target.lanes(BYTES[element])
+def _read_row(f: Function, element: str, place: Val, masks: list[Val]) -> Val:
+    """A vector, or every other element of two."""
+    lanes = masks[0].lanes
     type = vector(element, lanes)
-    if step == 1:
-        return f.load_masked(type, place, f.mask_below(count, lanes))
-    seen = f.sub(f.mul(count, 2), 1)
-    low, high = (
-        f.load_masked(type, f.offset(place, first, element), f.mask_below(f.sub(seen, first), lanes))
-        for first in (0, lanes)
-    )
-    return f.shuffle(low, high, range(0, 2 * lanes, 2))
+    halves = [f.load_masked(type, f.offset(place, v * lanes, element), mask) for v, mask in enumerate(masks)]
+    return halves[0] if len(halves) == 1 else f.shuffle(halves[0], halves[1], range(0, 2 * lanes, 2))
 
 
 _WRITERS: dict[str, _Write] = {"line": _line, "across": _across, "along": _squares,

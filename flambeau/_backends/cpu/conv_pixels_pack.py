@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -36,6 +37,15 @@ def one_run(strides: FilterStrides, kernel: Sequence[int]) -> bool:
     return True
 
 
+def tap_numbers(c: Correlation, kernel: Sequence[int]) -> list[int]:
+    """For every position of a kernel of those sizes the number of its tap among those of `c`, or -1."""
+    numbers = [-1] * math.prod(kernel)
+    _, rows, columns = [1] * (3 - len(kernel)) + list(kernel)
+    for number, (i, j, k) in enumerate(itertools.product(*[axis.taps for axis in c.axes])):
+        numbers[(i * rows + j) * columns + k] = number
+    return numbers
+
+
 def pack_launch(
     target: Target, element: str, c: Correlation, b: PixelBlocks, w: Address, strides: FilterStrides,
     kernel: Sequence[int], bias: Word, bias_step: int, packed: int, packed_bias: int,
@@ -51,11 +61,10 @@ def pack_launch(
         order = "filters"
     else:
         order = "run" if one_run(strides, kernel) else "any"
-    places = {offset: t for t, offset in enumerate(offsets)}
     panels = -(-c.filters // width)
     words = FIELDS.words(
         w_at=w, w_group=strides.group, w_filter=strides.filter, w_channel=strides.channel, taps_at=table(offsets),
-        order_at=table([places.get(i, -1) for i in range(size)]), runs=runs, length=length, bias_at=bias,
+        order_at=table(tap_numbers(c, kernel)), runs=runs, length=length, bias_at=bias,
         bias_step=bias_step, packed_at=Scratch(packed), packed_bias_at=Scratch(packed_bias), kernel=size,
         filters=c.filters, channels=c.channels, chunk=b.channels, taps=c.taps, panels=panels,
     )  # fmt: skip

@@ -25,7 +25,7 @@ from flambeau._backends.cpu.conv_pixels import (
     sums_buffer,
 )
 from flambeau._backends.cpu.conv_pixels_gather import gather_kernel
-from flambeau._backends.cpu.conv_pixels_pack import one_run
+from flambeau._backends.cpu.conv_pixels_pack import one_run, tap_numbers
 from flambeau._backends.cpu.conv_pixels_tile import tile_kernel
 from flambeau._backends.cpu.emit import BYTES, Function, Module, Val, vector
 from flambeau._backends.cpu.fields import Fields, split_task
@@ -71,11 +71,11 @@ def weight_launches(
         g_image=c.y.image, g_channel=c.y.channel, g_d=c.y.space[0], g_h=c.y.space[1], g_w=c.y.space[2],
         tile_at=Entry(tile_kernel(element, b.tile, True), "tile"), blocks_w=blocks_w, blocks_h=blocks_h, blocks=blocks,
     )  # fmt: skip
-    offsets, positions = tap_offsets(c, weight.space), math.prod(kernel)
+    positions = math.prod(kernel)
     in_runs = one_run(weight, kernel) and weight.channel == positions and c.taps == positions
     total = TOTAL_FIELDS.words(
         **shared, w_at=w, w_group=weight.group, w_filter=weight.filter, w_channel=weight.channel,
-        taps_at=table(offsets), order_at=table([offsets.index(i) for i in range(positions)] if in_runs else ()),
+        taps_at=table(tap_offsets(c, weight.space)), order_at=table(tap_numbers(c, kernel)),
         kernel=positions, taps=c.taps, run_taps=run_taps, runs=len(runs), channels=c.channels, chunk=b.channels,
     )  # fmt: skip
     products = Kernel(generate_weight, (element,), ("products",))

@@ -32,6 +32,7 @@ np = lazy_module("numpy")
 # A plan in memory, in words: a header (see `launch`), the table, the blocks, the patches, the launches, the status.
 LAUNCHES, TABLE, LAUNCH_WORDS, PATCH_WORDS = 3, 8, 4, 3
 STATUS = -1  # in the place of the index of a word
+WAITING = -1  # the status until the kernels run
 
 
 class Block(NamedTuple):
@@ -127,14 +128,23 @@ class NativePlan:
 
     def run(self, words: Sequence[float]) -> int:
         """Fill the table and run all launches."""
+        held = False
         self._table.pack_into(self._memory, 8 * TABLE, *words)
-        # Who finds the workers busy, for another Python thread, does without.
-        if not self._parallel or not pool.lock.acquire(blocking=False):
-            return self._run(None, self._address)
         try:
-            return self._run(pool.block(self._worker), self._address)
+            # Who finds the workers busy, for another Python thread, does without.
+            held = self._parallel and pool.lock.acquire(blocking=False)
+            return self._run(pool.block(self._worker) if held else None, self._address)
         finally:
-            pool.lock.release()
+            if held:
+                pool.lock.release()
+
+    def wait(self) -> None:
+        """Make ready for `has_run`."""
+        self._memory[-1] = WAITING
+
+    def has_run(self) -> bool:
+        """Have the kernels run since `wait` was called, and met nothing wrong?"""
+        return self._memory[-1] == 0
 
     def run_profiled(self, words: Sequence[float]) -> list[float]:
         """Run step by step; the seconds of each."""

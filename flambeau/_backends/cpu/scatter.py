@@ -15,7 +15,7 @@ from flambeau._backends.cpu.fields import Fields, split_task
 from flambeau._backends.cpu.kernel import Address, Kernel, Launch, Status, Step, double_bits
 from flambeau._backends.cpu.strided import at_operand, copy, dims_of, dims_words, grain, places
 from flambeau._backends.cpu.target import Target
-from flambeau._ir.meta import Meta, meta
+from flambeau._ir.meta import Meta, passing
 
 BLOCK_BYTES = 512  # of a block of neighbours, at least: memory is read in long stretches
 MOST_TASKS = 4
@@ -56,7 +56,7 @@ def lower_index_add(target: Target, params: tuple, inputs: tuple[Meta, ...], out
     if base.dtype.name not in SUMMED:
         return None
     strides = [index.strides[0] if d == dim and index.ndim else 0 for d in range(source.ndim)]
-    spread = meta(index.dtype, source.shape, strides, index.offset)
+    spread = passing(index.dtype, source.shape, strides, index.offset)
     return _lower(target, dim, base, spread, source, outputs[0], alpha)
 
 

@@ -10,7 +10,7 @@ from flambeau._backends.cpu.kernel import Address, Launch, Scratch, Step, Word, 
 from flambeau._backends.cpu.nest_lower import lower as lower_nest
 from flambeau._backends.cpu.target import Target
 from flambeau._compiler.loops import Expr, Loops, Nest, Operand
-from flambeau._ir.meta import Meta, contiguous, meta
+from flambeau._ir.meta import Meta, contiguous, passing
 
 Dim = tuple[int, ...]  # a dimension's size, then its stride in each of several arrays
 
@@ -126,7 +126,7 @@ class Dense:
 
 def permuted(m: Meta, order: Sequence[int]) -> Meta:
     """The layout with its dimensions in another order."""
-    return meta(m.dtype, [m.shape[d] for d in order], [m.strides[d] for d in order], m.offset)
+    return passing(m.dtype, [m.shape[d] for d in order], [m.strides[d] for d in order], m.offset)
 
 
 def grain(tasks: int, work: int, least: int = 1 << 15) -> int:

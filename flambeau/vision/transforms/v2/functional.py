@@ -1,0 +1,78 @@
+"""The functions of `transforms.functional`, and the names that v2 has for some of them."""
+
+from __future__ import annotations
+
+from flambeau.vision.transforms._pictures import InterpolationMode
+from flambeau.vision.transforms.functional import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_hue,
+    adjust_saturation,
+    affine,
+    center_crop,
+    convert_image_dtype,
+    crop,
+    erase,
+    five_crop,
+    gaussian_blur,
+    get_dimensions,
+    get_image_num_channels,
+    get_image_size,
+    hflip,
+    invert,
+    normalize,
+    pad,
+    pil_to_tensor,
+    resize,
+    resized_crop,
+    rgb_to_grayscale,
+    rotate,
+    ten_crop,
+    to_dtype,
+    to_grayscale,
+    to_image,
+    to_pil_image,
+    to_tensor,
+    vflip,
+)
+
+get_num_channels = get_image_num_channels
+horizontal_flip = hflip
+vertical_flip = vflip
+
+__all__ = [
+    "InterpolationMode",
+    "adjust_brightness",
+    "adjust_contrast",
+    "adjust_hue",
+    "adjust_saturation",
+    "affine",
+    "center_crop",
+    "convert_image_dtype",
+    "crop",
+    "erase",
+    "five_crop",
+    "gaussian_blur",
+    "get_dimensions",
+    "get_image_num_channels",
+    "get_image_size",
+    "get_num_channels",
+    "hflip",
+    "horizontal_flip",
+    "invert",
+    "normalize",
+    "pad",
+    "pil_to_tensor",
+    "resize",
+    "resized_crop",
+    "rgb_to_grayscale",
+    "rotate",
+    "ten_crop",
+    "to_dtype",
+    "to_grayscale",
+    "to_image",
+    "to_pil_image",
+    "to_tensor",
+    "vertical_flip",
+    "vflip",
+]

@@ -1,0 +1,153 @@
+"""Data sets read from files of torchvision's layout; downloads from addresses that do not exist."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import flambeau as torch
+from flambeau.vision import datasets
+from flambeau.vision.datasets import utils
+from flambeau.vision.datasets.idx import write_idx
+from flambeau.vision.datasets.mnist import FILES
+from flambeau.vision.transforms import Compose, Normalize, ToTensor
+
+Image = pytest.importorskip("PIL.Image")
+
+
+def idx_files(folder: Path, ending: str = "") -> None:
+    folder.mkdir(parents=True)
+    pictures = np.arange(5 * 28 * 28, dtype=np.uint8).reshape(5, 28, 28)
+    for name, array in zip(FILES, (pictures, np.arange(5), pictures[:2], np.array([7, 9])), strict=True):
+        write_idx(folder / (name + ending), array)
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("MNIST", ""), ("MNIST", ".gz"), ("FashionMNIST", "")])
+def test_mnist(tmp_path: Path, kind: str, ending: str) -> None:
+    idx_files(tmp_path / kind / "raw", ending)
+    data = getattr(datasets, kind)(tmp_path, train=True, download=True)  # all is there: nothing to download
+    assert len(data) == 5 and data.data.dtype == torch.uint8 and data.targets.tolist() == [0, 1, 2, 3, 4]
+    picture, label = data[3]
+    assert picture.mode == "L" and picture.size == (28, 28) and label == 3
+    assert np.array_equal(np.asarray(picture), data.data[3].numpy())
+    test = getattr(datasets, kind)(str(tmp_path), train=False, transform=ToTensor(), target_transform=lambda y: y - 7)
+    picture, label = test[1]
+    assert picture.shape == (1, 28, 28) and picture.max() <= 1 and label == 2
+    assert repr(test).splitlines()[:3] == [
+        f"Dataset {kind}", "    Number of datapoints: 2", f"    Root location: {tmp_path}",
+    ]  # fmt: skip
+
+
+def test_mnist_that_is_not_there_or_damaged(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"Dataset not found.*MNIST.*\n.*download=True"):
+        datasets.MNIST(tmp_path)
+    idx_files(tmp_path / "MNIST" / "raw")
+    (tmp_path / "MNIST" / "raw" / FILES[0]).write_bytes(b"\0\0\x08\x03")
+    with pytest.raises(RuntimeError, match="train-images.*not an IDX file"):
+        datasets.MNIST(tmp_path)
+
+
+def test_a_download_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(address: str, timeout: float) -> None:
+        raise OSError("no network here")
+
+    monkeypatch.setattr(utils.urllib_request, "urlopen", refuse, raising=False)
+    with pytest.raises(RuntimeError) as caught:
+        datasets.MNIST(tmp_path, download=True)
+    assert "no network here" in str(caught.value) and "https://ossci-datasets" in str(caught.value)
+    assert str(tmp_path / "MNIST" / "raw") in str(caught.value)
+
+
+def test_checksums(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"content")
+    address, right = source.as_uri(), "9a0364b9e99bb480dd25e1f0284c8555"
+    assert utils.check_integrity(source, right) and not utils.check_integrity(source, "0" * 32)
+    with pytest.raises(RuntimeError, match=f"MD5 sum is {right}, expected 0"):
+        utils.fetch([address], tmp_path / "wrong", "0" * 32)
+    assert not (tmp_path / "wrong").exists()
+    utils.fetch(["file:///nowhere", address], tmp_path / "deep" / "copy", right)
+    assert (tmp_path / "deep" / "copy").read_bytes() == b"content"
+
+
+def cifar_files(root: Path) -> Path:
+    folder = root / "cifar-10-batches-py"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        batch = {"data": rng.integers(0, 256, (3, 3072), dtype=np.uint8), "labels": [1, 2, 9], "filenames": ["a"] * 3}
+        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list("abcdefghij"), "num_vis": 3072}))
+    return folder
+
+
+def test_cifar10(tmp_path: Path) -> None:
+    cifar_files(tmp_path)
+    data = datasets.CIFAR10(tmp_path, train=True, transform=Compose([ToTensor(), Normalize((0.5,) * 3, (0.5,) * 3)]))
+    assert len(data) == 15 and data.targets[:3] == [1, 2, 9] and data.classes[9] == "j" and data.class_to_idx["b"] == 1
+    picture, label = data[4]
+    assert label == 2
+    np.testing.assert_allclose(picture.numpy(), (data.data[4].transpose(2, 0, 1) / 255 - 0.5) / 0.5, atol=1e-6)
+    assert len(datasets.CIFAR10(tmp_path, train=False)) == 3
+
+
+def test_cifar_files_run_no_code(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, ("touch " + str(tmp_path / "touched"),)
+
+    (cifar_files(tmp_path) / "data_batch_2").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(RuntimeError, match="data_batch_2.*attack"):
+        datasets.CIFAR10(tmp_path)
+    assert not (tmp_path / "touched").exists()
+
+
+def test_cifar10_from_its_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "made").mkdir()
+    cifar_files(tmp_path / "made")
+    with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "made" / "cifar-10-batches-py", "cifar-10-batches-py")
+    archive = tmp_path / "cifar-10-python.tar.gz"
+    monkeypatch.setattr(datasets.CIFAR10, "url", archive.as_uri())
+    monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", utils.calculate_md5(archive))
+    assert len(datasets.CIFAR10(tmp_path / "data", download=True)) == 15
+
+
+def test_image_folder(tmp_path: Path) -> None:
+    for place, name in enumerate(("dog/b.png", "dog/a.PNG", "cat/deep/c.jpg", "cat/notes.txt")):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".txt":
+            path.write_text("no picture")
+        else:
+            buffer = io.BytesIO()
+            Image.new("L", (4, 3), place * 50).save(buffer, "png" if path.suffix.lower() == ".png" else "jpeg")
+            path.write_bytes(buffer.getvalue())
+    data = datasets.ImageFolder(tmp_path, transform=ToTensor())
+    assert data.classes == ["cat", "dog"] and data.targets == [0, 1, 1] and data.imgs is data.samples
+    assert [Path(path).name for path, _ in data.samples] == ["c.jpg", "a.PNG", "b.png"]
+    picture, label = data[1]
+    assert picture.shape == (3, 3, 4) and label == 1 and picture[0, 0, 0].item() == pytest.approx(50 / 255)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="no valid file for the classes empty"):
+        datasets.ImageFolder(tmp_path)
+    assert len(datasets.ImageFolder(tmp_path, allow_empty=True)) == 3
+    with pytest.raises(FileNotFoundError, match="any class folder"):
+        datasets.ImageFolder(tmp_path / "empty")
+
+
+def test_fake_data_leaves_the_generator_alone() -> None:
+    data = datasets.FakeData(4, (3, 5, 6), num_classes=3, transform=ToTensor())
+    torch.manual_seed(5)
+    first, label = data[1]
+    drawn = torch.rand(1).item()
+    torch.manual_seed(5)
+    assert torch.rand(1).item() == drawn and torch.equal(data[1][0], first) and data[1][1] == label
+    with pytest.raises(IndexError):
+        data[4]
