@@ -19,7 +19,7 @@ from typing import IO, Any, NamedTuple
 
 from workloads.workload import Workload
 
-FRAMEWORKS = ("flambeau", "eager", "compile", "jax")
+FRAMEWORKS = ("flambeau", "replay", "eager", "compile", "jax")
 HERE = Path(__file__).parent
 PAUSE = 0.01  # seconds between blocks, in which the threads of the last one go to sleep
 
@@ -148,7 +148,7 @@ def contenders(workload: Workload, workers: dict[str, Worker]) -> dict[str, Work
     """Those who have something to do in a workload."""
     idle = {"jax"} if workload.twin is None else set()
     if not workload.compiled:
-        idle.add("compile")
+        idle |= {"compile", "replay"}
     return {framework: worker for framework, worker in workers.items() if framework not in idle}
 
 

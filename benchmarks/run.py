@@ -22,7 +22,7 @@ from harness import Options, Row, Worker, measure
 from workloads import GROUPS
 
 QUICK = Options(rounds=3, block=0.1, budget=2.0)
-PACKAGES = {"flambeau": "flambeau", "eager": "torch", "compile": "torch", "jax": "jax"}
+PACKAGES = {"flambeau": "flambeau", "replay": "flambeau", "eager": "torch", "compile": "torch", "jax": "jax"}
 
 
 def arguments() -> argparse.Namespace:
@@ -58,7 +58,7 @@ def everything(options: Options, quick: bool) -> Iterator[tuple[str, str, Measur
                 yield group, w.name, lambda workers, group=group, w=w: [measure(group, w, workers, options)]
     yield "fresh", "mini-batch network, one core busy", lambda workers: [neighbour.measure(workers, options)]
     # Compiling from nothing takes PyTorch and JAX about a minute each time.
-    frameworks = tuple(f for f in options.frameworks if not quick or f in ("flambeau", "eager"))
+    frameworks = tuple(f for f in options.frameworks if f != "replay" and (not quick or f in ("flambeau", "eager")))
     few = options._replace(frameworks=frameworks)
     yield "fresh", "steps of any batch and length", lambda workers: [fresh.any_shape(few)]
     for key in fresh.FIRST[:1] if quick else fresh.FIRST:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from ceilings import Ceilings
 from harness import FRAMEWORKS, Row
 
-OTHERS = FRAMEWORKS[1:]
-NAMES = {"eager": "PyTorch", "compile": "torch.compile", "jax": "JAX"}
+OTHERS = FRAMEWORKS[2:]
+NAMES = {"replay": "Flambeau, compiled", "eager": "PyTorch", "compile": "torch.compile", "jax": "JAX"}
 WORST = 10
 WIDTH = 56
-HEAD = f"| {'workload':{WIDTH}} | Flambeau | PyTorch  | × PyTorch | × compile | × JAX  | ceiling | notes |"
-RULE = "|" + "|".join("-" * width for width in (WIDTH + 2, 10, 10, 11, 11, 8, 9, 7)) + "|"
+HEAD = f"| {'workload':{WIDTH}} | Flambeau | compiled | PyTorch  | × PyTorch | × compile | × JAX  | ceiling | notes |"
+RULE = "|" + "|".join("-" * width for width in (WIDTH + 2, 10, 10, 10, 11, 11, 8, 9, 7)) + "|"
 
 
 def duration(seconds: float) -> str:
@@ -41,11 +41,11 @@ def ceiling_share(row: Row, ceilings: Ceilings | None) -> str:
 
 
 def line(row: Row, ceilings: Ceilings | None) -> str:
-    times = [duration(statistics.median(row.seconds[f])) if f in row.seconds else "" for f in FRAMEWORKS[:2]]
+    times = [duration(statistics.median(row.seconds[f])) if f in row.seconds else "" for f in FRAMEWORKS[:3]]
     ratios = ["" if (r := ratio(row, other)) is None else f"{r:.2f}" for other in OTHERS]
     notes = [row.note] if row.note else []
     notes += [f"{NAMES.get(framework, 'Flambeau')}: {text[:160]}" for framework, text in row.problems.items()]
-    numbers = f"{times[0]:>8} | {times[1]:>8} | {ratios[0]:>9} | {ratios[1]:>9} | {ratios[2]:>6}"
+    numbers = f"{times[0]:>8} | {times[1]:>8} | {times[2]:>8} | {ratios[0]:>9} | {ratios[1]:>9} | {ratios[2]:>6}"
     return f"| {row.name:{WIDTH}} | {numbers} | {ceiling_share(row, ceilings):>7} | {'; '.join(notes)} |"
 
 

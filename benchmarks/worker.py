@@ -38,6 +38,13 @@ def flambeau_framework(threads: int) -> Framework:
     return Framework(lambda w: w.build(flambeau, as_it_is), lambda result: synchronize(), lambda: None)
 
 
+def replay_framework(threads: int) -> Framework:
+    """Flambeau with what is compiled by `torch.compile` where PyTorch's users do so."""
+    import flambeau
+
+    return Framework(lambda w: w.build(flambeau, flambeau.compile), lambda r: flambeau.synchronize(), lambda: None)
+
+
 def eager_framework(threads: int) -> Framework:
     import torch
 
@@ -65,6 +72,7 @@ def as_it_is(function: Callable) -> Callable:
 
 MAKERS = {
     "flambeau": flambeau_framework,
+    "replay": replay_framework,
     "eager": eager_framework,
     "compile": compile_framework,
     "jax": jax_framework,

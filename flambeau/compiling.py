@@ -1,4 +1,4 @@
-"""`torch.compile`: nothing has to be decorated here, but a program that does so runs, and gets its kernels at once."""
+"""`torch.compile`: nothing has to be decorated here, but what is gets its kernels at once and is not recorded again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau._core.errors import explain
-from flambeau._engine.window import state
+from flambeau._replay.calls import Calls
 from flambeau.nn import Module
 
 MODES = (None, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
@@ -19,18 +19,25 @@ class OptimizedModule(Module):
     Keys of `state_dict` begin with `_orig_mod.`, as PyTorch's do.
     """
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Module, fullgraph: bool = False) -> None:
         super().__init__()
         self._orig_mod = module
+        self.__dict__["_calls"] = Calls(module, fullgraph)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        state.window.compile_now = True
-        return self._orig_mod(*args, **kwargs)
+        return self._calls(args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
         if name == "_orig_mod":
             return super().__getattr__(name)
         return getattr(self._orig_mod, name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_calls"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.__dict__["_calls"] = Calls(self._orig_mod)
 
 
 def compile(  # noqa: A001
@@ -43,14 +50,23 @@ def compile(  # noqa: A001
     options: dict[str, Any] | None = None,
     disable: bool = False,
 ) -> Any:
-    """`model`, a function or module, compiled at its first call instead of its second sight; without `model`, a
-    decorator.
+    """`model`, a function or module, compiled at its first call and replayed at later ones, without running Python, as
+    long as nothing has changed that it could depend on; without `model`, a decorator.
 
-    Operations are recorded and compiled with or without this; there are no graph breaks, and Python runs at every call,
-    so `fullgraph`, `dynamic`, `backend` and `options` have nothing to change.
+    Operations are recorded, fused and compiled with or without this. What it saves is recording them again. Before
+    each replay guards are checked over arguments, globals, closures, modules and settings; if one fails, or if the
+    function does what cannot be guarded, it runs as ordinary code, with the same results. See docs/compiler.md.
+
+    Args:
+        model: a function, a method, a module (which becomes an `OptimizedModule`), or anything else that is callable.
+        fullgraph: raise an error where a call cannot be replayed. Default: False, run it as ordinary code.
+        dynamic, backend, options: accepted; shapes get replays of their own, and there is one backend.
+        mode: None or one of PyTorch's names, which all mean the same here.
+        disable: return `model` as it is.
 
     Raises:
-        RuntimeError: for a `mode` that PyTorch does not have either.
+        RuntimeError: for a `mode` that PyTorch does not have either; at a call, with `fullgraph`, for what cannot be
+            replayed: the error names the line and the reason.
         TypeError: for a `model` that cannot be called.
 
     Example::
@@ -66,18 +82,18 @@ def compile(  # noqa: A001
         hint = "one of " + ", ".join(repr(m) for m in MODES if m)
         raise RuntimeError(explain(f"Unrecognized mode={mode}, should be one of: {list(MODES[1:])}", hint=hint))
     if model is None:
-        return lambda m: compile(m, mode=mode, disable=disable)
+        return lambda m: compile(m, fullgraph=fullgraph, mode=mode, disable=disable)
     if not callable(model):
         fact = f"torch.compile() expects a function or a module, got {type(model).__name__}"
         raise TypeError(explain(fact, hint="pass the model itself, not its output"))
     if disable:
         return model
     if isinstance(model, Module):
-        return OptimizedModule(model)
+        return OptimizedModule(model, fullgraph)
+    calls = Calls(model, fullgraph)
 
     @functools.wraps(model)
     def compiled(*args: Any, **kwargs: Any) -> Any:
-        state.window.compile_now = True
-        return model(*args, **kwargs)
+        return calls(args, kwargs)
 
     return compiled

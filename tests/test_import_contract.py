@@ -32,6 +32,7 @@ LAYERS = [
     ["cuda", "fft", "linalg", "random", "special"],
     ["nn"],
     ["optim"],
+    ["_replay"],
     ["utils", "serialization", "compiling", "running"],
     ["vision"],
     ["apparel"],

@@ -21,9 +21,12 @@ _inferences: dict[tuple, Any] = {}
 _forms: dict[tuple, tuple[tuple, Any]] = {}  # (inference, places that begin elsewhere) -> metas, inference
 
 
-def without_offsets(queue: Sequence[Instruction]) -> Sequence[Instruction]:
-    """The window with its operands from before it read from their first element on."""
-    moved: dict[tuple[Value, Meta], Value] = {}
+def without_offsets(
+    queue: Sequence[Instruction], moved: dict[tuple[Value, Meta], Value] | None = None
+) -> Sequence[Instruction]:
+    """The window with its operands from before it read from their first element on. `moved` is filled with what stands
+    for which part of which value."""
+    moved = {} if moved is None else moved
     result: list[Instruction] | None = None
     for number, instruction in enumerate(queue):
         inference = instruction.inference

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from flambeau._compiler.capture import operands_of
 from flambeau._compiler.generic import Pattern, pattern_of
@@ -93,8 +93,30 @@ def run(queue: Sequence[Instruction], owner: Owner, now: bool = False) -> bool:
     if plan is None or plan is _SIGHTED:
         _statistics.reference += 1
         return False
-    _statistics.runs += 1
     return plan.run(queue, found, owner)
+
+
+class Compiled(NamedTuple):
+    """A window with its plan. `parts` are the values that stand for parts of others, as `without_offsets` made them."""
+
+    queue: Sequence[Instruction]
+    found: Signature
+    plan: Plan
+    parts: dict[tuple[Value, Meta], Value]
+
+
+def compiled(queue: Sequence[Instruction], owner: Owner) -> Compiled | None:
+    """A window with its plan, compiled at first sight; None if an operand has no memory or the reference is to run
+    it."""
+    parts: dict[tuple[Value, Meta], Value] = {}
+    queue = without_offsets(queue, parts)
+    found = signature(queue, owner)
+    if found is None:
+        return None
+    plan = _plans.get(found.key)
+    if plan is None or plan is _SIGHTED:
+        plan = _remember(_plans, found.key, _compile(queue, found, True))
+    return None if plan is None else Compiled(queue, found, plan, parts)
 
 
 def _is_heavy(queue: Sequence[Instruction]) -> bool:
@@ -184,8 +206,9 @@ class Plan:
         self.scratch = max([w.step.scratch for w in program.works if w.step is not None], default=0)
         # how the run-time scalars, and after them those that follow from the plan's sizes, are put into the table
         self.numbers = "".join(["d" if type(s) is float else "n" for s in found.scalars]) + "n" * len(program.scalars)
+        self.temporary = self.arena + self.scratch + 64 if self.arena or self.scratch else 0
         self.segments = self._segments(program.works)
-        self.derived = [bits_of(s) for s in program.scalars]
+        self.derived: list[float | int] = [bits_of(s) for s in program.scalars]
         self.lock = threading.Lock()
         self.results = self._bound(program.results, queue, found)
         dtypes = {place: dtype for _, place, dtype in self.results}
@@ -239,21 +262,39 @@ class Plan:
 
     def run(self, queue: Sequence[Instruction], found: Signature, owner: Owner) -> bool:
         """Run a window; False if a kernel met something wrong and the reference is to say what."""
+        _statistics.runs += 1
         values = found.values
-        fresh = allocator.allocate_all(self.fresh)
-        temporary = arena.address(self.arena + self.scratch + 64)
-        words: list[float | int] = [v.address for v in values[: self.inputs]]
-        words += [b.address for b in fresh]
-        words += [0] * self.hosted
-        words += (temporary, temporary + self.arena)
-        words += [s if type(s) is float else bits_of(s) for s in found.scalars]
-        words += self.derived
+        fresh, words = self._prepare([v.address for v in values[: self.inputs]], self.words_of(found.scalars))
         run = owner.running = Run(self, values, fresh)
         if not self._run_segments(queue, found, run, words, owner):
             run.withdraw()
             return False
         run.tell()
         return True
+
+    def _prepare(self, addresses: list[int], scalars: list[float | int]) -> tuple[list[Buffer], list[float | int]]:
+        """Memory for the results, and the table of words, of which `addresses` becomes the beginning."""
+        fresh, words = allocator.allocate_all(self.fresh), addresses
+        temporary = arena.address(self.temporary) if self.temporary else 0
+        words += [b.address for b in fresh]
+        words += [0] * self.hosted
+        words += (temporary, temporary + self.arena)
+        words += scalars  # type: ignore[arg-type]
+        return fresh, words  # type: ignore[return-value]
+
+    def words_of(self, scalars: Sequence[float | int]) -> list[float | int]:
+        """Run-time scalars, and after them those of the plan's sizes, as they are put into the table."""
+        return [s if type(s) is float else bits_of(s) for s in scalars] + self.derived
+
+    def launch(self, addresses: list[int], scalars: list[float | int]) -> list[Buffer] | None:
+        """Run a plan without host instructions on inputs at `addresses`, which are used up, with what `words_of` made;
+        the memory of its fresh results, or None if a kernel met something wrong."""
+        _statistics.runs += 1
+        fresh, words = self._prepare(addresses, scalars)
+        run = Run(self, [], fresh)
+        with self.lock:
+            done = all(self._run_native(segment, words, run) for segment in self.segments)
+        return fresh if done else None
 
     def _run_segments(self, queue: Sequence[Instruction], found: Signature, run: Run, words: list[Any],
                       owner: Owner) -> bool:  # fmt: skip

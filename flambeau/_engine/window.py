@@ -10,8 +10,9 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from flambeau._backends.reference.execute import execute
 from flambeau._compiler.capture import operands_of
@@ -24,7 +25,10 @@ from flambeau._engine.memory import settle
 from flambeau._engine.signature import owns_its_memory
 from flambeau._ir.program import Instruction, Value
 
-np = lazy_module("numpy")
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy_module("numpy")
 
 UNBROKEN = -(1 << 60)  # bytes: far below the bound
 
@@ -55,6 +59,20 @@ class Window:
         finally:
             if self.nbytes < 0:  # else somebody had a look, and it ran
                 self.nbytes += before - UNBROKEN
+
+    # What a window that captures a function wants to know (`_replay.capture`).
+
+    def looked(self) -> None:
+        """Python is about to read the numbers of a value."""
+
+    def made(self, value: Value) -> None:
+        """A value came to be whose numbers are known already."""
+
+    def drawn(self, array: Any, function: Callable[..., Any], generator: Any, args: tuple, kwargs: dict) -> None:
+        """Random numbers were drawn: what `function` returned for the generator's engine and these arguments."""
+
+    def stepped(self, optimizer: Any, group: Any, param: Any) -> None:
+        """An optimizer is about to record the formula for a parameter; for None, it is done."""
 
     def flush(self) -> None:
         """Run everything recorded, in order: by a compiled plan if there is one, else on the reference backend. There,
@@ -152,12 +170,21 @@ def realize(value: Value, not_in: Window | None = None) -> None:
     owner = value.window
     if owner is not None and owner is not not_in:
         try:
+            owner.looked()
             owner.flush()
         except Exception:
             if value.failure is None and value.data is None:
                 raise
     if value.failure is not None:
         raise value.failure
+
+
+def look(value: Value) -> np.ndarray:
+    """The memory of a value, which Python is about to read."""
+    state.window.looked()
+    if value.data is None:
+        realize(value)
+    return value.data  # type: ignore[return-value]
 
 
 class ThreadState(threading.local):

@@ -19,8 +19,8 @@ _contiguous: dict[tuple, Meta] = {}
 class Meta:
     """One combination of dtype, shape, strides and offset. `meta()` and `contiguous()` make them, and intern them.
 
-    Two interned metas with the same fields are the same object unless the table of interned ones was emptied in between, so
-    identity may serve as a cache key but equality of metas is never asked for.
+    Two interned metas with the same fields are the same object unless the table of interned ones was emptied in
+    between, so identity may serve as a cache key but equality of metas is never asked for.
     """
 
     __slots__ = ("dtype", "shape", "strides", "offset", "ndim", "numel", "nbytes", "is_contiguous", "_extent")

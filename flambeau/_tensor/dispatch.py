@@ -68,6 +68,7 @@ def from_flat(flat: Any, m: Meta, exposed: bool = False) -> Any:
     """A tensor over a flat array that nobody else uses, unless it is `exposed`."""
     value = Value(None)
     value.data = flat
+    state.window.made(value)
     storage = Storage(value, flat.nbytes)
     storage.exposed = exposed
     if not exposed:
@@ -283,6 +284,7 @@ def _edges_of(arg: Any, wanted: int) -> list[Any]:
 
 def _run_now(op: Any, values: tuple, metas: tuple) -> tuple:
     """Run an operation at once and make tensors of what it returned."""
+    state.window.looked()
     realize_all(values)
     arrays = reference.read_arguments(values, metas)
     with np.errstate(all="ignore"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flambeau._backends.reference.execute import array_of
 from flambeau._core import dtypes
 from flambeau._core.lazy import lazy_module
-from flambeau._engine.window import realize
+from flambeau._engine.window import look, state
 from flambeau._ir.meta import contiguous, meta
 from flambeau._ir.program import Storage, Value
 from flambeau._tensor import dispatch
@@ -28,17 +28,16 @@ copyreg = lazy_module("copyreg")
 def array(t: Any) -> np.ndarray:
     """The elements of `t` as they are now, to be read only."""
     value = t._storage.value
-    if value.data is None:
-        realize(value)
+    look(value)
     return array_of(value, t._meta)
 
 
 def expose(t: Any) -> np.ndarray:
     """An array over the memory of `t` that outsiders may read and write from now on."""
     storage = t._storage
+    state.window.looked()
     if not storage.exposed:
-        if storage.value.data is None:
-            realize(storage.value)
+        look(storage.value)
         if (
             sys.getrefcount(storage.value) > 2
         ):  # an instruction or another storage still reads this value: leave it to them
@@ -185,10 +184,8 @@ def deepcopy_tensor(t: Any, memo: dict[int, Any]) -> Any:
         )
     key = id(t._storage)
     if key not in memo:
-        if t._storage.value.data is None:
-            realize(t._storage.value)
         value = Value(None)
-        value.data = t._storage.value.data.copy()
+        value.data = look(t._storage.value).copy()
         memo[key] = Storage(value, t._storage.nbytes)
     copy = dispatch.make_tensor(type(t), t._meta, memo[key])
     memo[id(t)] = copy
@@ -221,10 +218,7 @@ class UntypedStorage:
     __len__ = size
 
     def _array(self) -> np.ndarray:
-        if self._storage.value.data is None:
-            realize(self._storage.value)
-        data: Any = self._storage.value.data
-        return data.view(np.uint8)
+        return look(self._storage.value).view(np.uint8)
 
     def data_ptr(self) -> int:
         """The address of the first byte."""
@@ -263,9 +257,7 @@ def resize(t: Any, shape: tuple[int, ...]) -> None:
     storage = t._storage
     needed = m.extent * t.itemsize
     if needed > storage.nbytes:
-        if storage.value.data is None:
-            realize(storage.value)
-        old = storage.value.data.view(np.uint8)
+        old = look(storage.value).view(np.uint8)
         grown = Value(None)
         content = np.zeros(needed, np.uint8)
         content[: old.size] = old

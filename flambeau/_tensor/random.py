@@ -16,6 +16,7 @@ from flambeau._core import device as devices
 from flambeau._core import dtypes
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.lazy import lazy_module
+from flambeau._engine.window import state
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import draws, draws_normal, draws_rejection, fill, mersenne
@@ -192,7 +193,9 @@ def draw(function: Callable[..., np.ndarray], generator: Generator | None, *args
     if not isinstance(source, Generator):
         raise TypeError(f"generator must be a torch.Generator, got {type(source).__name__}")
     with source._lock:
-        return function(source._twister, *args, **kwargs)
+        array = function(source._twister, *args, **kwargs)
+    state.window.drawn(array, function, source, args, kwargs)
+    return array
 
 
 def wrap(array: np.ndarray, shape: Any, d: dtype_class) -> Any:

@@ -149,12 +149,14 @@ class Optimizer:
                 loss = closure()
         with torch.set_grad_enabled(self.defaults.get("differentiable", False)):
             for group in self.param_groups:
-                options = {name: _plain(value) for name, value in group.items() if name != "params"}
+                options = plain_options(group)
                 repeatable = Repeatable()
                 for param in group["params"]:
                     grad = param.grad
                     if grad is not None:
+                        window.state.window.stepped(self, group, param)
                         self._step_parameter(param, grad, options, repeatable)
+        window.state.window.stepped(self, None, None)
         return loss
 
     def _start(self, state: ParameterState, param: Any, group: Group) -> None:
@@ -375,6 +377,11 @@ class Optimizer:
     _optimizer_state_dict_post_hooks: OrderedDict[int, Callable]
     _optimizer_load_state_dict_pre_hooks: OrderedDict[int, Callable]
     _optimizer_load_state_dict_post_hooks: OrderedDict[int, Callable]
+
+
+def plain_options(group: Group) -> Group:
+    """What the formula sees of a group: its options as Python numbers."""
+    return {name: _plain(value) for name, value in group.items() if name != "params"}
 
 
 def _plain(option: Any) -> Any:

@@ -783,7 +783,8 @@ ALL |= {
     "integral": integral,
 }
 OTHERS = ("product", "product", "linear", "finished", "convolved", "convolved", "pooled", "attended", "losses",
-          "dropped", "picked", "picked", "placed", "ordered", "decided", "decided", "joined", "joined", "integral")  # fmt: skip
+          "dropped", "picked", "picked", "placed", "ordered", "decided", "decided", "joined", "joined",
+          "integral")  # fmt: skip
 AMBIENT = ("delete", "peek", "no_grad")
 FAMILIES = (UNARY, BINARY, REDUCTIONS, VIEWS, WRITES, OTHERS, AMBIENT)
 WEIGHTS = (3, 5, 4, 6, 5, 6, 2)

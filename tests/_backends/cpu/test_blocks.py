@@ -131,7 +131,24 @@ def conv_weight(n, m):
     return "conv_weight", ((1, 1), (1, 1), (1, 1), 1), (f32(n, 3, 9, 9), f32(n, 8, 9, 9)), (f32(8, 3, 3, 3),)
 
 
-TEMPLATES_CALLED = [scan, index_add, sort, matmul, transposed, batched, conv, conv_of_a_batch, conv_weight]
+def conv_transposed_of_a_batch(n, m):
+    return (
+        "conv_transposed",
+        ((2, 2), (1, 1), (1, 1), (0, 0), 1),
+        (f32(n, 32, 8, 8), f32(32, 16, 3, 3)),
+        (f32(n, 16, 15, 15),),
+    )
+
+
+def conv_weight_of_many(n, m):
+    n = n % 40 + 1
+    return "conv_weight", ((1, 1), (1, 1), (1, 1), 1), (f32(n, 32, 9, 9), f32(n, 16, 9, 9)), (f32(32, 16, 3, 3),)
+
+
+TEMPLATES_CALLED = [
+    scan, index_add, sort, matmul, transposed, batched, conv, conv_of_a_batch, conv_transposed_of_a_batch, conv_weight,
+    conv_weight_of_many,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("make", TEMPLATES_CALLED)

@@ -1,0 +1,155 @@
+"""`torch.compile`: the forms it is written in, and what it says when it cannot replay."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import warnings
+from typing import Any
+
+import pytest
+
+import flambeau as torch
+from flambeau._replay.replay import Replay
+
+nn = torch.nn
+x = torch.linspace(-1, 1, 6).reshape(2, 3)
+
+
+@pytest.fixture
+def replays(monkeypatch: pytest.MonkeyPatch) -> list[Replay]:
+    """The replays that ran, in order."""
+    ran: list[Replay] = []
+    run = Replay.run
+    monkeypatch.setattr(Replay, "run", lambda self, tensors: ran.append(self) or run(self, tensors))
+    return ran
+
+
+def test_forms(replays: list) -> None:
+    @torch.compile
+    def bare(t: Any) -> Any:
+        """Documentation."""
+        return t * 2
+
+    @torch.compile(fullgraph=True, dynamic=True, mode="reduce-overhead", backend="inductor", options={})
+    def with_arguments(t: Any) -> Any:
+        return bare(t) + 1
+
+    class Scaled:
+        by = 3.0
+
+        @torch.compile
+        def method(self, t: Any) -> Any:
+            return t * self.by
+
+    scaled = Scaled()
+    for _ in range(2):
+        assert bare(x).tolist() == (x * 2).tolist()
+        assert with_arguments(x).tolist() == (x * 2 + 1).tolist()
+        assert scaled.method(x).tolist() == (x * 3).tolist()
+        assert torch.compile(torch.relu)(x).tolist() == torch.relu(x).tolist()
+    assert bare.__name__ == "bare" and bare.__doc__ == "Documentation."
+    assert len(replays) == 3
+    scaled.by = 4.0
+    assert scaled.method(x).tolist() == (x * 4).tolist()
+    function = lambda t: t  # noqa: E731
+    assert torch.compile(function, disable=True) is function
+
+
+def test_wrong_arguments() -> None:
+    with pytest.raises(RuntimeError, match="Unrecognized mode=fast"):
+        torch.compile(lambda t: t, mode="fast")
+    with pytest.raises(TypeError, match="expects a function or a module, got Tensor"):
+        torch.compile(x)
+
+
+def test_a_module_stays_a_module(replays: list) -> None:
+    net = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+    compiled = torch.compile(net)
+    assert isinstance(compiled, nn.Module) and compiled._orig_mod is net and compiled.forward is not None
+    assert list(compiled.state_dict()) == ["_orig_mod.0.weight", "_orig_mod.0.bias"]
+    assert len(list(compiled.parameters())) == 2 and not compiled.eval().training and not net.training
+    with torch.no_grad():
+        for _ in range(2):
+            assert compiled(x).tolist() == net(x).tolist()
+        for again in (copy.deepcopy(compiled), pickle.loads(pickle.dumps(compiled))):
+            assert again(x).tolist() == again(x).tolist() == net(x).tolist()
+    assert len(replays) == 3
+    handle = compiled.register_forward_hook(lambda module, args, out: out + 1)
+    assert compiled(x).tolist() == (net(x) + 1).tolist()
+    handle.remove()
+
+
+def test_compiled_functions_call_each_other() -> None:
+    factor = [2.0]
+    inner = torch.compile(lambda t: t * factor[0])
+    outer = torch.compile(lambda t: inner(t) + 1)
+    for number in (2.0, 2.0, 3.0, 3.0):
+        factor[0] = number
+        assert outer(x).tolist() == (x * number + 1).tolist()
+
+
+def setting_a_global(t: Any) -> Any:
+    global LAST
+    LAST = t
+    return t * 2
+
+
+class Kept:
+    tensor: Any = None
+
+
+REFUSED = {
+    "a tensor's numbers are read": lambda t: t * t.sum().item(),
+    r"print\(\) is called": lambda t: print(end="") or t,
+    r"_?warnings.warn\(\) is called": lambda t: warnings.warn("note", stacklevel=1) or t * 2,
+    "'.data_ptr' is used": lambda t: t * (t.data_ptr() > 0),
+    "a global variable is set": setting_a_global,
+    r"setattr\(\) is called": lambda t: setattr(Kept, "tensor", t * 2) or t,
+    r"'.__dict__' is used": lambda t: t * len(Kept.__dict__),
+    r"manual_seed\(\) is called|'.manual_seed' is used": lambda t: torch.manual_seed(0) and t * 2,
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_fullgraph_names_line_and_reason(reason: str) -> None:
+    function = REFUSED[reason]
+    with pytest.raises(RuntimeError, match=rf"cannot be replayed: .*test_compiling\.py:\d+: .*({reason})"):
+        torch.compile(function, fullgraph=True)(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.compile(function)(x)
+
+
+def test_exceptions_pass_through() -> None:
+    def function(t: Any) -> Any:
+        y = t * 2
+        if t.shape[0] == 2:
+            raise ValueError("two rows")
+        return y
+
+    compiled = torch.compile(function)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="two rows"):
+            compiled(x)
+        assert compiled(x[:1]).tolist() == (x[:1] * 2).tolist()
+    assert (x * 2)[0, 0].item() == -2  # the window goes on
+
+
+def test_a_warning_when_there_are_too_many_situations(replays: list) -> None:
+    compiled = torch.compile(lambda t, n: t * n)
+    with pytest.warns(UserWarning, match="more than 8 different ways") as caught:
+        for n in range(20):
+            assert compiled(x, float(n) + 0.25).tolist() == (x * (n + 0.25)).tolist()
+    assert len(caught) == 1 and not replays
+    compiled(x, 1.25)
+    assert len(replays) == 1
+
+
+def test_nothing_is_replayed_where_nothing_is_compiled(replays: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = torch.compile(lambda t: t * 2)
+    compiled(x), compiled(x)
+    assert len(replays) == 1
+    monkeypatch.setattr(torch._core.config.config, "compile", "never")
+    assert compiled(x).tolist() == (x * 2).tolist()
+    assert len(replays) == 1
