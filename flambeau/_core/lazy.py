@@ -10,18 +10,21 @@ import importlib
 from types import ModuleType
 from typing import Any
 
+from flambeau._core import locks
+
 
 class LazyModule(ModuleType):
     """Stands for a module; the first attribute looked up imports it, and what was looked up is kept here."""
 
     def __getattr__(self, name: str) -> Any:
-        value = getattr(importlib.import_module(self.__name__), name)
+        with locks.imports:
+            value = getattr(importlib.import_module(self.__name__), name)
         setattr(self, name, value)
         return value
 
 
-def lazy_module(name: str) -> Any:
-    """The module `name`, imported at its first use.
+def lazy_module(name: str, doc: str | None = None) -> Any:
+    """The module `name`, imported at its first use; until then `doc` says what it is.
 
     Example::
 
@@ -29,4 +32,4 @@ def lazy_module(name: str) -> Any:
         >>> np.arange(3).tolist()
         [0, 1, 2]
     """
-    return LazyModule(name)
+    return LazyModule(name, doc)
