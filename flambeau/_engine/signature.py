@@ -162,17 +162,18 @@ def unseen(results: list[Value], uses: Sequence[int]) -> bool:
 def owns_its_memory(value: Value) -> bool:
     """May the memory be written when the value is not needed any more? Not if an array elsewhere shows it too."""
     array, buffer = value.array, value.buffer
-    if buffer is not None and not buffer.shared:
-        if array is None:
-            return getrefcount(buffer) == _ATTRIBUTE
-        base = array.base  # somebody looked, but holds it no more: the array of the buffer's own memory shows it, too
-        return getrefcount(array) == getrefcount(base) == _ATTRIBUTE and getrefcount(buffer) == _ATTRIBUTE + 1
-    if array is None or getrefcount(array) != _ATTRIBUTE or not array.flags.writeable:
+    if array is None:
+        return buffer is not None and not buffer.shared and getrefcount(buffer) == _ATTRIBUTE
+    if getrefcount(array) != _ATTRIBUTE or not array.flags.writeable:
         return False
     base = array.base
     if base is None:
         return True
-    return type(base) is type(array) and base.base is None and getrefcount(base) == _ATTRIBUTE
+    if type(base) is not type(array) or getrefcount(base) != _ATTRIBUTE:
+        return False
+    if buffer is None or buffer.shared:
+        return base.base is None
+    return base.base is buffer and getrefcount(buffer) == _ATTRIBUTE + 1  # which the base refers to
 
 
 def _calibrate() -> int:
