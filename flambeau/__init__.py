@@ -3,31 +3,80 @@
 `import flambeau as torch` and go on as you know it.
 """
 
-from flambeau import _api, autograd, cuda, fft, linalg, nn, optim, random, serialization, special, utils, version
+from flambeau import (
+    _api,
+    amp,
+    autograd,
+    cuda,
+    fft,
+    func,
+    linalg,
+    nn,
+    optim,
+    random,
+    serialization,
+    sparse,
+    special,
+    utils,
+    version,
+)
 from flambeau._api import *  # noqa: F403
+from flambeau._api import _sample_dirichlet, _standard_gamma
+from flambeau._core.lazy import lazy_module
+from flambeau._core.unsupported import refuse
+from flambeau.amp import GradScaler, autocast
 from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from flambeau.compiling import compile
+from flambeau.func import vmap
 from flambeau.running import install_as_torch
 from flambeau.serialization import load, save
 from flambeau.version import __version__
 
+# Few programs use these, and `import flambeau` should not wait for them.
+accelerator = lazy_module("flambeau.accelerator", "Whatever accelerates: nothing yet.")
+backends = lazy_module("flambeau.backends", "Switches of libraries that PyTorch is built on.")
+distributed = lazy_module("flambeau.distributed", "Several processes: queries, all of which say no.")
+distributions = lazy_module("flambeau.distributions", "Probability distributions.")
+jit = lazy_module("flambeau.jit", "What programs written for TorchScript find.")
+masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
+testing = lazy_module("flambeau.testing", "Comparisons for tests.")
+signal = lazy_module("flambeau.signal", "Window functions.")
+
 __all__ = [
     *_api.__all__,
+    "GradScaler",
+    "accelerator",
+    "amp",
+    "autocast",
     "autograd",
+    "backends",
     "compile",
+    "distributed",
+    "distributions",
     "cuda",
     "fft",
+    "func",
     "install_as_torch",
     "linalg",
     "is_anomaly_enabled",
+    "jit",
     "load",
+    "masked",
     "nn",
     "optim",
     "random",
     "save",
     "serialization",
+    "signal",
+    "sparse",
     "special",
     "is_anomaly_check_nan_enabled",
+    "testing",
     "utils",
     "version",
+    "vmap",
 ]
+
+
+def __getattr__(name: str) -> object:
+    raise refuse("torch", name)

@@ -26,14 +26,18 @@ from flambeau._core.formats import contiguous_format as contiguous_format
 from flambeau._core.formats import layout as layout
 from flambeau._core.formats import memory_format as memory_format
 from flambeau._core.formats import preserve_format as preserve_format
+from flambeau._core.formats import sparse_bsc as sparse_bsc
+from flambeau._core.formats import sparse_bsr as sparse_bsr
 from flambeau._core.formats import sparse_coo as sparse_coo
+from flambeau._core.formats import sparse_csc as sparse_csc
+from flambeau._core.formats import sparse_csr as sparse_csr
 from flambeau._core.formats import strided as strided
 from flambeau._core.size import Size as Size
 from flambeau._engine.explain import explain as explain
 from flambeau._engine.window import synchronize as synchronize
 from flambeau._ops import conv, pool, pool_adaptive, shuffle
 from flambeau._ops.registry import OPS
-from flambeau._tensor import creation, methods, random, windows
+from flambeau._tensor import autocasting, creation, extras, methods, random, settings, sparse_operations, windows
 from flambeau._tensor.creation import arange as arange
 from flambeau._tensor.creation import as_tensor as as_tensor
 from flambeau._tensor.creation import asarray as asarray
@@ -74,8 +78,15 @@ from flambeau._tensor.queries import result_type as result_type
 from flambeau._tensor.queries import set_num_threads as set_num_threads
 from flambeau._tensor.queries import use_deterministic_algorithms as use_deterministic_algorithms
 from flambeau._tensor.random import Generator as Generator
+from flambeau._tensor.random import _sample_dirichlet as _sample_dirichlet
+from flambeau._tensor.random import _standard_gamma as _standard_gamma
 from flambeau._tensor.random import default_generator as default_generator
 from flambeau._tensor.sparse import sparse_coo_tensor as sparse_coo_tensor
+from flambeau._tensor.sparse_compressed import sparse_bsc_tensor as sparse_bsc_tensor
+from flambeau._tensor.sparse_compressed import sparse_bsr_tensor as sparse_bsr_tensor
+from flambeau._tensor.sparse_compressed import sparse_compressed_tensor as sparse_compressed_tensor
+from flambeau._tensor.sparse_compressed import sparse_csc_tensor as sparse_csc_tensor
+from flambeau._tensor.sparse_compressed import sparse_csr_tensor as sparse_csr_tensor
 from flambeau._tensor.tensor import Tensor as Tensor
 from flambeau.autograd import enable_grad as enable_grad
 from flambeau.autograd import inference_mode as inference_mode
@@ -99,7 +110,10 @@ def operations(namespace: str) -> dict[str, Any]:
 globals().update({name: f for name, f in operations("").items() if name not in globals()})
 for module in (conv, pool, pool_adaptive, shuffle):  # functions of nn.functional that PyTorch exports here too
     globals().update({name: getattr(module, name) for name in module.TOP_LEVEL})
-globals().update({f.__name__: f for f in (*random.FUNCTIONS, *windows.FUNCTIONS)})
+for functions in (random.FUNCTIONS, windows.FUNCTIONS, autocasting.FUNCTIONS, settings.FUNCTIONS):
+    globals().update({f.__name__: f for f in functions})
+globals().update(sparse_operations.FUNCTIONS | extras.FUNCTIONS | extras.STORAGES | settings.BUILD)
+sym_constrain_range_for_size = settings.sym_constrain_range_for_size
 globals().update({d.name: d for d in dtypes.ALL} | dtypes.ALIASES | creation.LEGACY_TYPES)
 # Names of Python's own that a module should not shadow while it defines things.
 globals().update({"complex": creation.complex_, "range": creation.range_})
@@ -121,12 +135,17 @@ __all__ = [
         "methods",
         "operations",
         "random",
+        "autocasting",
+        "extras",
+        "settings",
+        "sparse_operations",
         "windows",
         "conv",
         "pool",
         "pool_adaptive",
         "shuffle",
         "module",
+        "functions",
     )
 ]
 

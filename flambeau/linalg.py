@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flambeau._api import operations
+from flambeau._ops.linalg import LinAlgError as LinAlgError
 
 globals().update(operations("linalg"))
 

@@ -10,7 +10,8 @@ KINDS = ("cpu", "cuda", "meta", "mps", "xpu")
 class device:  # noqa: N801 (PyTorch's name)
     """A place for tensors: `device("cpu")`, `device("cuda", 0)`, `device("cuda:0")`.
 
-    Equal when type and index are equal. Raises RuntimeError for a string that names no device.
+    Equal when type and index are equal. As a context it says where tensors are made inside. Raises RuntimeError for a
+    string that names no device.
 
     Example::
 
@@ -48,6 +49,13 @@ class device:  # noqa: N801 (PyTorch's name)
 
     def __reduce__(self) -> Any:
         return device, (self.type, self.index)
+
+    def __enter__(self) -> device:
+        resolve(self)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        pass
 
 
 _known: dict[tuple[str, int | None], device] = {}

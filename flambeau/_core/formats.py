@@ -36,7 +36,7 @@ channels_last_3d = memory_format("channels_last_3d", 5)
 
 
 class layout:  # noqa: N801 (PyTorch's name)
-    """How a tensor keeps its elements: `strided` or `sparse_coo`."""
+    """How a tensor keeps its elements: `strided`, `sparse_coo` or one of the compressed sparse ones."""
 
     __slots__ = ("name",)
 
@@ -52,3 +52,8 @@ class layout:  # noqa: N801 (PyTorch's name)
 
 strided = layout("strided")
 sparse_coo = layout("sparse_coo")
+sparse_csr = layout("sparse_csr")
+sparse_csc = layout("sparse_csc")
+sparse_bsr = layout("sparse_bsr")
+sparse_bsc = layout("sparse_bsc")
+LAYOUTS = (strided, sparse_coo, sparse_csr, sparse_csc, sparse_bsr, sparse_bsc)

@@ -23,8 +23,8 @@ class LazyModule(ModuleType):
         return value
 
 
-def lazy_module(name: str) -> Any:
-    """The module `name`, imported at its first use.
+def lazy_module(name: str, doc: str | None = None) -> Any:
+    """The module `name`, imported at its first use; until then `doc` says what it is.
 
     Example::
 
@@ -32,4 +32,4 @@ def lazy_module(name: str) -> Any:
         >>> np.arange(3).tolist()
         [0, 1, 2]
     """
-    return LazyModule(name)
+    return LazyModule(name, doc)

@@ -5,6 +5,7 @@ One operation does the work, `matmul`; everything else (mm, bmm, linear, einsum,
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import errors
@@ -94,6 +95,11 @@ def matmul(input: Any, other: Any) -> Any:
     return np.matmul(input, other)
 
 
+def _rows(x: Any) -> Any:
+    """A batch of matrices as one matrix of all their rows."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
 def _grad_left(g: Any, b: Any, a: Meta) -> Any:
     b = b.conj() if b.dtype.is_complex else b
     if b.dim() == 1:
@@ -102,7 +108,7 @@ def _grad_left(g: Any, b: Any, a: Meta) -> Any:
         g = g.unsqueeze(-2)
         return sum_to_size((g @ b.transpose(-1, -2)).squeeze(-2), a.shape)
     if b.dim() == 2 and a.ndim > 2:
-        return (g.reshape(-1, g.shape[-1]) @ b.transpose(0, 1)).reshape(a.shape)
+        return (_rows(g) @ b.transpose(0, 1)).reshape(a.shape)
     return sum_to_size(g @ b.transpose(-1, -2), a.shape)
 
 
@@ -113,9 +119,9 @@ def _grad_right(g: Any, a: Any, b: Meta) -> Any:
             return g * a
         return sum_to_size(a.unsqueeze(-1) * g.unsqueeze(-2), b.shape)
     if b.ndim == 1:
-        return (g.reshape(1, -1) @ a.reshape(-1, a.shape[-1])).reshape(b.shape)
+        return (g.reshape(1, -1) @ _rows(a)).reshape(b.shape)
     if b.ndim == 2 and a.dim() > 2:
-        return a.reshape(-1, a.shape[-1]).transpose(0, 1) @ g.reshape(-1, g.shape[-1])
+        return _rows(a).transpose(0, 1) @ _rows(g)
     return sum_to_size(a.transpose(-1, -2) @ g, b.shape)
 
 

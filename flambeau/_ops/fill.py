@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from flambeau._core.dtypes import dtype
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import contiguous
+from flambeau._ir.recording import TensorBase
 from flambeau._ops import _expand
-from flambeau._ops.registry import library
+from flambeau._ops.registry import composite, library
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,10 +76,10 @@ def spaced(start: Any, end: Any, steps: int, dtype: dtype) -> Any:
     function=False,
     node_name="BernoulliBackward0",
     infer=lambda value, source: value,
-    gradient={"source": lambda g, source_meta: g.new_zeros(source_meta.shape)},
+    gradient={"value": lambda g: g, "source": lambda g, source_meta: g.new_zeros(source_meta.shape)},
 )
 def insensitive(value: Any, source: Any) -> Any:
-    """`value`, which was drawn with the help of `source` but has no slope in it: its gradient is zero."""
+    """`value`, which was made with the help of `source` but has no slope in it: its gradient is zero."""
     return value
 
 
@@ -92,3 +93,24 @@ def insensitive(value: Any, source: Any) -> Any:
 def identity(n: int, m: int, dtype: dtype) -> Any:
     """Ones on the diagonal of an n x m matrix."""
     return np.eye(n, m, dtype=dtype.numpy)
+
+
+@composite(method=False)
+def fill(input: Any, value: Any) -> Any:
+    """A tensor of the shape and dtype of `input`, full of a number or of a 0-dim tensor.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.fill(torch.zeros(2), 3)
+        tensor([3., 3.])
+    """
+    if isinstance(value, TensorBase):
+        if value._meta.ndim:
+            raise RuntimeError(
+                f"fill only supports 0-dimension value tensor but got tensor with {value._meta.ndim} dimensions."
+            )
+        made = value.to(input.dtype).expand(input.shape).clone()
+    else:
+        made = filled(tuple(input.shape), value, input.dtype)
+    return insensitive(made, input) if input.dtype.differentiable else made

@@ -13,6 +13,7 @@ from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import _expand_places
 from flambeau._ops.infer import wrap_dim
+from flambeau._ops.operands import Operand
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL
 from flambeau._ops.view import reshape, unpacked
@@ -42,7 +43,7 @@ def tensors_of(tensors: Any, name: str) -> tuple:
         )
     found = tuple(tensors)
     for i, t in enumerate(found):
-        if not isinstance(t, TensorBase):
+        if not isinstance(t, (TensorBase, Operand)):
             raise TypeError(
                 errors.explain(
                     f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}", site=user_site(4)

@@ -473,9 +473,13 @@ def linalg_matrix_exp(A: Any) -> Any:  # noqa: N803
         >>> torch.linalg.matrix_exp(torch.zeros(1, 1))
         tensor([[1.]])
     """
-    require_square("linalg.matrix_exp", A._meta)
-    if A.numel() == 0:
-        return A.clone()
+    wide = A.to(dtypes.complex128 if A.dtype.is_complex else dtypes.float64) if A.dtype.differentiable else A
+    require_square("linalg.matrix_exp", wide._meta)
+    return _exponential(wide).to(A.dtype) if A.numel() else A.clone()
+
+
+def _exponential(A: Any) -> Any:  # noqa: N803
+    """`matrix_exp` of matrices that are not empty."""
     largest = float(A.detach().abs().sum(-1).max())
     squarings = max(0, int(np.ceil(np.log2(largest))) + 1) if largest > 0.5 else 0
     scaled = A * (0.5**squarings)
@@ -756,3 +760,16 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
     rank = matrix_rank(A) if driver not in (None, "gels") else A.new_zeros((0,), dtype=dtypes.int64)
     values = singular_values(A) if driver in ("gelsd", "gelss") else A.new_zeros((0,), dtype=A.dtype.to_real())
     return lstsq_result(found.squeeze(-1) if vector else found, residuals, rank, values)
+
+
+@composite(method=False, namespace="linalg", name="matmul")
+def linalg_matmul(input: Any, other: Any) -> Any:
+    """`torch.matmul`.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.linalg.matmul(torch.eye(2), torch.tensor([1., 2.]))
+        tensor([1., 2.])
+    """
+    return matmul(input, other)

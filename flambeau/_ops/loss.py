@@ -11,6 +11,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand
+from flambeau._ops.lowering import in_float32
 from flambeau._ops.pointwise import choose
 from flambeau._ops.reduce import accumulated
 from flambeau._ops.registry import OPS, composite, library
@@ -23,8 +24,9 @@ else:
 
 
 def functional(**options: Any) -> Any:
-    """Declares a composite of nn.functional."""
-    return composite(method=False, namespace="nn.functional", **options)
+    """Declares a composite of nn.functional that is computed in float32 under mixed precision."""
+    declare = composite(method=False, namespace="nn.functional", **options)
+    return lambda body: declare(in_float32(body))
 
 
 def reduced(loss: Any, reduction: str, size_average: bool | None = None, reduce: bool | None = None) -> Any:
@@ -790,3 +792,28 @@ def triplet_margin_with_distance_loss(
         raise ValueError(f"margin must be greater than 0, got {margin}")
     distance = distance_function or (lambda a, b: (a - b + 1e-6).norm(2, -1))
     return _triplet(distance, anchor, positive, negative, margin, swap, reduced, reduction)
+
+
+@functional()
+def linear_cross_entropy(
+    input: Any,
+    linear_weight: Any,
+    target: Any,
+    *,
+    linear_bias: Any = None,
+    weight: Any = None,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+) -> Any:
+    """`cross_entropy(linear(input, linear_weight, linear_bias), target)`: both are fused when they are compiled.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.nn.functional.linear_cross_entropy(torch.ones(1, 2), torch.zeros(2, 2), torch.tensor([0]))
+        tensor(0.6931)
+    """
+    logits = OPS["nn.functional.linear"].function(input, linear_weight, linear_bias)
+    return cross_entropy(logits, target, weight, None, ignore_index, None, reduction, label_smoothing)

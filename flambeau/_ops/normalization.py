@@ -235,7 +235,8 @@ def torch_layer_norm(
 
 @composite(method=False, namespace="nn.functional")
 def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
-    """Every sample over the root of its mean square over the last dimensions (Zhang & Sennrich 2019).
+    """Every sample over the root of its mean square over the last dimensions (Zhang & Sennrich 2019); of complex
+    numbers the squares, not the squared sizes.
 
     Example::
 
@@ -247,8 +248,7 @@ def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, ep
     wide = input.float() if input.dtype in dtypes.HALVES else input
     if eps is None:
         eps = float(np.finfo(wide.dtype.to_real().numpy).eps)
-    squares = (wide * wide.conj()).real if input.dtype.is_complex else wide * wide
-    normalised = wide * (squares.mean(dims, True) + eps).rsqrt()
+    normalised = wide * ((wide * wide).mean(dims, True) + eps).rsqrt()
     if weight is not None:
         normalised = normalised * weight
     return normalised if normalised.dtype is input.dtype else normalised.to(input.dtype)
@@ -353,5 +353,6 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
     before, after = size // 2, (size - 1) // 2
     padded = squares.new_zeros((n, channels + before + after, squares.shape[2]))
     padded = padded.slice_scatter(squares, 1, before, before + channels)
-    window = padded.unfold(1, size, 1).sum(-1)
-    return input / (window.reshape(input.shape) * (alpha / size) + k) ** beta
+    total = padded.unfold(1, size, 1).sum(-1).reshape(input.shape)
+    mean = total / size if input.dtype.differentiable else total // size  # an average of integers is one
+    return input / (mean * alpha + k) ** beta

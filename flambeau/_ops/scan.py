@@ -10,7 +10,7 @@ from flambeau._core.dtypes import dtype
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand_orders
-from flambeau._ops.infer import wrap_dim
+from flambeau._ops.infer import wrap_dim, wrap_dims
 from flambeau._ops.join import cat
 from flambeau._ops.reduce import accumulated, in_dtype, sum_dtype
 from flambeau._ops.registry import composite, library
@@ -242,7 +242,7 @@ def builtin_min(a: int, b: int) -> int:
     return a if a < b else b
 
 
-@composite(method=False)
+@composite(method=False, aliases=("trapz",))
 def trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
     """The integral along `dim` by the trapezoidal rule, over points `x` or with spacing `dx` (1 by default).
 
@@ -281,3 +281,84 @@ def _areas(y: Any, x: Any, dx: Any, dim: int) -> Any:
         shape = [*shape[: wrap_dim(dim, y.dim())], x.shape[0], *shape[wrap_dim(dim, y.dim()) + 1 :]]
         x = x.reshape(shape)
     return pairs * diff(x, dim=dim) / 2
+
+
+# ---------------------------------------------------------------------------------------------- derivatives
+
+
+@composite(method=False)
+def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1) -> tuple[Any, ...]:
+    """The numerical derivative of samples along each of `dim` (all by default): second-order central differences
+    inside, one-sided ones of order `edge_order` (1 or 2) at the ends.
+
+    `spacing` is the distance of samples, a list with one for each dimension, or a list of tensors with coordinates.
+    RuntimeError for a dimension with fewer than edge_order + 1 samples.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.gradient(torch.tensor([1., 4., 9., 16.]))
+        (tensor([3., 4., 6., 7.]),)
+    """
+    dims = wrap_dims(dim, input.dim())
+    spacing = 1 if spacing is None else spacing
+    steps = list(spacing) if isinstance(spacing, (tuple, list)) else [spacing] * len(dims)
+    if len(steps) != len(dims):
+        raise RuntimeError(
+            f"torch.gradient expected spacing to be unspecified, a scalar, or a list with {len(dims)} items, one for "
+            f"each dimension, got {len(steps)}"
+        )
+    if edge_order not in (1, 2):
+        raise RuntimeError(f"torch.gradient only supports edge_order=1 and edge_order=2, got {edge_order}")
+    for d in dims:
+        if input.shape[d] <= edge_order:
+            raise RuntimeError(
+                f"torch.gradient expected each dimension size to be at least edge_order+1, got {input.shape[d]} for "
+                f"dimension {d}"
+            )
+    return tuple([_derivative(input, d, s, edge_order) for d, s in zip(dims, steps, strict=True)])
+
+
+def _derivative(f: Any, dim: int, step: Any, edge_order: int) -> Any:
+    """Weighted sums of neighbours; the weights are those of the parabola through three samples (Fornberg 1988)."""
+    n = f.shape[dim]
+
+    def part(start: int, count: int = 1) -> Any:
+        return f.narrow(dim, start % n, count)
+
+    if getattr(step, "ndim", 0):
+        shape = [1] * f.dim()
+        shape[dim] = n - 1
+        before = diff(step).reshape(shape)
+        left, right = before.narrow(dim, 0, n - 2), before.narrow(dim, 1, n - 2)
+        first, second = before.narrow(dim, 0, 1), before.narrow(dim, builtin_min(1, n - 2), 1)
+        last, previous = before.narrow(dim, n - 2, 1), before.narrow(dim, n - 3 if n > 2 else 0, 1)
+    else:
+        left = right = first = second = last = previous = step
+    inner = _three_point(part(0, n - 2), part(1, n - 2), part(2, n - 2), left, right)
+    if edge_order == 1:
+        start, end = (part(1) - part(0)) / first, (part(-1) - part(-2)) / last
+    else:
+        start = _end_point(part(0), part(1), part(2), first, second)
+        end = -_end_point(part(-1), part(-2), part(-3), last, previous)
+    return cat([start, inner, end], dim)
+
+
+def _three_point(before: Any, at: Any, after: Any, left: Any, right: Any) -> Any:
+    """The slope at the middle one of three samples, `left` and `right` away from the others."""
+    if left is right:
+        return (after - before) / (2 * left)
+    return (
+        before * (-right / (left * (left + right)))
+        + at * ((right - left) / (left * right))
+        + after * (left / (right * (left + right)))
+    )
+
+
+def _end_point(at: Any, near: Any, far: Any, first: Any, second: Any) -> Any:
+    """The slope at the first of three samples, the second of which is `first` away, and the third `second` more."""
+    return (
+        at * (-(2 * first + second) / (first * (first + second)))
+        + near * ((first + second) / (first * second))
+        + far * (-first / (second * (first + second)))
+    )

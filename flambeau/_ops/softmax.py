@@ -60,8 +60,7 @@ def softmax_rows(input: Any, dim: int) -> Any:
 
 
 def softmax_backward(g: Any, out: Any, dim: int) -> Any:
-    weighted = g * out
-    return weighted - out * weighted.sum(dim, True)
+    return (g - (g * out).sum(dim, True)) * out  # the difference first: it is what vanishes where one class has it all
 
 
 @library(

@@ -342,7 +342,8 @@ def _quantile(input: Any, q: Any, dim: int | None, keepdim: bool, interpolation:
     q = q if isinstance(q, TensorBase) else input.new_tensor(q)
     if bool(((q < 0) | (q > 1)).any()):
         raise RuntimeError("quantile() q values must be in the range [0, 1]")
-    x, rank = (input.reshape(-1), input.dim()) if dim is None else (input.movedim(dim, -1), input.dim())
+    rank = input.dim()
+    x = input.reshape(-1) if dim is None or not rank else input.movedim(dim, -1)
     ordered = sorted_along(x, -1, False).values
     missing = x.isnan().sum(-1, True)
     last = (x.shape[-1] - missing).clamp(min=1) - 1 if ignore_nan else missing * 0 + (x.shape[-1] - 1)
@@ -542,7 +543,7 @@ def histogram_of(input: Any, bins: Any, weight: Any, low: float, high: float, de
     if isinstance(bins, np.ndarray):
         edges = bins
     else:
-        low, high = _range_of(x, low, high, 0.5)
+        low, high = _range_of(x, low, high, 0.5) if x.size or low != high else (0.0, 1.0)
         edges = np.linspace(low, high, bins + 1, dtype=input.dtype)
     counts, _ = np.histogram(x, edges, weights=None if weight is None else weight.reshape(-1), density=density)
     return counts.astype(input.dtype), edges.copy()

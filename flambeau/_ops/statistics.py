@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from builtins import range as builtin_range
 from typing import Any
 
 from flambeau._core import dtypes
+from flambeau._ops.fill import spaced
 from flambeau._ops.norms import p_norm
 from flambeau._ops.registry import composite
+from flambeau._ops.results import named
+from flambeau._ops.search import searchsorted
+
+histogramdd_result = named("histogramdd", "hist", "bin_edges")
 
 
 @composite()
@@ -113,3 +120,94 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: Any = None) -> Any:
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
     return p_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, (-1,), False)
+
+
+@composite(method=False)
+def pdist(input: Any, p: float = 2.0) -> Any:
+    """The p-norms of the differences of every two rows of `input`, [n, d]: [n * (n - 1) / 2], row 0 with 1, 2..., then
+    row 1.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.pdist(torch.tensor([[0.], [3.], [4.]]))
+        tensor([3., 4., 1.])
+    """
+    if input.dim() != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    n = input.shape[0]
+    above = input.new_ones((n, n), dtype=dtypes.bool_).triu(1)
+    first, second = above.nonzero(as_tuple=True)
+    return p_norm(input[first] - input[second], float(p), (-1,), False)
+
+
+@composite()
+def histogramdd(
+    input: Any,
+    bins: Any,
+    *,
+    range: Any = None,
+    weight: Any = None,
+    density: bool = False,  # noqa: A002
+) -> Any:
+    """(counts, list of edges) of points [..., d] in d dimensions: `bins` is a number of equal parts, one for each
+    dimension, or a list of tensors of edges; `range` lists (low, high) of all dimensions, by default those of the data.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.histogramdd(torch.tensor([[0., 1.], [1., 0.]]), bins=[2, 2])[0]
+        tensor([[0., 1.],
+                [1., 0.]])
+    """
+    points = input.reshape(-1, input.shape[-1])
+    count = points.shape[1]
+    wanted = [bins] * count if isinstance(bins, int) else list(bins)
+    if len(wanted) != count:
+        raise RuntimeError(f"histogramdd: expected {count} sequences of bins or bin counts, got {len(wanted)}")
+    limits = [None] * count if range is None else [tuple(range[2 * i : 2 * i + 2]) for i in builtin_range(count)]
+    edges = [_edges(points[:, i], b, limit) for i, (b, limit) in enumerate(zip(wanted, limits, strict=True))]
+    weights = points.new_ones((points.shape[0],)) if weight is None else weight.reshape(-1)
+    shape = tuple([e.shape[0] - 1 for e in edges])
+    place = points.new_zeros((points.shape[0],), dtype=dtypes.int64)
+    inside = place == 0
+    for i, (e, n) in enumerate(zip(edges, shape, strict=True)):
+        column = points[:, i].contiguous()
+        inside = inside & (column >= e[0]) & (column <= e[-1])
+        place = place * n + (searchsorted(e, column, right=True) - 1).clamp(0, n - 1)
+    flat = points.new_zeros((math.prod(shape),)).index_add(0, place[inside], weights[inside])
+    counts = flat.reshape(shape)
+    if density:
+        counts = counts / counts.sum()
+        for i, e in enumerate(edges):
+            counts = counts / (e[1:] - e[:-1]).reshape([-1 if i == j else 1 for j in builtin_range(count)])
+    return histogramdd_result(counts, edges)
+
+
+def _edges(values: Any, bins: Any, limits: tuple[float, float] | None) -> Any:
+    """The edges given, or those of `bins` equal parts."""
+    if not isinstance(bins, int):
+        return bins
+    if limits is None:
+        limits = (0.0, 1.0) if not values.numel() else (float(values.min()), float(values.max()))
+        if limits[0] == limits[1]:
+            limits = (limits[0] - 0.5, limits[1] + 0.5)
+    return spaced(float(limits[0]), float(limits[1]), bins + 1, values.dtype)
+
+
+@composite(method=False)
+def norm_except_dim(v: Any, pow: int = 2, dim: int = 0) -> Any:  # noqa: A002
+    """The `pow`-norms over all dimensions but `dim` (-1: over all), which keeps its place.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.norm_except_dim(torch.tensor([[3., 4.], [0., 1.]]))
+        tensor([[5.],
+                [1.]])
+    """
+    if dim == -1:
+        return p_norm(v, float(pow), None, False)
+    return p_norm(v, float(pow), tuple([d for d in builtin_range(v.dim()) if d != dim]), True)

@@ -10,8 +10,10 @@ from flambeau._core.config import config
 from flambeau._core.sites import line_of, user_site
 from flambeau._engine.window import Window, state
 from flambeau._ir.program import Value
+from flambeau._ops.lowering import precision
 from flambeau._replay.refusal import Refusal, Unsettled
-from flambeau.autograd import engine
+from flambeau._tensor.batched import levels
+from flambeau.autograd import engine, saved
 from flambeau.nn.modules import _hooks
 from flambeau.optim import optimizer as optimizers
 
@@ -113,16 +115,22 @@ def capturing() -> bool:
 
 def ambient() -> tuple:
     """What steers operations from outside of all objects, with the expressions that give it to guards."""
-    return state.grad_enabled, state.inference, dtypes.get_default_dtype(), config.compile, engine.anomaly.enabled
+    mixed = precision.dtype if precision.enabled else None
+    ambient = state.grad_enabled, state.inference, dtypes.get_default_dtype(), config.compile
+    return *ambient, engine.anomaly.enabled, mixed
 
 
 def ambient_guards(guards: Any) -> None:
     """Guard `ambient`, and that no hooks are there for everything."""
-    grad_enabled, inference, default, compiling, anomaly = ambient()
+    grad_enabled, inference, default, compiling, anomaly, mixed = ambient()
     thread, settings, watched = guards.name(state), guards.name(config), guards.name(engine.anomaly)
     guards.require(f"{thread}.grad_enabled is {grad_enabled} and {thread}.inference is {inference}")
     guards.require(f"{settings}.compile == {compiling!r} and {watched}.enabled is {anomaly}")
     guards.require_same(f"{guards.name(dtypes.get_default_dtype)}()", default)
+    if mixed is not None or saved.stack.top is not None or levels:
+        raise Refusal("mixed precision, hooks on saved tensors or vmap are at work")
+    lowered, hooks, batches = guards.name(precision), guards.name(saved.stack), guards.name(levels)
+    guards.require(f"not {lowered}.enabled and {hooks}.top is None and not {batches}")
     tables = _global_hooks()
     if any(tables):
         raise Refusal("there are hooks for all modules or optimizers")

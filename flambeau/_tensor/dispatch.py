@@ -23,6 +23,7 @@ from flambeau._ir.program import Inference, Instruction, Storage, Value
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
 from flambeau._ops.infer import infer_pointwise
+from flambeau._ops.operands import Operand
 from flambeau._ops.registry import Library, Pointwise, View
 from flambeau._ops.reinterpret import reinterpreted
 from flambeau._ops.strided import as_strided_
@@ -96,6 +97,15 @@ def renew_view(t: Any) -> None:
     t._node, t._index, t._base_node = fresh._node, fresh._index, base._node
 
 
+# ---------------------------------------------------------------------------------------------- other operands
+
+
+def operand_among(args: tuple) -> Operand | None:
+    """The first `Operand` among arguments and lists of arguments, the latest kind first."""
+    flat = [x for a in args for x in (a if isinstance(a, (tuple, list)) else (a,)) if isinstance(x, Operand)]
+    return max(flat, key=lambda x: getattr(x, "level", 0), default=None)
+
+
 # ---------------------------------------------------------------------------------------------- recording
 
 
@@ -131,7 +141,8 @@ def pointwise(op: Any, args: tuple) -> Any:
                         mask += bit
                 bit += bit
         except AttributeError:
-            return pointwise(op, _as_operands(op, args))
+            operand = operand_among(args)
+            return pointwise(op, _as_operands(op, args)) if operand is None else operand.operate(op, args)
         values, metas = tuple(read), tuple(key)
     inference = op.cache.get(metas)
     if inference is None:
@@ -195,7 +206,13 @@ def _as_operand(op: Any, i: int, a: Any) -> Any:
 
 def library(op: Any, args: tuple) -> Any:
     """Record an operation whose body works on whole arrays."""
-    values, metas, key, mask, exposed = _examine(args)
+    try:
+        values, metas, key, mask, exposed = _examine(args)
+    except AttributeError:
+        operand = operand_among(args)
+        if operand is None:
+            raise
+        return operand.operate(op, args)
     try:
         inference = op.cache.get(key)
     except TypeError:  # an argument that cannot be a key
@@ -314,6 +331,8 @@ def realize_all(values: tuple) -> None:
 def view(op: Any, args: tuple) -> Any:
     """Make a view: another tensor over the same storage. Nothing is recorded; gradients flow through the op."""
     source = args[0] if args else None
+    if isinstance(source, Operand):
+        return source.operate(op, args)
     if not isinstance(source, TensorBase):
         raise TypeError(f"{op.name}(): argument 'input' (position 1) must be Tensor, not {type(source).__name__}")
     metas = (source._meta, *args[1:])
@@ -398,6 +417,8 @@ def check_writable(target: Any) -> None:
 
 def assign(target: Any, result: Any) -> Any:
     """Write `result` into `target` (shapes must agree) and hand over its gradient history; returns `target`."""
+    if isinstance(target, Operand) or isinstance(result, Operand):
+        return (target if isinstance(target, Operand) else result).write(target, result)
     m, r = target._meta, result._meta
     if r.shape != m.shape:
         raise RuntimeError(
@@ -431,6 +452,8 @@ def original(target: Any, args: tuple) -> Any:
     present contents, so that backward finds them. That costs no copy, since values never change."""
     if not state.grad_enabled:
         return target
+    if isinstance(target, Operand):
+        return target.original(args)
     node = node_of(target)
     if node is None and not any(isinstance(a, TensorBase) and node_of(a) is not None for a in args):
         return target

@@ -19,6 +19,7 @@ from flambeau._ir.recording import TensorBase
 from flambeau._ops import parts, view
 from flambeau._ops.index import expanded_indices, index_at, indexed_shape, put_at
 from flambeau._ops.masked import filled_where, fitting_number
+from flambeau._ops.operands import Operand
 from flambeau._ops.registry import OPS
 from flambeau._tensor import creation, dispatch
 
@@ -255,6 +256,7 @@ def _apply(tensor: Any, steps: Steps, layout: Meta) -> Any:
         and state.grad_enabled
         or tensor._base is not None
         and dispatch.node_of(tensor) is not None
+        or isinstance(tensor, Operand)
     ):
         for op, args in steps:
             tensor = _FUNCTIONS[op](tensor, *args)

@@ -9,8 +9,9 @@ from typing import Any
 from flambeau._core import dtypes
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import loader, view_variants
+from flambeau._ops.operands import Operand
 from flambeau._ops.registry import OPS, Op, inplace_of
-from flambeau._tensor import creation, dispatch, indexing, random, sparse
+from flambeau._tensor import creation, dispatch, extras, indexing, random, sparse, sparse_operations
 from flambeau._tensor.tensor import Tensor
 
 loader.load()
@@ -33,7 +34,7 @@ BINARY = (
 )
 COMPARISONS = (("eq", "eq"), ("ne", "ne"), ("lt", "lt"), ("le", "le"), ("gt", "gt"), ("ge", "ge"))
 UNARY = (("neg", "neg"), ("pos", "positive"), ("abs", "abs"), ("invert", "bitwise_not"))
-OPERAND_TYPES = (TensorBase, bool, int, float, complex)
+OPERAND_TYPES = (TensorBase, Operand, bool, int, float, complex)
 USUAL_OPERANDS = frozenset({Tensor, *OPERAND_TYPES})
 
 
@@ -62,13 +63,18 @@ def foreign_operand(other: Any) -> Any:
 def bind_operators() -> None:
     for dunder, name in BINARY:
         op = OPS[name]
-        setattr(Tensor, f"__{dunder}__", operator(op.record, f"__{dunder}__"))
+        setattr(Tensor, f"__{dunder}__", operator(late(op) if name == "matmul" else op.record, f"__{dunder}__"))
         setattr(Tensor, f"__r{dunder}__", operator(reflectable(op), f"__r{dunder}__", reflected=True))
         setattr(Tensor, f"__i{dunder}__", operator(written(op), f"__i{dunder}__"))
     for dunder, name in COMPARISONS:
         setattr(Tensor, f"__{dunder}__", operator(OPS[name].record, f"__{dunder}__"))
     for dunder, name in UNARY:
         setattr(Tensor, f"__{dunder}__", lambda self, record=OPS[name].record: record((self,)))
+
+
+def late(op: Op) -> Callable[[tuple], Any]:
+    """The recording of `op` as it is when it is called: mixed precision may put another in its place."""
+    return lambda args: op.record(args)
 
 
 def written(op: Op) -> Callable[[tuple], Any]:
@@ -98,6 +104,8 @@ def bind_methods() -> None:
         setattr(Tensor, method.__name__, method)
     for name, draw in random.METHODS.items():
         setattr(Tensor, name, draw)
+    for name, function in (sparse_operations.METHODS | extras.METHODS).items():
+        setattr(Tensor, name, function)
     Tensor.sparse_rows = sparse.sparse_rows  # type: ignore[attr-defined]
 
 

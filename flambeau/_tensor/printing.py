@@ -169,7 +169,7 @@ def format_tensor(
 
 
 def format_sparse_tensor(
-    indices: np.ndarray,
+    places: dict[str, np.ndarray],
     values: np.ndarray,
     *,
     dtype_name: str,
@@ -178,13 +178,15 @@ def format_sparse_tensor(
     device: str | None = None,
     grad_fn: str | None = None,
     requires_grad: bool = False,
+    layout: str = "sparse_coo",
     options: PrintOptions | None = None,
 ) -> str:
-    """The `repr` of a sparse COO tensor: `indices` of shape (sparse dimensions, nnz), `values` of shape (nnz, ...).
+    """The `repr` of a sparse tensor: `places` are its arrays of indices by name, `values` of shape (nnz, ...).
 
     Example::
 
-        >>> print(format_sparse_tensor(np.array([[0, 2]]), np.array([1.0, 2.0]), dtype_name="float32", size=(3,)))
+        >>> places = {"indices": np.array([[0, 2]])}
+        >>> print(format_sparse_tensor(places, np.array([1.0, 2.0]), dtype_name="float32", size=(3,)))
         tensor(indices=tensor([[0, 2]]),
                values=tensor([1., 2.]),
                size=(3,), nnz=2, layout=torch.sparse_coo)
@@ -192,7 +194,7 @@ def format_sparse_tensor(
     options = options or OPTIONS
     prefix = "tensor("
     parts = []
-    for name, part in (("indices", indices), ("values", values)):
+    for name, part in (*places.items(), ("values", values)):
         head = f"{name}=tensor("
         tail = f", size={tuple(part.shape)}" if part.size == 0 else ""
         parts.append(f"{head}{_contents(part, len(prefix) + len(head), options)}{tail})")
@@ -200,7 +202,7 @@ def format_sparse_tensor(
     suffixes += [f"size={tuple(size)}", f"nnz={values.shape[0]}"]
     if not _is_told_by_elements(dtype_name, default_dtype):
         suffixes.append(f"dtype=torch.{dtype_name}")
-    suffixes += ["layout=torch.sparse_coo", *_graph_suffix(grad_fn, requires_grad)]
+    suffixes += [f"layout=torch.{layout}", *_graph_suffix(grad_fn, requires_grad)]
     body = prefix + (",\n" + " " * len(prefix)).join(parts)
     return _add_suffixes(body, suffixes, len(prefix), options, new_line=True)
 

@@ -20,6 +20,7 @@ from flambeau._engine.window import state
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import draws, draws_normal, draws_rejection, fill, mersenne
+from flambeau._ops.drawn import gamma_drawn
 from flambeau._ops.mersenne import MersenneTwister
 from flambeau._ops.view import sizes
 from flambeau._tensor import creation, dispatch, interop
@@ -440,6 +441,35 @@ def binomial(count: Any, prob: Any, generator: Generator | None = None) -> Any:
     """
     counts, probs = np.broadcast_arrays(interop.array(count), interop.array(prob))
     return wrap(draw(draws_rejection.binomial, generator, counts, probs), counts.shape, count.dtype)
+
+
+def _standard_gamma(input: Any, generator: Generator | None = None) -> Any:
+    """Gamma numbers of the shapes that `input` holds and scale 1, with gradients by the shapes.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch._standard_gamma(torch.tensor([3.])).shape
+        torch.Size([1])
+    """
+    drawn = wrap(draw(draws_rejection.standard_gamma, generator, interop.array(input)), input.shape, input.dtype)
+    return gamma_drawn(drawn, input) if input.requires_grad else drawn
+
+
+def _sample_dirichlet(input: Any, generator: Generator | None = None) -> Any:
+    """Points of the simplex along the last dimension, Dirichlet-distributed with the concentrations `input`, with
+    gradients by them.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch._sample_dirichlet(torch.tensor([1., 2.])).sum()
+        tensor(1.)
+    """
+    if not input.requires_grad:
+        return wrap(draw(draws_rejection.dirichlet, generator, interop.array(input)), input.shape, input.dtype)
+    parts = _standard_gamma(input.double(), generator)
+    return (parts / parts.sum(-1, True)).to(input.dtype)
 
 
 # ---------------------------------------------------------------------------------------------- in-place methods

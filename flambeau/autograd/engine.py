@@ -17,6 +17,7 @@ from flambeau._ir.program import Storage
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import copy_of
 from flambeau._ops.fill import filled
+from flambeau._ops.operands import Operand
 from flambeau._ops.registry import OPS
 from flambeau.autograd import graph
 from flambeau.autograd.graph import AccumulateGrad, Node
@@ -148,6 +149,8 @@ def start(outputs: list[Any], weights: list[Any]) -> tuple[list[tuple[Node, int]
         raise RuntimeError(f"got {len(outputs)} tensors and {len(weights)} gradients")
     roots, grads = [], []
     for t, weight in zip(outputs, weights, strict=True):
+        if isinstance(t, Operand):
+            t, weight = t.as_root(weight)
         if not t.requires_grad:
             raise RuntimeError(
                 explain(

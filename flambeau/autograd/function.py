@@ -12,6 +12,7 @@ from flambeau._ir.recording import TensorBase
 from flambeau._ops.fill import filled
 from flambeau.autograd import graph
 from flambeau.autograd.graph import Node, already_freed, changed_in_place, fit, gradient_edge
+from flambeau.autograd.saved import Packed, stack
 
 
 class FunctionCtx:
@@ -61,6 +62,12 @@ class FunctionCtx:
     def _unpack(self, kind: str, saved: Any, version: int) -> Any:
         if kind == "none":
             return None
+        if kind == "packed":
+            return saved.unpack()
+        if kind == "packed output":
+            content, index = saved
+            found = content.unpack()
+            return graph.unpack(found._storage, found._meta, self._node, index)
         if kind == "input":
             if saved._storage.version != version:
                 raise changed_in_place(saved._storage, saved._meta, version, self._node)
@@ -75,9 +82,13 @@ class FunctionCtx:
         kept: list[tuple[str, Any, int]] = []
         for t in self._to_save:
             index = next((i for i, o in enumerate(outputs) if o is t), None)
+            output = index is not None and t._node is self._node
             if t is None:
                 kept.append(("none", None, 0))
-            elif index is not None and t._node is self._node:
+            elif stack.top is not None and self._node is not None:
+                packed = Packed(t.detach() if output else t, stack.top)
+                kept.append(("packed output", (packed, index), 0) if output else ("packed", packed, 0))
+            elif output:
                 kept.append(("output", (t._storage, t._meta, index), t._storage.version))
             else:
                 kept.append(("input", t, t._storage.version))

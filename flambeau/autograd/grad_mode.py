@@ -192,3 +192,39 @@ def is_inference_mode_enabled() -> bool:
         False
     """
     return state.inference
+
+
+class Indifferent:
+    """A switch of PyTorch's that has nothing to change here, as a context manager that remembers how it is set."""
+
+    def __init__(self, mode: bool = True) -> None:
+        self.mode = bool(mode)
+
+    def __enter__(self) -> Indifferent:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+class set_multithreading_enabled(Indifferent):  # noqa: N801
+    """Says whether backward may use several threads for several devices. It runs in the thread that calls it: the order
+    of its operations is always the same.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> with torch.autograd.set_multithreading_enabled(False):
+        ...     torch.ones(1, requires_grad=True).backward()
+    """
+
+
+class enforce_grad_layout_policy(Indifferent):  # noqa: N801
+    """Says whether gradients of leaves take the leaves' memory layout. They do where that costs no copy.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> with torch.autograd.enforce_grad_layout_policy(True):
+        ...     torch.ones(1, requires_grad=True).backward()
+    """

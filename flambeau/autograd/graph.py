@@ -6,18 +6,25 @@ the version of each saved tensor: if the tensor is changed in place before backw
 
 from __future__ import annotations
 
+import functools
 import itertools
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from flambeau._core import errors, sites
 from flambeau._core.hooks import RemovableHandle
 from flambeau._ir.meta import Meta
+from flambeau._ir.program import Storage
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
 from flambeau._ops.reduce import sum_to_size
+from flambeau.autograd.saved import Packed, stack
+from flambeau.autograd.saved import disable_saved_tensors_hooks as disable_saved_tensors_hooks
+from flambeau.autograd.saved import save_on_cpu as save_on_cpu
+from flambeau.autograd.saved import saved_tensors_hooks as saved_tensors_hooks
 
 _sequence = itertools.count()
 _next_number = _sequence.__next__
@@ -150,13 +157,26 @@ class OpNode(Node):
         else:
             self.args = args
         self.versions = {i: _version(args[i]) for i in kept} if kept else _NOTHING
+        if kept and stack.top is not None:
+            self._pack(kept, stack.top)
         self.saved_outputs: list[tuple] | None = [] if outputs else None
 
     def name(self) -> str:
         return self.op.node_name
 
+    def _pack(self, kept: tuple[int, ...], hooks: tuple[Callable, Callable]) -> None:
+        """Let the hooks on saved tensors have what is kept."""
+        held = list(self.args)
+        for i in kept:
+            held[i] = Packed(tuple(held[i]) if type(held[i]) is list else held[i], hooks)
+        self.args, self.versions = held, _NOTHING
+
     def save_outputs(self, outputs: tuple[TensorBase, ...]) -> None:
         """Save the outputs without their nodes (that would be a cycle); `unpack` gives them back with this node."""
+        if stack.top is not None:
+            kept = [unpack(o._storage, o._meta, None, 0) for o in outputs]
+            self.saved_outputs = [(Packed(k, stack.top), k._meta, None) for k in kept]
+            return
         self.saved_outputs = [(o._storage, o._meta, o._storage.version) for o in outputs]
 
     def release(self) -> None:
@@ -226,6 +246,8 @@ class OpNode(Node):
         if i >= len(self.args):
             return self.op.defaults[self.op.parameters[i]]
         arg = self.args[i]
+        if type(arg) is Packed:
+            return arg.unpack()
         if i in self.versions:
             check_versions(arg, self.versions[i], self)
         return arg
@@ -233,6 +255,9 @@ class OpNode(Node):
     def _unpack_output(self, i: int) -> Any:
         assert self.saved_outputs is not None
         storage, m, version = self.saved_outputs[i]
+        if version is None:
+            found = storage.unpack()
+            return unpack(found._storage, found._meta, self, i)
         if storage.version != version:
             raise changed_in_place(storage, m, version, self)
         return unpack(storage, m, self, i)
@@ -307,4 +332,119 @@ unpack: Callable[[Any, Meta, Node | None, int], Any] = None  # type: ignore[assi
 
 def gradient_edge(tensor: Any) -> Edge:
     """Where the gradient of `tensor` goes."""
-    return (tensor._node, tensor._index) if tensor.requires_grad else None
+    node = tensor._node
+    return None if node is None else (node, tensor._index)
+
+
+# ---------------------------------------------------------------------------------------------- the graph for users
+
+
+class GradientEdge(NamedTuple):
+    """A place in the graph: output `output_nr` of `node`. Gradients can be taken by it as by the tensor itself."""
+
+    node: Node
+    output_nr: int
+    ownership_token: Node | None = None
+
+
+def get_gradient_edge(tensor: Any) -> GradientEdge:
+    """Where the gradient of `tensor` arrives; RuntimeError if it requires none.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> get_gradient_edge(torch.ones(2, requires_grad=True).exp()).node.name()
+        'ExpBackward0'
+    """
+    if not tensor.requires_grad:
+        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
+    return GradientEdge(tensor._node, tensor._index)
+
+
+def increment_version(tensor: Any) -> None:
+    """Count a change of a tensor, or of several, that the graph could not see.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> x = torch.ones(2)
+        >>> increment_version(x)
+        >>> x._version
+        1
+    """
+    for t in [tensor] if isinstance(tensor, TensorBase) else tensor:
+        t._storage.version += 1
+
+
+def register_multi_grad_hook(
+    tensors: Sequence[Any], fn: Callable[[Any], None], *, mode: str = "all"
+) -> RemovableHandle:
+    """Call `fn` once in each backward pass: with the gradients of all `tensors` when the last of them is known (None
+    for those the pass does not reach), or with mode="any" with the first.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> a, b = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
+        >>> handle = register_multi_grad_hook((a, b), lambda grads: print(len(grads)))
+        >>> (a * b).sum().backward()
+        2
+    """
+    if mode not in ("all", "any"):
+        raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
+    arrived: list[Any] = [None] * len(tensors)
+    count = 0
+
+    def receive(i: int, grad: Any) -> None:
+        nonlocal count, arrived
+        count += 1
+        arrived[i] = grad
+        if mode == "any" and count == 1:
+            fn(grad)
+        if count == len(tensors):
+            grads, arrived, count = arrived, [None] * len(tensors), 0
+            if mode == "all":
+                fn(grads)
+
+    handles = [t.register_hook(functools.partial(receive, i)) for i, t in enumerate(tensors)]
+    return _Handles(handles)
+
+
+@contextmanager
+def allow_mutation_on_saved_tensors() -> Iterator[None]:
+    """A context in which tensors that were saved may be changed in place: backward sees what they were. That costs no
+    copy before something is changed, since values never change, only the tensors that hold them.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> with torch.autograd.graph.allow_mutation_on_saved_tensors():
+        ...     y = x * 2
+        ...     z = y * y
+        ...     y = y.zero_()
+        ...     z.sum().backward()
+        >>> x.grad
+        tensor([8., 8.])
+    """
+    with saved_tensors_hooks(_snapshot, lambda t: t):
+        yield
+
+
+def _snapshot(t: Any) -> Any:
+    """The present contents of `t`, with its place in the graph."""
+    storage = t._storage
+    return t.clone() if storage.exposed else unpack(Storage(storage.value, storage.nbytes), t._meta, t._node, t._index)
+
+
+class _Handles(RemovableHandle):
+    """Removes several hooks at once."""
+
+    def __init__(self, handles: list[RemovableHandle]) -> None:
+        super().__init__(OrderedDict())
+        self.handles = handles
+
+    def remove(self) -> None:
+        """Remove all of them."""
+        for handle in self.handles:
+            handle.remove()

@@ -12,7 +12,7 @@ from flambeau import nn
 from flambeau._core import formats
 from flambeau._core.dtypes import dtype
 from flambeau._tensor.interop import TypedStorage, UntypedStorage
-from flambeau._tensor.sparse import SparseTensor
+from flambeau._tensor.sparse import Sparse
 from flambeau.serialization.memory import tensor_over
 
 
@@ -43,10 +43,14 @@ def tensor_of_dtype(
     return result.requires_grad_() if requires_grad else result
 
 
-def sparse_tensor(layout_: Any, data: Any) -> SparseTensor:
-    """A sparse tensor of (indices, values, size) or (indices, values, size, is_coalesced)."""
+def sparse_tensor(layout_: Any, data: Any) -> Sparse:
+    """A sparse tensor: of (indices, values, size) or (indices, values, size, is_coalesced) in coordinate form, of
+    (compressed indices, plain indices, values, size) in the other layouts."""
     if layout_ is not torch.sparse_coo:
-        raise TypeError(f"sparse tensors of layout {layout_} are not supported, only torch.sparse_coo")
+        compressed, plain, values, size = data
+        for part in (compressed, plain, values):
+            expect(part, torch.Tensor)
+        return torch.sparse_compressed_tensor(compressed, plain, values, tuple(size), layout=layout_)
     indices, values, size, *coalesced = data
     expect(indices, torch.Tensor)
     expect(values, torch.Tensor)
@@ -81,8 +85,8 @@ def set_attributes(made: Any, state: Any) -> Any:
 
 
 def layout(name: Any) -> formats.layout:
-    """`torch.strided` or `torch.sparse_coo` of that name."""
-    for known in (formats.strided, formats.sparse_coo):
+    """The layout of that name, `torch.strided` or one of the sparse ones."""
+    for known in formats.LAYOUTS:
         if repr(known) == name:
             return known
     raise ValueError(f"unknown layout {name!r}")

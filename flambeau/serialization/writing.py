@@ -13,7 +13,7 @@ from flambeau._core.dtypes import dtype
 from flambeau._core.formats import layout, memory_format
 from flambeau._ir.program import Storage
 from flambeau._tensor.interop import TypedStorage, UntypedStorage
-from flambeau._tensor.sparse import SparseTensor
+from flambeau._tensor.sparse import Sparse
 from flambeau.nn.parameter import is_lazy
 from flambeau.serialization.memory import STORAGE_NAMES, bytes_of
 from flambeau.serialization.names import PUBLIC, Name, pytorch_name
@@ -103,10 +103,10 @@ class Pickler(_PythonPickler):
 
     def reducer_override(self, value: Any) -> Any:
         """How tensors and layouts are made again."""
+        if isinstance(value, Sparse):
+            return self._sparse(value)
         if isinstance(value, torch.Tensor) and not is_lazy(value):
             return self._tensor(value)
-        if isinstance(value, SparseTensor):
-            return self._sparse(value)
         if isinstance(value, layout):
             return GET_LAYOUT, (repr(value),)
         return NotImplemented
@@ -131,8 +131,11 @@ class Pickler(_PythonPickler):
         return REBUILD["tensor_v3"], (storage, *layout_, t.dtype)
 
     def _sparse(self, t: Any) -> tuple[Name, tuple[Any, ...]]:
-        indices, values = self._keep(t._indices()), self._keep(t._values())
-        return REBUILD["sparse_tensor"], (t.layout, (indices, values, t.shape, t.is_coalesced()))
+        values = self._keep(t._values())
+        if t.layout is not torch.sparse_coo:
+            places = [self._keep(part) for part in (t._compressed, t._plain)]
+            return REBUILD["sparse_tensor"], (t.layout, (*places, values, t.shape))
+        return REBUILD["sparse_tensor"], (t.layout, (self._keep(t._indices()), values, t.shape, t.is_coalesced()))
 
     def _keep(self, value: Any) -> Any:
         self._kept.append(value)

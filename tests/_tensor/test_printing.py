@@ -145,7 +145,9 @@ def test_without_elements() -> None:
 
 
 def test_sparse() -> None:
-    text = format_sparse_tensor(np.zeros((1, 0), np.int64), np.zeros((0, 2)), dtype_name="float64", size=(4, 2))
+    text = format_sparse_tensor(
+        {"indices": np.zeros((1, 0), np.int64)}, np.zeros((0, 2)), dtype_name="float64", size=(4, 2)
+    )
     assert text == (
         "tensor(indices=tensor([], size=(1, 0)),\n"
         "       values=tensor([], size=(0, 2)),\n"

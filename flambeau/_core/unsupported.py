@@ -1,0 +1,177 @@
+"""Names of PyTorch's that cannot be had here: what is missing, and what comes nearest.
+
+Looking one up raises an error that is an AttributeError, so that `hasattr` says no, and a NotImplementedError that
+tells why. `docs/api.md` lists them.
+"""
+
+from __future__ import annotations
+
+
+class UnsupportedName(AttributeError, NotImplementedError):
+    """A name of PyTorch's that is not implemented here."""
+
+
+# (namespace, what is missing, what comes nearest, names)
+GROUPS: tuple[tuple[str, str, str, str], ...] = (
+    (
+        "torch",
+        "there are no quantized tensors",
+        "keep weights in torch.bfloat16, or round them yourself: (x / scale).round().clamp(-128, 127) * scale",
+        "QInt32Storage QInt8Storage QUInt2x4Storage QUInt4x2Storage QUInt8Storage choose_qparams_optimized dequantize "
+        "empty_quantized fake_quantize_per_channel_affine fake_quantize_per_tensor_affine fbgemm_linear_fp16_weight "
+        "fbgemm_linear_fp16_weight_fp32_activation fbgemm_linear_int8_weight "
+        "fbgemm_linear_int8_weight_fp32_activation fbgemm_linear_quantize_weight fbgemm_pack_gemm_matrix_fp16 "
+        "fbgemm_pack_quantized_matrix fused_moving_avg_obs_fake_quant int_repr q_per_channel_axis "
+        "q_per_channel_scales q_per_channel_zero_points q_scale q_zero_point qint32 qint8 qscheme "
+        "quantize_per_channel quantize_per_tensor quantize_per_tensor_dynamic quantized_batch_norm quantized_gru "
+        "quantized_gru_cell quantized_lstm quantized_lstm_cell quantized_max_pool1d quantized_max_pool2d "
+        "quantized_max_pool3d quantized_rnn_relu_cell quantized_rnn_tanh_cell quint2x4 quint4x2 quint8",
+    ),
+    (
+        "torch",
+        "NumPy and the compiler have no such dtype",
+        "torch.float16, torch.bfloat16 or torch.complex64; for fewer bits pack them into torch.uint8",
+        "bit bits16 bits1x8 bits2x4 bits4x2 bits8 chalf complex32 float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz "
+        "float8_e5m2 float8_e5m2fnuz float8_e8m0fnu int1 int2 int3 int4 int5 int6 int7 uint1 uint2 uint3 uint4 uint5 "
+        "uint6 uint7",
+    ),
+    (
+        "torch",
+        "there is no backend of that kind",
+        "the function without the prefix, which runs on the CPU",
+        "batch_norm_backward_elemt batch_norm_backward_reduce batch_norm_elemt batch_norm_gather_stats "
+        "batch_norm_gather_stats_with_counts batch_norm_stats batch_norm_update_stats cudnn_affine_grid_generator "
+        "cudnn_batch_norm cudnn_convolution cudnn_convolution_add_relu cudnn_convolution_relu "
+        "cudnn_convolution_transpose cudnn_grid_sampler miopen_batch_norm miopen_convolution "
+        "miopen_convolution_add_relu miopen_convolution_relu miopen_convolution_transpose miopen_ctc_loss "
+        "miopen_depthwise_convolution miopen_rnn mkldnn_adaptive_avg_pool2d mkldnn_convolution "
+        "mkldnn_linear_backward_weights mkldnn_max_pool2d mkldnn_max_pool3d mkldnn_rnn_layer native_norm "
+        "profiler_allow_cudagraph_cupti_lazy_reinit_cuda12",
+    ),
+    (
+        "torch",
+        "there are no streams of work: operations run in the order they are recorded",
+        "torch.synchronize()",
+        "AcceleratorError AwaitType DeviceObjType Event OutOfMemoryError Stream StreamObjType",
+    ),
+    (
+        "torch",
+        "there is no TorchScript, of which these are the insides",
+        "torch.compile, or the Python code itself",
+        "AVG SUM AggregationType AliasDb AnyType Argument ArgumentSpec Block BoolType BufferDict CallStack Capsule "
+        "ClassType Code CompilationUnit CompleteArgumentSpec ComplexType ConcreteModuleType ConcreteModuleTypeBuilder "
+        "DeepCopyMemoTable DeserializationStorageContext DictType EnumType ErrorReport ExecutionPlan FatalError "
+        "FileCheck FloatType FunctionSchema Future FutureType Gradient Graph GraphExecutorState IODescriptor "
+        "InferredType IntType InterfaceType JITException ListType LiteScriptModule LockingLogger LoggerBase "
+        "ModuleDict Node NoneType NoopLogger NumberType OperatorInfo OptionalType ParameterDict PyObjectType "
+        "PyTorchFileReader PyTorchFileWriter RRefType ScriptClass ScriptClassFunction ScriptDict ScriptDictIterator "
+        "ScriptDictKeyIterator ScriptFunction ScriptList ScriptListIterator ScriptMethod ScriptModule "
+        "ScriptModuleSerializer ScriptObject ScriptObjectProperty SerializationStorageContext StaticModule StringType "
+        "SymBoolType SymIntType Tag TensorType TracingState TupleType Type UnionType Use Value fork import_ir_module "
+        "import_ir_module_from_buffer merge_type_from_type_comment parse_ir parse_schema parse_type_comment "
+        "unify_type_list wait",
+    ),
+    (
+        "torch",
+        "operations are recorded by one recorder, without a table of dispatch keys",
+        "torch.autograd.Function for operations of your own",
+        "BenchmarkConfig BenchmarkExecutionStats DisableTorchFunction DisableTorchFunctionSubclass DispatchKey "
+        "DispatchKeySet ExcludeDispatchKeyGuard ThroughputBenchmark classproperty sym_fresh_size StorageBase "
+        "prepare_multiprocessing_environment slice_inverse thread_safe_generator set_anomaly_enabled",
+    ),
+    (
+        "torch.Tensor",
+        "there are no quantized tensors",
+        "keep weights in torch.bfloat16",
+        "dequantize int_repr q_per_channel_axis q_per_channel_scales q_per_channel_zero_points q_scale q_zero_point "
+        "qscheme",
+    ),
+    ("torch.Tensor", "NumPy has no complex numbers of half precision", "cfloat()", "chalf"),
+    (
+        "torch.Tensor",
+        "there are no nested tensors and no mkldnn layout",
+        "pad with torch.nn.utils.rnn.pad_sequence",
+        "to_mkldnn to_padded_tensor slice_inverse",
+    ),
+    (
+        "torch.nn.functional",
+        "there are no 8-bit floats for scaled products",
+        "torch.matmul of bfloat16 tensors, times the scales",
+        "ScalingType SwizzleType scaled_grouped_mm scaled_mm",
+    ),
+    (
+        "torch.nn.functional",
+        "operations do not look for __torch_function__",
+        "a function of your own around the operation",
+        "boolean_dispatch handle_torch_function",
+    ),
+    (
+        "torch.nn.functional",
+        "there are no products of groups of different sizes",
+        "torch.bmm, or torch.matmul for each group",
+        "grouped_mm",
+    ),
+    (
+        "torch.utils.data",
+        "there are no data pipes",
+        "torch.utils.data.IterableDataset, whose __iter__ does the steps",
+        "DFIterDataPipe DataChunk IterDataPipe MapDataPipe argument_validation functional_datapipe "
+        "guaranteed_datapipes_determinism non_deterministic runtime_validation runtime_validation_disabled",
+    ),
+    (
+        "torch.sparse",
+        "there are no semi-structured (2:4) kernels on the CPU",
+        "torch.Tensor.to_sparse_csr",
+        "SparseSemiStructuredTensor SparseSemiStructuredTensorCUSPARSELT SparseSemiStructuredTensorCUTLASS "
+        "to_sparse_semi_structured solve",
+    ),
+    ("torch.func", "there are no named patterns of dimensions", "permute, reshape and expand", "rearrange"),
+    ("torch.autograd", "it is the legacy of PyTorch 0.x", "torch.autograd.Function", "NestedIOFunction"),
+    (
+        "torch.jit",
+        "there is no TorchScript: no second representation of a program that could be saved, loaded or inspected",
+        "torch.compile for speed, torch.save of the state_dict for storage",
+        "Attribute CompilationUnit ONNXTracedModule RecursiveScriptClass RecursiveScriptModule ScriptFunction "
+        "ScriptModule TopLevelTracedModule TracedModule enable_onednn_fusion export_opnames fuser "
+        "jit_module_from_flatbuffer load onednn_fusion_enabled run_frozen_optimizations save "
+        "save_jit_module_to_flatbuffer set_fusion_strategy strict_fusion trace_module",
+    ),
+    (
+        "torch.distributed",
+        "there are no process groups yet",
+        "one process; torch.utils.data.DistributedSampler takes its rank and number of processes as arguments",
+        "AllToAllOptions AllreduceCoalescedOptions AllreduceOptions Backend BackendConfig BarrierOptions "
+        "BroadcastOptions BuiltinCommHookType DebugLevel DeviceMesh DistBackendError DistError DistNetworkError "
+        "DistStoreError FileStore GatherOptions GradBucket GroupMember GroupName HashStore Logger P2POp PrefixStore "
+        "ProcessGroup ProcessGroupGloo QueueEmptyError ReduceOp ReduceOptions ReduceScatterOptions Reducer "
+        "ScatterOptions Store TCPStore Work all_gather all_gather_coalesced all_gather_into_tensor all_gather_object "
+        "all_gather_single all_reduce all_reduce_coalesced all_to_all all_to_all_single barrier batch_isend_irecv "
+        "breakpoint broadcast broadcast_object_list destroy_process_group gather gather_object get_backend "
+        "get_backend_config get_debug_level get_default_backend_for_device get_global_rank get_group_rank "
+        "get_node_local_rank get_pg_count get_process_group_ranks get_rank get_world_size group init_device_mesh "
+        "init_process_group irecv isend monitored_barrier new_group new_subgroups new_subgroups_by_enumeration "
+        "record_comm recv recv_object_list reduce reduce_scatter reduce_scatter_single reduce_scatter_tensor "
+        "register_rendezvous_handler rendezvous scatter scatter_object_list send send_object_list set_debug_level "
+        "set_debug_level_from_env shrink_group split_group supports_complex",
+    ),
+)
+
+# namespace -> name -> (what is missing, what comes nearest)
+NAMES: dict[str, dict[str, tuple[str, str]]] = {}
+for _namespace, _missing, _nearest, _names in GROUPS:
+    NAMES.setdefault(_namespace, {}).update(dict.fromkeys(_names.split(), (_missing, _nearest)))
+
+
+def refuse(namespace: str, name: str) -> AttributeError:
+    """The error for a name that a module or class does not have.
+
+    Example::
+
+        >>> [isinstance(refuse("torch", name), NotImplementedError) for name in ("qint8", "no_such_name")]
+        [True, False]
+    """
+    known = NAMES.get(namespace, {}).get(name)
+    if known is None:
+        return AttributeError(f"module {namespace!r} has no attribute {name!r}")
+    missing, nearest = known
+    return UnsupportedName(f"{namespace}.{name} is not implemented: {missing}\n  hint: nearest is {nearest}")

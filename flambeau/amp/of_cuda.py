@@ -1,0 +1,33 @@
+"""The older names of mixed precision for GPUs (`torch.cuda.amp`): the device is "cuda"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau import _api as torch
+from flambeau.amp import autocast_mode, grad_scaler
+from flambeau.amp.autocast_mode import custom_bwd as custom_bwd
+from flambeau.amp.autocast_mode import custom_fwd as custom_fwd
+
+__all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd"]
+
+
+class autocast(autocast_mode.autocast):  # noqa: N801 (PyTorch's name)
+    """`torch.autocast("cuda", ...)`: warns and does nothing, as there is no GPU."""
+
+    def __init__(self, enabled: bool = True, dtype: Any = torch.float16, cache_enabled: bool = True) -> None:
+        super().__init__("cuda", dtype, enabled, cache_enabled)
+
+
+class GradScaler(grad_scaler.GradScaler):
+    """`torch.GradScaler("cuda", ...)`: warns and is off, as there is no GPU."""
+
+    def __init__(
+        self,
+        init_scale: float = 2.0**16,
+        growth_factor: float = 2.0,
+        backoff_factor: float = 0.5,
+        growth_interval: int = 2000,
+        enabled: bool = True,
+    ) -> None:
+        super().__init__("cuda", init_scale, growth_factor, backoff_factor, growth_interval, enabled)

@@ -1,0 +1,80 @@
+"""Hooks on saved tensors, and the graph as users see it."""
+
+from __future__ import annotations
+
+import pytest
+
+import flambeau as torch
+from flambeau.autograd import graph
+
+
+def test_every_kind_of_saved_tensor_is_packed():
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            y = x * x
+            ctx.save_for_backward(x, y)
+            ctx.mark_non_differentiable(y)
+            return x * y
+
+        @staticmethod
+        def backward(ctx, g):
+            x, y = ctx.saved_tensors
+            return g * (y + 2 * x * x)
+
+    packed = []
+
+    def pack(t):
+        packed.append(t.tolist())
+        return t * 2
+
+    x = torch.tensor([2.0], requires_grad=True)
+    with graph.saved_tensors_hooks(pack, lambda t: t / 2):
+        y = x.exp() * 3  # saves its output
+        z = x * x  # saves its inputs
+        w = Cube.apply(x)
+        (y + z + w).sum().backward()
+    assert x.grad.item() == pytest.approx(3 * 7.3890561 + 4 + 12)
+    assert packed.count([2.0]) == 3 and [4.0] in packed
+
+
+def test_the_innermost_hooks_count_and_none_are_left():
+    x = torch.ones(1, requires_grad=True)
+    calls = []
+    with graph.saved_tensors_hooks(lambda t: calls.append("outer") or t, lambda t: t):
+        with graph.saved_tensors_hooks(lambda t: calls.append("inner") or t, lambda t: t):
+            (x * x).backward()
+        (x * x).backward()
+    (x * x).backward()
+    assert calls == ["inner", "inner", "outer", "outer"]
+
+
+def test_a_hook_must_return_a_tensor():
+    x = torch.ones(1, requires_grad=True)
+    with graph.saved_tensors_hooks(lambda t: 0, lambda kept: kept):
+        y = x * x
+    with pytest.raises(TypeError, match="expected to be a Tensor, got int"):
+        y.backward()
+
+
+def test_mutation_of_saved_tensors():
+    x = torch.tensor([3.0], requires_grad=True)
+    with graph.allow_mutation_on_saved_tensors():
+        y = x * 2
+        z = y * y
+        e = y.exp()
+        y.zero_()
+        e.mul_(0)
+        z.backward()
+    assert x.grad.item() == 24.0
+
+
+def test_hooks_on_several_gradients():
+    a, b = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
+    seen = []
+    graph.register_multi_grad_hook((a, b), lambda grads: seen.append([g.item() for g in grads]))
+    first = graph.register_multi_grad_hook((a, b), lambda grad: seen.append(grad.item()), mode="any")
+    (a * 2 + b * 3).backward()
+    first.remove()
+    (a * 2 + b * 3).backward()
+    assert sorted(map(str, seen)) in (["2.0", "[2.0, 3.0]", "[2.0, 3.0]"], ["3.0", "[2.0, 3.0]", "[2.0, 3.0]"])

@@ -1,0 +1,74 @@
+"""Writes `docs/api.md`: the names of PyTorch's API that are here, and those that are not, with what comes nearest.
+
+python tools/api_page.py
+"""
+
+from __future__ import annotations
+
+import importlib
+import textwrap
+import types
+from pathlib import Path
+
+import flambeau
+from flambeau._core.unsupported import GROUPS
+
+PAGE = Path(__file__).parents[1] / "docs" / "api.md"
+
+NAMESPACES = (
+    "torch", "torch.Tensor", "torch.accelerator", "torch.amp", "torch.autograd", "torch.autograd.functional",
+    "torch.autograd.graph",
+    "torch.cuda", "torch.distributed", "torch.distributions", "torch.distributions.constraints",
+    "torch.distributions.transforms", "torch.fft", "torch.func", "torch.jit", "torch.linalg", "torch.masked",
+    "torch.nn", "torch.nn.functional", "torch.nn.init", "torch.nn.utils", "torch.nn.utils.parametrizations",
+    "torch.nn.utils.parametrize", "torch.nn.utils.prune", "torch.nn.utils.rnn", "torch.optim",
+    "torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.random", "torch.signal.windows", "torch.sparse",
+    "torch.special", "torch.testing", "torch.utils.checkpoint", "torch.utils.data",
+)  # fmt: skip
+
+HEAD = """\
+# The API
+
+`import flambeau as torch`: these names of PyTorch's are here and mean what they mean there. A name that is not here
+raises an error that says what is missing and what comes nearest; `hasattr` says no. Written by `tools/api_page.py`.
+"""
+
+
+def names_of(namespace: str) -> list[str]:
+    """The public names of a namespace: what `__all__` lists, or what has no underscore and is no module."""
+    path = namespace.removeprefix("torch").lstrip(".")
+    if path == "Tensor":
+        found = [n for n in dir(flambeau.Tensor) if not n.startswith("_")]
+        return sorted(found)
+    module = importlib.import_module("flambeau" + (f".{path}" if path else ""))
+    listed = getattr(module, "__all__", None) or [n for n in dir(module) if not n.startswith("_")]
+    home = "flambeau" if getattr(module, "__all__", None) else module.__name__
+    kept = []
+    for name in listed:
+        value = getattr(module, name)
+        own = str(getattr(value, "__module__", home)).startswith("flambeau")
+        if not isinstance(value, types.ModuleType) and not name.startswith("_") and (own or not callable(value)):
+            kept.append(name)
+    return sorted(set(kept) - {"annotations", "Any", "TYPE_CHECKING"})
+
+
+def paragraph(names: list[str]) -> str:
+    """Names in code type, in lines of the page's width."""
+    return textwrap.fill(", ".join(f"`{n}`" for n in names), 118, break_long_words=False, break_on_hyphens=False)
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD, "## Here"]
+    for namespace in NAMESPACES:
+        names = names_of(namespace)
+        parts += [f"### `{namespace}` ({len(names)})", paragraph(names)]
+    parts += ["## Not here"]
+    for namespace, missing, nearest, names in GROUPS:
+        listed = sorted(names.split())
+        parts += [f"### `{namespace}`: {missing} ({len(listed)})", f"Nearest: {nearest}.", paragraph(listed)]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
