@@ -13,7 +13,9 @@ from flambeau._backends.cpu.nest_lower import lower
 from flambeau._backends.cpu.plan import block_of
 from flambeau._compiler.loops import Expr, Loops, Nest, Operand
 from flambeau._core.dtypes import float32, int64
+from flambeau._ir import meta as metas
 from flambeau._ir.meta import contiguous, meta
+from flambeau._ir.symbols import Symbol
 
 SIZES = (2, 3, 7, 8, 15, 16, 17, 32, 33, 64, 100, 129, 1000, 4099)
 
@@ -53,6 +55,14 @@ def looked_up(n, m):
     body = (Expr("load", (), "int64", 1), Expr("load", (0,), "float32", 0), Expr("store", (1,), "float32", 2))
     strides = ((0, 1), (1, 0), (m, 1))
     return Nest(Loops(2, 0, operands, (), body), (n, m), strides, (0, 0, 0), ((m, 50), None, None), True)
+
+
+@pytest.fixture(autouse=True)
+def no_symbols_stay():
+    """A meta with symbols among those that are kept would be found by plain numbers later."""
+    yield
+    kept = [m for table in (metas._interned, metas._contiguous) for m in table.values()]
+    assert not [m for m in kept if any(type(n) is Symbol and not n.trace.interning for n in (*m.shape, m.offset))]
 
 
 NESTS = [pointwise, turned, softmax, total, looked_up]
