@@ -1,6 +1,7 @@
 """The switch of automatic mixed precision, and the recording that converts arguments while it is on.
 
-Nothing looks at the switch while no thread has turned it on: only then do the operations concerned get another `record`.
+Nothing looks at the switch while no thread has turned it on: only then do the operations concerned get another
+`record`.
 """
 
 from __future__ import annotations
