@@ -9,7 +9,7 @@ DEMO ?= demo
 # One thread for NumPy's matrix products: two gain nothing here, and wait for each other when the machine is busy.
 FLAMBEAU = OPENBLAS_NUM_THREADS=1 $(BIN)/flambeau apparel
 
-.PHONY: help demo test slow oracle lint bench clean
+.PHONY: help demo test slow variants oracle lint bench clean
 .DEFAULT_GOAL := help
 
 # The stamp is the last thing made, so an interrupted installation is begun anew.
@@ -44,6 +44,11 @@ test: .venv/installed ## run the quick tests
 
 slow: .venv/installed ## run the tests that take longer: training on the real data, long fuzzing
 	$(BIN)/python -m pytest -q -m slow
+
+variants: .venv/installed ## run the quick tests compiled at first sight, never compiled, without a window, on one thread
+	set -e; for setting in FLAMBEAU_COMPILE=always FLAMBEAU_COMPILE=never FLAMBEAU_WINDOW=1 FLAMBEAU_THREADS=1 \
+	    "FLAMBEAU_COMPILE=always FLAMBEAU_WINDOW=1" "FLAMBEAU_COMPILE=always FLAMBEAU_CPU=v3"; do \
+	    echo "$$setting"; env $$setting $(BIN)/python -m pytest -q; done
 
 oracle: .venv-bench/installed ## compare with PyTorch itself, in an environment of its own
 	$(BENCH)/python -m pytest -q -m oracle

@@ -10,12 +10,15 @@ import importlib
 from types import ModuleType
 from typing import Any
 
+from flambeau._core import locks
+
 
 class LazyModule(ModuleType):
     """Stands for a module; the first attribute looked up imports it, and what was looked up is kept here."""
 
     def __getattr__(self, name: str) -> Any:
-        value = getattr(importlib.import_module(self.__name__), name)
+        with locks.imports:
+            value = getattr(importlib.import_module(self.__name__), name)
         setattr(self, name, value)
         return value
 

@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from flambeau._core import locks
 from flambeau._core.lazy import lazy_module
 
 if TYPE_CHECKING:
@@ -64,7 +65,6 @@ class Allocator:
         self._free: defaultdict[int, list[int]] = defaultdict(list)
         self._regions: dict[int, Any] = {}  # address -> the mapping of a large block
         self._slab = self._slab_end = 0
-        self._lock = threading.Lock()
         self.live = self.peak = self.waiting = 0  # bytes of large blocks in use, at most in use, free
 
     def allocate(self, nbytes: int, dtype: Any) -> Buffer:
@@ -100,7 +100,7 @@ class Allocator:
 
     def trim(self) -> None:
         """Give all free large blocks back to the system."""
-        with self._lock:
+        with locks.memory:
             for capacity, addresses in self._free.items():
                 if capacity >= LARGE:
                     while addresses:
@@ -110,7 +110,7 @@ class Allocator:
                         region[0].close()
 
     def _fresh(self, capacity: int) -> int:
-        with self._lock:
+        with locks.memory:
             if capacity >= LARGE:
                 return self._map(capacity)
             if self._slab_end - self._slab < capacity:

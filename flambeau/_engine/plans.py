@@ -96,6 +96,13 @@ def run(queue: Sequence[Instruction], owner: Owner, now: bool = False) -> bool:
     return plan.run(queue, found, owner)
 
 
+def renew_locks() -> None:
+    """In a forked child: the threads that ran plans are not here."""
+    for plan in _plans.values():
+        if type(plan) is Plan:
+            plan.lock = threading.Lock()
+
+
 class Compiled(NamedTuple):
     """A window with its plan. `parts` are the values that stand for parts of others, as `without_offsets` made them."""
 
@@ -338,7 +345,8 @@ class Plan:
             else:
                 dead = values[place]
                 value.buffer, value.array = dead.buffer, dead.array
-                if value.array is None:
+                if not value.buffer.shared:
+                    value.array = None
                     value.buffer.dtype = dtype
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau._backends.reference.execute import execute
 from flambeau._compiler.capture import operands_of
+from flambeau._core import locks
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import describe
@@ -93,7 +94,7 @@ class Window:
         try:
             done = plans.run(list(self.queue), self, now)
             if done:
-                self.queue.clear()
+                self._drop_told()
             self.running = None
         except BaseException:
             self._conclude()
@@ -103,14 +104,19 @@ class Window:
     def _conclude(self) -> None:
         """After an interrupt: if all kernels of the plan have run, its results are told, so that nothing is done twice,
         else the window is as it was before."""
-        run, queue = self.running, self.queue
+        run = self.running
         if run is not None and run.complete:
             run.tell()
-            while queue and queue[0].outputs[0].window is None:
-                queue.popleft()
+            self._drop_told()
         elif run is not None:
             run.withdraw()
         self.running = None
+
+    def _drop_told(self) -> None:
+        """Drop what has run; there may be more by now, if the window's own thread did not wait."""
+        queue = self.queue
+        while queue and queue[0].outputs[0].window is None:
+            queue.popleft()
 
     def _run_reference(self) -> None:
         failure: BaseException | None = None
@@ -226,5 +232,17 @@ def flush_all() -> None:
         window.flush()
 
 
+def _before_fork() -> None:
+    flush_all()
+    locks.acquire()
+
+
+def _after_fork_in_child() -> None:
+    locks.release()
+    plans.renew_locks()
+    for window in _windows:
+        window.lock = threading.RLock()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=flush_all)
+    os.register_at_fork(before=_before_fork, after_in_parent=locks.release, after_in_child=_after_fork_in_child)

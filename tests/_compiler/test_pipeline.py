@@ -100,6 +100,12 @@ def test_scalars_may_change_without_a_new_plan(programs):
     assert len(programs) == 2
 
 
+@pytest.mark.parametrize("rows, columns", [(4, 50), (50, 4), (300, 500)])
+def test_the_place_of_an_extremum_in_a_turned_matrix(rows, columns):
+    x = torch.randperm(rows * columns).reshape(rows, columns).t() * 3
+    assert x.argmax().item() == x.numpy().argmax() and x.argmin().item() == x.numpy().argmin()
+
+
 def test_zero_and_minus_zero_are_told_apart():
     x = torch.ones(3)
     assert torch.signbit(x * 0.0).tolist() == [False] * 3

@@ -3,6 +3,7 @@
 import itertools
 import linecache
 import os
+import subprocess
 import sys
 import threading
 
@@ -140,6 +141,46 @@ def test_a_forked_child_finds_finished_values():
         os._exit(0)
     os.waitpid(child, 0)
     assert os.read(read, 1) == bytes([12])
+
+
+BUSY_FORKS = """
+import os, threading
+import flambeau as torch
+
+def busy(step):
+    i = 0
+    while not over:
+        i += 1
+        y = torch.randn(50 + i % 7, 20) * 2
+        for _ in range(i % 5 + step):
+            y = (y + i).tanh() * 1.5
+        y.sum(i % 2).tolist()
+
+over = False
+threads = [threading.Thread(target=busy, args=(step,)) for step in (1, 7)]
+for thread in threads:
+    thread.start()
+for i in range(6):
+    child = os.fork()
+    if child == 0:
+        assert (torch.ones(64, 33) * i + 1).cumsum(0).tanh().sum().item() > 0
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+over = True
+for thread in threads:
+    thread.join()
+print("fine")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_while_other_threads_record_compile_and_run():
+    """A lock that another thread has at that moment would never be free in the child."""
+    environment = os.environ | {"FLAMBEAU_COMPILE": "always", "FLAMBEAU_CACHE": "off"}
+    result = subprocess.run(
+        [sys.executable, "-c", BUSY_FORKS], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (result.stdout, result.stderr) == ("fine\n", "")
 
 
 def test_ctrl_c_loses_nothing(monkeypatch):

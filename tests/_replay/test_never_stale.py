@@ -213,6 +213,40 @@ def test_a_counter_is_counted() -> None:
     alike([values(compiled(x)) for _ in range(12)], [values(x * n) for n in range(1, 13)])
 
 
+def test_a_counter_in_an_enclosing_function_or_a_dict(replays: list) -> None:
+    def make() -> Any:
+        n, counts = 0, {"n": 0}
+
+        def in_a_variable(t: Any) -> Any:
+            nonlocal n
+            n += 1
+            return t * n
+
+        def in_a_dict(t: Any) -> Any:
+            counts["n"] += 1
+            return t * counts["n"]
+
+        return in_a_variable, in_a_dict
+
+    for function in make():
+        compiled = torch.compile(function)
+        alike([values(compiled(x)) for _ in range(12)], [values(x * n) for n in range(1, 13)])
+    assert not replays
+
+
+def with_keyword(t: Any, *, by: float = 2.0) -> Any:
+    return t * by
+
+
+def test_defaults_of_keywords() -> None:
+    compiled = torch.compile(lambda t: with_keyword(t))
+    for by in (2.0, 2.0, 3.0, 3.0):
+        with_keyword.__kwdefaults__["by"] = by
+        alike(values(compiled(x)), values(x * by))
+    with_keyword.__kwdefaults__ = {"by": 5.0}
+    alike(values(compiled(x)), values(x * 5))
+
+
 def test_a_list_that_grows() -> None:
     seen: list[Any] = []
 
@@ -281,7 +315,7 @@ class Net(nn.Module):
         super().__init__()
         torch.manual_seed(3)
         self.first, self.second = nn.Linear(3, 4), nn.Linear(4, 2)
-        self.layers = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(2))
+        self.layers = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(2, eps=0.1))
         self.scale, self.names = 1.5, ["relu"]
         self.register_buffer("offset", torch.zeros(2))
 

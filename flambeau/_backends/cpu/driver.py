@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from flambeau._backends.cpu import cache
 from flambeau._backends.cpu.host import host_target
 from flambeau._backends.cpu.kernel import Kernel
 from flambeau._backends.cpu.target import Target
+from flambeau._core import locks
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 
@@ -36,13 +36,12 @@ class Driver:
         self._libraries: list[Any] = []  # code lives as long as its resource tracker
         self._names = itertools.count()  # of libraries: those that could not be linked keep theirs
         self._jit: Any = None
-        self._lock = threading.Lock()
 
     def address(self, kernel: Kernel, entry: str) -> int:
         """The address of an entry; compiles the kernel at its first use."""
         found = self._addresses.get(kernel)
         if found is None:
-            with self._lock:
+            with locks.compilation:
                 found = self._addresses.get(kernel)
                 if found is None:
                     found = self._addresses[kernel] = self._load(kernel)

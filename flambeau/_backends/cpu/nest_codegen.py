@@ -312,7 +312,15 @@ class _Generator:
         return found
 
     def _reduced_position(self, point: Point) -> Val:
-        position = self.body.position(point, self.reduced[-1])
+        """How many elements are reduced before this one."""
+        f, (*outer, last) = self.f, self.reduced
+        position = self.body.position(point, last)
+        if outer:
+            before = self.body.position(point, outer[0])
+            for d in outer[1:]:
+                before = f.add(f.mul(before, self.body.sizes[d]), self.body.position(point, d))
+            before = f.mul(before, self.body.sizes[last])
+            position = f.add(f.splat(before, position.lanes) if position.lanes else before, position)
         return self.f.splat(position, point.lanes) if point.lanes and not position.lanes else position
 
     # ------------------------------------------------------------------------------------------ columns

@@ -95,7 +95,8 @@ def choose(target: Target, nest: Nest) -> tuple[list[int], Shape]:
     dims = range(len(nest.sizes))
     if not dims:
         return [], Shape(-1, 0, checked=nest.checked)
-    along = max(dims, key=lambda d: (_worth(nest, d, lanes), d))
+    eligible = [d for d in dims if d < loops.parallel or d == dims[-1] or not _gives_position(loops)]
+    along = max(eligible, key=lambda d: (_worth(nest, d, lanes), d))
     across = _across(nest, along, lanes) if not loops.reduced else None
     parallel = [d for d in dims if d < loops.parallel and d not in (along, across)]
     reduced = [d for d in dims if d >= loops.parallel and d != along]
@@ -110,6 +111,11 @@ def choose(target: Target, nest: Nest) -> tuple[list[int], Shape]:
     short = nest.sizes[along] <= lanes and across is None
     shape = Shape(along, lanes, 1, short, False, across is not None, nest.checked)
     return order, shape._replace(width=_width(nest, shape), keeping=_is_keeping(nest, shape))
+
+
+def _gives_position(loops: Loops) -> bool:
+    """Does a reduction count the elements, so that reduced dimensions must stay in order?"""
+    return any(e.op == "reduce" and e.param.startswith("arg") for e in loops.body)
 
 
 def _worth(nest: Nest, dim: int, lanes: int) -> float:
@@ -227,7 +233,7 @@ def _split_dim(nest: Nest, shape: Shape) -> int | None:
     loops = nest.loops
     total = math.prod(nest.sizes)
     few = _tasks(nest, shape) < FEW_TASKS or _is_tall(nest, shape)
-    if not loops.reduced or total < 2 * PART or not few:
+    if not loops.reduced or total < 2 * PART or not few or (loops.reduced > 1 and _gives_position(loops)):
         return None
     structure = Structure(loops)
     if not structure.reductions or any(structure.stage[r] != 1 for r in structure.reductions):

@@ -10,7 +10,7 @@ from flambeau._backends.cpu.kernel import Address, Launch, Scratch, Step, Word, 
 from flambeau._backends.cpu.nest_lower import lower as lower_nest
 from flambeau._backends.cpu.target import Target
 from flambeau._compiler.loops import Expr, Loops, Nest, Operand
-from flambeau._ir.meta import Meta, contiguous, passing
+from flambeau._ir.meta import Meta, contiguous_strides, passing
 
 Dim = tuple[int, ...]  # a dimension's size, then its stride in each of several arrays
 
@@ -110,13 +110,13 @@ class Dense:
         if turned.is_contiguous:
             return at_operand(number, m)
         place = self.reserve(m.nbytes)
-        self._copy(turned, at_operand(number, m), contiguous(m.dtype, turned.shape), place)
+        self._copy(turned, at_operand(number, m), dense(turned), place)
         return place
 
     def write(self, place: Word, number: int, m: Meta, order: Sequence[int]) -> None:
         """Copy a dense array with dimensions in `order` to the dense operand `number`."""
         turned = permuted(m, order)
-        self._copy(contiguous(m.dtype, turned.shape), place, turned, at_operand(number, m))
+        self._copy(dense(turned), place, turned, at_operand(number, m))
 
     def _copy(self, source: Meta, source_at: Word, to: Meta, to_at: Word) -> None:
         launches = copy(self.target, source, source_at, to, to_at)
@@ -127,6 +127,11 @@ class Dense:
 def permuted(m: Meta, order: Sequence[int]) -> Meta:
     """The layout with its dimensions in another order."""
     return passing(m.dtype, [m.shape[d] for d in order], [m.strides[d] for d in order], m.offset)
+
+
+def dense(m: Meta) -> Meta:
+    """The row-major layout of the same shape."""
+    return passing(m.dtype, m.shape, contiguous_strides(m.shape))
 
 
 def grain(tasks: int, work: int, least: int = 1 << 15) -> int:

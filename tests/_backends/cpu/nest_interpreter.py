@@ -83,7 +83,8 @@ def _store(nest, arrays, e, value, reduced):
 
 def _reduce(name, value, axes, d, sizes):
     if name.startswith("arg"):
-        result = getattr(np, name)(value, axis=axes[0], keepdims=True)
+        rows = np.broadcast_to(value, sizes).reshape(*sizes[: axes[0]], -1)  # reduced dimensions are the last
+        result = getattr(np, name)(rows, axis=-1).reshape(*sizes[: axes[0]], *[1] * len(axes))
     elif 0 in [sizes[a] for a in axes] and name in ("max", "min"):
         result = np.full([1 if i in axes else n for i, n in enumerate(sizes)], identity(name, d.name))
     else:

@@ -1,0 +1,23 @@
+"""Locks that must be free when a process forks, since its child has no other threads to free them."""
+
+from __future__ import annotations
+
+import threading
+
+compilation = threading.RLock()  # of kernels: LLVM has locks of its own, which nobody holds meanwhile
+memory = threading.Lock()  # of the allocator's free blocks
+imports = threading.RLock()  # of modules that are imported at their first use
+
+
+def acquire() -> None:
+    """Before a fork."""
+    compilation.acquire()  # in the order in which they are held inside each other
+    memory.acquire()
+    imports.acquire()
+
+
+def release() -> None:
+    """After a fork, in both processes."""
+    imports.release()
+    memory.release()
+    compilation.release()
