@@ -10,7 +10,9 @@ PYTORCH = "2.13.0"
 
 cuda: str | None = None
 hip: str | None = None
+xpu: str | None = None
 debug = False
+git_version = "unknown"
 
 
 class TorchVersion(str):

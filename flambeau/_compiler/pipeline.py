@@ -19,15 +19,17 @@ REMEMBERED = 256  # lowered steps of one part
 
 
 class Backend(Protocol):
-    """What the compiler asks of a backend. A result of None means: not supported."""
+    """What the compiler asks of a backend. A result of None means: not supported. `again` says that the same was
+    lowered with other numbers, and that more may follow."""
 
     def supports(self, primitive: str, d: dtype) -> bool: ...
 
-    def lower_nest(self, nest: Any) -> Any: ...
+    def lower_nest(self, nest: Any, again: bool) -> Any: ...
 
     def lower_call(
-        self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...], epilogue: Any
-    ) -> Any: ...
+        self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...], epilogue: Any,
+        again: bool,
+    ) -> Any: ...  # fmt: skip
 
 
 class Work(NamedTuple):
@@ -90,7 +92,7 @@ class Lowering:
         for part, mine, known in zip(outline.parts, numbers.parts, self.known, strict=True):
             step = known.get(mine)
             if step is None and type(part.work) is not HostPart:
-                step = self._lowered(part, mine)
+                step = self._lowered(part, mine, again=bool(known))
                 if step is None:
                     refused |= part.origins
                 if len(known) >= REMEMBERED:
@@ -101,16 +103,16 @@ class Lowering:
             raise Refused(refused)
         return steps
 
-    def _lowered(self, part: Part, numbers: tuple) -> Any:
+    def _lowered(self, part: Part, numbers: tuple, again: bool) -> Any:
         work = part.work
         if type(work) is NestPart:
-            return self.backend.lower_nest(_nest(work, numbers))
+            return self.backend.lower_nest(_nest(work, numbers), again)
         assert type(work) is CallPart
         params, operands, results, *rest = numbers
         inputs = tuple([meta(d, *layout) for d, layout in zip(work.operands, operands, strict=True)])
         outputs = tuple([meta(d, *layout) for d, layout in zip(work.results, results, strict=True)])
         epilogue = work.epilogue and _nest(work.epilogue, rest[0])
-        return self.backend.lower_call(work.template, params, inputs, outputs, epilogue)
+        return self.backend.lower_call(work.template, params, inputs, outputs, epilogue, again)
 
 
 def _nest(part: NestPart, numbers: tuple) -> Nest:

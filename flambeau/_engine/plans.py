@@ -345,7 +345,8 @@ class Plan:
             else:
                 dead = values[place]
                 value.buffer, value.array = dead.buffer, dead.array
-                if value.array is None:
+                if not value.buffer.shared:
+                    value.array = None
                     value.buffer.dtype = dtype
 
 

@@ -162,14 +162,18 @@ def unseen(results: list[Value], uses: Sequence[int]) -> bool:
 def owns_its_memory(value: Value) -> bool:
     """May the memory be written when the value is not needed any more? Not if an array elsewhere shows it too."""
     array, buffer = value.array, value.buffer
-    if buffer is not None and not buffer.shared:
-        return array is None and getrefcount(buffer) == _ATTRIBUTE
-    if array is None or getrefcount(array) != _ATTRIBUTE or not array.flags.writeable:
+    if array is None:
+        return buffer is not None and not buffer.shared and getrefcount(buffer) == _ATTRIBUTE
+    if getrefcount(array) != _ATTRIBUTE or not array.flags.writeable:
         return False
     base = array.base
     if base is None:
         return True
-    return type(base) is type(array) and base.base is None and getrefcount(base) == _ATTRIBUTE
+    if type(base) is not type(array) or getrefcount(base) != _ATTRIBUTE:
+        return False
+    if buffer is None or buffer.shared:
+        return base.base is None
+    return base.base is buffer and getrefcount(buffer) == _ATTRIBUTE + 1  # which the base refers to
 
 
 def _calibrate() -> int:

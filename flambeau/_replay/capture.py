@@ -116,8 +116,8 @@ def capturing() -> bool:
 def ambient() -> tuple:
     """What steers operations from outside of all objects, with the expressions that give it to guards."""
     mixed = precision.dtype if precision.enabled else None
-    ambient = state.grad_enabled, state.inference, dtypes.get_default_dtype(), config.compile
-    return *ambient, engine.anomaly.enabled, mixed
+    default = dtypes.get_default_dtype()
+    return state.grad_enabled, state.inference, default, config.compile, engine.anomaly.enabled, mixed
 
 
 def ambient_guards(guards: Any) -> None:

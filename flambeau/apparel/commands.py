@@ -24,7 +24,10 @@ except ImportError as error:
 
 STOPPED = 130  # what a shell reports for a program ended by Ctrl-C
 
-HELP = "Flambeau, a deep-learning framework with PyTorch's API."
+HELP = """Flambeau, a deep-learning framework with PyTorch's API.
+
+To run a PyTorch program unchanged: flambeau run program.py
+"""
 APPAREL_HELP = """Teach a neural network to tell trousers from sandals.
 
 Four steps, to be run in this order:

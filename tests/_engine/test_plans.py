@@ -10,6 +10,7 @@ import pytest
 import flambeau as torch
 from flambeau._core.config import config
 from flambeau._engine import plans, window
+from flambeau._tensor import interop
 
 
 @pytest.fixture(autouse=True)
@@ -144,3 +145,29 @@ def test_a_number_made_from_many_is_compiled():
     for _ in range(2):
         assert x.sum().item() == 3000
     assert plans.statistics().runs == before + 1
+
+
+def test_looking_at_a_tensor_does_not_change_its_plan(monkeypatch):
+    monkeypatch.setattr(config, "compile", "always")
+    x = torch.ones(2000)
+    seen = []
+    for looks in range(6):
+        x.mul_(2.0).add_(1.0)
+        window.flush()
+        if looks > 1:
+            seen.append(x.tolist()[0])
+    assert seen == [15.0, 31.0, 63.0, 127.0]
+    assert plans.statistics().plans <= 2  # the first one reads what `ones` made
+
+
+def test_what_an_array_still_shows_is_not_written_over(monkeypatch):
+    monkeypatch.setattr(config, "compile", "always")
+    x = torch.ones(2000) * 3
+    for _ in range(3):
+        window.flush()
+        part = interop.array(x)[5:7]
+        before = part.tolist()
+        x.mul_(2.0)
+        window.flush()
+        assert part.tolist() == before
+    assert x[0].item() == 24

@@ -315,7 +315,7 @@ class Net(nn.Module):
         super().__init__()
         torch.manual_seed(3)
         self.first, self.second = nn.Linear(3, 4), nn.Linear(4, 2)
-        self.layers = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(2))
+        self.layers = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(2, eps=0.1))
         self.scale, self.names = 1.5, ["relu"]
         self.register_buffer("offset", torch.zeros(2))
 

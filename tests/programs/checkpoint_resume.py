@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 
+torch.use_deterministic_algorithms(True)
 folder = tempfile.mkdtemp()
 PATH = os.path.join(folder, "checkpoint.tar")
 

@@ -19,17 +19,15 @@ Numbers = tuple[int, ...]
 
 
 class _Structure:
-    """What is known of a structure: the first numbers it had, and functions from numbers to blocks, each for some."""
+    """What is known of a structure: functions from numbers to blocks, each for some numbers."""
 
-    def __init__(self, numbers: Numbers) -> None:
-        self.first = numbers
+    def __init__(self) -> None:
         self.ways: list[Callable[[Sequence[int]], Block | None]] = []
         self.abandoned: Exception | None = None  # why symbols cannot go through
 
 
 class Blocks:
-    """Blocks by structure and numbers. The first numbers of a structure are lowered as they are; with the second it is
-    worth to learn for which numbers the same would come out."""
+    """Blocks for structures that are lowered with many numbers: it is learned for which of them the same comes out."""
 
     def __init__(self) -> None:
         self.structures: OrderedDict[Hashable, _Structure] = OrderedDict()
@@ -39,12 +37,12 @@ class Blocks:
         the numbers."""
         structure = self.structures.get(key)
         if structure is None:
-            structure = self.structures[key] = _Structure(numbers)
+            structure = self.structures[key] = _Structure()
             if len(self.structures) > REMEMBERED:
                 self.structures.popitem(last=False)
         self.structures.move_to_end(key)
-        if structure.first == numbers or structure.abandoned:
-            return _laid_out(lower(numbers))
+        if structure.abandoned:
+            return laid_out(lower(numbers))
         return self._found(structure, numbers) or self._new(structure, numbers, lower)
 
     @staticmethod
@@ -68,10 +66,11 @@ class Blocks:
                 return structure.ways[0](numbers)
             except Exception as error:  # whatever is wrong with the numbers shows without symbols too
                 structure.abandoned = error
-        return _laid_out(lower(numbers))
+        return laid_out(lower(numbers))
 
 
-def _laid_out(step: Step | None) -> Block | None:
+def laid_out(step: Step | None) -> Block | None:
+    """The block of a step, None for none."""
     return None if step is None else block_of(step)
 
 

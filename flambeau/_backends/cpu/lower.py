@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from flambeau._backends.cpu import attention, conv, host, matmul, pool, primitives, rnn, scan, scatter, sort
-from flambeau._backends.cpu.blocks import Blocks, meta_numbers, metas_with, nest_numbers, nest_with
+from flambeau._backends.cpu.blocks import Blocks, laid_out, meta_numbers, metas_with, nest_numbers, nest_with
 from flambeau._backends.cpu.kernel import Step
 from flambeau._backends.cpu.nest_lower import lower as lower_nest
 from flambeau._backends.cpu.plan import Block
@@ -51,13 +51,15 @@ class CpuBackend:
     def supports(self, primitive: str, d: dtype) -> bool:
         return primitives.supported(primitive, d.name)
 
-    def lower_nest(self, nest: Nest) -> Block | None:
+    def lower_nest(self, nest: Nest, again: bool = False) -> Block | None:
+        if not again:
+            return laid_out(lower_nest(self.target, nest))
         lower = lambda numbers: lower_nest(self.target, nest_with(nest, numbers))  # noqa: E731
         return self.blocks.block((nest.loops, nest.checked), nest_numbers(nest), lower)
 
     def lower_call(
         self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...],
-        epilogue: Nest | None = None,
+        epilogue: Nest | None = None, again: bool = False,
     ) -> Block | None:  # fmt: skip
         """A template, laid out in words; operands of the epilogue follow its own."""
         lower = TEMPLATES.get(template)
@@ -73,10 +75,12 @@ class CpuBackend:
                 return lower(self.target, params, *arguments)
             return matmul.lower_finished(self.target, nest_with(epilogue, numbers[len(own) :]), *arguments)
 
-        key = template, repr(params), len(inputs), tuple([(m.dtype, m.ndim) for m in metas])
-        if epilogue is None:
-            return self.blocks.block(key, own, lowered)
-        return self.blocks.block((*key, epilogue.loops, epilogue.checked), own + nest_numbers(epilogue), lowered)
+        numbers = own if epilogue is None else own + nest_numbers(epilogue)
+        if not again:
+            return laid_out(lowered(numbers))
+        key = (template, repr(params), len(inputs), tuple([(m.dtype, m.ndim) for m in metas]),
+               epilogue and (epilogue.loops, epilogue.checked))  # fmt: skip
+        return self.blocks.block(key, numbers, lowered)
 
 
 @cache

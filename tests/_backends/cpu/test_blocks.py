@@ -74,7 +74,7 @@ def test_a_nest_has_the_words_of_the_plain_lowering(make):
     backend = CpuBackend(target)
     for _ in range(60):
         nest = make(rng.choice(SIZES), rng.choice(SIZES))
-        assert backend.lower_nest(nest) == block_of(lower(target, nest)), nest.sizes
+        assert backend.lower_nest(nest, again=True) == block_of(lower(target, nest)), nest.sizes
     (structure,) = backend.blocks.structures.values()
     assert 1 < len(structure.ways) <= MOST_WAYS and not structure.abandoned
 
@@ -88,7 +88,7 @@ def test_numbers_are_put_where_they_were_found(make):
 def test_sizes_without_elements():
     backend = CpuBackend(host.host_target())
     for n in (3, 0, 5, 0, 7):
-        assert (backend.lower_nest(pointwise(n, 4)).launches == ()) == (n == 0)
+        assert (backend.lower_nest(pointwise(n, 4), again=True).launches == ()) == (n == 0)
 
 
 def test_what_has_no_code_has_none_in_any_size():
@@ -96,7 +96,7 @@ def test_what_has_no_code_has_none_in_any_size():
     body = (*nest.loops.body[:2], Expr("no such primitive", (0, 1), "float32"), nest.loops.body[3])
     backend = CpuBackend(host.host_target())
     for n in (3, 4, 5):
-        assert backend.lower_nest(pointwise(n, 4)._replace(loops=nest.loops._replace(body=body))) is None
+        assert backend.lower_nest(pointwise(n, 4)._replace(loops=nest.loops._replace(body=body)), again=True) is None
 
 
 def f32(*shape):
@@ -168,5 +168,5 @@ def test_a_template_has_the_words_of_the_plain_lowering(make):
     for _ in range(40):
         template, params, inputs, outputs = make(rng.choice(SIZES[:-1]), rng.choice(SIZES[:-1]))
         plain = TEMPLATES[template](target, params, inputs, outputs)
-        assert backend.lower_call(template, params, inputs, outputs) == block_of(plain), inputs
+        assert backend.lower_call(template, params, inputs, outputs, again=True) == block_of(plain), inputs
     assert [structure.abandoned for structure in backend.blocks.structures.values()] == [None]
