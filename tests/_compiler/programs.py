@@ -394,7 +394,7 @@ def pooled(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
 
 
 def attended(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
-    x = real(x)
+    x = bounded(real(x)).nan_to_num()  # what is masked may be looked at or not
     if x.dim() < 3 or 0 in x.shape:
         return None
     attention = torch.nn.functional.scaled_dot_product_attention

@@ -17,12 +17,6 @@ from flambeau._core.config import config
 from flambeau._engine.window import flush, state
 
 
-@pytest.fixture(autouse=True)
-def lazy(monkeypatch):
-    """These tests are about the window, also where all others run without one."""
-    monkeypatch.setattr(config, "window_instructions", 512)
-
-
 @pytest.fixture
 def immediate(lazy, monkeypatch):
     monkeypatch.setattr(config, "window_instructions", 1)
