@@ -38,7 +38,7 @@ def names_of(namespace: str) -> list[str]:
     """The public names of a namespace: what `__all__` lists, or what has no underscore and is no module."""
     path = namespace.removeprefix("torch").lstrip(".")
     if path == "Tensor":
-        found = [n for n in dir(flambeau.Tensor) if not n.startswith("_")]
+        found = [n for n in dir(flambeau.Tensor) if not n.startswith("_") and hasattr(flambeau.Tensor, n)]
         return sorted(found)
     module = importlib.import_module("flambeau" + (f".{path}" if path else ""))
     listed = getattr(module, "__all__", None) or [n for n in dir(module) if not n.startswith("_")]

@@ -6,6 +6,8 @@ tells why. `docs/api.md` lists them.
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 
 class UnsupportedName(AttributeError, NotImplementedError):
     """A name of PyTorch's that is not implemented here."""
@@ -175,3 +177,15 @@ def refuse(namespace: str, name: str) -> AttributeError:
         return AttributeError(f"module {namespace!r} has no attribute {name!r}")
     missing, nearest = known
     return UnsupportedName(f"{namespace}.{name} is not implemented: {missing}\n  hint: nearest is {nearest}")
+
+
+class Refusal:
+    """In the place of an attribute that a class does not have: looking it up raises the error. A `__getattr__` of the
+    class would do that too, but make every look at any attribute slower."""
+
+    def __init__(self, namespace: str, name: str) -> None:
+        self.namespace = namespace
+        self.name = name
+
+    def __get__(self, instance: object, owner: type | None = None) -> NoReturn:
+        raise refuse(self.namespace, self.name)

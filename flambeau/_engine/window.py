@@ -92,9 +92,11 @@ class Window:
             return False
         now, self.compile_now = self.compile_now, False
         try:
-            done = plans.run(list(self.queue), self, now)
-            if done:
-                self._drop_told()
+            queue = list(self.queue)
+            done = plans.run(queue, self, now)
+            if done:  # there may be more by now, if the window's own thread did not wait
+                for _ in queue:
+                    self.queue.popleft()
             self.running = None
         except BaseException:
             self._conclude()
@@ -107,16 +109,11 @@ class Window:
         run = self.running
         if run is not None and run.complete:
             run.tell()
-            self._drop_told()
+            while self.queue and self.queue[0].outputs[0].window is None:  # it has run
+                self.queue.popleft()
         elif run is not None:
             run.withdraw()
         self.running = None
-
-    def _drop_told(self) -> None:
-        """Drop what has run; there may be more by now, if the window's own thread did not wait."""
-        queue = self.queue
-        while queue and queue[0].outputs[0].window is None:
-            queue.popleft()
 
     def _run_reference(self) -> None:
         failure: BaseException | None = None

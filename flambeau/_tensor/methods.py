@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau._core import dtypes
+from flambeau._core.unsupported import NAMES, Refusal
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import loader, view_variants
 from flambeau._ops.operands import Operand
@@ -110,7 +111,9 @@ def bind_methods() -> None:
 
 
 def bind_attributes() -> None:
-    """Views that are attributes; assigning to one writes into the tensor."""
+    """Views that are attributes; assigning to one writes into the tensor. And those that are not to be had."""
+    for name in NAMES["torch.Tensor"]:
+        setattr(Tensor, name, Refusal("torch.Tensor", name))
     for name, function in view_variants.ATTRIBUTES.items():
 
         def write(self: Any, value: Any, function: Callable = function) -> None:

@@ -18,7 +18,6 @@ from flambeau._core.hooks import RemovableHandle
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._core.size import Size
-from flambeau._core.unsupported import refuse
 from flambeau._ir.meta import Meta, is_contiguous, meta
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import convert, view
@@ -56,9 +55,6 @@ class Tensor(TensorBase):
     is_sparse = is_quantized = is_meta = is_nested = is_mkldnn = is_cuda = is_mps = is_xpu = is_sparse_csr = False
     is_cpu = True
     names: tuple[None, ...]
-
-    def __getattr__(self, name: str) -> Any:
-        raise refuse("torch.Tensor", name)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         return creation.legacy(cls, dtypes.get_default_dtype(), args, kwargs)
