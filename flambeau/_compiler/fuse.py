@@ -22,6 +22,8 @@ from flambeau._ir.meta import contiguous_strides
 FUSABLE = frozenset({"map", "gather", "reduce"})
 ROWS_FOR_ALL = 8  # a reduction to fewer rows than that is split over several tasks, which ends its group...
 LONG_ROW = 1 << 15  # ...if the rows are at least this long
+MOST_NODES = 160  # of a group: code generation recurses through them, and registers are few
+DEEPEST = 32  # formula of constants that is repeated where it is used
 TALL, LARGE = 1024, 1 << 21  # so is one down columns this long, of as many elements in all as caches do not hold
 
 
@@ -72,13 +74,13 @@ class Fusion:
     def __init__(self, nodes: Sequence[Node], kept: Iterable[Node]) -> None:
         self.units: list[Unit] = []
         self.unit_of: dict[Node, Unit] = {}
-        self.free: set[Node] = set()  # the nodes that are repeated where they are used
+        self.free: dict[Node, int] = {}  # the nodes that are repeated where they are used, and how deep they are
         in_memory = set(kept) | {a.node for node in nodes for a in _read_from_memory(node)}
         for node in nodes:
             if node.kind in ("input", "empty"):
                 continue
             if node.kind in ("const", "scalar", "index") or (node.kind == "map" and self._is_uniform(node)):
-                self.free.add(node)
+                self.free[node] = 1 + max([self.free[a.node] for a in node.inputs], default=0)
                 if node not in in_memory:
                     continue
             if node in self.free or node.kind in FUSABLE:
@@ -115,7 +117,7 @@ class Fusion:
 
     def _is_uniform(self, node: Node) -> bool:
         """Is every element of a map the same number, known without reading memory?"""
-        return all(a.node in self.free and a.node.kind != "index" for a in node.inputs)
+        return all(self.free.get(a.node, DEEPEST) < DEEPEST and a.node.kind != "index" for a in node.inputs)
 
     def _producers(self, node: Node) -> list[Node]:
         """The operands that are read from units, without repetition."""
@@ -138,7 +140,8 @@ class Fusion:
             key=lambda u: -u.number,
         )
         for group in groups:
-            if isinstance(group, Group) and self._may_depend(group, node) and self._join(group, node):
+            full = len(group.nodes) >= MOST_NODES
+            if isinstance(group, Group) and not full and self._may_depend(group, node) and self._join(group, node):
                 self.merge_others(group, [g for g in groups if g is not group])
                 return
         sizes, reduced = _space(node)
@@ -255,6 +258,8 @@ class Fusion:
         """Take other groups that feed the same node, or are fed by it, into this one where their spaces agree."""
         for other in others:
             if isinstance(other, Group) and other.nodes and not group.closed and not other.closed:
+                if len(group.nodes) + len(other.nodes) > MOST_NODES:
+                    continue
                 union = self._union(group, other)
                 if union is not None and not self.is_between(group, other):
                     self._merge(group, other, union)

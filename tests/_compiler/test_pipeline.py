@@ -57,6 +57,16 @@ def test_the_fuzzer_sees_a_wrong_result():
     assert any(checker.check(seed, 0) for seed in range(5))
 
 
+@pytest.mark.parametrize("count", [400, 2000])
+def test_long_chains_are_cut(count):
+    x, y, ones = torch.zeros(5), torch.full((5,), 0.5), torch.ones(5)
+    for _ in range(count):
+        x.add_(1.0)  # of numbers that are known
+        y = (y + ones).sqrt()  # of memory
+    assert x.tolist() == [count] * 5
+    np.testing.assert_allclose(y, 1.618034, rtol=1e-6)
+
+
 def test_parameters_are_updated_where_they_lie(programs):
     w, g = torch.randn(50), torch.randn(50)
     window.flush()

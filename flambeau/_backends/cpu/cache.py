@@ -79,7 +79,8 @@ def write(key: str, image: bytes) -> None:
 def evict(folder: Path, bound: int) -> None:
     """If there are more than `bound` bytes, remove what was not used for longest; three quarters of it stay."""
     with contextlib.suppress(OSError):
-        files = [(entry.stat(), entry.path) for entry in os.scandir(folder) if OURS.fullmatch(entry.name)]
+        with os.scandir(folder) as entries:
+            files = [(entry.stat(), entry.path) for entry in entries if OURS.fullmatch(entry.name)]
         total = sum(stat.st_size for stat, _ in files)
         if total <= bound:
             return
