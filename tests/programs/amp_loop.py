@@ -1,7 +1,6 @@
 """Autocast and GradScaler, as mixed-precision recipes write the loop, on the CPU in bfloat16."""
 
 # band: 0.02, bfloat16 products are rounded to three digits
-# needs: torch.autocast torch.amp.GradScaler
 
 import torch
 import torch.nn as nn

@@ -1,6 +1,5 @@
 """A graph convolutional network on a sparse, normalised adjacency matrix (Kipf and Welling's layout)."""
 
-# needs: torch.spmm
 
 import math
 

@@ -2,8 +2,7 @@
 
 Beside each program stands what PyTorch 2.13 printed on the CPU, `name.txt`, and after it, for a program that fails, how
 it ended. Text must be equal; numbers may differ by one in the last place printed and by 1e-4 of their size, or by
-the band that the program states: `# band: 0.02, and why`. A program that says `# needs: torch.x` is skipped while there
-is no such thing. To add a program, write it and let PyTorch, in the
+the band that the program states: `# band: 0.02, and why`. To add a program, write it and let PyTorch, in the
 environment of `make oracle`, print its numbers: `python tests/programs/test_programs.py name`.
 """
 
@@ -22,8 +21,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import synthetic  # noqa: E402
-
-import flambeau  # noqa: E402
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -51,17 +48,6 @@ def output(command: list[str], name: str, folder: Path) -> str:
 
 def by_flambeau(name: str, folder: Path) -> str:
     return output([sys.executable, "-m", "flambeau", "run"], name, folder)
-
-
-def require(name: str) -> None:
-    """Skip a program that needs what Flambeau does not have."""
-    stated = re.search(r"^# needs: (.*)", source(name), re.MULTILINE)
-    for need in stated[1].split() if stated else []:
-        thing: object = flambeau
-        for part in need.split(".")[1:]:
-            thing = getattr(thing, part, None)
-        if thing is None:
-            pytest.skip(f"Flambeau has no {need}")
 
 
 def band(name: str) -> float:
@@ -103,7 +89,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in PROGRAMS])
 def test_prints_what_pytorch_printed(name: str, folder: Path) -> None:
-    require(name)
     wrong = list(disagreements(by_flambeau(name, folder), (HERE / f"{name}.txt").read_text(), band(name)))
     assert not wrong, "\n".join(wrong)
 
@@ -112,7 +97,6 @@ def test_prints_what_pytorch_printed(name: str, folder: Path) -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_prints_what_pytorch_prints(name: str, folder: Path) -> None:
     pytest.importorskip("torch")
-    require(name)
     if "torchvision" in source(name) and importlib.util.find_spec("torchvision") is None:
         pytest.skip("torchvision is not here")
     wrong = list(disagreements(by_flambeau(name, folder), output([sys.executable], name, folder), band(name)))

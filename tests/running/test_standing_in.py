@@ -86,7 +86,7 @@ def test_missing_modules_name_the_nearest(tmp_path: Path) -> None:
         "torch.nn.Conv2d": "from torch.nn import Conv2d",
         "torch.nn.functional.relu": "from torch.nn.functional import relu",
         "torch._C": "private",
-        "torch.apparel": "torch has autograd",
+        "torch.apparel": "the nearest is torch.",
         "torch.nn.zzz.more": "No module named 'torch.nn.zzz'",
     }
     code = f"""
