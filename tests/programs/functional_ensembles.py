@@ -7,7 +7,6 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch.func import functional_call, grad, hessian, jacrev, stack_module_state, vmap
 
-
 torch.manual_seed(0)
 
 
