@@ -110,7 +110,8 @@ def choose(target: Target, nest: Nest) -> tuple[list[int], Shape]:
     along = order.index(along)
     short = nest.sizes[along] <= lanes and across is None
     shape = Shape(along, lanes, 1, short, False, across is not None, nest.checked)
-    return order, shape._replace(width=_width(nest, shape), keeping=_is_keeping(nest, shape))
+    shape = shape._replace(width=_width(nest, shape))
+    return order, shape._replace(keeping=_is_keeping(nest, shape))
 
 
 def _gives_position(loops: Loops) -> bool:

@@ -14,7 +14,9 @@ import pytest
 
 from flambeau._backends.cpu.driver import compile_text, driver
 from flambeau._backends.cpu.kernel import Address, Scalar, Scratch, Status
-from flambeau._backends.cpu.nest_lower import epilogue, lower
+from flambeau._backends.cpu.nest_codegen import KEPT_ELEMENTS
+from flambeau._backends.cpu.nest_lower import choose, epilogue, lower
+from flambeau._backends.cpu.nest_structure import Structure
 from flambeau._backends.cpu.target import aarch64, x86_64
 from flambeau._compiler.loops import Expr, Loops, Nest, Operand
 
@@ -295,6 +297,20 @@ def test_softmax(sizes, turned, target):
     strides = permuted_strides(p.sizes, range(len(p.sizes))) if turned else contiguous(p.sizes)
     emit_softmax(p, p.load(strides=strides))
     p.check(target)
+
+
+def test_kept_values_fit_their_buffer(target):
+    lengths, kept = range(10, 600, 7), 0
+    for columns in (33, 64, 100):
+        for length in lengths:
+            p = Program((columns,), (length,))
+            emit_softmax(p, p.load(strides=permuted_strides(p.sizes, range(2))))
+            _, shape = choose(target, p.nest)
+            if shape.keeping:
+                kept += 1
+                row = length * shape.lanes * shape.width
+                assert row * len(Structure(p.nest.loops, True).kept) <= KEPT_ELEMENTS
+    assert 0 < kept < 3 * len(lengths)
 
 
 @pytest.mark.parametrize("length", [17, 40, 100])
