@@ -306,7 +306,7 @@ def test_kept_values_fit_their_buffer(target):
             p = Program((columns,), (length,))
             emit_softmax(p, p.load(strides=permuted_strides(p.sizes, range(2))))
             _, shape = choose(target, p.nest)
-            if shape.keeping:
+            if shape.keeping and shape.along == 0:
                 kept += 1
                 row = length * shape.lanes * shape.width
                 assert row * len(Structure(p.nest.loops, True).kept) <= KEPT_ELEMENTS
