@@ -6,6 +6,7 @@ import threading
 
 compilation = threading.RLock()  # of kernels: LLVM has locks of its own, which nobody holds meanwhile
 memory = threading.Lock()  # of the allocator's free blocks
+exposure = threading.RLock()  # of which memory outsiders see
 imports = threading.RLock()  # of modules that are imported at their first use
 
 
@@ -13,11 +14,13 @@ def acquire() -> None:
     """Before a fork."""
     compilation.acquire()  # in the order in which they are held inside each other
     memory.acquire()
+    exposure.acquire()
     imports.acquire()
 
 
 def release() -> None:
     """After a fork, in both processes."""
     imports.release()
+    exposure.release()
     memory.release()
     compilation.release()

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
 
+from flambeau._engine.exposure import is_exposed
 from flambeau._engine.formula import KNOWN, Formula, Numbers, Step, formula
 from flambeau._engine.signature import unseen
 from flambeau._engine.window import state
@@ -152,6 +153,6 @@ def common_meta(tensors: Sequence[Any]) -> Meta | None:
         return None
     for t in tensors:
         storage = t._storage
-        if t._meta is not m or storage.exposed or storage.nbytes != m.nbytes:
+        if t._meta is not m or is_exposed(storage) or storage.nbytes != m.nbytes:
             return None
     return m

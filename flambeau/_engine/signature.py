@@ -168,11 +168,11 @@ def owns_its_memory(value: Value) -> bool:
         return False
     base = array.base
     if base is None:
-        return True
+        return array.flags.owndata
     if type(base) is not type(array) or getrefcount(base) != _ATTRIBUTE:
         return False
     if buffer is None or buffer.shared:
-        return base.base is None
+        return base.base is None and base.flags.owndata
     return base.base is buffer and getrefcount(buffer) == _ATTRIBUTE + 1  # which the base refers to
 
 

@@ -74,7 +74,8 @@ class Storage:
     """A mutable cell of memory that tensors look into: which `Value` it holds now, and how often that changed.
 
     `version` counts in-place changes; `changed_at` is the line of the last one. `exposed` says that somebody outside
-    (NumPy, DLPack) looks at the same memory, so that nothing may be delayed and writes must go to that very memory.
+    (NumPy, DLPack) has looked at the same memory; while they do (`_engine.exposure`) nothing may be delayed, and writes
+    must go to that very memory.
     """
 
     __slots__ = ("value", "version", "nbytes", "exposed", "changed_at", "__weakref__")

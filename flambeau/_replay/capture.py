@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from flambeau._core import dtypes
 from flambeau._core.config import config
 from flambeau._core.sites import line_of, user_site
+from flambeau._engine.exposure import is_exposed
 from flambeau._engine.window import Window, state
 from flambeau._ir.program import Value
 from flambeau._ops.lowering import precision
@@ -161,7 +162,7 @@ class Before(NamedTuple):
     @classmethod
     def of(cls, t: Any) -> Before:
         s = t._storage
-        return cls(s, s.value, s.version, s.nbytes, s.exposed, t._meta, t._node, t._base, t._grad)
+        return cls(s, s.value, s.version, s.nbytes, is_exposed(s), t._meta, t._node, t._base, t._grad)
 
     def without_value(self) -> Before:
         return self._replace(value=None)

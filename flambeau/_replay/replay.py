@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._engine.exposure import is_exposed
 from flambeau._engine.window import state
 from flambeau._ir.program import Storage
 from flambeau._replay import capture
@@ -95,7 +96,10 @@ def _guard_tensor(guards: Guards, variable: str, before: Before, exact: bool, fi
         guards.require(f"{variable}._base is {guards.name(before.base) if before.base is not None else None}")
         if not isinstance(before.node, AccumulateGrad):
             guards.require(f"{variable}._node is {None if before.node is None else guards.name(before.node)}")
-    guards.require(f"{storage}.exposed is {before.exposed}" + (f" and {storage}.nbytes == {before.nbytes}" * exact))
+    exposed = f"{storage}.exposed"
+    guards.require(exposed if before.exposed else f"not ({exposed} and {guards.name(is_exposed)}({storage}))")
+    if exact:
+        guards.require(f"{storage}.nbytes == {before.nbytes}")
     others = f"[*{variable}.__dict__] == {guards.name(['_grad'])}"
     guards.require(f"not {variable}.__dict__ or {others}")
     derived = guards.name(node_of)

@@ -6,7 +6,7 @@ stay below 2 us without and 3 us with gradient, which is why it is written out r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flambeau._backends.reference import execute as reference
@@ -15,6 +15,7 @@ from flambeau._core.config import config
 from flambeau._core.dtypes import dtype, from_numpy
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
+from flambeau._engine.exposure import is_exposed
 from flambeau._engine.memory import settle
 from flambeau._engine.window import realize, state
 from flambeau._ir import recording
@@ -164,9 +165,16 @@ def pointwise(op: Any, args: tuple) -> Any:
         t._node = node = OpNode(op, args, metas, _edges(args, mask), inference, mask, user_site(3))
         if node.saved_outputs is not None:
             node.save_outputs((t,))
+    if exposed:
+        exposed = _sees_exposed(args)
     if exposed or len(queue) >= config.window_instructions or window.nbytes >= config.window_bytes:
         window.flush()
     return t
+
+
+def _sees_exposed(args: Iterable[Any]) -> bool:
+    """Does an outsider see the memory of a tensor among these?"""
+    return any([is_exposed(a._storage) for a in args if isinstance(a, TensorBase)])
 
 
 def _edges(args: tuple, mask: int) -> tuple:
@@ -257,7 +265,7 @@ def _examine(args: tuple) -> tuple[tuple, tuple, Any, int, bool]:
             values.append(storage.value)
             metas.append(m)
             key.append(m)
-            if storage.exposed:
+            if storage.exposed and is_exposed(storage):
                 exposed = True
             if (a._node if a._base is None else node_of(a)) is not None:
                 mask += bit
@@ -266,7 +274,7 @@ def _examine(args: tuple) -> tuple[tuple, tuple, Any, int, bool]:
             metas.append(tuple([x._meta if isinstance(x, TensorBase) else x for x in a]))
             key.append(metas[-1])
             tensors = [x for x in a if isinstance(x, TensorBase)]
-            exposed = exposed or any([x._storage.exposed for x in tensors])
+            exposed = _sees_exposed(tensors) or exposed
             if any([node_of(x) is not None for x in tensors]):
                 mask += bit
         else:
@@ -458,7 +466,7 @@ def original(target: Any, args: tuple) -> Any:
     if node is None and not any(isinstance(a, TensorBase) and node_of(a) is not None for a in args):
         return target
     storage = target._storage
-    if storage.exposed:
+    if is_exposed(storage):
         return target.clone()
     return make_tensor(Tensor, target._meta, Storage(storage.value, storage.nbytes), node, target._index)
 
@@ -480,16 +488,17 @@ def store(target: Any, result: Any) -> None:
     """Change the numbers of `target`, without any thought of gradients."""
     storage, m, r = target._storage, target._meta, result._meta
     source = result._storage
+    shown, source_shown = is_exposed(storage), is_exposed(source)
     whole = m is r and source.nbytes == storage.nbytes and m.numel * m.dtype.itemsize == storage.nbytes
-    if whole and not storage.exposed and not source.exposed and source is not storage and result._base is None:
+    if whole and not shown and not source_shown and source is not storage and result._base is None:
         storage.value = source.value  # the whole storage gets a fresh result: no copy
     else:
         window = state.window
         value = Value(window)
-        args = (storage.value, source.value, storage.exposed)
+        args = (storage.value, source.value, shown)
         window.queue.append(Instruction(_write, args, (m, r, None), None, (value,), None))
         storage.value = value
-        if storage.exposed or source.exposed or window.full():
+        if shown or source_shown or window.full():
             window.flush()
     if not target._silent:
         storage.version += 1

@@ -1,18 +1,18 @@
 """Tensors and the outside world: NumPy, DLPack, pickle, copies, storages.
 
-Memory that NumPy or DLPack can see is *exposed*: from then on the window delays nothing that reads or writes it.
+Memory that NumPy or DLPack can see is *exposed* (`_engine.exposure`).
 """
 
 from __future__ import annotations
 
-import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
 from flambeau._backends.reference.execute import array_of
 from flambeau._core import dtypes
 from flambeau._core.lazy import lazy_module
-from flambeau._engine.window import look, state
+from flambeau._engine.exposure import address, expose
+from flambeau._engine.window import look
 from flambeau._ir.meta import contiguous, meta
 from flambeau._ir.program import Storage, Value
 from flambeau._tensor import dispatch
@@ -32,29 +32,13 @@ def array(t: Any) -> np.ndarray:
     return array_of(value, t._meta)
 
 
-def expose(t: Any) -> np.ndarray:
-    """An array over the memory of `t` that outsiders may read and write from now on."""
-    storage = t._storage
-    state.window.looked()
-    if not storage.exposed:
-        look(storage.value)
-        if (
-            sys.getrefcount(storage.value) > 2
-        ):  # an instruction or another storage still reads this value: leave it to them
-            own = Value(None)
-            own.data = storage.value.data.copy()
-            storage.value = own
-        storage.exposed = True
-    return array_of(storage.value, t._meta)
-
-
 def numpy(t: Any, force: bool) -> np.ndarray:
     """`Tensor.numpy()`."""
     if t.requires_grad and not force:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     if t.dtype is dtypes.bfloat16:
         raise TypeError("Got unsupported ScalarType BFloat16: NumPy has no such type; use .float().numpy()")
-    return expose(t)
+    return expose(t._storage, t._meta)
 
 
 def from_numpy(source: np.ndarray) -> Any:
@@ -98,13 +82,12 @@ def from_numpy(source: np.ndarray) -> Any:
             UserWarning,
             stacklevel=3,
         )
-    strides = tuple([s // source.itemsize for s in source.strides])
-    m = contiguous(d, source.shape) if source.flags.c_contiguous else meta(d, source.shape, strides)
-    flat = (
-        np.lib.stride_tricks.as_strided(source, (m.extent,), (source.itemsize,))
-        if m.numel
-        else np.empty(0, source.dtype)
-    )
+    if source.flags.c_contiguous:
+        m = contiguous(d, source.shape)
+        flat = source.view(np.ndarray).reshape(-1)
+    else:
+        m = meta(d, source.shape, tuple([s // source.itemsize for s in source.strides]))
+        flat = np.lib.stride_tricks.as_strided(source, (m.extent,), (source.itemsize,))
     return dispatch.from_flat(flat, m, exposed=True)
 
 
@@ -117,7 +100,8 @@ def to_dlpack(
     """The DLPack capsule over the tensor's memory (`Tensor.__dlpack__`)."""
     if t.requires_grad:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-    return expose(t.clone() if copy else t).__dlpack__()
+    source = t.clone() if copy else t
+    return expose(source._storage, source._meta).__dlpack__()
 
 
 def dlpack_device(t: Any) -> tuple[int, int]:
@@ -222,7 +206,7 @@ class UntypedStorage:
 
     def data_ptr(self) -> int:
         """The address of the first byte."""
-        return int(self._array().ctypes.data)
+        return address(self._storage, contiguous(dtypes.uint8, (self._storage.nbytes,)))
 
     def tolist(self) -> list:
         """The elements as Python numbers."""

@@ -180,8 +180,8 @@ class Tensor(TensorBase):
         return -1
 
     def data_ptr(self) -> int:
-        """The address of the first element."""
-        return int(interop.expose(self).ctypes.data)
+        """The address of the first element, which stays there as long as the storage lives."""
+        return interop.address(self._storage, self._meta)
 
     def untyped_storage(self) -> Any:
         """The storage, counted in bytes."""

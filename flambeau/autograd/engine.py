@@ -12,6 +12,7 @@ from typing import Any
 
 from flambeau._core.errors import explain
 from flambeau._core.sites import describe, user_site
+from flambeau._engine.exposure import is_exposed
 from flambeau._engine.window import state
 from flambeau._ir.program import Storage
 from flambeau._ir.recording import TensorBase
@@ -383,6 +384,6 @@ def own_copy(grad: Any) -> Any:
     """A gradient in a storage of its own, as nobody may see the leaf's gradient change. The value itself is shared:
     whoever writes to one of two storages with the same value copies it first."""
     storage, m = grad._storage, grad._meta
-    if not m.is_contiguous or storage.exposed or storage.nbytes != m.nbytes:
+    if not m.is_contiguous or is_exposed(storage) or storage.nbytes != m.nbytes:
         return copy_of(grad.detach(), False)
     return graph.unpack(Storage(storage.value, storage.nbytes), m, None, 0)

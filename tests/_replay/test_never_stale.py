@@ -934,3 +934,18 @@ def test_any_changes(course: list) -> None:
             found.append(values([out, list(state.net.buffers()), [p.grad for p in state.net.parameters()], t.grad,
                                  torch.rand(1)]))  # fmt: skip
         alike(*found, atol=1e-4)  # sums in another order
+
+
+def test_who_looked_at_memory_and_does_no_more_does_not_keep_it_from_being_replayed(replays: list) -> None:
+    def half(t: Any) -> Any:
+        t.mul_(0.5)
+
+    compiled, t = torch.compile(half), torch.full((4,), 32.0)
+    compiled(t)
+    for count in range(1, 4):
+        t.numpy()
+        compiled(t)
+        assert len(replays) == count and len({*replays}) == 1
+    held = t.numpy()
+    compiled(t)
+    assert len(replays) == 3 and held.tolist() == t.tolist() == [1] * 4

@@ -143,15 +143,13 @@ def _run_write(instruction: Instruction) -> None:
     target_meta, source_meta, _ = instruction.metas
     array_of(old, target_meta)  # raises the failure of a value that was never made
     # Referenced by the local variable, the instruction's tuple, and getrefcount's own argument: nobody else.
-    if not exposed and sys.getrefcount(old) > 3:
-        old_data, old.data = old.data, old.data.copy()
-    else:
-        old_data = old.data
     moved = Value(None)
-    moved.data = old_data
+    moved.array, moved.buffer = old.data, old.buffer
+    if not exposed and sys.getrefcount(old) > 3:
+        old.data = moved.array.copy()
     target = array_of(moved, target_meta)
     source_array = array_of(source, source_meta)
     if target_meta.dtype.category == BOOL and source_array.dtype != target.dtype:
         source_array = source_array != 0
     target[...] = source_array.astype(target.dtype, copy=False)
-    instruction.outputs[0].data = old_data
+    instruction.outputs[0].array, instruction.outputs[0].buffer = moved.array, moved.buffer
