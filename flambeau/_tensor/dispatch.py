@@ -488,7 +488,8 @@ def store(target: Any, result: Any) -> None:
     """Change the numbers of `target`, without any thought of gradients."""
     storage, m, r = target._storage, target._meta, result._meta
     source = result._storage
-    shown, source_shown = is_exposed(storage), is_exposed(source)
+    shown = storage.exposed and is_exposed(storage)
+    source_shown = source.exposed and is_exposed(source)
     whole = m is r and source.nbytes == storage.nbytes and m.numel * m.dtype.itemsize == storage.nbytes
     if whole and not shown and not source_shown and source is not storage and result._base is None:
         storage.value = source.value  # the whole storage gets a fresh result: no copy
