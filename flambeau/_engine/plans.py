@@ -327,7 +327,10 @@ class Plan:
         segment.wait()
         try:
             if profile is not None:
-                profile(self, segment, segment.run_profiled(words))
+                seconds = segment.run_profiled(words)
+                if seconds is None:
+                    return False
+                profile(self, segment, seconds)
             elif segment.run(words):
                 return False
             run.complete = last

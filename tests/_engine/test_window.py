@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import flambeau as torch
 from flambeau._core.config import config
+from flambeau._engine import plans
 from flambeau._engine.window import flush, state
 
 
@@ -248,9 +249,9 @@ def assigned_with_hosts(w, b):
     return total, copy
 
 
-@pytest.mark.parametrize("compile", ["always", "never"])
+@pytest.mark.parametrize(("compile", "profiled"), [("always", False), ("always", True), ("never", False)])
 @pytest.mark.parametrize("step", [assigned, assigned_with_hosts])
-def test_an_interrupt_at_any_line_leaves_no_update_half_done(monkeypatch, step, compile):
+def test_an_interrupt_at_any_line_leaves_no_update_half_done(monkeypatch, step, compile, profiled):
     def run(number):
         w, b = torch.arange(20.0), torch.arange(8.0)
         flush()
@@ -261,11 +262,20 @@ def test_an_interrupt_at_any_line_leaves_no_update_half_done(monkeypatch, step, 
         return interrupted, found + [w.tolist(), b.tolist()]
 
     monkeypatch.setattr(config, "compile", compile)
+    monkeypatch.setattr(plans, "profile", (lambda *measured: None) if profiled else None)
     whole = run(1 << 30)[1]
     numbers = itertools.count()
     while (outcome := run(next(numbers)))[0]:
         assert outcome[1] == whole
     assert next(numbers) > 30
+
+
+def test_a_profiled_plan_that_meets_something_wrong_says_so(monkeypatch):
+    monkeypatch.setattr(config, "compile", "always")
+    monkeypatch.setattr(plans, "profile", lambda *measured: None)
+    x, wrong = torch.ones(300) + 1, torch.tensor([299, 300])
+    with pytest.raises(IndexError):
+        (x[wrong] * 2).tolist()
 
 
 # ---------------------------------------------------------------------------------------------- window on = window off

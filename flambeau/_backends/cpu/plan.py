@@ -146,20 +146,34 @@ class NativePlan:
         """Have the kernels run since `wait` was called, and met nothing wrong?"""
         return self._memory[-1] == 0
 
-    def run_profiled(self, words: Sequence[float]) -> list[float]:
-        """Run step by step; the seconds of each."""
-        first, count = self._memory[LAUNCHES : LAUNCHES + 2]
-        seconds = []
+    def run_profiled(self, words: Sequence[float]) -> list[float] | None:
+        """Run step by step: the seconds of each, or None if one met something wrong. Inputs may have been written over
+        by then, so what Ctrl-C finds undone is done at one go before it goes on."""
+        whole = self._memory[LAUNCHES : LAUNCHES + 2]
+        seconds: list[float] = []
+        number, begun = 0, -1
         try:
-            for block in self.blocks:
-                self._memory[LAUNCHES + 1] = len(block.launches)
+            for number in range(len(self.blocks)):  # noqa: B007
+                self.wait()
+                begun = number
                 start = time.perf_counter()
-                self.run(words)
+                if self._run_part(whole, number, number + 1, words):
+                    break
                 seconds.append(time.perf_counter() - start)
-                self._memory[LAUNCHES] += 8 * LAUNCH_WORDS * len(block.launches)
-        finally:
-            self._memory[LAUNCHES : LAUNCHES + 2] = first, count
-        return seconds
+            self._memory[LAUNCHES : LAUNCHES + 2] = whole
+        except BaseException:
+            done = number + (begun == number and self.has_run())
+            if done < len(self.blocks):
+                self._run_part(whole, done, len(self.blocks), words)
+            self._memory[LAUNCHES : LAUNCHES + 2] = whole
+            raise
+        return seconds if len(seconds) == len(self.blocks) else None
+
+    def _run_part(self, whole: Sequence[int], first: int, last: int, words: Sequence[float]) -> int:
+        """Run the steps from `first` to before `last`, if `whole` says where all launches are."""
+        before, some = [sum([len(b.launches) for b in part]) for part in (self.blocks[:first], self.blocks[first:last])]
+        self._memory[LAUNCHES : LAUNCHES + 2] = whole[0] + 8 * LAUNCH_WORDS * before, some
+        return self.run(words)
 
 
 def _laid_out(steps: Sequence[Placed], slots: int, scratch_slot: int) -> Any:
