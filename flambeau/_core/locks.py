@@ -5,22 +5,22 @@ from __future__ import annotations
 import threading
 
 compilation = threading.RLock()  # of kernels: LLVM has locks of its own, which nobody holds meanwhile
+exposure = threading.RLock()  # of what says which memory outsiders see
 memory = threading.Lock()  # of the allocator's free blocks
-exposure = threading.RLock()  # of which memory outsiders see
 imports = threading.RLock()  # of modules that are imported at their first use
 
 
 def acquire() -> None:
     """Before a fork."""
     compilation.acquire()  # in the order in which they are held inside each other
-    memory.acquire()
     exposure.acquire()
+    memory.acquire()
     imports.acquire()
 
 
 def release() -> None:
     """After a fork, in both processes."""
     imports.release()
-    exposure.release()
     memory.release()
+    exposure.release()
     compilation.release()

@@ -293,15 +293,13 @@ class Plan:
         """Run-time scalars, and after them those of the plan's sizes, as they are put into the table."""
         return [s if type(s) is float else bits_of(s) for s in scalars] + self.derived
 
-    def launch(self, addresses: list[int], scalars: list[float | int]) -> list[Buffer] | None:
+    def launch(self, run: Run, addresses: list[int], scalars: list[float | int]) -> bool:
         """Run a plan without host instructions on inputs at `addresses`, which are used up, with what `words_of` made;
-        the memory of its fresh results, or None if a kernel met something wrong."""
+        False if a kernel met something wrong. The run gets the memory of the fresh results."""
         _statistics.runs += 1
-        fresh, words = self._prepare(addresses, scalars)
-        run = Run(self, [], fresh)
+        run.fresh, words = self._prepare(addresses, scalars)
         with self.lock:
-            done = all(self._run_native(segment, words, run) for segment in self.segments)
-        return fresh if done else None
+            return all(self._run_native(segment, words, run) for segment in self.segments)
 
     def _run_segments(self, queue: Sequence[Instruction], found: Signature, run: Run, words: list[Any],
                       owner: Owner) -> bool:  # fmt: skip

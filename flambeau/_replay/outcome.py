@@ -167,9 +167,9 @@ class Outcome:
         """Write to known tensors, make new ones, and return what the function would."""
         for known, place, changes, changed_at in self.writes:
             storage = tensors[known]._storage
-            storage.value = values[place]
             storage.version += changes
             storage.changed_at = changed_at
+            storage.value = values[place]
         made = [self._made_again(one, tensors, storages, node) for one in self.made]
         for known, number in self.grads:
             tensors[known]._grad = None if number < 0 else made[number]

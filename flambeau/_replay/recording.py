@@ -131,7 +131,18 @@ class Recording:
 
     def run(self, tensors: Sequence[Any], words: list[float | int] | None = None) -> list[Any]:
         """Run on the storages of these tensors; the values by slot, extras behind them."""
+        run = self.begun()
+        self.compute(run, tensors, words)
+        return self.results_of(run)
+
+    def begun(self) -> plans.Run:
+        """A run that is still to be computed."""
         values: list[Any] = [None] * self.slots
+        return plans.Run(self.plan, values, [])
+
+    def compute(self, run: plans.Run, tensors: Sequence[Any], words: list[float | int] | None = None) -> None:
+        """Run the kernels. When the run is complete, memory may have been written over: `results_of` must be told."""
+        values: list[Any] = run.values
         addresses = [0] * self.inputs
         for slot, index, shift, offset in self.read:
             t = tensors[index]
@@ -153,11 +164,12 @@ class Recording:
             value = buffer = None
             self._own(values, addresses)
         before, drawn = self._draw(values, addresses) if self.draws else (None, None)
-        if self.plan is not None and not self._launch(values, addresses, self.words if words is None else words):
+        if self.plan is None:
+            run.complete = True
+        elif not self.plan.launch(run, addresses, self.words if words is None else words):
             if before is not None:
                 random.default_generator._twister = before
             raise Failed
-        return values
 
     def _take_extras(self, tensors: Sequence[Any], values: list[Any]) -> None:
         for slot, source in self.extras:
@@ -179,11 +191,10 @@ class Recording:
             values[slot] = own = _copied(value)
             addresses[slot] = own.buffer.address
 
-    def _launch(self, values: list[Any], addresses: list[int], words: list[float | int]) -> bool:
-        fresh = self.plan.launch(addresses, words)
-        if fresh is None:
-            return False
-        inputs = self.inputs
+    def results_of(self, run: plans.Run) -> list[Any]:
+        """The values of a complete run by slot, extras behind them."""
+        values: list[Any] = run.values
+        inputs, fresh = self.inputs, run.fresh
         for slot, place, dtype in self.results:
             value = values[slot] = Value(None)
             if place >= inputs:
@@ -191,7 +202,7 @@ class Recording:
             else:
                 value.buffer = buffer = values[place].buffer
                 buffer.dtype = dtype
-        return True
+        return values
 
     def _draw(self, values: list[Any], addresses: list[int]) -> tuple[Any, list[Any]]:
         """Draw what the function draws, in its order; the generator's state before that, and the arrays."""

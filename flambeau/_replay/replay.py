@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._engine import plans
 from flambeau._engine.exposure import is_exposed
 from flambeau._engine.window import state
 from flambeau._ir.program import Storage
@@ -184,8 +185,18 @@ class Replay:
             place, nbytes, m = single
             return make_tensor(torch.Tensor, m, Storage(self.recording.run(tensors)[place], nbytes))
         words = None if self.steps is None else self.steps.words(self.recording)
-        values = self.recording.run(tensors, words)
-        outcome = self.outcome
+        run = self.recording.begun()
+        try:
+            self.recording.compute(run, tensors, words)
+            return self._told(run, tensors)
+        except BaseException:  # Ctrl-C: nothing was done yet, or all of it is told, perhaps for the second time
+            if run.complete:
+                self._told(run, tensors)
+            raise
+
+    def _told(self, run: plans.Run, tensors: tuple) -> Any:
+        """Do to tensors what a run has computed; the result. May be done twice."""
+        outcome, values = self.outcome, self.recording.results_of(run)
         storages = outcome.storages_of(values)
         node = None if self.template is None else self.template.node(tensors, values, storages)
         result = outcome.deliver(tensors, values, storages, node)

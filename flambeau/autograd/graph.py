@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from flambeau._core import errors, sites
 from flambeau._core.hooks import RemovableHandle
-from flambeau._engine.exposure import is_exposed
+from flambeau._engine import exposure
 from flambeau._ir.meta import Meta
 from flambeau._ir.program import Storage
 from flambeau._ir.recording import TensorBase
@@ -435,7 +435,7 @@ def allow_mutation_on_saved_tensors() -> Iterator[None]:
 def _snapshot(t: Any) -> Any:
     """The present contents of `t`, with its place in the graph."""
     storage = t._storage
-    if is_exposed(storage):
+    if exposure.is_exposed(storage):
         return t.clone()
     return unpack(Storage(storage.value, storage.nbytes), t._meta, t._node, t._index)
 

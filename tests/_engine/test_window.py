@@ -1,7 +1,6 @@
 """The window is invisible: lazy and immediate execution agree, errors name the user's line, outsiders see no delay."""
 
 import itertools
-import linecache
 import os
 import subprocess
 import sys
@@ -197,41 +196,7 @@ def test_ctrl_c_loses_nothing(monkeypatch):
     assert y.tolist() == [6, 6]
 
 
-PATH = ("window.py", "plans.py", "plan.py")  # the files where the results of a window are made and told
-
-
-class Interrupt:
-    """Raises KeyboardInterrupt before a line of these files, the one of the given number among those that run.
-
-    Not where a `with` block or its lock ends: CPython looks for signals after calls, not there."""
-
-    def __init__(self, number):
-        self.left = number
-
-    def __call__(self, frame, event, argument):
-        file = os.path.basename(frame.f_code.co_filename)
-        if file not in PATH or frame.f_code.co_name == "resize":
-            return None
-        if event == "line" and not linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith(
-            ("with ", "if held", "pool.lock.release")
-        ):
-            self.left -= 1
-            if self.left < 0:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return self
-
-    def during(self, function):
-        """Was the function interrupted?"""
-        tracer = sys.gettrace()
-        try:
-            sys.settrace(self)
-            function()
-        except KeyboardInterrupt:
-            return True
-        finally:
-            sys.settrace(tracer)
-        return False
+FILES = ("window.py", "plans.py", "plan.py")  # where the results of a window are made and told
 
 
 def assigned(w, b):
@@ -251,12 +216,12 @@ def assigned_with_hosts(w, b):
 
 @pytest.mark.parametrize(("compile", "profiled"), [("always", False), ("always", True), ("never", False)])
 @pytest.mark.parametrize("step", [assigned, assigned_with_hosts])
-def test_an_interrupt_at_any_line_leaves_no_update_half_done(monkeypatch, step, compile, profiled):
+def test_an_interrupt_at_any_line_leaves_no_update_half_done(monkeypatch, interrupt, step, compile, profiled):
     def run(number):
         w, b = torch.arange(20.0), torch.arange(8.0)
         flush()
         total, copy = step(w, b)
-        interrupted = Interrupt(number).during(flush)
+        interrupted = interrupt(number, FILES).during(flush)
         found = [t.tolist() for t in (w, b, total, copy)]
         step(w, b)
         return interrupted, found + [w.tolist(), b.tolist()]

@@ -6,6 +6,7 @@ call was replayed at all, where it can be, is counted.
 
 from __future__ import annotations
 
+import itertools
 import random as python_random
 import types
 from collections.abc import Callable
@@ -949,3 +950,49 @@ def test_who_looked_at_memory_and_does_no_more_does_not_keep_it_from_being_repla
     held = t.numpy()
     compiled(t)
     assert len(replays) == 3 and held.tolist() == t.tolist() == [1] * 4
+
+
+FILES = ("replay.py", "recording.py", "outcome.py", "steps.py", "plans.py", "plan.py")
+
+
+class Training:
+    """A compiled step that writes to tensors in place, to gradients, and to the state of an optimizer."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.turns = turns = torch.zeros(1)
+        self.params = params = [nn.Parameter(torch.randn(4, 3)), nn.Parameter(torch.randn(5, 4))]
+        optimizer = torch.optim.Adam(params, lr=0.1)
+        x = torch.randn(3, 2)
+
+        @torch.compile
+        def step() -> Any:
+            turns.add_(1)
+            optimizer.zero_grad()
+            loss = F.mse_loss(params[1] @ (params[0] @ x), torch.ones(5, 2))
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        self.step = step
+        for _ in range(4):
+            step()
+
+    def state(self) -> list[Any]:
+        return values([self.turns, *self.params, *[p.grad for p in self.params]])
+
+
+def test_an_interrupt_at_any_line_leaves_no_step_half_done(replays: list, interrupt: Any) -> None:
+    one, whole = Training(), Training()
+    for number in itertools.count():
+        turns, served = one.turns.item(), len(replays)
+        interrupted = interrupt(number, FILES).during(one.step)
+        if one.turns.item() == turns:
+            one.step()
+        whole.step()
+        assert len(replays) >= served + 2 - interrupted
+        for found, wanted in zip(one.state(), whole.state(), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+        if not interrupted:
+            break
+    assert number > 100
