@@ -163,17 +163,17 @@ def owns_its_memory(value: Value) -> bool:
     """May the memory be written when the value is not needed any more? Not if an array elsewhere shows it too."""
     array, buffer = value.array, value.buffer
     if array is None:
-        return buffer is not None and not buffer.shared and getrefcount(buffer) == _ATTRIBUTE
-    if getrefcount(array) != _ATTRIBUTE or not array.flags.writeable:
+        return buffer is not None and not buffer.shared and getrefcount(value.buffer) == _ATTRIBUTE
+    if getrefcount(value.array) != _ATTRIBUTE or not array.flags.writeable:
         return False
     base = array.base
     if base is None:
         return array.flags.owndata
-    if type(base) is not type(array) or getrefcount(base) != _ATTRIBUTE:
+    if type(base) is not type(array) or getrefcount(array.base) != _ATTRIBUTE:
         return False
     if buffer is None or buffer.shared:
         return base.base is None and base.flags.owndata
-    return base.base is buffer and getrefcount(buffer) == _ATTRIBUTE + 1  # which the base refers to
+    return base.base is buffer and getrefcount(value.buffer) == _ATTRIBUTE + 1  # which the base refers to
 
 
 def _calibrate() -> int:
@@ -188,5 +188,6 @@ def _calibrate() -> int:
 
 _ALONE = _calibrate()
 # The references to what only an attribute holds, seen from `owns_its_memory`: the attribute, the local variable, and
-# the argument of getrefcount.
+# the argument of getrefcount, which is read from the attribute, as some versions of Python do not count what is read
+# from a local variable.
 _ATTRIBUTE = 3

@@ -145,7 +145,7 @@ def _run_write(instruction: Instruction) -> None:
     # Referenced by the local variable, the instruction's tuple, and getrefcount's own argument: nobody else.
     moved = Value(None)
     moved.array, moved.buffer = old.data, old.buffer
-    if not exposed and sys.getrefcount(old) > 3:
+    if not exposed and sys.getrefcount(instruction.args[0]) > 3:
         old.data = moved.array.copy()
     target = array_of(moved, target_meta)
     source_array = array_of(source, source_meta)
