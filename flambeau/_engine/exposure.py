@@ -27,18 +27,20 @@ _known_places: WeakKeyDictionary[Storage, np.ndarray] = WeakKeyDictionary()
 def expose(storage: Storage, m: Meta) -> np.ndarray:
     """An array over the memory of a storage, seen through a layout, that outsiders may read and write."""
     state.window.looked()
-    if not is_exposed(storage):
-        look(storage.value)
-        if (
-            sys.getrefcount(storage.value) > 2
-        ):  # an instruction or another storage still reads this value: leave it to them
-            own = Value(None)
-            own.data = storage.value.data.copy()  # type: ignore[union-attr]
-            storage.value = own
-    with locks.exposure:
-        array = array_of(storage.value, m)
-        storage.exposed = True
-    return array
+    while True:
+        value = storage.value
+        data = look(value)
+        with locks.exposure:
+            # By the storage, the local variable and the argument; or by an instruction or another storage that still
+            # reads this value, which is left to them.
+            referred_to = sys.getrefcount(storage.value)
+            own = value if referred_to <= 3 or is_exposed(storage) else Value(None)
+            if own is not value:
+                own.data = data.copy()
+            array = array_of(own, m)
+            if storage.value is value:  # else another thread has changed it meanwhile
+                storage.value, storage.exposed = own, True
+                return array
 
 
 def is_exposed(storage: Storage) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import itertools
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -108,7 +110,9 @@ def test_two_tensors_over_parts_of_an_array_see_each_other():
     assert a.tolist() == [1, 1, 1, 1, 2, 2] and b.tolist() == [2, 2, 1, 1, 1, 1]
 
 
-def test_a_step_is_one_instruction_again_when_nobody_looks_any_more():
+def test_a_step_is_one_instruction_again_when_nobody_looks_any_more(monkeypatch):
+    monkeypatch.setattr(config, "compile", "always")
+
     def step():
         before = statistics().runs
         for p in params:
@@ -128,6 +132,33 @@ def test_a_step_is_one_instruction_again_when_nobody_looks_any_more():
     assert [v[0] for v in views] == [p[0].item() for p in params]
     del views
     assert step() == ordinary
+
+
+def test_another_thread_may_look_while_steps_are_taken():
+    def watch():
+        while not done:
+            try:
+                seen.append(w.detach().numpy()[0].item())
+            except Exception as error:
+                problems.append(error)
+
+    done, seen, problems = [], [], []
+    w = torch.nn.Parameter(torch.zeros(6000))
+    optimizer = torch.optim.SGD([w], lr=1.0)
+    thread = threading.Thread(target=watch)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        thread.start()
+        for _ in range(300):
+            w.grad = torch.full((6000,), -1.0)
+            optimizer.step()
+    finally:
+        done.append(True)
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert w[0].item() == 300 and not problems
+    assert seen == sorted(seen)
 
 
 class Shared:
