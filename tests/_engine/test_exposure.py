@@ -179,7 +179,8 @@ class Shared:
 
     def new(self, i, j):
         (a, x), (b, y) = self.pick(i), self.pick(j)
-        self.tensors.append((a + 0.5 * b, x + np.float32(0.5) * y))
+        n = min(len(x), len(y))
+        self.tensors.append((a[:n] + 0.5 * b[:n], x[:n] + np.float32(0.5) * y[:n]))
 
     def part(self, i, j):
         a, x = self.pick(i)
