@@ -259,7 +259,7 @@ class Plan:
                 close()
                 segments.append(work.host)
                 continue
-            offsets = tuple([place.offset for place in work.locations])
+            offsets = [place.offset for place in work.locations]
             slots = tuple([place.slot for place in work.locations])
             scalars = tuple([self.scalar_slot + s for s in work.scalars])
             steps.append(native.Placed(work.step, slots, offsets, scalars))
