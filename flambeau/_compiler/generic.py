@@ -9,6 +9,7 @@ the same. What changes from then on is only arithmetic; a part with numbers that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from flambeau._compiler.capture import is_static
@@ -96,6 +97,13 @@ def _renewed_meta(m: Meta, rest: Iterator[Any]) -> Meta:
     return meta(m.dtype, shape, strides, next(rest))
 
 
+def _picked(places: list[int]) -> Callable[[Sequence[int]], tuple[int, ...]]:
+    """A function that gives the items in these places."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda numbers: tuple([numbers[i] for i in places])
+
+
 class _Way(NamedTuple):
     """An outline with symbols, and the function that gives its numbers for the values of these."""
 
@@ -108,7 +116,8 @@ class Pattern:
     """What is known of the windows with one pattern: the numbers that some of them had, and the ways to compile them.
 
     `samples` are different numbers, `leader_of` has for every place among them the first one that always had the same
-    number, `fixed` the places whose number never changed, `leaders` the places of the others, one for each symbol."""
+    number, `leaders` the places whose number changes, one for each symbol. `fixed` gives the numbers that never changed,
+    `followers` those that change, `followed` those of their leaders."""
 
     def __init__(self, numbers: tuple[int, ...]) -> None:
         self.samples = [numbers]
@@ -124,7 +133,7 @@ class Pattern:
             self._learn()
         if len(self.samples) < SAMPLES or not self._covers(numbers) or self.abandoned:
             return compile_window(window, backend, dump)
-        values = [numbers[i] for i in self.leaders]
+        values = self.values(numbers)
         return self._known(values) or self._new(window, numbers, values, backend, dump)
 
     def _learn(self) -> None:
@@ -132,17 +141,21 @@ class Pattern:
         first: dict[tuple[int, ...], int] = {}
         columns = list(zip(*self.samples, strict=True))
         self.leader_of = [first.setdefault(column, i) for i, column in enumerate(columns)]
-        self.fixed = [i for i, column in enumerate(columns) if len(set(column)) == 1]
-        self.leaders = [i for column, i in first.items() if len(set(column)) > 1]
+        changing = [len(set(column)) > 1 for column in columns]
+        places = range(len(columns))
+        self.leaders = [i for i in first.values() if changing[i]]
+        self.values = _picked(self.leaders)
+        self.fixed = _picked([i for i in places if not changing[i]])
+        self.followers = _picked([i for i in places if changing[i]])
+        self.followed = _picked([self.leader_of[i] for i in places if changing[i]])
         self.ways.clear()
 
     def _covers(self, numbers: tuple[int, ...]) -> bool:
         """Do only those numbers differ from the samples which may?"""
-        first = self.samples[0]
-        fixed = all([numbers[i] == first[i] for i in self.fixed])
-        return fixed and all([n == numbers[i] for n, i in zip(numbers, self.leader_of, strict=True)])
+        fixed = self.fixed(numbers) == self.fixed(self.samples[0])
+        return fixed and self.followers(numbers) == self.followed(numbers)
 
-    def _known(self, values: list[int]) -> Program | None:
+    def _known(self, values: Sequence[int]) -> Program | None:
         """The program by a way that holds for these values; it is tried first the next time."""
         for i, way in enumerate(self.ways):
             numbers = way.numbers(values)
@@ -154,7 +167,7 @@ class Pattern:
                     return None
         return None
 
-    def _new(self, window: Window, numbers: tuple[int, ...], values: list[int], backend: Backend,
+    def _new(self, window: Window, numbers: tuple[int, ...], values: Sequence[int], backend: Backend,
              dump: Dump | None) -> Program:  # fmt: skip
         """The program by a new way, or by none if there are too many or symbols cannot go it."""
         if len(self.ways) < MOST_WAYS:
@@ -175,7 +188,7 @@ class Pattern:
                 self.abandoned = error
         return compile_window(window, backend, dump)
 
-    def _traced(self, window: Window, numbers: tuple[int, ...], values: list[int], backend: Backend,
+    def _traced(self, window: Window, numbers: tuple[int, ...], values: Sequence[int], backend: Backend,
                 refused: set[int], dump: Dump | None) -> _Way:  # fmt: skip
         trace = Trace(values, interning=True)  # metas, equal nodes, equal operands
         symbols: list[Any] = list(numbers)
