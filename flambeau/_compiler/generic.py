@@ -116,8 +116,8 @@ class Pattern:
     """What is known of the windows with one pattern: the numbers that some of them had, and the ways to compile them.
 
     `samples` are different numbers, `leader_of` has for every place among them the first one that always had the same
-    number, `leaders` the places whose number changes, one for each symbol. `fixed` gives the numbers that never changed,
-    `followers` those that change, `followed` those of their leaders."""
+    number, `leaders` the places whose number changes, one for each symbol. `fixed` gives the numbers that never
+    changed, `followers` those that change, `followed` those of their leaders."""
 
     def __init__(self, numbers: tuple[int, ...]) -> None:
         self.samples = [numbers]
