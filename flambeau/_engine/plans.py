@@ -141,11 +141,8 @@ def _remember(table: OrderedDict, key: tuple, entry: Any) -> Any:
 def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> Any:
     """The plan of a window; None if it is to stay with the reference. Unless `at_once`, only a window whose pattern was
     seen with other numbers is compiled."""
-    instructions, origins = written_out(queue)
-    slots = _with_inner_results(found.slots, instructions)
-    nbytes = tuple([v.nbytes for v in found.values[: found.inputs]])
-    window = Window(instructions, slots, nbytes, found.live, found.dying, len(found.scalars))
-    key, numbers = pattern_of(window)
+    nbytes = [v.nbytes for v in found.values[: found.inputs]]
+    key, numbers = pattern_of(queue, found.ties, nbytes, found.key[1:])
     pattern = _patterns.get(key)
     if pattern is None:
         pattern = _remember(_patterns, key, Pattern(numbers))
@@ -156,15 +153,25 @@ def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> A
     collecting = gc.isenabled()
     gc.disable()  # a compilation makes many small objects that are all needed until its end
     try:
-        program = pattern.program(window, numbers, cpu.backend(), _dumper())
-        works = tuple([w if w.host is None else w._replace(host=origins[w.host]) for w in program.works])
-        plan = _planned(program._replace(works=works), queue, found)
+        program = pattern.program(lambda: _window(queue, found, nbytes), numbers, cpu.backend(), _dumper())
+        if any([w.host is not None for w in program.works]):
+            origins = written_out(queue)[1]
+            works = tuple([w if w.host is None else w._replace(host=origins[w.host]) for w in program.works])
+            program = program._replace(works=works)
+        plan = _planned(program, queue, found)
     finally:
         if collecting:
             gc.enable()
     _statistics.plans += 1
     _statistics.seconds += time.perf_counter() - start
     return plan
+
+
+def _window(queue: Sequence[Instruction], found: Signature, nbytes: Sequence[int]) -> Window:
+    """What the compiler is to know of a window, with its formulas written out."""
+    instructions, _ = written_out(queue)
+    slots = _with_inner_results(found.slots, instructions)
+    return Window(instructions, slots, nbytes, found.live, found.dying, len(found.scalars))
 
 
 def _with_inner_results(slots: dict[Value, int], instructions: Sequence[Instruction]) -> dict[Value, int]:

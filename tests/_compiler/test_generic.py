@@ -44,7 +44,7 @@ def compared(monkeypatch):
             raise self.abandoned
         for outline, ours, _ in made[-1:]:
             hosts = [part.work.instruction for part in outline.parts if type(part.work).__name__ == "HostPart"]
-            plain = outline_of(window, backend.supports, hosts)
+            plain = outline_of(window(), backend.supports, hosts)
             compare(outline, ours, plain)
             found.append(outline)
         return result
