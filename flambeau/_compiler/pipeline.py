@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from flambeau._compiler.memory import Interval, Location, arena
+from flambeau._compiler.memory import Interval, arena
 from flambeau._compiler.outline import CallPart, Dump, HostPart, NestPart, Numbers, Outline, Part, Window, outline_of
 from flambeau._core.dtypes import dtype
 
@@ -38,11 +38,11 @@ class Backend(Protocol):
 
 
 class Work(NamedTuple):
-    """One step of a program: `step` is what the backend made, with operands at `locations` and the run-time scalars
-    `scalars`; or, of a host instruction, its number."""
+    """One step of a program: `step` is what the backend made, with operands at `places` (table slots, or ~ the numbers
+    of intervals in the arena) and the run-time scalars `scalars`; or, of a host instruction, its number."""
 
     step: Any
-    locations: tuple[Location, ...]
+    places: tuple[int, ...]
     scalars: tuple[int, ...]
     host: int | None
     what: str
@@ -58,6 +58,7 @@ class Program(NamedTuple):
     fresh: tuple[int, ...]  # bytes of each fresh result
     hosted: int  # how many slots host results take
     arena: int  # bytes
+    offsets: tuple[int, ...]  # of each interval in the arena
     results: dict[int, int]  # value slot -> table slot
     host_slots: dict[int, int]  # value slot of a host result -> table slot
     scalars: tuple[float | int, ...]
@@ -137,14 +138,10 @@ def realised(outline: Outline, numbers: Numbers, lowering: Lowering) -> Program:
         for i, ((first, last), nbytes) in enumerate(zip(outline.spans, numbers.intervals, strict=True))
     ]
     offsets, size = arena(intervals)
-    arena_slot = outline.inputs + len(numbers.fresh) + outline.hosted
-
-    def location(place: int) -> Location:
-        return Location(place) if place >= 0 else Location(arena_slot, offsets[~place])
-
     works = []
     for part, step in zip(outline.parts, lowering.steps(outline, numbers), strict=True):
         host = part.work.instruction if type(part.work) is HostPart else None
-        works.append(Work(step, tuple(map(location, part.places)), part.scalars, host, part.what))
-    return Program(tuple(works), outline.inputs, numbers.fresh, outline.hosted, size, outline.results,
+        works.append(Work(step, part.places, part.scalars, host, part.what))
+    return Program(tuple(works), outline.inputs, numbers.fresh, outline.hosted, size,
+                   tuple([offsets[i] for i in range(len(intervals))]), outline.results,
                    outline.host_slots, numbers.scalars)  # fmt: skip

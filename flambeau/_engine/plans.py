@@ -215,13 +215,12 @@ class Plan:
         self.hosted = program.hosted
         self.host_slots = program.host_slots
         self.arena = program.arena
-        self.scratch_slot = program.inputs + len(program.fresh) + program.hosted + 1
-        self.scalar_slot = self.scratch_slot + 1
+        self.scalar_slot = program.inputs + len(program.fresh) + program.hosted + 2  # after arena and scratch memory
         self.scratch = max([w.step.scratch for w in program.works if w.step is not None], default=0)
         # how the run-time scalars, and after them those that follow from the plan's sizes, are put into the table
         self.numbers = "".join(["d" if type(s) is float else "n" for s in found.scalars]) + "n" * len(program.scalars)
         self.temporary = self.arena + self.scratch + 64 if self.arena or self.scratch else 0
-        self.segments = self._segments(program.works)
+        self.segments = self._segments(program.works, program.offsets)
         self.derived: list[float | int] = [bits_of(s) for s in program.scalars]
         self.lock = threading.Lock()
         self.results = self._bound(program.results, queue, found)
@@ -247,7 +246,7 @@ class Plan:
                 of_value[found.slots[value]] = m.dtype.numpy
         return [(slot, place, of_value[slot]) for slot, place in results.items() if slot not in self.host_slots]
 
-    def _segments(self, works: Sequence[Work]) -> list[Any]:
+    def _segments(self, works: Sequence[Work], offsets: Sequence[int]) -> list[Any]:
         """Native plans and, between them, numbers of host instructions."""
         segments: list[Any] = []
         steps: list[Any] = []
@@ -256,7 +255,7 @@ class Plan:
 
         def close() -> None:
             if steps:
-                segments.append(native.NativePlan(steps, self.scalar_slot, self.scratch_slot, self.numbers))
+                segments.append(native.NativePlan(steps, self.scalar_slot, offsets, self.numbers))
                 self.names[segments[-1]] = tuple(names)
                 steps.clear()
                 names.clear()
@@ -266,10 +265,7 @@ class Plan:
                 close()
                 segments.append(work.host)
                 continue
-            offsets = [place.offset for place in work.locations]
-            slots = tuple([place.slot for place in work.locations])
-            scalars = tuple([self.scalar_slot + s for s in work.scalars])
-            steps.append(native.Placed(work.step, slots, offsets, scalars))
+            steps.append(native.Placed(work.step, work.places, work.scalars))
             names.append(work.what)
         close()
         return segments

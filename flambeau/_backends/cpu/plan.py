@@ -43,14 +43,13 @@ class Form:
     scalar that it gets), `places` the words that get an address in scratch memory, `references` (word, the word whose
     address it is, or STATUS), `launches` the first word of each launch. `form_of` keeps each only once."""
 
-    __slots__ = ("addresses", "operands", "scalars", "places", "references", "launches")
+    __slots__ = ("addresses", "scalars", "places", "references", "launches")
 
     def __init__(
         self, addresses: tuple[tuple[int, int], ...], scalars: tuple[tuple[int, int], ...], places: tuple[int, ...],
         references: tuple[tuple[int, int], ...], launches: tuple[int, ...],
     ) -> None:  # fmt: skip
         self.addresses = addresses
-        self.operands = [operand for _, operand in addresses]
         self.scalars = scalars
         self.places = places
         self.references = references
@@ -124,33 +123,34 @@ class _Layout:
 
 
 class Placed(NamedTuple):
-    """A block with the table slot and the offset in bytes of each of its operands, and the slot of each scalar."""
+    """A block, where its operands are (table slots, or ~ the numbers of intervals in the arena), and which of the
+    numbers its scalars are."""
 
     block: Block
-    slots: tuple[int, ...]
-    offsets: Sequence[int]
+    places: tuple[int, ...]
     scalars: tuple[int, ...]
 
 
-def placed(step: Step, slots: Sequence[int], scalars: Sequence[int] = ()) -> Placed:
-    """A step whose operands begin where the addresses in their slots say."""
-    return Placed(block_of(step), tuple(slots), [0] * len(slots), tuple(scalars))
+def placed(step: Step, places: Sequence[int], scalars: Sequence[int] = ()) -> Placed:
+    """A step laid out whose operands are in these places."""
+    return Placed(block_of(step), tuple(places), tuple(scalars))
 
 
 class NativePlan:
-    """Steps with their operands in a table of `slots` words, and one more for each of `numbers`.
+    """Steps with their operands in a table of `slots` words, the last two of which are the addresses of the arena, in
+    which intervals lie at `offsets`, and of scratch memory; one more word for each of `numbers`.
 
     `run(words)` takes the table's words, addresses and bits of scalars, and returns the status: 0, or what a kernel
     that met something wrong has stored. Of the last words `numbers` says how they are given, as `struct` does: "d"
     stands for a float, "n" for an integer. The words belong to the plan, so one thread at a time may run it.
     """
 
-    def __init__(self, steps: Sequence[Placed], slots: int, scratch_slot: int, numbers: str = "") -> None:
+    def __init__(self, steps: Sequence[Placed], slots: int, offsets: Sequence[int] = (), numbers: str = "") -> None:
         self.blocks = [p.block for p in steps]
         self._parallel = any([tasks > grain for block in self.blocks for _, tasks, grain in block.launches])
         self._table = struct.Struct(f"{slots}n{numbers}")  # in half the time of "q"
-        shapes = tuple([(p.block.form, len(p.block.words), p.slots, p.scalars) for p in steps])
-        self._memory, self._address = _skeleton(shapes, slots + len(numbers), scratch_slot).filled(steps)
+        shapes = tuple([(p.block.form, len(p.block.words), p.places, p.scalars) for p in steps])
+        self._memory, self._address = _skeleton(shapes, slots, len(numbers)).filled(self.blocks, offsets)
         self._run, self._worker = _runner()
 
     def run(self, words: Sequence[float]) -> int:
@@ -193,26 +193,34 @@ class _Skeleton:
     """The memory of a plan without what differs between sizes: one array of words with everything that native code
     needs to run it, addresses counted from its beginning.
 
-    Of each step it knows the form, how many words it has, and the table's slots of its operands and scalars."""
+    Of each step it knows the form, how many words it has, and the places of its operands and scalars."""
 
-    def __init__(self, steps: Sequence[tuple], slots: int, scratch_slot: int) -> None:
-        self.words = TABLE + slots
+    def __init__(self, steps: Sequence[tuple], slots: int, numbers: int) -> None:
+        self.words = TABLE + slots + numbers
         patches: list[int] = []  # a word, the slot whose content it gets, bytes to add to that
         records: list[int] = []
         references: list[tuple[int, int]] = []
+        arena_slot, scratch_slot, first_scalar = slots - 2, slots - 1, slots
+        in_arena: list[tuple[int, int]] = []  # patches, and the numbers of intervals
+        passed: list[int] = []
         base = self.words
-        for form, words, operands, scalars in steps:
+        for form, words, places, scalars in steps:
             for i, operand in form.addresses:
-                patches += (8 * (base + i), operands[operand], 0)
+                place = places[operand]
+                if place < 0:
+                    in_arena.append((len(patches) + 2, ~place))
+                patches += (8 * (base + i), arena_slot if place < 0 else place, 0)
             for i in form.places:
                 patches += (8 * (base + i), scratch_slot, 0)
             for i, scalar in form.scalars:
-                patches += (8 * (base + i), scalars[scalar], 0)
+                passed += (8 * (base + i), first_scalar + scalars[scalar], 0)
             references += [(base + i, j if j == STATUS else base + j) for i, j in form.references]
             for first in form.launches:
                 records += (0, 8 * (base + first), 0, 0)
             base += words
         self.patches = base
+        self.added = base + len(patches)
+        patches += passed
         self.records = base + len(patches)
         self.status = self.records + len(records)
         header = (8 * TABLE, 8 * self.patches, len(patches) // PATCH_WORDS, 8 * self.records,
@@ -224,23 +232,24 @@ class _Skeleton:
         self.addresses = np.array(places + [i for i, _ in references])
         targets = [8 * (self.status if j == STATUS else j) for _, j in references]
         self.targets = np.array([content[i] for i in places] + targets)
+        self.in_arena = np.array([base + i for i, _ in in_arena], np.int64)
+        self.intervals = np.array([interval for _, interval in in_arena], np.int64)
 
-    def filled(self, steps: Sequence[Placed]) -> tuple[Any, int]:
-        """The memory for steps with these forms, and its address."""
+    def filled(self, blocks: Sequence[Block], offsets: Sequence[int]) -> tuple[Any, int]:
+        """The memory for blocks of these forms with intervals at these offsets in the arena, and its address."""
         words: list[int] = []
         added: list[int] = []
         launches: list[int] = []
-        for block, _, offsets, _ in steps:
-            form = block.form
+        for block in blocks:
             words += block.words
-            added += [n + offsets[operand] for n, operand in zip(block.offsets, form.operands, strict=True)]
+            added += block.offsets
             added += block.places
-            added += [0] * len(form.scalars)
             for launch in block.launches:
                 launches += launch
         memory = self.content.copy()
         memory[self.words : self.patches] = words
-        memory[self.patches + 2 : self.records : PATCH_WORDS] = added
+        memory[self.patches + 2 : self.added : PATCH_WORDS] = added
+        memory[self.in_arena] += np.array(offsets, np.int64)[self.intervals]
         for i, place in enumerate((0, 2, 3)):
             memory[self.records + place : self.status : LAUNCH_WORDS] = launches[i::3]
         address = memory.__array_interface__["data"][0]
@@ -266,9 +275,9 @@ def run_step(step: Step, arrays: Sequence[Any], scalars: Sequence[float | int] =
     Scalars that are floats arrive as the bits of a double.
     """
     count = len(arrays)
-    slots = count + 1 + len(scalars)
-    plan = NativePlan([placed(step, range(count), range(count + 1, slots))], slots, scratch_slot=count)
+    steps = [placed(step, range(count), range(len(scalars)))]
+    plan = NativePlan(steps, count + 2, numbers="n" * len(scalars))
     scratch = np.empty(step.scratch + 64, np.uint8)
-    addresses = [a.__array_interface__["data"][0] for a in (*arrays, scratch)]
+    addresses = [a.__array_interface__["data"][0] for a in (*arrays, scratch, scratch)]
     addresses[-1] = (addresses[-1] + 63) & ~63
     return plan.run([*addresses, *[double_bits(s) if isinstance(s, float) else s for s in scalars]])
