@@ -149,6 +149,17 @@ def test_numbers_among_the_arguments_may_change():
         assert x.roll(n // 2).tolist() == np.roll(np.arange(n), n // 2).tolist()
 
 
+def test_a_number_that_arrives_is_no_number_of_the_pattern(monkeypatch):
+    keys = []
+    original = generic.pattern_of
+    monkeypatch.setattr(plans, "pattern_of", lambda *a: keys.append(original(*a)) or keys[-1])
+    x = torch.tensor([0, 1, 2, 3, 4])
+    for a, b in ((2, 10**6), (10**6, 2)):  # the small one is part of the program, the large one is handed over
+        assert ((x + a) * b).tolist() == [(i + a) * b for i in range(5)]
+    (key, numbers), (other, others) = keys
+    assert key != other and len(numbers) == len(others)
+
+
 def test_powers_keep_their_formulas():
     for n in (4, 5, 3, 2, 1, 6):
         assert torch.full((2,), 3.0).pow(n).tolist() == [3.0**n] * 2

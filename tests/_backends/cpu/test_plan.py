@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flambeau._backends.cpu import plan as plan_module
 from flambeau._backends.cpu.kernel import (
     Address,
     Entry,
@@ -98,6 +99,22 @@ def test_profiled_runs_do_the_same_and_stop_at_a_status():
     assert len(seconds) == 2 and all(s > 0 for s in seconds)
     assert plan.run(words) == 0  # all steps again
     assert out.tolist() == (40 * x).tolist()
+
+
+def test_plans_of_the_same_form_lie_in_their_own_places_of_the_arena():
+    """Both have one skeleton; words, offsets and tasks are their own."""
+    x, arena = np.arange(8.0), np.zeros(64)
+    plans, skeletons = [], plan_module._skeleton.cache_info().currsize
+    for count, factor, offset in ((3, 2.0, 8), (5, 10.0, 256)):
+        step = Step((launch(scaled(), (Address(0), Address(1), double_bits(factor)), count, 1),))
+        back = Step((launch(scaled(), (Address(0, 8), Address(1), Scalar(0)), count - 1, 1),))
+        steps = [placed(step, (0, ~1)), placed(back, (~1, ~0), (0,))]
+        plans.append(NativePlan(steps, 3, (offset + 128, offset), "d"))
+    assert plan_module._skeleton.cache_info().currsize == skeletons + 1
+    for plan in plans:
+        assert plan.run([address(x), address(arena), 0, 0.5]) == 0
+    assert arena[1:4].tolist() == [0, 2, 4] and arena[17:19].tolist() == [1, 2]
+    assert arena[32:37].tolist() == [0, 10, 20, 30, 40] and arena[48:52].tolist() == [5, 10, 15, 20]
 
 
 def test_no_steps_and_no_slots():
