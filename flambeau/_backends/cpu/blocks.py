@@ -11,7 +11,7 @@ from flambeau._backends.cpu.kernel import Kernel, Step
 from flambeau._backends.cpu.plan import Block, block_of
 from flambeau._ir.symbols import Trace, settled
 
-REMEMBERED, MOST_WAYS = 512, 64  # structures, and ways to lower each of them
+REMEMBERED, MOST_WAYS = 512, 16  # structures, and ways to lower each of them
 
 Numbers = tuple[int, ...]
 
