@@ -9,6 +9,7 @@ the same. What changes from then on is only arithmetic; a part with numbers that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from flambeau._ir.program import Inference, Instruction, Value
 from flambeau._ir.symbols import Trace, like
 
 SAMPLES = 3  # with how many a pattern gets an outline for all
+PATTERNS = 4096  # of single instructions, kept for comparison
 MOST_SAMPLES, MOST_WAYS = 8, 16  # with more, windows are compiled each for itself
 
 
@@ -48,13 +50,19 @@ def _add(instruction: Instruction, key: list[Any], numbers: list[int]) -> None:
     if known is None or known[0] != metas:  # of the same computation, parts of other values may have been read
         found: list[int] = []
         pattern = instruction.op, inference.compute, *[_pattern(m, found) for m in (*metas, *inference.outputs)]
-        known = inference.pattern = metas, pattern, found
+        known = inference.pattern = metas, _one(pattern), tuple(found)
     key.append(known[1])
     numbers += known[2]
     if not inference.plain and instruction.op.family == "pointwise":  # whose other numbers arrive when it runs
         for a in instruction.args:
             if type(a) is not Value:
                 key.append(_pattern(a, numbers) if is_static(a) else ("arrives", type(a)))
+
+
+@lru_cache(PATTERNS)
+def _one(pattern: tuple) -> tuple:
+    """The one tuple that is equal to this: there are as many as operations, not as sizes."""
+    return pattern
 
 
 def _add_formula(instruction: Instruction, key: list[Any], numbers: list[int]) -> None:
@@ -66,7 +74,7 @@ def _add_formula(instruction: Instruction, key: list[Any], numbers: list[int]) -
         found: list[int] = []
         for written in instruction.op.instructions(instruction):
             _add(written, patterns, found)
-        known = inference.pattern = constants, tuple(patterns), found
+        known = inference.pattern = constants, _one(tuple(patterns)), tuple(found)
     key.append(known[1])
     numbers += known[2]
 
