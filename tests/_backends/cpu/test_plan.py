@@ -104,13 +104,13 @@ def test_profiled_runs_do_the_same_and_stop_at_a_status():
 def test_plans_of_the_same_form_lie_in_their_own_places_of_the_arena():
     """Both have one skeleton; words, offsets and tasks are their own."""
     x, arena = np.arange(8.0), np.zeros(64)
-    plans, skeletons = [], plan_module._skeleton.cache_info().currsize
+    plans, skeletons = [], plan_module._skeleton.cache_info().misses
     for count, factor, offset in ((3, 2.0, 8), (5, 10.0, 256)):
         step = Step((launch(scaled(), (Address(0), Address(1), double_bits(factor)), count, 1),))
         back = Step((launch(scaled(), (Address(0, 8), Address(1), Scalar(0)), count - 1, 1),))
         steps = [placed(step, (0, ~1)), placed(back, (~1, ~0), (0,))]
         plans.append(NativePlan(steps, 3, (offset + 128, offset), "d"))
-    assert plan_module._skeleton.cache_info().currsize == skeletons + 1
+    assert plan_module._skeleton.cache_info().misses == skeletons + 1
     for plan in plans:
         assert plan.run([address(x), address(arena), 0, 0.5]) == 0
     assert arena[1:4].tolist() == [0, 2, 4] and arena[17:19].tolist() == [1, 2]
