@@ -9,6 +9,8 @@ the same. What changes from then on is only arithmetic; a part with numbers that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from flambeau._compiler.capture import is_static
@@ -19,81 +21,126 @@ from flambeau._ir.program import Inference, Instruction, Value
 from flambeau._ir.symbols import Trace, like
 
 SAMPLES = 3  # with how many a pattern gets an outline for all
+PATTERNS = 4096  # of single instructions, kept for comparison
 MOST_SAMPLES, MOST_WAYS = 8, 16  # with more, windows are compiled each for itself
 
 
-def pattern_of(window: Window) -> tuple[tuple, tuple[int, ...]]:
-    """What a window is apart from its numbers (a key, if its arguments can be one), and its numbers."""
+def pattern_of(
+    queue: Sequence[Instruction], ties: tuple[int, ...], nbytes: Sequence[int], lives: tuple
+) -> tuple[tuple, tuple[int, ...]]:
+    """What a window is apart from its numbers (a key, if its arguments can be one), and its numbers. `ties` are the
+    slots of all operands in a row, `lives` says what lives on and what dies."""
+    key: list[Any] = []
     numbers: list[int] = []
-    patterns = []
-    for instruction in window.instructions:
-        loose = instruction.op.family == "pointwise"  # whose other numbers arrive when it runs
-        inference = instruction.inference
-        pattern = [instruction.op, inference and inference.compute]
-        for a, m in zip(instruction.args, instruction.metas, strict=True):
-            pattern.append(_pattern(a, m, loose, window.slots, numbers))
-        if inference is not None:
-            pattern += [_pattern(m, m, loose, window.slots, numbers) for m in inference.outputs]
-        patterns.append(tuple(pattern))
-    key = tuple(patterns), window.live, window.dying, window.scalars
-    return key, (*numbers, *window.nbytes)
+    for instruction in queue:
+        if instruction.op.family == "formula":
+            _add_formula(instruction, key, numbers)
+        else:
+            _add(instruction, key, numbers)
+    return (tuple(key), ties, len(nbytes), lives), (*numbers, *nbytes)
 
 
-def _pattern(a: Any, m: Any, loose: bool, slots: dict[Value, int], numbers: list[int]) -> Any:
-    """An argument without its numbers, which are appended."""
-    kind = type(a)
-    if kind is Value:
-        return slots[a], _pattern(m, m, loose, slots, numbers)
+def _add(instruction: Instruction, key: list[Any], numbers: list[int]) -> None:
+    """An instruction's part of the key and of the numbers; what follows from its metas is kept with the inference."""
+    inference, metas = instruction.inference, instruction.metas
+    if inference is None:
+        key += (instruction.op, *[_pattern(m, numbers) for m in metas[:2]], instruction.args[2])
+        return
+    known = inference.pattern
+    if known is None or known[0] != metas:  # of the same computation, parts of other values may have been read
+        found: list[int] = []
+        pattern = instruction.op, inference.compute, *[_pattern(m, found) for m in (*metas, *inference.outputs)]
+        known = inference.pattern = metas, _one(pattern), tuple(found)
+    key.append(known[1])
+    numbers += known[2]
+    if not inference.plain and instruction.op.family == "pointwise":  # whose other numbers arrive when it runs
+        for a in instruction.args:
+            if type(a) is not Value:
+                key.append(_pattern(a, numbers) if is_static(a) else ("arrives", type(a)))
+
+
+@lru_cache(PATTERNS)
+def _one(pattern: tuple) -> tuple:
+    """The one tuple that is equal to this: there are as many as operations, not as sizes."""
+    return pattern
+
+
+def _add_formula(instruction: Instruction, key: list[Any], numbers: list[int]) -> None:
+    """The same for a formula: that of the instructions it stands for."""
+    inference, constants = instruction.inference, instruction.args[-1].key
+    known = inference.pattern
+    if known is None or known[0] != constants:
+        patterns: list[Any] = [instruction.op]
+        found: list[int] = []
+        for written in instruction.op.instructions(instruction):
+            _add(written, patterns, found)
+        known = inference.pattern = constants, _one(tuple(patterns)), tuple(found)
+    key.append(known[1])
+    numbers += known[2]
+
+
+def _pattern(m: Any, numbers: list[int]) -> Any:
+    """A meta or a plain argument without its numbers, which are appended."""
+    kind = type(m)
     if kind is Meta:
-        numbers += (*a.shape, *a.strides, a.offset)
-        return a.dtype, a.ndim
-    if isinstance(a, (tuple, list)):
-        return kind, *[_pattern(x, y, loose, slots, numbers) for x, y in zip(a, m, strict=True)]
-    if loose and not is_static(a):
-        return kind
+        numbers += (*m.shape, *m.strides, m.offset)
+        return m.dtype, m.ndim
+    if isinstance(m, (tuple, list)):
+        return kind, *[_pattern(x, numbers) for x in m]
     if kind is int:
-        numbers.append(a)
+        numbers.append(m)
         return kind
-    return kind, repr(a) if kind is float else a  # 0.0 equals -0.0
+    return kind, repr(m) if kind is float else m  # 0.0 equals -0.0
 
 
 def with_numbers(window: Window, numbers: Sequence[Any]) -> Window:
-    """The window with other numbers, in the order of `pattern_of`."""
+    """The window with other numbers, in the order of `pattern_of`; its formulas are written out."""
     rest = iter(numbers)
-    instructions = []
-    for instruction in window.instructions:
-        loose = instruction.op.family == "pointwise"
-        pairs = [_renewed(a, m, loose, rest) for a, m in zip(instruction.args, instruction.metas, strict=True)]
-        inference = instruction.inference
-        if inference is not None:
-            outputs = tuple([_renewed_meta(m, rest) for m in inference.outputs])
-            inference = Inference(outputs, inference.compute, inference.fallible)
-        args, metas = (tuple([pair[i] for pair in pairs]) for i in (0, 1))
-        instructions.append(
-            Instruction(instruction.op, args, metas, inference, instruction.outputs, instruction.site)
-        )
+    instructions = [_renewed(instruction, rest) for instruction in window.instructions]
     return window._replace(instructions=instructions, nbytes=tuple(rest))
 
 
-def _renewed(a: Any, m: Any, loose: bool, rest: Iterator[Any]) -> tuple[Any, Any]:
-    """An argument and its Meta with the next numbers in them."""
-    kind = type(a)
-    if kind is Value:
-        return a, _renewed_meta(m, rest)
+def _renewed(instruction: Instruction, rest: Iterator[Any]) -> Instruction:
+    """The instruction with the next numbers in it."""
+    op, args, inference, metas = instruction.op, instruction.args, instruction.inference, instruction.metas
+    if inference is None:
+        metas = (*[_renewed_item(m, rest) for m in metas[:2]], *metas[2:])
+        return Instruction(op, args, metas, None, instruction.outputs, instruction.site)
+    metas = tuple([_renewed_item(m, rest) for m in metas])
+    outputs = tuple([_renewed_item(m, rest) for m in inference.outputs])
+    inference = Inference(outputs, inference.compute, inference.fallible)
+    if op.family == "pointwise":
+        args = tuple([_renewed_item(a, rest) if type(a) is not Value and is_static(a) else a for a in args])
+    else:
+        args = tuple([_with_statics(a, m) for a, m in zip(args, metas, strict=True)])
+    return Instruction(op, args, metas, inference, instruction.outputs, instruction.site)
+
+
+def _renewed_item(m: Any, rest: Iterator[Any]) -> Any:
+    """A meta or a plain argument with the next numbers in it."""
+    kind = type(m)
     if kind is Meta:
-        return (_renewed_meta(a, rest),) * 2
+        shape, strides = ([next(rest) for _ in range(m.ndim)] for _ in range(2))
+        return meta(m.dtype, shape, strides, next(rest))
+    if isinstance(m, (tuple, list)):
+        return like(m, [_renewed_item(x, rest) for x in m])
+    return next(rest) if kind is int else m
+
+
+def _with_statics(a: Any, m: Any) -> Any:
+    """An argument whose values stay; all else is what stands among the metas."""
+    if type(a) is Value:
+        return a
     if isinstance(a, (tuple, list)):
-        pairs = [_renewed(x, y, loose, rest) for x, y in zip(a, m, strict=True)]
-        return like(a, [x for x, _ in pairs]), like(m, [y for _, y in pairs])
-    if kind is int and not (loose and not is_static(a)):
-        number = next(rest)
-        return number, number
-    return a, m
+        return like(a, [_with_statics(x, y) for x, y in zip(a, m, strict=True)])
+    return m
 
 
-def _renewed_meta(m: Meta, rest: Iterator[Any]) -> Meta:
-    shape, strides = ([next(rest) for _ in range(m.ndim)] for _ in range(2))
-    return meta(m.dtype, shape, strides, next(rest))
+def _picked(places: list[int]) -> Callable[[Sequence[int]], tuple[int, ...]]:
+    """A function that gives the items in these places."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda numbers: tuple([numbers[i] for i in places])
 
 
 class _Way(NamedTuple):
@@ -108,41 +155,49 @@ class Pattern:
     """What is known of the windows with one pattern: the numbers that some of them had, and the ways to compile them.
 
     `samples` are different numbers, `leader_of` has for every place among them the first one that always had the same
-    number, `fixed` the places whose number never changed, `leaders` the places of the others, one for each symbol."""
+    number, `leaders` the places whose number changes, one for each symbol. `fixed` gives the numbers that never
+    changed, `followers` those that change, `followed` those of their leaders."""
 
     def __init__(self, numbers: tuple[int, ...]) -> None:
         self.samples = [numbers]
         self.ways: list[_Way] = []
         self.abandoned: Exception | None = None  # why there can be no outline with symbols
-        self._learn()
 
-    def program(self, window: Window, numbers: tuple[int, ...], backend: Backend, dump: Dump | None) -> Program:
-        """The program of a window of this pattern with these numbers."""
+    def program(
+        self, window: Callable[[], Window], numbers: tuple[int, ...], backend: Backend, dump: Dump | None
+    ) -> Program:
+        """The program of a window of this pattern with these numbers; the window is asked for if it must be looked
+        at."""
         few = len(self.samples) < SAMPLES and numbers not in self.samples
-        if few or (not self._covers(numbers) and len(self.samples) < MOST_SAMPLES):
+        if few or (len(self.samples) in range(SAMPLES, MOST_SAMPLES) and not self._covers(numbers)):
             self.samples.append(numbers)
-            self._learn()
+            if len(self.samples) >= SAMPLES:
+                self._learn()
         if len(self.samples) < SAMPLES or not self._covers(numbers) or self.abandoned:
-            return compile_window(window, backend, dump)
-        values = [numbers[i] for i in self.leaders]
-        return self._known(values) or self._new(window, numbers, values, backend, dump)
+            return compile_window(window(), backend, dump)
+        values = self.values(numbers)
+        return self._known(values) or self._new(window(), numbers, values, backend, dump)
 
     def _learn(self) -> None:
         """Find out from the samples which numbers change, and which of these together."""
         first: dict[tuple[int, ...], int] = {}
         columns = list(zip(*self.samples, strict=True))
         self.leader_of = [first.setdefault(column, i) for i, column in enumerate(columns)]
-        self.fixed = [i for i, column in enumerate(columns) if len(set(column)) == 1]
-        self.leaders = [i for column, i in first.items() if len(set(column)) > 1]
+        changing = [len(set(column)) > 1 for column in columns]
+        places = range(len(columns))
+        self.leaders = [i for i in first.values() if changing[i]]
+        self.values = _picked(self.leaders)
+        self.fixed = _picked([i for i in places if not changing[i]])
+        self.followers = _picked([i for i in places if changing[i]])
+        self.followed = _picked([self.leader_of[i] for i in places if changing[i]])
         self.ways.clear()
 
     def _covers(self, numbers: tuple[int, ...]) -> bool:
         """Do only those numbers differ from the samples which may?"""
-        first = self.samples[0]
-        fixed = all([numbers[i] == first[i] for i in self.fixed])
-        return fixed and all([n == numbers[i] for n, i in zip(numbers, self.leader_of, strict=True)])
+        fixed = self.fixed(numbers) == self.fixed(self.samples[0])
+        return fixed and self.followers(numbers) == self.followed(numbers)
 
-    def _known(self, values: list[int]) -> Program | None:
+    def _known(self, values: Sequence[int]) -> Program | None:
         """The program by a way that holds for these values; it is tried first the next time."""
         for i, way in enumerate(self.ways):
             numbers = way.numbers(values)
@@ -154,7 +209,7 @@ class Pattern:
                     return None
         return None
 
-    def _new(self, window: Window, numbers: tuple[int, ...], values: list[int], backend: Backend,
+    def _new(self, window: Window, numbers: tuple[int, ...], values: Sequence[int], backend: Backend,
              dump: Dump | None) -> Program:  # fmt: skip
         """The program by a new way, or by none if there are too many or symbols cannot go it."""
         if len(self.ways) < MOST_WAYS:
@@ -175,7 +230,7 @@ class Pattern:
                 self.abandoned = error
         return compile_window(window, backend, dump)
 
-    def _traced(self, window: Window, numbers: tuple[int, ...], values: list[int], backend: Backend,
+    def _traced(self, window: Window, numbers: tuple[int, ...], values: Sequence[int], backend: Backend,
                 refused: set[int], dump: Dump | None) -> _Way:  # fmt: skip
         trace = Trace(values, interning=True)  # metas, equal nodes, equal operands
         symbols: list[Any] = list(numbers)

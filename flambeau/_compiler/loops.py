@@ -16,7 +16,7 @@ all sizes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 
@@ -89,6 +89,29 @@ class Nest(NamedTuple):
     offsets: tuple[int, ...]
     gathers: tuple[tuple[int, int] | None, ...]
     checked: bool = True
+
+
+def nest_numbers(nest: Nest) -> tuple[int, ...]:
+    """The numbers of a nest that its structure leaves open, all in a row."""
+    found = [*nest.sizes, *nest.offsets]
+    for operand, strides in zip(nest.loops.operands, nest.strides, strict=True):
+        found += [s for s, known in zip(strides, operand.strides, strict=True) if known is None]
+    for gather in nest.gathers:
+        if gather is not None:
+            found += gather
+    return tuple(found)
+
+
+def nest_with(loops: Loops, numbers: Sequence[Any], checked: bool) -> Nest:
+    """The nest of this structure with these numbers, in the order of `nest_numbers`."""
+    rest: Iterator[Any] = iter(numbers)
+    sizes = tuple([next(rest) for _ in range(loops.parallel + loops.reduced)])
+    offsets = tuple([next(rest) for _ in loops.operands])
+    strides = tuple([
+        tuple([next(rest) if known is None else known for known in operand.strides]) for operand in loops.operands
+    ])  # fmt: skip
+    gathers = tuple([(next(rest), next(rest)) if operand.gathered else None for operand in loops.operands])
+    return Nest(loops, sizes, strides, offsets, gathers, checked)
 
 
 def text_of(nest: Nest) -> str:

@@ -14,13 +14,6 @@ from flambeau._compiler.nests import Place
 ALIGNMENT = 64
 
 
-class Location(NamedTuple):
-    """Where a place is at run time: `offset` bytes into the memory whose address is in a table's `slot`."""
-
-    slot: int
-    offset: int = 0
-
-
 class Sets:
     """Places joined into sets that share memory."""
 

@@ -19,12 +19,12 @@ from flambeau._compiler import epilogues, nests
 from flambeau._compiler.capture import Capture, operands_of
 from flambeau._compiler.epilogues import Finished
 from flambeau._compiler.fuse import Fusion, Group, Unit
-from flambeau._compiler.loops import Loops, text_of
+from flambeau._compiler.loops import Loops, nest_numbers, text_of
 from flambeau._compiler.nests import Fused, Place
 from flambeau._compiler.placement import Placement, places_of
 from flambeau._core.dtypes import dtype
 from flambeau._ir.graph import Node, verify
-from flambeau._ir.meta import Meta
+from flambeau._ir.meta import layout_numbers
 from flambeau._ir.program import Instruction, Value
 from flambeau._ir.symbols import Symbol
 
@@ -50,19 +50,20 @@ class Window(NamedTuple):
 
 
 class NestPart(NamedTuple):
-    """A nest of loops; its numbers are (sizes, strides, offsets, gathers) as in `Nest`."""
+    """A nest of loops; its numbers are those of `nest_numbers`."""
 
     loops: Loops
     checked: bool
 
 
 class CallPart(NamedTuple):
-    """A kernel template, and the nest that finishes every block of its result if there is one; its numbers are (params,
-    operands, results, those of the nest), operands and results as (shape, strides, offset)."""
+    """A kernel template with operands and results of these dtypes and dimensions, and the nest that finishes every
+    block of its result if there is one; its numbers are the params, in a tuple, and then all in a row the layouts'
+    (shape, strides, offset) and those of the nest."""
 
     template: str
-    operands: tuple[dtype, ...]
-    results: tuple[dtype, ...]
+    operands: tuple[tuple[dtype, int], ...]
+    results: tuple[tuple[dtype, int], ...]
     epilogue: NestPart | None = None
 
 
@@ -210,20 +211,21 @@ class _Outlining:
         nest = fused.nest
         scalars = tuple([self._scalar(s) for s in fused.scalars])
         part = Part(NestPart(nest.loops, nest.checked), self._lie_at(fused.places), scalars, origins, what)
-        return part, (nest.sizes, nest.strides, nest.offsets, nest.gathers)
+        return part, nest_numbers(nest)
 
     def _finished(self, piece: Finished, origins: frozenset[int], what: str) -> tuple[Part, tuple]:
         """A call, and what finishes it."""
         call, numbers = self._call(piece.node, origins, what)
-        nest, nest_numbers = self._nest(piece.fused, origins, what)
+        nest, finishing = self._nest(piece.fused, origins, what)
         assert type(call.work) is CallPart and type(nest.work) is NestPart
         work = call.work._replace(epilogue=nest.work)
-        return Part(work, call.places + nest.places, nest.scalars, origins, what), (*numbers, nest_numbers)
+        return Part(work, call.places + nest.places, nest.scalars, origins, what), numbers + finishing
 
     def _call(self, node: Node, origins: frozenset[int], what: str) -> tuple[Part, tuple]:
         operands = tuple([a.meta for a in node.inputs])
-        work = CallPart(node.name, tuple([m.dtype for m in operands]), tuple([m.dtype for m in node.outputs]))
-        numbers = node.params, tuple(map(_layout, operands)), tuple(map(_layout, node.outputs))
+        kinds = tuple([(m.dtype, m.ndim) for m in operands]), tuple([(m.dtype, m.ndim) for m in node.outputs])
+        work = CallPart(node.name, *kinds)
+        numbers = (node.params, *layout_numbers((*operands, *node.outputs)))
         return Part(work, self._lie_at(places_of(node)), (), origins, what), numbers
 
     def _lie_at(self, places: Sequence[Place]) -> tuple[int, ...]:
@@ -252,10 +254,6 @@ def _text(piece: Fused | Finished) -> str:
     if isinstance(piece, Finished):
         return f"on every block of %{piece.node.number}: {text_of(piece.fused.nest)}"
     return text_of(piece.nest)
-
-
-def _layout(m: Meta) -> tuple[tuple[int, ...], tuple[int, ...], int]:
-    return tuple(m.shape), m.strides, m.offset
 
 
 def prune(nodes: Sequence[Node], roots: Sequence[Node]) -> list[Node]:

@@ -9,35 +9,40 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from flambeau._compiler.loops import Nest
-from flambeau._compiler.memory import Interval, Location, arena
+from flambeau._compiler.memory import Interval, arena
 from flambeau._compiler.outline import CallPart, Dump, HostPart, NestPart, Numbers, Outline, Part, Window, outline_of
 from flambeau._core.dtypes import dtype
-from flambeau._ir.meta import Meta, meta
 
 REMEMBERED = 256  # lowered steps of one part
+_NEVER = object()  # in the place of params: not lowered yet
+
+
+class Structure(Protocol):
+    """Parts that differ in numbers only, and the steps that the backend makes of them; None if it has no code."""
+
+    def plain(self, numbers: tuple) -> Any: ...
+
+    def block(self, numbers: tuple) -> Any:
+        """The same for parts of which there are many: what is found out for one is kept for the next."""
 
 
 class Backend(Protocol):
-    """What the compiler asks of a backend. A result of None means: not supported. `again` says that the same was
-    lowered with other numbers, and that more may follow."""
+    """What the compiler asks of a backend. A result of None means: not supported. An epilogue is a nest's (loops,
+    checked)."""
 
     def supports(self, primitive: str, d: dtype) -> bool: ...
 
-    def lower_nest(self, nest: Any, again: bool) -> Any: ...
+    def nest(self, loops: Any, checked: bool) -> Structure: ...
 
-    def lower_call(
-        self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...], epilogue: Any,
-        again: bool,
-    ) -> Any: ...  # fmt: skip
+    def call(self, template: str, params: tuple, operands: Any, results: Any, epilogue: Any) -> Structure | None: ...
 
 
 class Work(NamedTuple):
-    """One step of a program: `step` is what the backend made, with operands at `locations` and the run-time scalars
-    `scalars`; or, of a host instruction, its number."""
+    """One step of a program: `step` is what the backend made, with operands at `places` (table slots, or ~ the numbers
+    of intervals in the arena) and the run-time scalars `scalars`; or, of a host instruction, its number."""
 
     step: Any
-    locations: tuple[Location, ...]
+    places: tuple[int, ...]
     scalars: tuple[int, ...]
     host: int | None
     what: str
@@ -53,6 +58,7 @@ class Program(NamedTuple):
     fresh: tuple[int, ...]  # bytes of each fresh result
     hosted: int  # how many slots host results take
     arena: int  # bytes
+    offsets: tuple[int, ...]  # of each interval in the arena
     results: dict[int, int]  # value slot -> table slot
     host_slots: dict[int, int]  # value slot of a host result -> table slot
     scalars: tuple[float | int, ...]
@@ -84,17 +90,18 @@ class Lowering:
     def __init__(self, backend: Backend, outline: Outline) -> None:
         self.backend = backend
         self.known: list[dict[tuple, Any]] = [{} for _ in outline.parts]
+        self.structures: list[tuple[Any, Structure | None]] = [(_NEVER, None) for _ in outline.parts]
 
     def steps(self, outline: Outline, numbers: Numbers) -> list[Any]:
         """The step of every part, None for host instructions; Refused names all parts that cannot be lowered."""
         steps: list[Any] = []
         refused: set[int] = set()
-        for part, mine, known in zip(outline.parts, numbers.parts, self.known, strict=True):
+        for i, (mine, known) in enumerate(zip(numbers.parts, self.known, strict=True)):
             step = known.get(mine)
-            if step is None and type(part.work) is not HostPart:
-                step = self._lowered(part, mine, again=bool(known))
+            if step is None and type(outline.parts[i].work) is not HostPart:
+                step = self._lowered(i, outline.parts[i], mine, again=bool(known))
                 if step is None:
-                    refused |= part.origins
+                    refused |= outline.parts[i].origins
                 if len(known) >= REMEMBERED:
                     known.clear()
                 known[mine] = step
@@ -103,21 +110,25 @@ class Lowering:
             raise Refused(refused)
         return steps
 
-    def _lowered(self, part: Part, numbers: tuple, again: bool) -> Any:
-        work = part.work
+    def _lowered(self, i: int, part: Part, numbers: tuple, again: bool) -> Any:
+        """The step of part number `i`; `again` if it was lowered with other numbers."""
+        params: Any = None
+        if type(part.work) is CallPart:
+            params, *rest = numbers
+            numbers = tuple(rest)
+        last, structure = self.structures[i]
+        if last != params:
+            structure = self._structure(part.work, params)
+            self.structures[i] = params, structure
+        if structure is None:
+            return None
+        return structure.block(numbers) if again else structure.plain(numbers)
+
+    def _structure(self, work: Any, params: tuple | None) -> Structure | None:
         if type(work) is NestPart:
-            return self.backend.lower_nest(_nest(work, numbers), again)
-        assert type(work) is CallPart
-        params, operands, results, *rest = numbers
-        inputs = tuple([meta(d, *layout) for d, layout in zip(work.operands, operands, strict=True)])
-        outputs = tuple([meta(d, *layout) for d, layout in zip(work.results, results, strict=True)])
-        epilogue = work.epilogue and _nest(work.epilogue, rest[0])
-        return self.backend.lower_call(work.template, params, inputs, outputs, epilogue, again)
-
-
-def _nest(part: NestPart, numbers: tuple) -> Nest:
-    sizes, strides, offsets, gathers = numbers
-    return Nest(part.loops, sizes, strides, offsets, gathers, part.checked)
+            return self.backend.nest(*work)
+        epilogue = work.epilogue and tuple(work.epilogue)
+        return self.backend.call(work.template, params or (), work.operands, work.results, epilogue)
 
 
 def realised(outline: Outline, numbers: Numbers, lowering: Lowering) -> Program:
@@ -127,14 +138,10 @@ def realised(outline: Outline, numbers: Numbers, lowering: Lowering) -> Program:
         for i, ((first, last), nbytes) in enumerate(zip(outline.spans, numbers.intervals, strict=True))
     ]
     offsets, size = arena(intervals)
-    arena_slot = outline.inputs + len(numbers.fresh) + outline.hosted
-
-    def location(place: int) -> Location:
-        return Location(place) if place >= 0 else Location(arena_slot, offsets[~place])
-
     works = []
     for part, step in zip(outline.parts, lowering.steps(outline, numbers), strict=True):
         host = part.work.instruction if type(part.work) is HostPart else None
-        works.append(Work(step, tuple(map(location, part.places)), part.scalars, host, part.what))
-    return Program(tuple(works), outline.inputs, numbers.fresh, outline.hosted, size, outline.results,
+        works.append(Work(step, part.places, part.scalars, host, part.what))
+    return Program(tuple(works), outline.inputs, numbers.fresh, outline.hosted, size,
+                   tuple([offsets[i] for i in range(len(intervals))]), outline.results,
                    outline.host_slots, numbers.scalars)  # fmt: skip

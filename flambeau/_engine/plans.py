@@ -141,11 +141,8 @@ def _remember(table: OrderedDict, key: tuple, entry: Any) -> Any:
 def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> Any:
     """The plan of a window; None if it is to stay with the reference. Unless `at_once`, only a window whose pattern was
     seen with other numbers is compiled."""
-    instructions, origins = written_out(queue)
-    slots = _with_inner_results(found.slots, instructions)
-    nbytes = tuple([v.nbytes for v in found.values[: found.inputs]])
-    window = Window(instructions, slots, nbytes, found.live, found.dying, len(found.scalars))
-    key, numbers = pattern_of(window)
+    nbytes = [v.nbytes for v in found.values[: found.inputs]]
+    key, numbers = pattern_of(queue, found.ties, nbytes, found.key[1:])
     pattern = _patterns.get(key)
     if pattern is None:
         pattern = _remember(_patterns, key, Pattern(numbers))
@@ -156,15 +153,25 @@ def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> A
     collecting = gc.isenabled()
     gc.disable()  # a compilation makes many small objects that are all needed until its end
     try:
-        program = pattern.program(window, numbers, cpu.backend(), _dumper())
-        works = tuple([w if w.host is None else w._replace(host=origins[w.host]) for w in program.works])
-        plan = _planned(program._replace(works=works), queue, found)
+        program = pattern.program(lambda: _window(queue, found, nbytes), numbers, cpu.backend(), _dumper())
+        if any([w.host is not None for w in program.works]):
+            origins = written_out(queue)[1]
+            works = tuple([w if w.host is None else w._replace(host=origins[w.host]) for w in program.works])
+            program = program._replace(works=works)
+        plan = _planned(program, queue, found)
     finally:
         if collecting:
             gc.enable()
     _statistics.plans += 1
     _statistics.seconds += time.perf_counter() - start
     return plan
+
+
+def _window(queue: Sequence[Instruction], found: Signature, nbytes: Sequence[int]) -> Window:
+    """What the compiler is to know of a window, with its formulas written out."""
+    instructions, _ = written_out(queue)
+    slots = _with_inner_results(found.slots, instructions)
+    return Window(instructions, slots, nbytes, found.live, found.dying, len(found.scalars))
 
 
 def _with_inner_results(slots: dict[Value, int], instructions: Sequence[Instruction]) -> dict[Value, int]:
@@ -208,13 +215,12 @@ class Plan:
         self.hosted = program.hosted
         self.host_slots = program.host_slots
         self.arena = program.arena
-        self.scratch_slot = program.inputs + len(program.fresh) + program.hosted + 1
-        self.scalar_slot = self.scratch_slot + 1
+        self.scalar_slot = program.inputs + len(program.fresh) + program.hosted + 2  # after arena and scratch memory
         self.scratch = max([w.step.scratch for w in program.works if w.step is not None], default=0)
         # how the run-time scalars, and after them those that follow from the plan's sizes, are put into the table
         self.numbers = "".join(["d" if type(s) is float else "n" for s in found.scalars]) + "n" * len(program.scalars)
         self.temporary = self.arena + self.scratch + 64 if self.arena or self.scratch else 0
-        self.segments = self._segments(program.works)
+        self.segments = self._segments(program.works, program.offsets)
         self.derived: list[float | int] = [bits_of(s) for s in program.scalars]
         self.lock = threading.Lock()
         self.results = self._bound(program.results, queue, found)
@@ -240,7 +246,7 @@ class Plan:
                 of_value[found.slots[value]] = m.dtype.numpy
         return [(slot, place, of_value[slot]) for slot, place in results.items() if slot not in self.host_slots]
 
-    def _segments(self, works: Sequence[Work]) -> list[Any]:
+    def _segments(self, works: Sequence[Work], offsets: Sequence[int]) -> list[Any]:
         """Native plans and, between them, numbers of host instructions."""
         segments: list[Any] = []
         steps: list[Any] = []
@@ -249,7 +255,7 @@ class Plan:
 
         def close() -> None:
             if steps:
-                segments.append(native.NativePlan(steps, self.scalar_slot, self.scratch_slot, self.numbers))
+                segments.append(native.NativePlan(steps, self.scalar_slot, offsets, self.numbers))
                 self.names[segments[-1]] = tuple(names)
                 steps.clear()
                 names.clear()
@@ -259,10 +265,7 @@ class Plan:
                 close()
                 segments.append(work.host)
                 continue
-            offsets = tuple([place.offset for place in work.locations])
-            slots = tuple([place.slot for place in work.locations])
-            scalars = tuple([self.scalar_slot + s for s in work.scalars])
-            steps.append(native.Placed(work.step, slots, offsets, scalars))
+            steps.append(native.Placed(work.step, work.places, work.scalars))
             names.append(work.what)
         close()
         return segments

@@ -36,14 +36,15 @@ class Owner(Protocol):
 
 
 class Signature(NamedTuple):
-    """`key` names the plan. `values` are all values by slot, the first `inputs` of them from before the window;
-    `scalars` the numbers that may change from run to run; `live` the slots of results that outlive the window,
-    `dying` those of inputs that do not."""
+    """`key` names the plan. `values` are all values by slot, the first `inputs` of them from before the window; `ties`
+    are the slots of all operands in a row, `scalars` the numbers that may change from run to run; `live` the slots of
+    results that outlive the window, `dying` those of inputs that do not."""
 
     key: tuple
     values: list[Value]
     inputs: int
     slots: dict[Value, int]
+    ties: tuple[int, ...]
     scalars: list[float | int]
     live: tuple[int, ...]
     dying: frozenset[int]
@@ -73,12 +74,13 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
     key += [v.nbytes for v in values]
     values += made
     slots = dict(zip(values, range(len(values)), strict=True))
-    key += map(slots.__getitem__, operands)
+    ties = tuple(map(slots.__getitem__, operands))
+    key += ties
     operands.clear()
     made.clear()  # both count as references
     structure = tuple(key)
     live, dying = _lifetimes(structure, values, queue, slots, inputs)
-    return Signature((structure, live, dying), values, inputs, slots, scalars, live, frozenset(dying))
+    return Signature((structure, live, dying), values, inputs, slots, ties, scalars, live, frozenset(dying))
 
 
 def _in_memory(values: list[Value], window: Owner) -> bool:

@@ -6,7 +6,7 @@ Metas are interned, so that a tuple of them is a cheap key for what has been inf
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from flambeau._core.dtypes import dtype
 from flambeau._core.size import Size
@@ -68,6 +68,19 @@ def meta(d: dtype, shape: Iterable[int], strides: Iterable[int], offset: int = 0
 def passing(d: dtype, shape: Iterable[int], strides: Iterable[int], offset: int = 0) -> Meta:
     """A meta with these fields that is looked at and forgotten, so it is not interned."""
     return Meta(d, Size(shape), tuple(strides), offset)
+
+
+def layout_numbers(metas: Iterable[Meta]) -> tuple[int, ...]:
+    """The numbers of some metas, all in a row."""
+    return tuple([n for m in metas for n in (*m.shape, *m.strides, m.offset)])
+
+
+def passing_with(kinds: Iterable[tuple[dtype, int]], numbers: Iterator[int]) -> tuple[Meta, ...]:
+    """Metas of these dtypes and dimensions with the next numbers, in the order of `layout_numbers`."""
+    return tuple([
+        passing(d, [next(numbers) for _ in range(ndim)], [next(numbers) for _ in range(ndim)], next(numbers))
+        for d, ndim in kinds
+    ])  # fmt: skip
 
 
 def contiguous(d: dtype, shape: Sequence[int]) -> Meta:

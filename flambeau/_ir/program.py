@@ -115,10 +115,11 @@ class Inference:
     within its storage (`offset`). `savings` has, by the mask of operands that want gradients, what is saved for them.
     `token` stands for the op, its static arguments and the metas of its operands in a
     plan's key: the inference itself if it is remembered for the same arguments, and otherwise something that no other
-    call shares.
+    call shares. `pattern` is what the compiler keeps of it to recognise the same in other sizes.
     """
 
-    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "plain", "offset", "savings", "token")
+    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "plain", "offset", "savings", "token",
+                 "pattern")  # fmt: skip
 
     def __init__(
         self, outputs: tuple[Meta, ...], compute: Any = None, fallible: bool = False, operands: tuple = ()
@@ -132,3 +133,4 @@ class Inference:
         self.offset = any([type(m) is Meta and m.offset for m in operands])
         self.savings: dict[int, Any] = {}
         self.token: Any = self
+        self.pattern: Any = None

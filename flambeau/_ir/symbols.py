@@ -169,6 +169,7 @@ class Trace:
         self.parameters = [Symbol(self, value, f"s{i}") for i, value in enumerate(values)]
         self._steps: list[tuple[str | None, str, str, str]] = []  # (name of the result or None, operator, operands)
         self._known: dict[tuple[str, str, str], Any] = {}
+        self._functions: dict[Callable[..., int], str] = {}
 
     def computed(self, op: str, a: Any, b: Any) -> Any:
         """The symbol for `a op b`."""
@@ -199,6 +200,16 @@ class Trace:
             self._steps.append((None, *key))
         return outcome
 
+    def told(self, function: Callable[..., int], arguments: Sequence[Any]) -> int:
+        """What `function` says of the numbers; it must say the same when others take the same way."""
+        outcome = function(*map(_value, arguments))
+        name = self._functions.setdefault(function, f"f{len(self._functions)}")
+        key = ("==", f"{name}({', '.join(map(_text, arguments))})", _text(outcome))
+        if key not in self._known:
+            self._known[key] = True
+            self._steps.append((None, *key))
+        return outcome
+
     def function(self, results: Any) -> Callable[[Sequence[int]], Any]:
         """A function of the parameters' values: `results` (tuples of symbols and plain objects) for these values, or
         None where a decision would have been another one."""
@@ -208,7 +219,7 @@ class Trace:
         for name, op, a, b in self._needed(shown):
             lines.append(f" {name} = {a} {op} {b}" if name else f" if not ({a} {op} {b}): return None")
         lines.append(f" return {shown}")
-        scope: dict[str, Any] = {}
+        scope: dict[str, Any] = {name: function for function, name in self._functions.items()}
         exec("\n".join(lines), scope)
         traced = scope["traced"]
         return lambda values: traced(values, constants)
@@ -220,7 +231,7 @@ class Trace:
         for step in reversed(self._steps):
             if step[0] is None or step[0] in needed:
                 kept.append(step)
-                needed.update(step[2:])
+                needed.update(_names(step[2]) if step[2].startswith("f") else step[2:])
         return kept[::-1]
 
 
@@ -239,6 +250,24 @@ def _value(a: Any) -> Any:
 
 def _text(a: Any) -> str:
     return a.text if type(a) is Symbol else f"({a!r})" if a < 0 else repr(a)
+
+
+def told(function: Callable[..., int], *arguments: Any) -> int:
+    """A plain number that follows from numbers, of which some may be symbols: only the outcome becomes a guard, not
+    what `function` compares on its way.
+
+    Example::
+
+        >>> trace = Trace([37])
+        >>> digits = told(lambda n: len(str(n)), trace.parameters[0])
+        >>> f = trace.function((digits, trace.parameters[0] + 1))
+        >>> f([52]), f([9])
+        ((2, 53), None)
+    """
+    for a in arguments:
+        if type(a) is Symbol:
+            return a.trace.told(function, arguments)
+    return function(*arguments)
 
 
 def settled(x: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flambeau._ir.symbols import Symbol, Trace, settled
+from flambeau._ir.symbols import Symbol, Trace, settled, told
 
 
 def tiles(n, m):
@@ -111,3 +111,20 @@ def test_what_is_no_number_is_unequal():
     assert n != "3" and not n == None  # noqa: E711
     with pytest.raises(TypeError):
         n + "3"
+
+
+def nearest(n, m):
+    """Comparisons among which another way may lead to the same."""
+    return min(range(3, 9), key=lambda h: (-(-n // h) * (h + m), -h))
+
+
+@given(sizes, sizes, sizes, sizes)
+def test_of_what_is_told_only_the_outcome_is_a_guard(n, m, other_n, other_m):
+    trace = Trace([n, m])
+    a, b = trace.parameters
+    height = told(nearest, a * 2, 3 - b + b)
+    function = trace.function((height, a * height - b))
+    assert function([n, m]) == (nearest(n * 2, 3), n * nearest(n * 2, 3) - m)
+    same = nearest(n * 2, 3) == nearest(other_n * 2, 3)
+    assert (function([other_n, other_m]) is not None) == same
+    assert told(nearest, n, m) == nearest(n, m)

@@ -4,13 +4,11 @@ hold."""
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from flambeau._backends.cpu.kernel import Kernel, Step
 from flambeau._backends.cpu.plan import Block, block_of
-from flambeau._compiler.loops import Nest
-from flambeau._ir.meta import Meta, passing
 from flambeau._ir.symbols import Trace, settled
 
 REMEMBERED, MOST_WAYS = 512, 16  # structures, and ways to lower each of them
@@ -18,60 +16,59 @@ REMEMBERED, MOST_WAYS = 512, 16  # structures, and ways to lower each of them
 Numbers = tuple[int, ...]
 
 
-class _Structure:
-    """What is known of a structure: functions from numbers to blocks, each for some numbers."""
+class Structure:
+    """Blocks of a structure for any numbers: functions from numbers to blocks, each for some of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, lower: Callable[[Sequence[Any]], Step | None]) -> None:
+        self.lower = lower
         self.ways: list[Callable[[Sequence[int]], Block | None]] = []
         self.abandoned: Exception | None = None  # why symbols cannot go through
 
+    def plain(self, numbers: Numbers) -> Block | None:
+        """The block of `lower(numbers)`; None if something in it has no code."""
+        step = self.lower(numbers)
+        return None if step is None else block_of(step)
 
-class Blocks:
-    """Blocks for structures that are lowered with many numbers: it is learned for which of them the same comes out."""
-
-    def __init__(self) -> None:
-        self.structures: OrderedDict[Hashable, _Structure] = OrderedDict()
-
-    def block(self, key: Hashable, numbers: Numbers, lower: Callable[[Sequence[Any]], Step | None]) -> Block | None:
-        """The block of `lower(numbers)`; None if something in it has no code. `key` is all that it depends on beside
-        the numbers."""
-        structure = self.structures.get(key)
-        if structure is None:
-            structure = self.structures[key] = _Structure()
-            if len(self.structures) > REMEMBERED:
-                self.structures.popitem(last=False)
-        self.structures.move_to_end(key)
-        if structure.abandoned:
-            return laid_out(lower(numbers))
-        return self._found(structure, numbers) or self._new(structure, numbers, lower)
-
-    @staticmethod
-    def _found(structure: _Structure, numbers: Numbers) -> Block | None:
-        for i, way in enumerate(structure.ways):
+    def block(self, numbers: Numbers) -> Block | None:
+        """The same, if there will be more with other numbers."""
+        ways = self.ways
+        for i, way in enumerate(ways):
             block = way(numbers)
             if block is not None:
-                structure.ways.insert(0, structure.ways.pop(i))  # tried first the next time
+                if i:
+                    ways.insert(0, ways.pop(i))  # tried first the next time
                 return block
-        return None
+        return self._new(numbers)
 
-    @staticmethod
-    def _new(structure: _Structure, numbers: Numbers, lower: Callable[[Sequence[Any]], Step | None]) -> Block | None:
-        if len(structure.ways) < MOST_WAYS:
+    def _new(self, numbers: Numbers) -> Block | None:
+        if len(self.ways) < MOST_WAYS and self.abandoned is None:
             trace = Trace(numbers)
             try:
-                step = lower(trace.parameters)
+                step = self.lower(trace.parameters)
                 if step is None:
                     return None
-                structure.ways.insert(0, trace.function(block_of(_with_plain_kernels(step))))
-                return structure.ways[0](numbers)
+                self.ways.insert(0, trace.function(block_of(_with_plain_kernels(step))))
+                return self.ways[0](numbers)
             except Exception as error:  # whatever is wrong with the numbers shows without symbols too
-                structure.abandoned = error
-        return laid_out(lower(numbers))
+                self.abandoned = error
+        return self.plain(numbers)
 
 
-def laid_out(step: Step | None) -> Block | None:
-    """The block of a step, None for none."""
-    return None if step is None else block_of(step)
+class Structures:
+    """The structures that are lowered with many numbers."""
+
+    def __init__(self) -> None:
+        self.known: OrderedDict[Hashable, Structure] = OrderedDict()
+
+    def of(self, key: Hashable, lower: Callable[[Sequence[Any]], Step | None]) -> Structure:
+        """The structure of a key, which is all that `lower` depends on beside the numbers."""
+        structure = self.known.get(key)
+        if structure is None:
+            structure = self.known[key] = Structure(lower)
+            if len(self.known) > REMEMBERED:
+                self.known.popitem(last=False)
+        self.known.move_to_end(key)
+        return structure
 
 
 def _with_plain_kernels(x: Any) -> Any:
@@ -81,41 +78,3 @@ def _with_plain_kernels(x: Any) -> Any:
     return type(x)(*map(_with_plain_kernels, x)) if hasattr(x, "_fields") else (
         tuple(map(_with_plain_kernels, x)) if type(x) is tuple else x
     )
-
-
-# ------------------------------------------------------------------------------------------------- numbers apart
-
-
-def nest_numbers(nest: Nest) -> Numbers:
-    """The numbers of a nest that its structure leaves open, all in a row."""
-    found = [*nest.sizes, *nest.offsets]
-    for operand, strides in zip(nest.loops.operands, nest.strides, strict=True):
-        found += [s for s, known in zip(strides, operand.strides, strict=True) if known is None]
-    for gather in nest.gathers:
-        if gather is not None:
-            found += gather
-    return tuple(found)
-
-
-def nest_with(nest: Nest, numbers: Sequence[Any]) -> Nest:
-    """The nest with other numbers, in the order of `nest_numbers`."""
-    rest: Iterator[Any] = iter(numbers)
-    sizes, offsets = (tuple([next(rest) for _ in old]) for old in (nest.sizes, nest.offsets))
-    strides = tuple([
-        tuple([next(rest) if known is None else known for known in operand.strides]) for operand in nest.loops.operands
-    ])  # fmt: skip
-    gathers = tuple([None if gather is None else (next(rest), next(rest)) for gather in nest.gathers])
-    return nest._replace(sizes=sizes, strides=strides, offsets=offsets, gathers=gathers)
-
-
-def meta_numbers(metas: Iterable[Meta]) -> Numbers:
-    """The numbers of some metas, all in a row."""
-    return tuple([n for m in metas for n in (*m.shape, *m.strides, m.offset)])
-
-
-def metas_with(metas: Iterable[Meta], numbers: Iterator[Any]) -> tuple[Meta, ...]:
-    """The metas with other numbers, in the order of `meta_numbers`."""
-    return tuple([
-        passing(m.dtype, [next(numbers) for _ in range(m.ndim)], [next(numbers) for _ in range(m.ndim)], next(numbers))
-        for m in metas
-    ])  # fmt: skip

@@ -7,15 +7,15 @@ from functools import cache
 from typing import Any
 
 from flambeau._backends.cpu import attention, conv, host, matmul, pool, primitives, rnn, scan, scatter, sort
-from flambeau._backends.cpu.blocks import Blocks, laid_out, meta_numbers, metas_with, nest_numbers, nest_with
+from flambeau._backends.cpu.blocks import Structure, Structures
 from flambeau._backends.cpu.kernel import Step
 from flambeau._backends.cpu.nest_lower import lower as lower_nest
-from flambeau._backends.cpu.plan import Block
 from flambeau._backends.cpu.target import Target
-from flambeau._compiler.loops import Nest
+from flambeau._compiler.loops import Loops, nest_with
 from flambeau._core.dtypes import dtype
-from flambeau._ir.meta import Meta
+from flambeau._ir.meta import Meta, passing_with
 
+Kinds = tuple[tuple[dtype, int], ...]  # dtypes and dimensions
 Lower = Callable[[Target, tuple, tuple[Meta, ...], tuple[Meta, ...]], Step | None]
 
 # The kernel templates by the names that expansions call them.
@@ -46,41 +46,33 @@ class CpuBackend:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.blocks = Blocks()
+        self.structures = Structures()
 
     def supports(self, primitive: str, d: dtype) -> bool:
         return primitives.supported(primitive, d.name)
 
-    def lower_nest(self, nest: Nest, again: bool = False) -> Block | None:
-        if not again:
-            return laid_out(lower_nest(self.target, nest))
-        lower = lambda numbers: lower_nest(self.target, nest_with(nest, numbers))  # noqa: E731
-        return self.blocks.block((nest.loops, nest.checked), nest_numbers(nest), lower)
+    def nest(self, loops: Loops, checked: bool) -> Structure:
+        """Nests of this structure."""
+        lowered = lambda numbers: lower_nest(self.target, nest_with(loops, numbers, checked))  # noqa: E731
+        return self.structures.of((loops, checked), lowered)
 
-    def lower_call(
-        self, template: str, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...],
-        epilogue: Nest | None = None, again: bool = False,
-    ) -> Block | None:  # fmt: skip
-        """A template, laid out in words; operands of the epilogue follow its own."""
+    def call(
+        self, template: str, params: tuple, operands: Kinds, results: Kinds, epilogue: tuple[Loops, bool] | None = None
+    ) -> Structure | None:
+        """A template on operands and results of these kinds; operands of the epilogue follow its own."""
         lower = TEMPLATES.get(template)
         if lower is None:
             return None
-        metas = (*inputs, *outputs)
-        own = meta_numbers(metas)
 
         def lowered(numbers: Sequence[Any]) -> Step | None:
-            renewed = metas_with(metas, iter(numbers))
-            arguments = renewed[: len(inputs)], renewed[len(inputs) :]
+            rest = iter(numbers)
+            inputs, outputs = passing_with(operands, rest), passing_with(results, rest)
             if epilogue is None:
-                return lower(self.target, params, *arguments)
-            return matmul.lower_finished(self.target, nest_with(epilogue, numbers[len(own) :]), *arguments)
+                return lower(self.target, params, inputs, outputs)
+            loops, checked = epilogue
+            return matmul.lower_finished(self.target, nest_with(loops, tuple(rest), checked), inputs, outputs)
 
-        numbers = own if epilogue is None else own + nest_numbers(epilogue)
-        if not again:
-            return laid_out(lowered(numbers))
-        key = (template, repr(params), len(inputs), tuple([(m.dtype, m.ndim) for m in metas]),
-               epilogue and (epilogue.loops, epilogue.checked))  # fmt: skip
-        return self.blocks.block(key, numbers, lowered)
+        return self.structures.of((template, repr(params), operands, results, epilogue), lowered)
 
 
 @cache

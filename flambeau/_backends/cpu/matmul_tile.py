@@ -12,6 +12,7 @@ from typing import NamedTuple
 from flambeau._backends.cpu.emit import BYTES, Function, Module, Val, vector
 from flambeau._backends.cpu.kernel import Kernel
 from flambeau._backends.cpu.target import Target
+from flambeau._ir.symbols import told
 
 ROWS = 14  # at most
 VECTORS = 8  # at most, for tiles of few rows
@@ -52,10 +53,15 @@ def choose(target: Target, element: str, m: int, n: int) -> Tile:
             vectors *= 2
     if m <= tall:
         return Tile(m, vectors, lanes)
+    return Tile(told(_height, m, tall), vectors, lanes)
+
+
+def _height(m: int, tall: int) -> int:
+    """The rows of a tile, at most `tall`, with which the fewest are computed for m. A tile costs its rows and about one
+    more for loading and storing."""
     heights = range(max(1, tall // 2), tall + 1)
-    # A tile costs its rows and about one more for loading and storing.
     height = min(heights, key=lambda h: (-(-m // h) * (h + 1), -h))
-    return Tile(-(-m // -(-m // height)), vectors, lanes)
+    return -(-m // -(-m // height))
 
 
 def _shape(target: Target) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from flambeau._backends.cpu.random import fill_step
 @cache
 def _plan(kind: str) -> NativePlan | None:
     step = fill_step(host_target(), kind)
-    return None if step is None else NativePlan([placed(step, (0, 1), (3, 4, 5))], 6, 2)
+    return None if step is None else NativePlan([placed(step, (0, 1), (0, 1, 2))], 4, numbers="nnn")
 
 
 def fill(kind: str, bits: Any, out: Any, a: float, b: float) -> bool:
@@ -45,5 +45,5 @@ def _run(kind: str, bits: Any, out: Any, count: int, a: int, b: int) -> bool:
     if plan is None:
         return False
     with bits.lock:
-        plan.run((bits.ctypes.state_address, out.__array_interface__["data"][0], 0, count, a, b))
+        plan.run((bits.ctypes.state_address, out.__array_interface__["data"][0], 0, 0, count, a, b))
     return True

@@ -7,14 +7,14 @@ import random
 import pytest
 
 from flambeau._backends.cpu import host
-from flambeau._backends.cpu.blocks import MOST_WAYS, nest_numbers, nest_with
+from flambeau._backends.cpu.blocks import MOST_WAYS
 from flambeau._backends.cpu.lower import TEMPLATES, CpuBackend
 from flambeau._backends.cpu.nest_lower import lower
 from flambeau._backends.cpu.plan import block_of
-from flambeau._compiler.loops import Expr, Loops, Nest, Operand
+from flambeau._compiler.loops import Expr, Loops, Nest, Operand, nest_numbers, nest_with
 from flambeau._core.dtypes import float32, int64
 from flambeau._ir import meta as metas
-from flambeau._ir.meta import contiguous, meta
+from flambeau._ir.meta import contiguous, layout_numbers, meta
 from flambeau._ir.symbols import Symbol
 
 SIZES = (2, 3, 7, 8, 15, 16, 17, 32, 33, 64, 100, 129, 1000, 4099)
@@ -65,6 +65,11 @@ def no_symbols_stay():
     assert not [m for m in kept if any(type(n) is Symbol and not n.trace.interning for n in (*m.shape, m.offset))]
 
 
+def block_of_nest(backend, nest):
+    """With symbols."""
+    return backend.nest(nest.loops, nest.checked).block(nest_numbers(nest))
+
+
 NESTS = [pointwise, turned, softmax, total, looked_up]
 
 
@@ -74,21 +79,21 @@ def test_a_nest_has_the_words_of_the_plain_lowering(make):
     backend = CpuBackend(target)
     for _ in range(60):
         nest = make(rng.choice(SIZES), rng.choice(SIZES))
-        assert backend.lower_nest(nest, again=True) == block_of(lower(target, nest)), nest.sizes
-    (structure,) = backend.blocks.structures.values()
+        assert block_of_nest(backend, nest) == block_of(lower(target, nest)), nest.sizes
+    (structure,) = backend.structures.known.values()
     assert 1 < len(structure.ways) <= MOST_WAYS and not structure.abandoned
 
 
 @pytest.mark.parametrize("make", NESTS)
 def test_numbers_are_put_where_they_were_found(make):
     nest, other = make(3, 7), make(11, 13)
-    assert nest_with(nest, nest_numbers(other)) == other
+    assert nest_with(nest.loops, nest_numbers(other), other.checked) == other
 
 
 def test_sizes_without_elements():
     backend = CpuBackend(host.host_target())
     for n in (3, 0, 5, 0, 7):
-        assert (backend.lower_nest(pointwise(n, 4), again=True).launches == ()) == (n == 0)
+        assert (block_of_nest(backend, pointwise(n, 4)).launches == ()) == (n == 0)
 
 
 def test_what_has_no_code_has_none_in_any_size():
@@ -96,7 +101,8 @@ def test_what_has_no_code_has_none_in_any_size():
     body = (*nest.loops.body[:2], Expr("no such primitive", (0, 1), "float32"), nest.loops.body[3])
     backend = CpuBackend(host.host_target())
     for n in (3, 4, 5):
-        assert backend.lower_nest(pointwise(n, 4)._replace(loops=nest.loops._replace(body=body)), again=True) is None
+        nest = pointwise(n, 4)._replace(loops=nest.loops._replace(body=body))
+        assert block_of_nest(backend, nest) is None
 
 
 def f32(*shape):
@@ -168,5 +174,7 @@ def test_a_template_has_the_words_of_the_plain_lowering(make):
     for _ in range(40):
         template, params, inputs, outputs = make(rng.choice(SIZES[:-1]), rng.choice(SIZES[:-1]))
         plain = TEMPLATES[template](target, params, inputs, outputs)
-        assert backend.lower_call(template, params, inputs, outputs, again=True) == block_of(plain), inputs
-    assert [structure.abandoned for structure in backend.blocks.structures.values()] == [None]
+        kinds = [tuple([(m.dtype, m.ndim) for m in metas]) for metas in (inputs, outputs)]
+        block = backend.call(template, params, *kinds).block(layout_numbers((*inputs, *outputs)))
+        assert block == block_of(plain), inputs
+    assert [structure.abandoned for structure in backend.structures.known.values()] == [None]
