@@ -41,6 +41,15 @@ def test_nested_objects_come_back(protocol: int) -> None:
     assert loaded["default"]["new"] == []
 
 
+def test_the_older_format() -> None:
+    base = torch.arange(12.0).view(3, 4)
+    value = [base, base[:, 1], torch.tensor([1.5], dtype=torch.bfloat16), torch.tensor([7], dtype=torch.uint16)]
+    first, column, half, unsigned = again(value * 3, _use_new_zipfile_serialization=False)[:4]
+    first[1, 1] = 50
+    assert (column.tolist(), half.tolist(), half.dtype) == ([1, 50, 9], [1.5], torch.bfloat16)
+    assert (unsigned.tolist(), unsigned.dtype) == ([7], torch.uint16)
+
+
 def test_tensors_of_one_storage_are_written_once() -> None:
     big = torch.zeros(1000)
     file = io.BytesIO()
@@ -180,7 +189,6 @@ def test_a_kill_leaves_the_old_or_the_new_file(tmp_path: Path) -> None:
     [
         (3, {}, AttributeError, "expected 'f' to be string, path, or a file-like object"),
         ("/no/such/folder/model.pt", {}, RuntimeError, "Parent directory /no/such/folder does not exist"),
-        (io.BytesIO(), {"_use_new_zipfile_serialization": False}, ValueError, "only read"),
         (io.BytesIO(), {"pickle_module": pickle}, ValueError, "pickle_module"),
     ],
 )
