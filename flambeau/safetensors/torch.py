@@ -23,8 +23,8 @@ def save_file(
 ) -> None:
     """Write tensors by their names, and texts about them. The file is replaced at once when all is on the disk.
 
-    ValueError for what is no dense contiguous tensor or has a dtype that the format lacks; RuntimeError for tensors that
-    share memory, which the format cannot say.
+    ValueError for what is no dense contiguous tensor or has a dtype that the format lacks; RuntimeError for tensors
+    that share memory, which the format cannot say.
 
     Example::
 

@@ -86,7 +86,7 @@ class Reader:
                 "  hint: the file is probably incomplete; copy or save it again"
             ) from error
         self._root = self._root_of(self._zip.namelist())
-        self._unread = {record.filename for record in self._zip.infolist() if not record.is_dir()}
+        self._unread = {record.filename for record in self._zip.infolist() if not record.filename.endswith("/")}
         self._unchecked = not any(record.CRC for record in self._zip.infolist())  # set_crc32_options(False) of PyTorch
         self._check_sizes()
         order = self.read("byteorder").decode("ascii", "replace") if self._has("byteorder") else None

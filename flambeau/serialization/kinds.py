@@ -9,7 +9,7 @@ _SAVE_AGAIN = "load it with the program that wrote it, and save it again by torc
 
 # (where it stands, the bytes there, what the file is, what to do)
 SIGNS: tuple[tuple[int, bytes, str, str], ...] = (
-    (0, b"version https://git-lfs", "a pointer of Git LFS: the file itself is not here", "fetch it with `git lfs pull`"),
+    (0, b"version https://git-lfs", "a pointer of Git LFS: the file itself is not here", "run `git lfs pull`"),
     (257, b"ustar", "a tar file: the format of PyTorch before 2017 is not read", _SAVE_AGAIN),
     (0, b"\x93NUMPY", "an array of NumPy", "read it with flambeau.serialization.load_npy"),
     (0, b"\x89HDF", "an HDF5 file, as Keras writes them", _SAVE_AGAIN),

@@ -95,7 +95,7 @@ def save(file: IO[bytes], objects: bytes, storages: Sequence[tuple[int, Callable
     for number in order:
         count, content = storages[number]
         file.write(SIZE.pack(count))
-        file.write(content())
+        file.write(content().data)
 
 
 def _check_start(plain: Callable[[], Any]) -> None:

@@ -70,7 +70,14 @@ def save_npy(f: str | os.PathLike[str] | IO[bytes], t: torch.Tensor) -> None:
 def save_npz(f: str | os.PathLike[str] | IO[bytes], tensors: Mapping[str, torch.Tensor]) -> None:
     """Write tensors by their names as a `.npz` file; errors as for `save_npy`."""
     arrays = {name: _plain(t) for name, t in tensors.items()}
-    _write(f, lambda file: np.savez(file, **arrays))
+
+    def write(file: IO[bytes]) -> None:
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as record:
+                    np.lib.format.write_array(record, array, allow_pickle=False)
+
+    _write(f, write)
 
 
 def _write(f: Any, write: Any) -> None:
@@ -112,7 +119,7 @@ def _array(data: bytes, name: str) -> np.ndarray:
     shape, fortran, kind, begin = _header(data, name)
     expected = math.prod(shape) * kind.itemsize
     if len(data) - begin != expected:
-        raise ValueError(f"{name} is damaged: it has {len(data) - begin} bytes of data, its header speaks of {expected}")
+        raise ValueError(f"{name} is damaged: it has {len(data) - begin} bytes of data, its shape needs {expected}")
     flat = np.frombuffer(bytearray(data[begin:]), kind)
     array = flat.reshape(shape, order="F" if fortran else "C")
     return array.astype(kind.newbyteorder("="), copy=False)

@@ -35,7 +35,7 @@ LITERALS = frozenset({
 })  # fmt: skip
 OLD_STRINGS = frozenset({"BINSTRING", "SHORT_BINSTRING"})  # Python 2's
 SENSELESS = (
-    ValueError, TypeError, LookupError, AttributeError, OverflowError, UnicodeError, RecursionError, MemoryError,
+    ValueError, TypeError, LookupError, AttributeError, OverflowError, UnicodeError, RecursionError,
 )  # fmt: skip
 IGNORED = frozenset({"PROTO", "FRAME"})
 

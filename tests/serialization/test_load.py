@@ -150,7 +150,7 @@ def tensor_pickle(numel: int, offset: int, size: tuple[int, ...], stride: tuple[
         (4, 0, (2,), (1, 1), "impossible layout"),
         (4, 0, (2**62, 2**62), (2**62, 2**62), "needs a storage"),
         (5, 0, (2,), (1,), "has 16 bytes, not 20"),
-        (2**59, 0, (2,), (1,), "storage 0: its record data/0 has 16 bytes"),
+        (2**59, 0, (2,), (1,), "data of storage 0 is damaged: its record data/0 has 16 bytes"),
     ],
 )
 def test_layouts_outside_their_storage(
