@@ -178,7 +178,7 @@ def main() -> None:
     corpus = Path(tempfile.mkdtemp())
     for number, seed in enumerate(target.seeds()):
         (corpus / str(number)).write_bytes(seed)
-        target_once(target, seed)
+        target_once(target, seed, corpus / "failure")
 
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, resource.RLIM_INFINITY))
@@ -187,16 +187,20 @@ def main() -> None:
         f"-rss_limit_mb={2 * MEMORY // MEGABYTE}", f"-artifact_prefix={options.keep}{os.sep}{options.target}-",
         "-print_final_stats=1", "-verbosity=1",
     ]  # fmt: skip
-    atheris.Setup(arguments, lambda data: target_once(target, data))
+    atheris.Setup(arguments, lambda data: target_once(target, data, options.keep / f"{options.target}-failure"))
     atheris.Fuzz()
 
 
-def target_once(target: Target, data: bytes) -> None:
-    """One execution; anything but a documented error goes up."""
+def target_once(target: Target, data: bytes, failure: Path) -> None:
+    """One execution; anything but a documented error goes up, and its input into the file `failure`."""
     try:
         target.read(data)
     except target.errors:
         pass
+    except BaseException:
+        failure.write_bytes(data)
+        print("the input is in", failure, file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

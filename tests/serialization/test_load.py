@@ -222,6 +222,40 @@ def test_a_flipped_bit_names_file_and_tensor(saved: Path) -> None:
     assert load(saved, mmap=True)["model"]["fc1.bias"].tolist() == [0, 0, 0]
 
 
+def test_any_flipped_bit_is_told_or_does_no_harm(saved: Path) -> None:
+    data = saved.read_bytes()
+    told = 0
+    for place in range(len(data)):
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << place % 8
+        try:
+            model = load(io.BytesIO(flipped))["model"]
+        except (RuntimeError, pickle.UnpicklingError):
+            told += 1
+            continue
+        assert (model["fc1.weight"].tolist(), model["fc1.bias"].tolist()) == ([1.5] * 100, [0, 0, 0])
+    assert told > 1000
+
+
+def test_damage_names_every_tensor_of_the_storage() -> None:
+    weight = torch.full((20,), 1.5)
+    save({"net": [weight, {"tied": weight[:3]}], "state": {0: {"m": torch.zeros(3)}}}, file := io.BytesIO())
+    data = bytearray(file.getvalue())
+    data[data.index(struct.pack("<f", 1.5) * 20)] ^= 1
+    with pytest.raises(RuntimeError, match='the data of "net.0" and "net.1.tied" is damaged: its CRC-32 is'):
+        load(io.BytesIO(data))
+
+
+def test_files_without_checksums() -> None:
+    """PyTorch writes them after set_crc32_options(False): each checksum is 0."""
+    save({"x": torch.arange(3)}, file := io.BytesIO())
+    data = bytearray(file.getvalue())
+    with zipfile.ZipFile(file) as archive:
+        for info in archive.infolist():
+            data[:] = data.replace(struct.pack("<I", info.CRC), bytes(4))
+    assert load(io.BytesIO(data))["x"].tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("name", ["zip", "legacy"])
 def test_truncated_files(share: float, name: str, saved: Path) -> None:
@@ -236,8 +270,14 @@ def test_truncated_files(share: float, name: str, saved: Path) -> None:
     ("make", "error", "message"),
     [
         (lambda: io.BytesIO(), EOFError, "is empty"),
-        (lambda: io.BytesIO(b"garbage of no kind"), pickle.UnpicklingError, "<BytesIO>"),
+        (lambda: io.BytesIO(b"garbage of no kind"), pickle.UnpicklingError, "a text that begins with 'garbage"),
         (lambda: io.BytesIO(pickle.dumps({"x": 1}, 2)), pickle.UnpicklingError, "a pickle, but no checkpoint"),
+        (lambda: io.BytesIO(b"<!DOCTYPE html><html>404"), pickle.UnpicklingError, "a web page"),
+        (lambda: io.BytesIO(b"version https://git-lfs.github.com/spec/v1\n"), pickle.UnpicklingError, "git lfs pull"),
+        (lambda: io.BytesIO(bytes(257) + b"ustar" + bytes(300)), pickle.UnpicklingError, "tar file.*before 2017"),
+        (lambda: io.BytesIO(b"\x10" + bytes(7) + b'{"x":'), pickle.UnpicklingError, "safetensors.torch.load_file"),
+        (lambda: io.BytesIO(b"\x93NUMPY\x01\x00"), pickle.UnpicklingError, "load_npy"),
+        (lambda: io.BytesIO(b"\x1f\x8b\x08\x00"), pickle.UnpicklingError, "gzip"),
         (lambda: "/no/such/file.pt", FileNotFoundError, "file.pt"),
         (lambda: 3, AttributeError, r"int has no read\(\)"),
         (lambda: _zip_of("readme.txt"), RuntimeError, "no checkpoint"),
