@@ -18,11 +18,11 @@ METADATA = "__metadata__"
 DTYPES: dict[str, torch.dtype] = {
     code: BY_NAME[name]
     for code, name in {
-        "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
-        "I16": "int16", "I8": "int8", "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8", "BOOL": "bool",
-        "C64": "complex64",
+        "U64": "uint64", "I64": "int64", "F64": "float64", "C64": "complex64", "F32": "float32", "U32": "uint32",
+        "I32": "int32", "BF16": "bfloat16", "F16": "float16", "U16": "uint16", "I16": "int16", "I8": "int8",
+        "U8": "uint8", "BOOL": "bool",
     }.items()
-}  # fmt: skip
+}  # fmt: skip  # in the order in which tensors are written: wide ones first, so that all are aligned
 CODES = {d: code for code, d in DTYPES.items()}
 
 

@@ -117,9 +117,10 @@ def _first_names(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
 
 
 def _serialized(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None) -> Iterator[Any]:
-    """The header, then the bytes of the tensors: those of wide dtypes first, so that all are aligned."""
+    """The header, then the bytes of the tensors."""
     _check(tensors, metadata)
-    order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    ranks = list(CODES)
+    order = sorted(tensors, key=lambda name: (ranks.index(tensors[name].dtype), name))
     entries, place = {}, 0
     for name in order:
         t = tensors[name]

@@ -25,6 +25,7 @@ REBUILD = {
 REBUILD_FROM_TYPE = Name("torch._tensor", "_rebuild_from_type_v2")
 GET_LAYOUT = Name("torch.serialization", "_get_layout")
 UNTYPED = Name("torch.storage", "UntypedStorage")
+BYTES = Name("torch", "ByteStorage")  # what stands for it in the format before 2020
 LOCATION = "cpu"
 
 
@@ -97,7 +98,7 @@ class Pickler(_PythonPickler):
         storage = value._storage
         if id(storage) not in self._ids:
             nbytes = bytes_of(storage).nbytes
-            kind, size = UNTYPED, nbytes
+            kind, size = (BYTES if self._view_metadata else UNTYPED), nbytes
             typed = isinstance(value, TypedStorage) and value.dtype.name in STORAGE_NAMES
             if typed and nbytes % value.dtype.itemsize == 0:
                 kind, size = Name("torch", STORAGE_NAMES[value.dtype.name]), nbytes // value.dtype.itemsize
