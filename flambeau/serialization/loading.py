@@ -11,9 +11,10 @@ from pickle import UnpicklingError
 from typing import IO, Any
 
 from flambeau import _api as torch
-from flambeau.serialization import archive, kinds, legacy
+from flambeau.serialization import archive, kinds, legacy, options
 from flambeau.serialization.memory import storage_over
 from flambeau.serialization.names import Allowed
+from flambeau.serialization.options import LoadEndianness
 from flambeau.serialization.places import damaged
 from flambeau.serialization.reading import Machine, parse_storage_id
 
@@ -44,7 +45,7 @@ def load(
     mmap without a path."""
     if pickle_module is not None:
         raise RuntimeError("Can not safely load weights when explicit pickle_module is specified; leave it out")
-    with _opened(f) as (file, name):
+    with opened(f) as (file, name):
         if mmap and not isinstance(f, str | os.PathLike):
             raise ValueError("f must be a file name in order to use the mmap argument")
         where = Locations(map_location)
@@ -68,7 +69,7 @@ def load(
 
 def _from_zip(reader: archive.Reader, path: str | None, where: Locations, allowed: Allowed, encoding: str) -> Any:
     storages: dict[str, Any] = {}
-    swapped = (reader.byte_order or "little") != sys.byteorder
+    swapped = (reader.byte_order or _assumed_byte_order()) != sys.byteorder
 
     def storage_of(persistent_id: Any) -> Any:
         kind, key, location, size = parse_storage_id(persistent_id)
@@ -93,6 +94,15 @@ def _from_zip(reader: archive.Reader, path: str | None, where: Locations, allowe
     if path is None:
         reader.check_rest()
     return objects
+
+
+def _assumed_byte_order() -> str:
+    match options.get_default_load_endianness():
+        case LoadEndianness.BIG:
+            return "big"
+        case LoadEndianness.NATIVE:
+            return sys.byteorder
+    return "little"
 
 
 class Locations:
@@ -126,7 +136,7 @@ class Locations:
 
 
 @contextlib.contextmanager
-def _opened(f: Any) -> Iterator[tuple[IO[bytes], str]]:
+def opened(f: Any) -> Iterator[tuple[IO[bytes], str]]:
     """The file and what errors call it."""
     if isinstance(f, str | os.PathLike):
         with open(f, "rb") as file:

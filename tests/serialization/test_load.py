@@ -345,3 +345,29 @@ def test_arguments() -> None:
         load(io.BytesIO(), mmap=True)
     with pytest.raises(RuntimeError, match="pickle_module"):
         load(io.BytesIO(), pickle_module=pickle)
+
+
+def test_names_that_would_be_refused() -> None:
+    save({"model": torch.nn.Sequential(torch.nn.ReLU()), "x": torch.ones(1)}, file := io.BytesIO())
+    expected = ["torch.nn.modules.activation.ReLU", "torch.nn.modules.container.Sequential"]
+    assert torch.serialization.get_unsafe_globals_in_checkpoint(file) == expected
+    for protocol in (2, 4):
+        harmful = dumped([Harmless(1), Attack(os.system, "true"), Harmless(2)], protocol)
+        found = torch.serialization.get_unsafe_globals_in_checkpoint(harmful)
+        assert set(found) == {f"{Harmless.__module__}.Harmless", f"{os.system.__module__}.system"}
+    with safe_globals([Harmless]):
+        assert torch.serialization.get_unsafe_globals_in_checkpoint(dumped(Harmless(1))) == []
+    with pytest.raises(ValueError, match="zip format"):
+        torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(b"nothing"))
+
+
+def test_the_byte_order_of_files_that_do_not_name_theirs() -> None:
+    big = checkpoint(tensor_pickle(4, 0, (4,), (1,)), **{"0": struct.pack(">4f", 1, 2, 3, 4)})
+    kinds = torch.serialization.LoadEndianness
+    torch.serialization.set_default_load_endianness(kinds.BIG)
+    try:
+        assert load(big).tolist() == [1, 2, 3, 4]
+    finally:
+        torch.serialization.set_default_load_endianness(None)
+    with pytest.raises(TypeError, match="set_default_load_endianness"):
+        torch.serialization.set_default_load_endianness("big")
