@@ -65,6 +65,10 @@ def load(
             return legacy.load(file, name, where, allowed, encoding)
         except UnpicklingError as error:
             raise UnpicklingError(f"Weights only load failed: {name}: {error}") from error.__cause__
+        except RuntimeError as error:
+            if name in str(error):
+                raise
+            raise RuntimeError(f"{name}: {error}") from error
 
 
 def _from_zip(reader: archive.Reader, path: str | None, where: Locations, allowed: Allowed, encoding: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import zipfile
 from collections import Counter, OrderedDict
@@ -15,6 +16,8 @@ from flambeau.serialization import load, save
 
 DATA = Path(__file__).parent / "data"
 PYTORCH, LEGACY = DATA / "pytorch.pt", DATA / "pytorch-legacy.pt"
+SPEC: Any = importlib.util.spec_from_file_location("make", DATA / "make.py")
+SPEC.loader.exec_module(MAKE := importlib.util.module_from_spec(SPEC))
 ALL_DTYPES = (
     "bool uint8 int8 int16 int32 int64 uint16 uint32 uint64 float16 bfloat16 float32 float64 complex64 complex128"
 ).split()
@@ -121,6 +124,30 @@ def _with_big_endian_floats(data: bytes) -> bytes:
     return out.getvalue()
 
 
+@pytest.mark.parametrize("name", ["training.pt", "training-legacy.pt"])
+def test_a_training_goes_on(name: str) -> None:
+    """The states that PyTorch wrote of a model, optimizers and schedulers go into ours, and come out the same."""
+    state = load(DATA / name)
+    again = MAKE.training(torch, state)
+    assert [s["last_epoch"] for s in again["schedulers"]] == [s["last_epoch"] for s in state["schedulers"]]
+    for ours, theirs in zip(again["optimizers"], state["optimizers"], strict=True):
+        assert [group["lr"] for group in ours["param_groups"]] == [group["lr"] for group in theirs["param_groups"]]
+        for key, values in theirs["state"].items():
+            for field, value in values.items():
+                assert torch.equal(torch.as_tensor(ours["state"][key][field]), torch.as_tensor(value))
+    for key, value in state["model"].items():
+        assert torch.equal(again["model"][key], value)
+
+
+@pytest.mark.parametrize("name", ["training.pt", "training-legacy.pt"])
+def test_other_objects_of_pytorch(name: str) -> None:
+    more = load(DATA / name)["more"]
+    assert more["coo"].to_dense().tolist() == more["csr"].to_dense().tolist() == [[0, 2], [0, 0]]
+    assert (more["conj"].tolist(), more["neg"].tolist()) == ([1 - 2j, 3j], [-2.0, 3.0])
+    assert more["expanded"].tolist() == [[1.0] * 3] * 2 and more["expanded"].stride() == (0, 0)
+    assert isinstance(more["module state"]["_metadata"], dict)
+
+
 @pytest.mark.oracle
 @pytest.mark.parametrize("legacy", [False, True])
 def test_pytorch_reads_what_we_write(legacy: bool, tmp_path: Path) -> None:
@@ -153,48 +180,20 @@ def test_sparse_tensors_both_ways(legacy: bool) -> None:
 def test_both_formats_both_ways(as_zip: bool) -> None:
     """Nested objects, views, parameters, states of optimizers and schedulers, written by either side."""
     pytorch = pytest.importorskip("torch")
-    for objects in (_training(torch), load(PYTORCH)):
+    for objects in (MAKE.training(torch), load(PYTORCH)):
         save(objects, file := io.BytesIO(), _use_new_zipfile_serialization=as_zip)
         file.seek(0)
         theirs = pytorch.load(file, weights_only=True)
         pytorch.save(theirs, file := io.BytesIO(), _use_new_zipfile_serialization=as_zip)
         file.seek(0)
         _same(pytorch, load(file), theirs)
-    theirs = _training(pytorch)
+    theirs = MAKE.training(pytorch)
     pytorch.save(theirs, file := io.BytesIO(), _use_new_zipfile_serialization=as_zip)
     file.seek(0)
     ours = load(file)
     _same(pytorch, ours, theirs)
-    ready = _training(torch, ours)
+    ready = MAKE.training(torch, ours)
     assert ready["optimizers"][0]["param_groups"][0]["lr"] == theirs["optimizers"][0]["param_groups"][0]["lr"]
-
-
-def _training(torch: Any, start: Any = None) -> dict[str, Any]:
-    """The states of a model, optimizers and schedulers after some steps, or as restored from `start`."""
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 1))
-    if start:
-        model.load_state_dict(start["model"])
-    o, s = torch.optim, torch.optim.lr_scheduler
-    p = list(model.parameters())
-    optimizers = [o.Adam(p), o.SGD(p, 0.1, momentum=0.9), o.RMSprop(p, centered=True), o.Adagrad(p), o.Adadelta(p)]
-    schedulers = [
-        s.StepLR(optimizers[0], 2), s.MultiStepLR(optimizers[1], [1, 3]), s.CosineAnnealingLR(optimizers[2], 5),
-        s.ReduceLROnPlateau(optimizers[3]), s.LambdaLR(optimizers[4], lambda epoch: 0.9**epoch),
-        s.SequentialLR(optimizers[0], [s.ConstantLR(optimizers[0]), s.ExponentialLR(optimizers[0], 0.9)], [2]),
-        s.OneCycleLR(optimizers[1], 0.1, total_steps=10), s.CosineAnnealingWarmRestarts(optimizers[2], 3),
-    ]  # fmt: skip
-    for kind, made in (("optimizers", optimizers), ("schedulers", schedulers)):
-        for each, state in zip(made, start[kind] if start else [], strict=False):
-            each.load_state_dict(state)
-    for _ in range(0 if start else 3):
-        model(torch.ones(4, 2)).sum().backward()
-        for optimizer in optimizers:
-            optimizer.step()
-        for scheduler in schedulers:
-            scheduler.step(*([1.0] if isinstance(scheduler, s.ReduceLROnPlateau) else []))
-    states = {"optimizers": optimizers, "schedulers": schedulers}
-    return {"model": model.state_dict(), **{kind: [x.state_dict() for x in made] for kind, made in states.items()}}
 
 
 def _same(pytorch: Any, ours: Any, theirs: Any) -> None:
