@@ -9,7 +9,7 @@ DEMO ?= demo
 # One thread for NumPy's matrix products: two gain nothing here, and wait for each other when the machine is busy.
 FLAMBEAU = OPENBLAS_NUM_THREADS=1 $(BIN)/flambeau apparel
 
-.PHONY: help demo test slow variants oracle lint bench clean
+.PHONY: help demo test slow variants oracle lint bench fuzz clean
 .DEFAULT_GOAL := help
 
 # The stamp is the last thing made, so an interrupted installation is begun anew.
@@ -25,7 +25,7 @@ endef
 .venv/installed: pyproject.toml constraints.txt
 	$(make_venv)
 
-.venv-bench/installed: PACKAGES = -e '.[apparel,dev]' torch==2.13.0 jax
+.venv-bench/installed: PACKAGES = -e '.[apparel,dev]' torch==2.13.0 jax safetensors
 .venv-bench/installed: pyproject.toml constraints.txt
 	$(make_venv)
 
@@ -61,6 +61,14 @@ lint: .venv/installed ## check style, types and the order of imports
 bench: .venv-bench/installed ## measure beside PyTorch, torch.compile and JAX; ARGS="--quick" for a few workloads
 	$(BENCH)/python benchmarks/run.py $(ARGS)
 
+.venv-fuzz/installed: PACKAGES = -e '.[apparel,dev]' atheris
+.venv-fuzz/installed: pyproject.toml constraints.txt
+	$(make_venv)
+
+fuzz: .venv-fuzz/installed ## fuzz the readers of files; RUNS=1000000 inputs each
+	set -e; for target in checkpoint legacy safetensors numpy idx png; do \
+	    .venv-fuzz/bin/python tools/fuzz_readers.py $$target --runs $(or $(RUNS),1000000); done
+
 clean: ## remove what the other commands made
-	rm -rf .venv .venv-bench demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-fuzz demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -34,7 +34,7 @@ LAYERS = [
     ["optim"],
     ["_replay"],
     ["utils", "serialization", "compiling", "running", "func", "distributions", "distributed", "jit", "testing"],
-    ["vision"],
+    ["vision", "safetensors"],
     ["apparel"],
     ["cli"],
     ["__init__"],

@@ -22,7 +22,8 @@ NAMESPACES = (
     "torch.distributions.transforms", "torch.fft", "torch.func", "torch.jit", "torch.linalg", "torch.masked",
     "torch.nn", "torch.nn.functional", "torch.nn.init", "torch.nn.utils", "torch.nn.utils.parametrizations",
     "torch.nn.utils.parametrize", "torch.nn.utils.prune", "torch.nn.utils.rnn", "torch.optim",
-    "torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.random", "torch.signal.windows", "torch.sparse",
+    "torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.random", "torch.serialization", "torch.signal.windows",
+    "torch.sparse",
     "torch.special", "torch.testing", "torch.utils.checkpoint", "torch.utils.data",
 )  # fmt: skip
 

@@ -127,6 +127,20 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "SparseSemiStructuredTensor SparseSemiStructuredTensorCUSPARSELT SparseSemiStructuredTensorCUTLASS "
         "to_sparse_semi_structured solve",
     ),
+    (
+        "torch.serialization",
+        "there are no other devices, whose storages would need locations or options of their own",
+        "map_location=, and mmap=True for one call",
+        "SourceChangeWarning StorageType check_module_version_greater_or_equal default_restore_location "
+        "get_default_mmap_options location_tag normalize_storage_type register_package set_default_mmap_options "
+        "storage_to_tensor_type validate_cuda_device validate_hpu_device",
+    ),
+    (
+        "torch.serialization",
+        "files are always written with their data and their checksums",
+        "torch.save; files that PyTorch wrote without checksums are read",
+        "get_crc32_options set_crc32_options skip_data",
+    ),
     ("torch.func", "there are no named patterns of dimensions", "permute, reshape and expand", "rearrange"),
     ("torch.autograd", "it is the legacy of PyTorch 0.x", "torch.autograd.Function", "NestedIOFunction"),
     (

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 else:
     difflib = lazy_module("difflib")
 
-STANDS_FOR = {"torch": "flambeau", "torchvision": "flambeau.vision"}
+STANDS_FOR = {"torch": "flambeau", "torchvision": "flambeau.vision", "safetensors": "flambeau.safetensors"}
 # Rooms of the package that PyTorch does not have, and that would be no answer to a name of PyTorch's.
-HOUSE_ONLY = frozenset({"__main__", "apparel", "cli", "compiling", "running", "vision"})
+HOUSE_ONLY = frozenset({"__main__", "apparel", "cli", "compiling", "running", "safetensors", "vision"})
 PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 

@@ -9,6 +9,7 @@ This is PyTorch's format. Its checksums tell which storage of a damaged file is 
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 import zlib
@@ -36,6 +37,8 @@ CHUNK = 1 << 20  # read at a time, so that the checksum finds the bytes in the c
 DAMAGE = (
     EOFError, KeyError, NotImplementedError, OSError, OverflowError, RuntimeError, ValueError, struct.error, zlib.error,
 )  # fmt: skip  # what reading a damaged zip file may raise, beside BadZipFile
+GROWTH = {0: 1, 8: 1032}  # stored and deflated: the most bytes that a byte of a record can stand for
+UTF8 = 0x800  # the flag of names in UTF-8
 FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # the same objects give the same file
 
 
@@ -64,11 +67,17 @@ def _add(archive: zipfile.ZipFile, name: str, data: Any) -> None:
 
 
 class Reader:
-    """A checkpoint opened for reading. Errors are RuntimeErrors that name the file and the record."""
+    """A checkpoint opened for reading. Errors are RuntimeErrors that name the file and the record.
+
+    What is wrong with the bytes of a storage waits in `damage`, by the storage's key, until the names of its tensors
+    are known. Sizes that a file declares are held against its own size before memory is taken.
+    """
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self.name = name
+        self.damage: dict[str, str] = {}
         self._file = file
+        self._size = file.seek(0, os.SEEK_END)
         try:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, *DAMAGE) as error:
@@ -76,69 +85,133 @@ class Reader:
                 f"{name} is damaged: failed finding its zip directory ({error})\n"
                 "  hint: the file is probably incomplete; copy or save it again"
             ) from error
-        names = self._zip.namelist()
+        self._root = self._root_of(self._zip.namelist())
+        self._unread = {record.filename for record in self._zip.infolist() if not record.filename.endswith("/")}
+        self._unchecked = not any(record.CRC for record in self._zip.infolist())  # set_crc32_options(False) of PyTorch
+        self._check_sizes()
+        order = self.read("byteorder").decode("ascii", "replace") if self._has("byteorder") else None
+        if order not in (None, "little", "big"):
+            raise RuntimeError(f"{name} is damaged: its byte order is {order!r}")
+        self.byte_order = order
+
+    def _root_of(self, names: list[str]) -> str:
+        """The folder of the records."""
         roots = [record.removesuffix("data.pkl") for record in names if record.endswith("/data.pkl")]
         if not roots:
-            raise RuntimeError(f"{name} is a zip file but no checkpoint: it holds no data.pkl")
-        self._root = min(roots, key=len)
-        if self._root + "constants.pkl" in names:
+            arrays = "\n  hint: its records are NumPy's arrays: flambeau.serialization.load_npz reads them"
+            hint = arrays if names and all(record.endswith(".npy") for record in names) else ""
+            raise RuntimeError(f"{self.name} is a zip file but no checkpoint: it holds no data.pkl{hint}")
+        root = min(roots, key=len)
+        if root + "constants.pkl" in names:
             raise RuntimeError(
-                f"{name} is a TorchScript archive, which holds a program\n"
+                f"{self.name} is a TorchScript archive, which holds a program\n"
                 "  hint: save the weights with torch.save(model.state_dict(), ...) instead"
             )
-        order = self.read("byteorder").decode("ascii", "replace") if self._root + "byteorder" in names else "little"
-        if order not in ("little", "big"):
-            raise RuntimeError(f"{name} is damaged: its byte order is {order!r}")
-        self.swapped = order != sys.byteorder
+        return root
+
+    def _has(self, record: str) -> bool:
+        return self._root + record in self._zip.NameToInfo
+
+    def _check_sizes(self) -> None:
+        """The records together must fit into the file, and none may claim to unpack to more than it can."""
+        records = self._zip.infolist()
+        for info in records:
+            if info.compress_type not in GROWTH:
+                raise RuntimeError(f"{self.name}: its record {info.filename!r} is compressed in a way that is not read")
+            if info.file_size > info.compress_size * GROWTH[info.compress_type]:
+                raise RuntimeError(
+                    f"{self.name} is damaged: its record {info.filename!r} of {info.compress_size} bytes cannot hold "
+                    f"the {info.file_size} bytes it promises"
+                )
+        if sum(info.compress_size for info in records) > self._size:
+            raise RuntimeError(f"{self.name} is damaged: its records are larger than the file, {self._size} bytes")
 
     def read(self, record: str) -> bytes:
         """The bytes of a small record."""
-        try:
-            return self._zip.read(self._root + record)
-        except (zipfile.BadZipFile, *DAMAGE) as error:
-            raise RuntimeError(f"{self.name} is damaged: cannot read its record {record!r} ({error})") from error
+        return self._read(self._root + record)
 
-    def storage(self, key: str, nbytes: int, where: str) -> np.ndarray:
-        """The bytes of a storage, in memory of their own. `where` says what they belong to, for errors."""
-        info, begin = self._find(key, nbytes, where)
+    def _read(self, record: str) -> bytes:
+        self._unread.discard(record)
+        try:
+            with self._zip.open(record) as file:
+                if self._unchecked:
+                    file._expected_crc = None  # type: ignore[attr-defined]
+                return file.read()
+        except (zipfile.BadZipFile, *DAMAGE) as error:
+            short = record.removeprefix(self._root)
+            raise RuntimeError(f"{self.name} is damaged: cannot read its record {short!r} ({error})") from error
+
+    def check_rest(self) -> None:
+        """Read what nothing has asked for, to have seen all checksums."""
+        for record in sorted(self._unread):
+            self._read(record)
+
+    def storage(self, key: str, nbytes: int) -> np.ndarray:
+        """The bytes of a storage, in memory of their own."""
+        info, begin = self._find(key, nbytes)
+        if info is None:
+            return self._blank(key, nbytes)
+        if info.compress_type != zipfile.ZIP_STORED:
+            unpacked = self.read(f"data/{key}")
+            if len(unpacked) != nbytes:
+                self.damage[key] = f"{len(unpacked)} bytes, not {nbytes}"
+                return self._blank(key, nbytes)
+            return np.frombuffer(bytearray(unpacked), np.uint8)
         data = np.empty(nbytes, np.uint8)
-        if info.compress_type == zipfile.ZIP_STORED:
-            self._file.seek(begin)
-            read, checksum, target = 0, 0, data.data
-            while read < nbytes and (count := self._read_into(target[read : read + CHUNK])):
+        self._file.seek(begin)
+        read, checksum, target = 0, 0, data.data
+        while read < nbytes and (count := self._read_into(target[read : read + CHUNK])):
+            if not self._unchecked:
                 checksum = zlib.crc32(target[read : read + count], checksum)
-                read += count
-            if read < nbytes:
-                raise self._damaged(key, where, f"it ends after {read} of {nbytes} bytes")
-            if checksum != info.CRC:
-                raise self._damaged(key, where, f"its checksum is {checksum:08x}, not {info.CRC:08x}")
-        else:
-            data[:] = np.frombuffer(self.read(f"data/{key}"), np.uint8)
+            read += count
+        if read < nbytes:
+            self.damage[key] = f"it ends after {read} of {nbytes} bytes"
+        elif checksum != info.CRC and not self._unchecked:
+            self.damage[key] = f"its CRC-32 is {checksum:08x}, the file says {info.CRC:08x}"
         return data
 
-    def mapped(self, path: str, key: str, nbytes: int, where: str) -> np.ndarray:
-        """The bytes of a storage as they are in the file, read when used and unchecked; writes stay in memory."""
-        info, begin = self._find(key, nbytes, where)
-        if info.compress_type != zipfile.ZIP_STORED:
-            raise self._damaged(key, where, "it is compressed, which mmap=True cannot read")
-        return np.asarray(np.memmap(path, np.uint8, "c", begin, (nbytes,))) if nbytes else np.empty(0, np.uint8)
+    def mapped(self, path: str, key: str, nbytes: int) -> np.ndarray:
+        """The bytes of a storage as they are in the file, read when used and unchecked; writes stay in memory.
 
-    def _find(self, key: str, nbytes: int, where: str) -> tuple[zipfile.ZipInfo, int]:
-        """The directory's entry of a storage, and where its bytes begin."""
-        try:
-            info = self._zip.getinfo(f"{self._root}data/{key}")
-        except KeyError:
-            raise self._damaged(key, where, "it is missing") from None
+        What does not begin at a multiple of 8 bytes is read at once, into memory of its own."""
+        info, begin = self._find(key, nbytes)
+        if info is None or info.compress_type != zipfile.ZIP_STORED or begin % 8 or not nbytes:
+            return self.storage(key, nbytes)
+        if begin + nbytes > self._size:
+            self.damage[key] = f"it ends after {max(self._size - begin, 0)} of {nbytes} bytes"
+            return self._blank(key, nbytes)
+        return np.asarray(np.memmap(path, np.uint8, "c", begin, (nbytes,)))
+
+    def _find(self, key: str, nbytes: int) -> tuple[zipfile.ZipInfo | None, int]:
+        """The directory's entry of a storage, None if it is not there as it should be, and where its bytes begin."""
+        record = f"{self._root}data/{key}"
+        self._unread.discard(record)
+        info = self._zip.NameToInfo.get(record)
+        if info is None:
+            self.damage[key] = f"its record data/{key} is missing"
+            return None, 0
         if info.file_size != nbytes:
-            raise self._damaged(key, where, f"it has {info.file_size} bytes, not {nbytes}")
-        header = b""
+            self.damage[key] = f"its record data/{key} has {info.file_size} bytes, not {nbytes}"
+            return None, 0
+        header = name = b""
         if info.header_offset >= 0:
             self._file.seek(info.header_offset)
             header = self._file.read(LOCAL_HEADER.size)
-        if len(header) < LOCAL_HEADER.size or not header.startswith(SIGNATURE):
-            raise self._damaged(key, where, "its header is not where the zip directory says")
-        _, name_length, extra_length = LOCAL_HEADER.unpack(header)
-        return info, info.header_offset + LOCAL_HEADER.size + name_length + extra_length
+        if len(header) == LOCAL_HEADER.size and header.startswith(SIGNATURE):
+            _, name_length, extra_length = LOCAL_HEADER.unpack(header)
+            name = self._file.read(name_length)
+            if name == info.orig_filename.encode("utf-8" if info.flag_bits & UTF8 else "cp437"):
+                return info, info.header_offset + LOCAL_HEADER.size + name_length + extra_length
+        self.damage[key] = f"the header of its record data/{key} is not where the zip directory says"
+        return None, 0
+
+    def _blank(self, key: str, nbytes: int) -> np.ndarray:
+        """What stands for a storage that cannot be read until the error is raised; all of them share one memory."""
+        if nbytes > self._size:
+            raise RuntimeError(f"{self.name} is damaged: the data of storage {key}: {self.damage[key]}")
+        if not hasattr(self, "_zeros"):
+            self._zeros = np.zeros(self._size, np.uint8)
+        return self._zeros[:nbytes]
 
     def _read_into(self, target: memoryview) -> int:
         if hasattr(self._file, "readinto"):
@@ -146,8 +219,3 @@ class Reader:
         piece = self._file.read(len(target))
         target[: len(piece)] = piece
         return len(piece)
-
-    def _damaged(self, key: str, where: str, what: str) -> RuntimeError:
-        return RuntimeError(
-            f"{self.name} is damaged: storage {key} ({where}): {what}\n  hint: copy or save the file again"
-        )

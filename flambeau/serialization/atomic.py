@@ -15,15 +15,18 @@ def replacing(path: str) -> Iterator[BinaryIO]:
 
     The bytes go to a temporary file in the same folder, reach the disk, and only then get the name: whoever looks,
     even after a crash, finds the old file or the new one. A link is followed; what is no regular file (a pipe, a
-    device) is written as is."""
+    device) is written as is. The permissions are the old file's, or those that any new file gets."""
     path = os.path.realpath(path)
     mode = _mode_of(path)
     if mode is not None and not stat.S_ISREG(mode):
         with open(path, "wb") as file:
             yield file
         return
+    if mode is not None:
+        with open(path, "r+b"):  # a file that may not be written to is not replaced either
+            pass
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    temporary = os.path.join(folder, f".{name[:40]}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with open(descriptor, "wb") as file:

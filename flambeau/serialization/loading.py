@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pickle import UnpicklingError
 from typing import IO, Any
 
 from flambeau import _api as torch
-from flambeau.serialization import archive, legacy
+from flambeau.serialization import archive, kinds, legacy, options
 from flambeau.serialization.memory import storage_over
 from flambeau.serialization.names import Allowed
+from flambeau.serialization.options import LoadEndianness
+from flambeau.serialization.places import damaged
 from flambeau.serialization.reading import Machine, parse_storage_id
 
 MapLocation = Callable[[Any, str], Any] | torch.device | str | dict[str, str] | None
@@ -42,41 +45,68 @@ def load(
     mmap without a path."""
     if pickle_module is not None:
         raise RuntimeError("Can not safely load weights when explicit pickle_module is specified; leave it out")
-    with _opened(f) as (file, name):
+    with opened(f) as (file, name):
         if mmap and not isinstance(f, str | os.PathLike):
             raise ValueError("f must be a file name in order to use the mmap argument")
         where = Locations(map_location)
         allowed = Allowed(bool(weights_only) or weights_only is None)
-        start = file.read(len(archive.SIGNATURE))
+        start = file.read(kinds.HEAD_BYTES)
         file.seek(-len(start), os.SEEK_CUR)
+        if not start:
+            raise EOFError(f"{name} is empty: Ran out of input")
         try:
-            if start == archive.SIGNATURE:
+            if start.startswith(archive.SIGNATURE):
                 mapped = os.fspath(f) if mmap else None  # type: ignore[arg-type]
                 return _from_zip(archive.Reader(file, name), mapped, where, allowed, encoding)
-            if not start:
-                raise EOFError(f"{name} is empty: Ran out of input")
+            if other := kinds.other_kind(start):
+                raise UnpicklingError(f"it is no checkpoint but {other[0]}\n  hint: {other[1]}")
+            if mmap:
+                raise RuntimeError(f"{name}: mmap=True is for files in the zip format, and this one is older")
             return legacy.load(file, name, where, allowed, encoding)
         except UnpicklingError as error:
             raise UnpicklingError(f"Weights only load failed: {name}: {error}") from error.__cause__
+        except RuntimeError as error:
+            if name in str(error):
+                raise
+            raise RuntimeError(f"{name}: {error}") from error
 
 
 def _from_zip(reader: archive.Reader, path: str | None, where: Locations, allowed: Allowed, encoding: str) -> Any:
     storages: dict[str, Any] = {}
+    swapped = (reader.byte_order or _assumed_byte_order()) != sys.byteorder
 
-    def storage_of(persistent_id: Any, place: str) -> Any:
+    def storage_of(persistent_id: Any) -> Any:
         kind, key, location, size = parse_storage_id(persistent_id)
         if key not in storages:
             nbytes = size * (kind.dtype.itemsize if kind.dtype else 1)
-            what = f"{kind.dtype or 'bytes'}, {size} elements, {place}"
-            data = reader.storage(key, nbytes, what) if path is None else reader.mapped(path, key, nbytes, what)
-            if reader.swapped:
+            data = reader.storage(key, nbytes) if path is None else reader.mapped(path, key, nbytes)
+            if swapped:
                 if kind.dtype is None or path is not None:
                     raise RuntimeError(f"{reader.name} has the other byte order; storage {key} cannot be turned round")
                 data.view(kind.dtype.numpy).byteswap(inplace=True)
             storages[key] = where.restored(storage_over(data, kind.dtype), location)
         return storages[key]
 
-    return Machine(storage_of, allowed, encoding).run(io.BytesIO(reader.read("data.pkl")))
+    objects = None
+    try:
+        objects = Machine(storage_of, allowed, encoding).run(io.BytesIO(reader.read("data.pkl")))
+    except (UnpicklingError, RuntimeError):
+        if not reader.damage:
+            raise
+    if reader.damage:
+        raise damaged(reader.name, objects, storages, reader.damage)
+    if path is None:
+        reader.check_rest()
+    return objects
+
+
+def _assumed_byte_order() -> str:
+    match options.get_default_load_endianness():
+        case LoadEndianness.BIG:
+            return "big"
+        case LoadEndianness.NATIVE:
+            return sys.byteorder
+    return "little"
 
 
 class Locations:
@@ -110,7 +140,7 @@ class Locations:
 
 
 @contextlib.contextmanager
-def _opened(f: Any) -> Iterator[tuple[IO[bytes], str]]:
+def opened(f: Any) -> Iterator[tuple[IO[bytes], str]]:
     """The file and what errors call it."""
     if isinstance(f, str | os.PathLike):
         with open(f, "rb") as file:

@@ -20,6 +20,15 @@ from flambeau.serialization import rebuild
 from flambeau.serialization.memory import STORAGE_DTYPES
 
 
+def described(value: Any) -> str:
+    """What a value from a file is, in a few words; its own text could be endless."""
+    if isinstance(value, type) or hasattr(value, "__qualname__"):
+        return f"{getattr(value, '__module__', '?')}.{value.__qualname__}"
+    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and value.bit_length() < 99):
+        return repr(value)
+    return repr(value[:60]) if isinstance(value, str | bytes) else f"a {type(value).__qualname__}"
+
+
 class Name(NamedTuple):
     """A name as a pickle holds it."""
 
@@ -67,15 +76,25 @@ VALUES: dict[str, Any] = {
 
 
 def _default_dict(factory: Any = None, *items: Any) -> Any:
-    if factory not in (None, dict, list, set, int, float):
-        raise TypeError(f"the factory of a defaultdict cannot be {factory!r}")
-    return defaultdict(factory, *items)
+    if not any(factory is known for known in (None, dict, list, set, int, float)):
+        raise TypeError(f"the factory of a defaultdict cannot be {described(factory)}")
+    return defaultdict(factory, *map(rebuild.items_of, items))
+
+
+def _of_items(kind: Any) -> Any:
+    """A container that a file makes of a list or dict, not of what could be endless, like a range."""
+    return lambda *args: kind(*map(rebuild.items_of, args))
+
+
+def _of_scalars(kind: Any) -> Any:
+    """An object that a file makes of numbers and text."""
+    return lambda *args: kind(*(rebuild.expect(arg, (int, float, str, type(None))) for arg in args))
 
 
 # What a file may call, by identity: the object called may be anything, also unhashable.
 CALLS: dict[int, Any] = {
-    **{id(kind): kind for kind in (OrderedDict, Counter, set, frozenset, complex, slice, range)},
-    **{id(kind): kind for kind in (torch.Size, torch.device)},
+    **{id(kind): _of_items(kind) for kind in (OrderedDict, Counter, set, frozenset, torch.Size)},
+    **{id(kind): _of_scalars(kind) for kind in (complex, slice, range, torch.device)},
     **{id(function): function for function in rebuild.FUNCTIONS},
     id(defaultdict): _default_dict,
     id(bytearray): rebuild.byte_array,
@@ -155,6 +174,7 @@ class Allowed:
         self._modules_too = not weights_only
         self._added = {name: entry[0] if isinstance(entry, tuple) else entry for name, entry in _added.items()}
         self._trusted: set[int] = {id(value) for value in self._added.values()}
+        self._modules: set[int] = set()
 
     def find(self, module: str, name: str) -> Any:
         """What a name stands for; UnpicklingError if a file may not use it."""
@@ -166,20 +186,27 @@ class Allowed:
         if full in self._added and module not in _FORBIDDEN_MODULES:
             return self._added[full]
         if self._modules_too and (kind := _library_module(module, name)) is not None:
-            self._trusted.add(id(kind))
+            self._modules.add(id(kind))
             return kind
         raise UnpicklingError(f"{full} is not among the names that a checkpoint may use{_hint(module, full)}")
 
     def trusts(self, kind: Any) -> bool:
         """Did the user add it (or is it one of the library's modules, if these are wanted)?"""
-        return id(kind) in self._trusted
+        return id(kind) in self._trusted or id(kind) in self._modules
 
     def call(self, function: Any, args: tuple[Any, ...]) -> Any:
         """Call what a file may call."""
-        known = function if self.trusts(function) else CALLS.get(id(function))
+        known = function if id(function) in self._trusted else CALLS.get(id(function))
         if known is None:
-            raise UnpicklingError(f"a checkpoint may not call {function!r}")
+            raise UnpicklingError(f"a checkpoint may not call {described(function)}")
         return known(*args)
+
+
+MISSING_DTYPES = {
+    *(f"torch.float8_{kind}" for kind in ("e4m3fn", "e4m3fnuz", "e5m2", "e5m2fnuz", "e8m0fnu")),
+    *("torch.complex32", "torch.quint8", "torch.qint8", "torch.qint32"),
+    *("torch.QUInt8Storage", "torch.QInt8Storage", "torch.QInt32Storage"),
+}
 
 
 def _library_module(module: str, name: str) -> type | None:
@@ -193,6 +220,8 @@ def _library_module(module: str, name: str) -> type | None:
 def _hint(module: str, full: str) -> str:
     if module in _FORBIDDEN_MODULES:
         return ": this file may be an attack"
+    if full in MISSING_DTYPES:
+        return f": Flambeau has no {full.removesuffix('Storage')}\n  hint: save the tensor in another dtype"
     return (
         "\n  hint: save model.state_dict() instead of objects; or, if you trust this class with any arguments, "
         f"allow it by torch.serialization.add_safe_globals([{full.rpartition('.')[2]}])"

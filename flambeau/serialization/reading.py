@@ -1,23 +1,29 @@
 """A reader of pickles that never runs code from the file: a small machine for the few instructions a checkpoint needs.
 
 Pickle is a program for a machine with a stack. Python's own machine imports and calls whatever the program says; this
-one knows only the names that `names` allows and changes only objects that it made itself."""
+one knows only the names that `names` allows and changes only objects that it made itself. What costs more than the
+pickle is long is refused too: hashing tuples of tuples of the same tuples, for one, would never end."""
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pickle import UnpicklingError
 from typing import IO, TYPE_CHECKING, Any
 
 from flambeau._core.lazy import lazy_module
-from flambeau.serialization.names import Allowed, StorageType
+from flambeau.serialization import rebuild
+from flambeau.serialization.names import Allowed, StorageType, described
 
 if TYPE_CHECKING:
     import pickletools
 else:
     pickletools = lazy_module("pickletools")
 
+MOST_HASHED = 1_000_000  # parts of all tuples and frozensets that are keys, counted each time they are hashed
+DEEPEST_KEY = 100
+HASHING = (set, frozenset, OrderedDict, Counter, defaultdict)  # hash what they are called with
+NESTED = (tuple, frozenset, slice)
 DICTS = (dict, OrderedDict, Counter, defaultdict)
 CONSTANTS: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False, "EMPTY_TUPLE": tuple, "EMPTY_LIST": list,
@@ -28,23 +34,27 @@ LITERALS = frozenset({
     "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
 })  # fmt: skip
 OLD_STRINGS = frozenset({"BINSTRING", "SHORT_BINSTRING"})  # Python 2's
+SENSELESS = (
+    ValueError, TypeError, LookupError, AttributeError, OverflowError, UnicodeError, RecursionError,
+)  # fmt: skip
 IGNORED = frozenset({"PROTO", "FRAME"})
 
 
 class Machine:
     """Reads one pickle.
 
-    `storage_of(persistent_id, where)` answers the storage a tensor refers to; `where` names the place in the objects.
+    `storage_of(persistent_id)` answers the storage that a tensor refers to.
     UnpicklingError for everything that is not allowed or makes no sense; its text names what was refused.
     """
 
-    def __init__(self, storage_of: Callable[[Any, str], Any], allowed: Allowed, encoding: str = "utf-8") -> None:
+    def __init__(self, storage_of: Callable[[Any], Any], allowed: Allowed, encoding: str = "utf-8") -> None:
         self._storage_of = storage_of
         self._allowed = allowed
         self._encoding = encoding
         self._stack: list[Any] = []
         self._below: list[list[Any]] = []  # the stacks under each open mark
         self._memo: dict[int, Any] = {}
+        self._hashed = 0
 
     def run(self, stream: IO[bytes]) -> Any:
         """The object that the stream holds; leaves the stream behind it."""
@@ -61,8 +71,8 @@ class Machine:
                     self._step(name, argument)
         except UnpicklingError:
             raise
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, UnicodeError) as error:
-            raise UnpicklingError(f"the pickle makes no sense near byte {position}: {error}") from error
+        except SENSELESS as error:
+            raise UnpicklingError(f"the pickle makes no sense near byte {position}: {str(error)[:200]}") from error
         raise UnpicklingError("the pickle has no end")
 
     def _step(self, name: str, argument: Any) -> None:
@@ -136,21 +146,25 @@ class Machine:
 
     def _op_setitem(self, _: Any) -> None:
         value, key = self._stack.pop(), self._stack.pop()
+        self._check_keys([key])
         self._top(*DICTS)[key] = value
 
     def _op_setitems(self, _: Any) -> None:
         items = self._since_mark()
         target = self._top(*DICTS)
+        self._check_keys(items[::2])
         for key, value in zip(items[::2], items[1::2], strict=True):
             target[key] = value
 
     def _op_additems(self, _: Any) -> None:
         items = self._since_mark()
+        self._check_keys(items)
         self._top(set).update(items)
 
     def _op_frozenset(self, _: Any) -> None:
-        items = frozenset(self._since_mark())
-        self._stack.append(items)
+        items = self._since_mark()
+        self._check_keys(items)
+        self._stack.append(frozenset(items))
 
     def _top(self, *kinds: type) -> Any:
         """The object on top, which must be a plain container or of a class that the user added."""
@@ -158,6 +172,18 @@ class Machine:
         if type(top) not in kinds and not (isinstance(top, kinds) and self._allowed.trusts(type(top))):
             raise UnpicklingError(f"a checkpoint may not put items into a {type(top).__qualname__}")
         return top
+
+    def _check_keys(self, keys: Iterable[Any]) -> None:
+        """Refuse to hash what would take too long: shared parts are hashed wherever they stand."""
+        todo = [(key, 0) for key in keys if isinstance(key, NESTED)]
+        while todo:
+            part, depth = todo.pop()
+            self._hashed += 1
+            if self._hashed > MOST_HASHED or depth > DEEPEST_KEY:
+                raise UnpicklingError("the keys of dicts and sets are nested too deeply or too large")
+            inner = (part.start, part.stop, part.step) if isinstance(part, slice) else part
+            todo.extend((item, depth + 1) for item in inner if isinstance(item, NESTED))
+            self._hashed += len(inner)
 
     # ------------------------------------------------------------------------------------ names and objects
 
@@ -172,19 +198,26 @@ class Machine:
 
     def _op_reduce(self, _: Any) -> None:
         args, function = self._stack.pop(), self._stack.pop()
-        self._stack.append(self._allowed.call(function, tuple(args)))
+        if not isinstance(args, tuple):
+            raise UnpicklingError(f"the arguments of a call are {described(args)}, not a tuple")
+        if isinstance(function, type) and function in HASHING:
+            for items in (arg for arg in args if not (arg is None or isinstance(arg, type))):
+                self._check_keys(item[0] if type(item) is list and item else item for item in rebuild.items_of(items))
+        self._stack.append(self._allowed.call(function, args))
 
     def _op_newobj(self, _: Any) -> None:
         args, kind = self._stack.pop(), self._stack.pop()
         if not (isinstance(kind, type) and self._allowed.trusts(kind)):
-            raise UnpicklingError(f"a checkpoint may not make an object of {kind!r}")
+            raise UnpicklingError(f"a checkpoint may not make an object of {described(kind)}")
+        if not isinstance(args, tuple):
+            raise UnpicklingError(f"the arguments of a new object are {described(args)}, not a tuple")
         self._stack.append(kind.__new__(kind, *args))
 
     def _op_build(self, _: Any) -> None:
         state, target = self._stack.pop(), self._stack[-1]
         kind = type(target)
         if kind is OrderedDict:
-            target.__dict__.update(state)
+            rebuild.set_attributes(target, state, private=True)
         elif not self._allowed.trusts(kind):
             raise UnpicklingError(f"a checkpoint may not set the state of a {kind.__qualname__}")
         elif hasattr(target, "__setstate__"):
@@ -197,13 +230,7 @@ class Machine:
 
     def _op_binpersid(self, _: Any) -> None:
         persistent_id = self._stack.pop()
-        self._stack.append(self._storage_of(persistent_id, self._where()))
-
-    def _where(self) -> str:
-        """The keys that lead to what is being read: on each open level the text that stands last."""
-        keys = [next((x for x in reversed(level) if isinstance(x, str)), None) for level in (*self._below, self._stack)]
-        path = ".".join(key for key in keys if key is not None)
-        return f"of {path!r}" if path else "of an unnamed tensor"
+        self._stack.append(self._storage_of(persistent_id))
 
 
 def parse_storage_id(persistent_id: Any) -> tuple[StorageType, str, str, int]:
@@ -211,8 +238,10 @@ def parse_storage_id(persistent_id: Any) -> tuple[StorageType, str, str, int]:
 
     The older format has a sixth entry, for storages within storages, which nothing has written for many years.
     """
-    match persistent_id:
-        case ("storage" | b"storage", StorageType() as kind, str(key), str(location), int(size), *rest) if size >= 0:
-            if not any(rest):
-                return kind, key, location, size
-    raise UnpicklingError(f"a checkpoint may refer to storages only, found {persistent_id!r}")
+    if isinstance(persistent_id, tuple) and len(persistent_id) in (5, 6):
+        tag, kind, key, location, size, *rest = persistent_id
+        if isinstance(tag, str | bytes) and tag in ("storage", b"storage") and isinstance(kind, StorageType):
+            if isinstance(key, str) and isinstance(location, str) and type(size) is int and 0 <= size < 2**60:
+                if rest in ([], [None]):
+                    return kind, key, location, size
+    raise UnpicklingError(f"a checkpoint may refer to storages only, found {described(persistent_id)}")

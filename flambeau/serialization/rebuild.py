@@ -36,10 +36,13 @@ def tensor_of_dtype(
     """A tensor over any storage; `metadata` tells whether PyTorch postponed a conjugation or a change of sign."""
     expect(storage, UntypedStorage)
     expect(d, dtype)
-    result: Any = tensor_over(torch.Tensor, storage, d, offset, tuple(size), tuple(stride))
+    size, stride = tuple(expect(size, (tuple, list))), tuple(expect(stride, (tuple, list)))
+    result: Any = tensor_over(torch.Tensor, storage, d, offset, size, stride)
     if metadata:
-        result = result.conj() if metadata.get("conj") else result
-        result = -result if metadata.get("neg") else result
+        # Of the whole storage: a layout can repeat it many times over.
+        whole: Any = tensor_over(torch.Tensor, storage, d, 0, (storage.nbytes() // d.itemsize,), (1,))
+        whole = whole.conj() if expect(metadata, dict).get("conj") else whole
+        result = (-whole if metadata.get("neg") else whole).as_strided(size, stride, offset)
     return result.requires_grad_() if requires_grad else result
 
 
@@ -65,23 +68,30 @@ def parameter(data: Any, requires_grad: Any, hooks: Any = None, state: Any = Non
 
 def of_type(function: Any, kind: Any, args: Any, state: Any) -> torch.Tensor:
     """A tensor of a subclass or with attributes of its own."""
-    if function not in (tensor, tensor_of_dtype, parameter):
-        raise TypeError(f"a tensor cannot be rebuilt by {function!r}")
-    made = function(*args)
+    if not any(function is known for known in (tensor, tensor_of_dtype, parameter)):
+        raise TypeError(f"a tensor cannot be rebuilt by a {type(function).__name__}")
+    made = function(*expect(args, tuple))
     if not (isinstance(kind, type) and issubclass(kind, torch.Tensor)):
-        raise TypeError(f"a tensor cannot become a {kind!r}")
+        raise TypeError(f"a tensor cannot become a {type(kind).__name__}")
     if type(made) is not kind:
         made = made.as_subclass(kind)
     return set_attributes(made, state)
 
 
-def set_attributes(made: Any, state: Any) -> Any:
-    """Give a tensor the attributes that somebody had given it; those of the library itself are never touched."""
+def set_attributes(made: Any, state: Any, private: bool = False) -> Any:
+    """Give an object the attributes that somebody had given it; those of its class are never touched, nor, unless
+    `private`, those whose name begins with an underscore."""
     attributes, slots = state if isinstance(state, tuple) else (state, None)
-    for name, value in {**(attributes or {}), **(slots or {})}.items():
-        if not name.startswith("_") and not hasattr(type(made), name):
-            setattr(made, name, value)
+    for part in (attributes, slots):
+        for name, value in expect({} if part is None else part, dict).items():
+            if (private or not expect(name, str).startswith("_")) and not hasattr(type(made), name):
+                setattr(made, name, value)
     return made
+
+
+def items_of(value: Any) -> Any:
+    """`value`, which must be a container that is no longer than the file that it came from."""
+    return expect(value, (list, tuple, dict, set, frozenset, type(None), type))
 
 
 def layout(name: Any) -> formats.layout:
@@ -89,14 +99,14 @@ def layout(name: Any) -> formats.layout:
     for known in formats.LAYOUTS:
         if repr(known) == name:
             return known
-    raise ValueError(f"unknown layout {name!r}")
+    raise ValueError("unknown layout")
 
 
 def encode(text: Any, encoding: Any) -> bytes:
     """How protocol 2 writes bytes: as text of the same code points."""
-    if encoding != "latin1":
-        raise ValueError(f"bytes encoded by {encoding!r}")
-    return text.encode("latin1")
+    if not (isinstance(encoding, str) and encoding in ("latin1", "latin-1")):
+        raise ValueError(f"bytes encoded by {str(encoding)[:20] if isinstance(encoding, str) else type(encoding)}")
+    return expect(text, str).encode("latin1")
 
 
 def byte_array(text: Any = b"", encoding: Any = "latin1") -> bytearray:
@@ -104,10 +114,11 @@ def byte_array(text: Any = b"", encoding: Any = "latin1") -> bytearray:
     return bytearray(encode(text, encoding) if isinstance(text, str) else expect(text, bytes))
 
 
-def expect(value: Any, kind: type) -> Any:
+def expect(value: Any, kind: type | tuple[type, ...]) -> Any:
     """`value`, which must be a `kind`."""
     if not isinstance(value, kind):
-        raise TypeError(f"expected a {kind.__name__}, found a {type(value).__name__}")
+        wanted = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
+        raise TypeError(f"expected a {wanted}, found a {type(value).__name__}")
     return value
 
 

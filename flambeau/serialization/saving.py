@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import IO, Any
 
-from flambeau.serialization import archive
+from flambeau.serialization import archive, legacy
 from flambeau.serialization.atomic import replacing
 from flambeau.serialization.memory import bytes_of
 from flambeau.serialization.writing import pickled
@@ -27,9 +29,10 @@ def save(
     binary file to write to. A path is replaced at once when everything is on the disk: a crash leaves the old file or
     the new one.
 
-    AttributeError for an `f` that is neither; RuntimeError if the folder does not exist; ValueError for the format
-    before 2020 (`_use_new_zipfile_serialization=False`), which is only read; pickle's errors for what cannot be
-    pickled.
+    `_use_new_zipfile_serialization=False` writes the format of PyTorch before 2020, which has no checksums.
+
+    AttributeError for an `f` that is neither; RuntimeError if the folder does not exist; pickle's errors for what
+    cannot be pickled.
 
     Example::
 
@@ -40,8 +43,6 @@ def save(
         >>> torch.load(file)
         {'weight': tensor([1., 1.]), 'epoch': 3}
     """
-    if not _use_new_zipfile_serialization:
-        raise ValueError("the format without zip is only read; leave out _use_new_zipfile_serialization=False")
     if pickle_module is not None:
         raise ValueError("save() has a pickler of its own; leave out pickle_module")
     if isinstance(f, str | os.PathLike):
@@ -49,13 +50,20 @@ def save(
         folder = os.path.dirname(os.path.realpath(path))
         if not os.path.isdir(folder):
             raise RuntimeError(f"Parent directory {folder} does not exist; make it with os.makedirs(...) first")
-        data, storages = pickled(obj, pickle_protocol)
+        write = _prepared(obj, pickle_protocol, _use_new_zipfile_serialization)
         with replacing(path) as file:
-            archive.write(file, data, map(bytes_of, storages))
+            write(file)
     elif hasattr(f, "write"):
-        data, storages = pickled(obj, pickle_protocol)
-        archive.write(f, data, map(bytes_of, storages))
+        _prepared(obj, pickle_protocol, _use_new_zipfile_serialization)(f)
     else:
         raise AttributeError(
             f"expected 'f' to be string, path, or a file-like object with a 'write' attribute, got {type(f).__name__}"
         )
+
+
+def _prepared(obj: Any, protocol: int, as_zip: bool) -> Callable[[IO[bytes]], None]:
+    """What writes the checkpoint of `obj`; all that can be refused has been refused by then."""
+    data, storages = pickled(obj, protocol, view_metadata=not as_zip)
+    if as_zip:
+        return lambda file: archive.write(file, data, (bytes_of(storage) for storage, _ in storages))
+    return lambda file: legacy.save(file, data, [(count, partial(bytes_of, storage)) for storage, count in storages])

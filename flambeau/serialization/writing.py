@@ -25,13 +25,17 @@ REBUILD = {
 REBUILD_FROM_TYPE = Name("torch._tensor", "_rebuild_from_type_v2")
 GET_LAYOUT = Name("torch.serialization", "_get_layout")
 UNTYPED = Name("torch.storage", "UntypedStorage")
+BYTES = Name("torch", "ByteStorage")  # what stands for it in the format before 2020
 LOCATION = "cpu"
 
 
-def pickled(value: Any, protocol: int) -> tuple[bytes, list[Storage]]:
-    """The pickle of `value`, and the storages it refers to by their place in the list."""
+def pickled(value: Any, protocol: int, view_metadata: bool = False) -> tuple[bytes, list[tuple[Storage, int]]]:
+    """The pickle of `value`, and the storages it refers to by their place in the list, with their numbers of elements.
+
+    The format before 2020 has `view_metadata` in the pickle, always None.
+    """
     stream = io.BytesIO()
-    pickler = Pickler(stream, protocol)
+    pickler = Pickler(stream, protocol, (None,) if view_metadata else ())
     pickler.dump(value)
     return stream.getvalue(), pickler.storages
 
@@ -47,9 +51,10 @@ class Pickler(_PythonPickler):
 
     dispatch: ClassVar[dict[type, Any]] = dict(_PythonPickler.dispatch)
 
-    def __init__(self, stream: io.BytesIO, protocol: int) -> None:
+    def __init__(self, stream: io.BytesIO, protocol: int, view_metadata: tuple[None, ...] = ()) -> None:
         super().__init__(stream, protocol)
-        self.storages: list[Storage] = []
+        self.storages: list[tuple[Storage, int]] = []
+        self._view_metadata = view_metadata
         self._ids: dict[int, tuple[Any, ...]] = {}
         self._kept: list[Any] = []  # what only this pickling made: the memo knows objects by their address
 
@@ -93,12 +98,13 @@ class Pickler(_PythonPickler):
         storage = value._storage
         if id(storage) not in self._ids:
             nbytes = bytes_of(storage).nbytes
-            kind, size = UNTYPED, nbytes
+            kind, size = (BYTES if self._view_metadata else UNTYPED), nbytes
             typed = isinstance(value, TypedStorage) and value.dtype.name in STORAGE_NAMES
             if typed and nbytes % value.dtype.itemsize == 0:
                 kind, size = Name("torch", STORAGE_NAMES[value.dtype.name]), nbytes // value.dtype.itemsize
-            self._ids[id(storage)] = ("storage", _interned(kind), str(len(self.storages)), LOCATION, size)
-            self.storages.append(storage)
+            number = str(len(self.storages))
+            self._ids[id(storage)] = ("storage", _interned(kind), number, LOCATION, size, *self._view_metadata)
+            self.storages.append((storage, size))
         return self._ids[id(storage)]
 
     def reducer_override(self, value: Any) -> Any:
@@ -124,7 +130,7 @@ class Pickler(_PythonPickler):
     def _strided(self, t: Any) -> tuple[Name, tuple[Any, ...]]:
         storage = self._keep(t.storage())
         layout_ = (t.storage_offset(), tuple(t.shape), tuple(t.stride()), t.requires_grad, _no_hooks())
-        *_, kind, _, _, _ = self._storage_id(storage)
+        kind = self._storage_id(storage)[1]
         if kind.name == STORAGE_NAMES.get(t.dtype.name):
             return REBUILD["tensor_v2"], (storage, *layout_)
         # A dtype without typed storages, or a second view of the storage as another dtype.

@@ -150,7 +150,7 @@ def tensor_pickle(numel: int, offset: int, size: tuple[int, ...], stride: tuple[
         (4, 0, (2,), (1, 1), "impossible layout"),
         (4, 0, (2**62, 2**62), (2**62, 2**62), "needs a storage"),
         (5, 0, (2,), (1,), "has 16 bytes, not 20"),
-        (2**61, 0, (2,), (1,), "has 16 bytes"),
+        (2**59, 0, (2,), (1,), "data of storage 0 is damaged: its record data/0 has 16 bytes"),
     ],
 )
 def test_layouts_outside_their_storage(
@@ -217,9 +217,43 @@ def test_a_flipped_bit_names_file_and_tensor(saved: Path) -> None:
     place = data.index(struct.pack("<f", 1.5) * 100)
     data[place + 7] ^= 1
     saved.write_bytes(data)
-    with pytest.raises(RuntimeError, match=r"net\.pt is damaged: storage 0 .*100 elements, of 'model\.fc1\.weight'"):
+    with pytest.raises(RuntimeError, match=r'net\.pt: the data of "model\.fc1\.weight" is damaged: its CRC-32'):
         load(saved)
     assert load(saved, mmap=True)["model"]["fc1.bias"].tolist() == [0, 0, 0]
+
+
+def test_any_flipped_bit_is_told_or_does_no_harm(saved: Path) -> None:
+    data = saved.read_bytes()
+    told = 0
+    for place in range(len(data)):
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << place % 8
+        try:
+            model = load(io.BytesIO(flipped))["model"]
+        except (RuntimeError, pickle.UnpicklingError):
+            told += 1
+            continue
+        assert (model["fc1.weight"].tolist(), model["fc1.bias"].tolist()) == ([1.5] * 100, [0, 0, 0])
+    assert told > 1000
+
+
+def test_damage_names_every_tensor_of_the_storage() -> None:
+    weight = torch.full((20,), 1.5)
+    save({"net": [weight, {"tied": weight[:3]}], "state": {0: {"m": torch.zeros(3)}}}, file := io.BytesIO())
+    data = bytearray(file.getvalue())
+    data[data.index(struct.pack("<f", 1.5) * 20)] ^= 1
+    with pytest.raises(RuntimeError, match='the data of "net.0" and "net.1.tied" is damaged: its CRC-32 is'):
+        load(io.BytesIO(data))
+
+
+def test_files_without_checksums() -> None:
+    """PyTorch writes them after set_crc32_options(False): each checksum is 0."""
+    save({"x": torch.arange(3)}, file := io.BytesIO())
+    data = bytearray(file.getvalue())
+    with zipfile.ZipFile(file) as archive:
+        for info in archive.infolist():
+            data[:] = data.replace(struct.pack("<I", info.CRC), bytes(4))
+    assert load(io.BytesIO(data))["x"].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
@@ -236,13 +270,19 @@ def test_truncated_files(share: float, name: str, saved: Path) -> None:
     ("make", "error", "message"),
     [
         (lambda: io.BytesIO(), EOFError, "is empty"),
-        (lambda: io.BytesIO(b"garbage of no kind"), pickle.UnpicklingError, "<BytesIO>"),
-        (lambda: io.BytesIO(pickle.dumps({"x": 1}, 2)), pickle.UnpicklingError, "neither a zip file nor"),
+        (lambda: io.BytesIO(b"garbage of no kind"), pickle.UnpicklingError, "a text that begins with 'garbage"),
+        (lambda: io.BytesIO(pickle.dumps({"x": 1}, 2)), pickle.UnpicklingError, "a pickle, but no checkpoint"),
+        (lambda: io.BytesIO(b"<!DOCTYPE html><html>404"), pickle.UnpicklingError, "a web page"),
+        (lambda: io.BytesIO(b"version https://git-lfs.github.com/spec/v1\n"), pickle.UnpicklingError, "git lfs pull"),
+        (lambda: io.BytesIO(bytes(257) + b"ustar" + bytes(300)), pickle.UnpicklingError, "tar file.*before 2017"),
+        (lambda: io.BytesIO(b"\x10" + bytes(7) + b'{"x":'), pickle.UnpicklingError, "safetensors.torch.load_file"),
+        (lambda: io.BytesIO(b"\x93NUMPY\x01\x00"), pickle.UnpicklingError, "load_npy"),
+        (lambda: io.BytesIO(b"\x1f\x8b\x08\x00"), pickle.UnpicklingError, "gzip"),
         (lambda: "/no/such/file.pt", FileNotFoundError, "file.pt"),
         (lambda: 3, AttributeError, r"int has no read\(\)"),
         (lambda: _zip_of("readme.txt"), RuntimeError, "no checkpoint"),
         (lambda: _zip_of("m/data.pkl", "m/constants.pkl"), RuntimeError, "TorchScript"),
-        (lambda: checkpoint(tensor_pickle(4, 0, (4,), (1,))), RuntimeError, "storage 0 .* it is missing"),
+        (lambda: checkpoint(tensor_pickle(4, 0, (4,), (1,))), RuntimeError, "storage 0 .*is missing"),
     ],
 )
 def test_files_that_are_no_checkpoints(make: Callable[[], Any], error: type[Exception], message: str) -> None:
@@ -305,3 +345,29 @@ def test_arguments() -> None:
         load(io.BytesIO(), mmap=True)
     with pytest.raises(RuntimeError, match="pickle_module"):
         load(io.BytesIO(), pickle_module=pickle)
+
+
+def test_names_that_would_be_refused() -> None:
+    save({"model": torch.nn.Sequential(torch.nn.ReLU()), "x": torch.ones(1)}, file := io.BytesIO())
+    expected = ["torch.nn.modules.activation.ReLU", "torch.nn.modules.container.Sequential"]
+    assert torch.serialization.get_unsafe_globals_in_checkpoint(file) == expected
+    for protocol in (2, 4):
+        harmful = dumped([Harmless(1), Attack(os.system, "true"), Harmless(2)], protocol)
+        found = torch.serialization.get_unsafe_globals_in_checkpoint(harmful)
+        assert set(found) == {f"{Harmless.__module__}.Harmless", f"{os.system.__module__}.system"}
+    with safe_globals([Harmless]):
+        assert torch.serialization.get_unsafe_globals_in_checkpoint(dumped(Harmless(1))) == []
+    with pytest.raises(ValueError, match="zip format"):
+        torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(b"nothing"))
+
+
+def test_the_byte_order_of_files_that_do_not_name_theirs() -> None:
+    big = checkpoint(tensor_pickle(4, 0, (4,), (1,)), **{"0": struct.pack(">4f", 1, 2, 3, 4)})
+    kinds = torch.serialization.LoadEndianness
+    torch.serialization.set_default_load_endianness(kinds.BIG)
+    try:
+        assert load(big).tolist() == [1, 2, 3, 4]
+    finally:
+        torch.serialization.set_default_load_endianness(None)
+    with pytest.raises(TypeError, match="set_default_load_endianness"):
+        torch.serialization.set_default_load_endianness("big")

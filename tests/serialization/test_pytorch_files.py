@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import zipfile
 from collections import Counter, OrderedDict
@@ -15,6 +16,8 @@ from flambeau.serialization import load, save
 
 DATA = Path(__file__).parent / "data"
 PYTORCH, LEGACY = DATA / "pytorch.pt", DATA / "pytorch-legacy.pt"
+SPEC: Any = importlib.util.spec_from_file_location("make", DATA / "make.py")
+SPEC.loader.exec_module(MAKE := importlib.util.module_from_spec(SPEC))
 ALL_DTYPES = (
     "bool uint8 int8 int16 int32 int64 uint16 uint32 uint64 float16 bfloat16 float32 float64 complex64 complex128"
 ).split()
@@ -121,6 +124,30 @@ def _with_big_endian_floats(data: bytes) -> bytes:
     return out.getvalue()
 
 
+@pytest.mark.parametrize("name", ["training.pt", "training-legacy.pt"])
+def test_a_training_goes_on(name: str) -> None:
+    """The states that PyTorch wrote of a model, optimizers and schedulers go into ours, and come out the same."""
+    state = load(DATA / name)
+    again = MAKE.training(torch, state)
+    assert [s["last_epoch"] for s in again["schedulers"]] == [s["last_epoch"] for s in state["schedulers"]]
+    for ours, theirs in zip(again["optimizers"], state["optimizers"], strict=True):
+        assert [group["lr"] for group in ours["param_groups"]] == [group["lr"] for group in theirs["param_groups"]]
+        for key, values in theirs["state"].items():
+            for field, value in values.items():
+                assert torch.equal(torch.as_tensor(ours["state"][key][field]), torch.as_tensor(value))
+    for key, value in state["model"].items():
+        assert torch.equal(again["model"][key], value)
+
+
+@pytest.mark.parametrize("name", ["training.pt", "training-legacy.pt"])
+def test_other_objects_of_pytorch(name: str) -> None:
+    more = load(DATA / name)["more"]
+    assert more["coo"].to_dense().tolist() == more["csr"].to_dense().tolist() == [[0, 2], [0, 0]]
+    assert (more["conj"].tolist(), more["neg"].tolist()) == ([1 - 2j, 3j], [-2.0, 3.0])
+    assert more["expanded"].tolist() == [[1.0] * 3] * 2 and more["expanded"].stride() == (0, 0)
+    assert isinstance(more["module state"]["_metadata"], dict)
+
+
 @pytest.mark.oracle
 @pytest.mark.parametrize("legacy", [False, True])
 def test_pytorch_reads_what_we_write(legacy: bool, tmp_path: Path) -> None:
@@ -148,16 +175,42 @@ def test_sparse_tensors_both_ways(legacy: bool) -> None:
     assert pytorch.equal(pytorch.load(file, weights_only=True).to_dense(), theirs.to_dense())
 
 
+@pytest.mark.oracle
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_both_formats_both_ways(as_zip: bool) -> None:
+    """Nested objects, views, parameters, states of optimizers and schedulers, written by either side."""
+    pytorch = pytest.importorskip("torch")
+    for objects in (MAKE.training(torch), load(PYTORCH)):
+        save(objects, file := io.BytesIO(), _use_new_zipfile_serialization=as_zip)
+        file.seek(0)
+        theirs = pytorch.load(file, weights_only=True)
+        pytorch.save(theirs, file := io.BytesIO(), _use_new_zipfile_serialization=as_zip)
+        file.seek(0)
+        _same(pytorch, load(file), theirs)
+    theirs = MAKE.training(pytorch)
+    pytorch.save(theirs, file := io.BytesIO(), _use_new_zipfile_serialization=as_zip)
+    file.seek(0)
+    ours = load(file)
+    _same(pytorch, ours, theirs)
+    ready = MAKE.training(torch, ours)
+    assert ready["optimizers"][0]["param_groups"][0]["lr"] == theirs["optimizers"][0]["param_groups"][0]["lr"]
+
+
 def _same(pytorch: Any, ours: Any, theirs: Any) -> None:
-    assert type(ours) is type(theirs)
+    """Equal in everything, where `ours` may be this library's or PyTorch's objects."""
+    assert type(ours).__name__ == type(theirs).__name__
     if isinstance(theirs, pytorch.Tensor):
-        assert (ours.dtype, ours.shape, ours.stride(), ours.storage_offset(), ours.requires_grad, vars(ours)) == (
-            theirs.dtype, theirs.shape, theirs.stride(), theirs.storage_offset(), theirs.requires_grad, vars(theirs)
-        )  # fmt: skip
-        assert pytorch.equal(ours, theirs)
+        facts = [
+            (str(t.dtype), tuple(t.shape), tuple(t.stride()), t.storage_offset(), t.requires_grad, vars(t).keys())
+            for t in (ours, theirs)
+        ]
+        assert facts[0] == facts[1] and ours.tolist() == theirs.tolist()
     elif isinstance(theirs, dict):
         assert ours.keys() == theirs.keys()
         for key, value in theirs.items():
             _same(pytorch, ours[key], value)
+    elif isinstance(theirs, list):
+        for mine, value in zip(ours, theirs, strict=True):
+            _same(pytorch, mine, value)
     else:
-        assert ours == theirs
+        assert (ours == theirs) or repr(ours) == repr(theirs)

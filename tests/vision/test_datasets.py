@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import pickle
 import tarfile
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ import pytest
 
 import flambeau as torch
 from flambeau.vision import datasets
-from flambeau.vision.datasets import utils
+from flambeau.vision.datasets import idx, utils
 from flambeau.vision.datasets.idx import write_idx
 from flambeau.vision.datasets.mnist import FILES
 from flambeau.vision.transforms import Compose, Normalize, ToTensor
@@ -151,3 +154,34 @@ def test_fake_data_leaves_the_generator_alone() -> None:
     assert torch.rand(1).item() == drawn and torch.equal(data[1][0], first) and data[1][1] == label
     with pytest.raises(IndexError):
         data[4]
+
+
+def test_pictures_that_promise_too_much(tmp_path: Path) -> None:
+    """A part of a PNG file that says it has 2 GB, and a size that the file cannot hold, are errors of few bytes."""
+    image = pytest.importorskip("PIL.Image")
+    image.new("RGB", (5, 4)).save(file := io.BytesIO(), "png")
+    data = file.getvalue()
+    place = data.index(b"IDAT")
+    parts = (data[: place - 4] + b"\x7f\xff\xff\xff" + data[place:], data[:30])
+    wide = b"IHDR" + (9000).to_bytes(4, "big") * 2 + data[24:29]
+    huge = data[:12] + wide + zlib.crc32(wide).to_bytes(4, "big") + data[33:]
+    for number, damaged in enumerate((*parts, huge, b"", b"\x89PNG\r\n\x1a\n" + bytes(40))):
+        (tmp_path / f"{number}.png").write_bytes(damaged)
+        if number:
+            with pytest.raises(OSError):
+                datasets.folder.pil_loader(tmp_path / f"{number}.png")
+    tracemalloc.start()
+    try:
+        datasets.folder.pil_loader(tmp_path / "0.png")
+    except OSError:
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50_000_000
+
+
+def test_packed_pictures_are_unpacked_as_far_as_promised(tmp_path: Path) -> None:
+    bomb = bytes([0, 0, 8, 1]) + (5).to_bytes(4, "big") + bytes(50_000_000)
+    (tmp_path / "x.gz").write_bytes(gzip.compress(bomb))
+    with pytest.raises(ValueError, match="holds 14 bytes where its header"):
+        idx.read_idx(tmp_path / "x.gz", 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +13,22 @@ from flambeau.vision.datasets.vision import VisionDataset
 from flambeau.vision.transforms._pictures import pillow
 
 IMG_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+MOST_PIXELS_A_BYTE = 10_000  # deflate makes at most 1,032 bytes of one, with 8 pixels each
 
 
 def pil_loader(path: str | Path) -> Any:
-    """The picture in a file, in red, green and blue."""
+    """The picture in a file, in red, green and blue. OSError if it is damaged or no picture."""
     with open(path, "rb") as file:
-        return pillow("Image").open(file).convert("RGB")
+        data = file.read()  # Pillow asks a file for all that its header promises, and Python takes memory for that
+    try:
+        picture = pillow("Image").open(io.BytesIO(data))
+        if picture.width * picture.height > len(data) * MOST_PIXELS_A_BYTE:
+            raise OSError(f"{picture.width} x {picture.height} pixels cannot be in {len(data)} bytes")
+        return picture.convert("RGB")
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # whatever Pillow's parsers meet
+        raise OSError(f"{path} is no picture that can be read: {error}") from error
 
 
 default_loader = pil_loader

@@ -8,6 +8,7 @@ Source: http://yann.lecun.com/exdb/mnist/ (section "file formats").
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import struct
 import zlib
@@ -23,6 +24,7 @@ else:
 
 UNSIGNED_BYTE = 8
 GZIP_MAGIC = b"\x1f\x8b"
+MOST_GROWTH = 1032  # bytes that gzip can make of one
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
@@ -31,8 +33,8 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     Raises:
         ValueError: if the file is missing, cut short, too long or something else altogether.
     """
-    data = _content(path)
     head = 4 + 4 * dimensions
+    data = _content(path, head)
     if len(data) < head or data[:2] != b"\0\0":
         raise ValueError("not an IDX file")
     if data[2] != UNSIGNED_BYTE or data[3] != dimensions:
@@ -52,9 +54,15 @@ def write_idx(path: Path, array: np.ndarray) -> None:
     path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, head: int) -> bytes:
+    """The bytes of a file, unpacked, but not far beyond what its header of `head` bytes promises."""
     try:
         data = path.read_bytes()
-        return gzip.decompress(data) if data[:2] == GZIP_MAGIC else data
+        if data[:2] != GZIP_MAGIC:
+            return data
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            start = file.read(head)
+            promised = math.prod(struct.unpack(f">{(len(start) - 4) // 4}I", start[4:])) if len(start) == head else 0
+            return start + file.read(min(promised, MOST_GROWTH * len(data)) + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"cannot be read ({error})") from error
