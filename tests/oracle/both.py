@@ -72,7 +72,7 @@ each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda ope
 
 
 def here(value: Any) -> Any:
-    """A value of PyTorch's as one of Flambeau's: tensors with their strides and offsets, dtypes, devices, modules no."""
+    """A value of PyTorch's as one of Flambeau's: tensors with strides and offsets, dtypes, devices."""
     if isinstance(value, torch.Tensor):
         return tensor_here(value)
     if isinstance(value, torch.dtype):
