@@ -1,4 +1,4 @@
-"""Flambeau beside PyTorch: the same operation there and here, values carried from one to the other, results compared.
+"""Flambeau beside PyTorch: the same operation there and here, values carried from one to the other.
 
 `OPERATIONS` are the entries of PyTorch's own operation database that Flambeau has, each with the function here.
 """
@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 
 import flambeau
@@ -68,7 +67,6 @@ ELSEWHERE = {
 }  # fmt: skip
 
 OPERATIONS = list(operations())
-each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 
 
 def here(value: Any) -> Any:
@@ -140,75 +138,3 @@ def tensors_of(value: Any) -> list:
     if isinstance(value, (list, tuple)):
         return [t for item in value for t in tensors_of(item)]
     return []
-
-
-# ---------------------------------------------------------------------------------------------- results side by side
-
-
-def outcome(function: Callable, *args: Any, **kwargs: Any) -> Any:
-    """What a call returns or raises, with the tensors in it replaced by what can be compared."""
-    return plain(attempt(function, *args, **kwargs))
-
-
-class Numbers(NamedTuple):
-    """A tensor of either side."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    values: Any
-
-
-def plain(value: Any) -> Any:
-    """A nested result in terms that both sides share."""
-    if isinstance(value, Exception):
-        return error_kind(value)
-    if isinstance(value, (torch.Tensor, flambeau.Tensor)):
-        return Numbers(str(value.dtype), tuple(value.shape), numbers(value))
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (torch.Size, flambeau.Size, list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, (torch.dtype, flambeau.dtype, torch.device, flambeau.device, torch.layout)):
-        return str(value)
-    if isinstance(value, (torch.memory_format, flambeau.memory_format)):
-        return str(value)
-    return value
-
-
-def error_kind(error: Exception) -> str:
-    """The built-in class that an exception belongs to: a program catches that one."""
-    return next(c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins")
-
-
-def same(theirs: Any, ours: Any, rtol: float = 1e-6, atol: float = 1e-7, where: str = "") -> None:
-    """AssertionError unless two plain results agree: text and types exactly, numbers within the band."""
-    if isinstance(theirs, Numbers):
-        assert isinstance(ours, Numbers), f"{where}: {ours!r}, PyTorch: {theirs!r}"
-        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape), where
-        np.testing.assert_allclose(ours.values, theirs.values, rtol=rtol, atol=atol, err_msg=where)
-    elif isinstance(theirs, dict):
-        assert isinstance(ours, dict) and list(ours) == list(theirs), f"{where}: {ours!r}, PyTorch: {theirs!r}"
-        for key, value in theirs.items():
-            same(value, ours[key], rtol, atol, f"{where}[{key!r}]")
-    elif isinstance(theirs, list):
-        assert isinstance(ours, list) and len(ours) == len(theirs), f"{where}: {ours!r}, PyTorch: {theirs!r}"
-        for i, (a, b) in enumerate(zip(theirs, ours, strict=True)):
-            same(a, b, rtol, atol, f"{where}[{i}]")
-    elif isinstance(theirs, float) and isinstance(ours, float):
-        assert ours == pytest.approx(theirs, rel=rtol, abs=atol, nan_ok=True), where
-    else:
-        assert type(ours) is type(theirs) and ours == theirs, f"{where}: {ours!r}, PyTorch: {theirs!r}"
-
-
-def cases(*functions: Callable) -> Any:
-    """Parametrize a test by functions of `torch`, each run with PyTorch and with Flambeau."""
-    return pytest.mark.parametrize("case", functions, ids=lambda function: function.__name__)
-
-
-def beside(case: Callable, rtol: float = 1e-6, atol: float = 1e-7) -> None:
-    """Run a function of `torch` on both sides, from the same seed, and compare."""
-    results = []
-    for namespace in (torch, flambeau):
-        namespace.manual_seed(7)
-        results.append(outcome(case, namespace))
-    same(*results, rtol=rtol, atol=atol)
