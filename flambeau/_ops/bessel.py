@@ -76,7 +76,7 @@ def i1e(k: Any, input: Any) -> Any:
 
 def _over(value: Any, x: Any) -> Any:
     """A function of order 1 over x, which is a half at 0."""
-    return choose(x == 0, 0.5, value / x)
+    return choose(x == 0, 0.5, value / x.masked_fill(x == 0, 1))
 
 
 @special(gradient={"input": lambda g, input: g * modified_bessel_i1(input)})

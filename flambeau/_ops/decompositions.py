@@ -13,10 +13,10 @@ from flambeau._core import dtypes
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops.join import cat, stack
-from flambeau._ops.linalg import H, LinAlgError, hermitian_from, inv, lapack, require_matrix, require_square, solution
-from flambeau._ops.norms import singular_values
+from flambeau._ops.linalg import hermitian_from, inv, require_matrix, require_square, solution
 from flambeau._ops.registry import composite, library
 from flambeau._ops.results import named
+from flambeau._ops.singular import H, LinAlgError, full_svd, lapack, singular_values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -220,48 +220,6 @@ def qr(input: Any, some: bool = True) -> Any:
 
 
 # ---------------------------------------------------------------------------------------------- SVD
-
-
-@library(
-    category="linalg",
-    method=False,
-    function=False,
-    gradient={"input": lambda g0, g1, g2, out0, out1, out2: _svd_grad(g0, g1, g2, out0, out1, out2)},
-)
-def full_svd(input: Any, full_matrices: bool) -> Any:
-    """(U, S, V^H)."""
-    return lapack("linalg.svd", lambda: tuple(np.linalg.svd(input, full_matrices=full_matrices)))
-
-
-def _svd_grad(gu: Any, gs: Any, gvh: Any, u: Any, s: Any, vh: Any) -> Any:
-    """With F_ij = 1 / (s_j^2 - s_i^2): U (sym(F * U^H gU) S + S sym(F * V^H gV) + diag(gS)) V^H, and what leaves the
-    spaces of U, V."""
-    k = s.shape[-1]
-    u, vh = u[..., :k], vh[..., :k, :]
-    inner = u.new_zeros((*s.shape, k)) if gs is None else gs.to(u.dtype).diag_embed()
-    squares = s * s
-    gaps = squares.unsqueeze(-2) - squares.unsqueeze(-1)
-    f = (1 / gaps.masked_fill(gaps == 0, 1)).masked_fill(gaps == 0, 0).to(u.dtype)
-    s_row, s_column = s.unsqueeze(-2).to(u.dtype), s.unsqueeze(-1).to(u.dtype)
-    outside = None
-    if gu is not None:
-        gu = gu[..., :k]
-        skew = H(u) @ gu
-        inner = inner + (f * (skew - H(skew))) * s_row
-        if u.dtype.is_complex:
-            phase = skew.diagonal(0, -2, -1)
-            inner = inner + ((phase - phase.conj()) * 0.5 / s).diag_embed()
-        if u.shape[-2] > k:
-            outside = ((gu - u @ (H(u) @ gu)) / s_row) @ vh
-    if gvh is not None:
-        gvh = gvh[..., :k, :]
-        skew = vh @ H(gvh)
-        inner = inner + s_column * (f * (skew - H(skew)))
-        if vh.shape[-1] > k:
-            rest = u @ ((gvh - (gvh @ H(vh)) @ vh) / s_column)
-            outside = rest if outside is None else outside + rest
-    result = u @ inner @ vh
-    return result if outside is None else result + outside
 
 
 @linalg(name="svd")

@@ -12,9 +12,10 @@ from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops.contract import matmul
 from flambeau._ops.infer import broadcast_shapes, wrap_dim
-from flambeau._ops.norms import matrix_norm, singular_values
+from flambeau._ops.norms import matrix_norm
 from flambeau._ops.registry import composite, library
 from flambeau._ops.results import named
+from flambeau._ops.singular import H, LinAlgError, lapack, singular_values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,12 +23,6 @@ else:
     np = lazy_module("numpy")
 
 
-class LinAlgError(RuntimeError):
-    """A matrix that an operation of linear algebra cannot deal with: singular, not positive definite, not
-    converging."""
-
-
-LinAlgError.__qualname__ = "_LinAlgError"
 inv_ex_result = named("inv_ex", "inverse", "info")
 solve_ex_result = named("solve_ex", "result", "info")
 slogdet_result = named("slogdet", "sign", "logabsdet")
@@ -56,12 +51,6 @@ def require_matrix(op: str, m: Meta) -> None:
         )
 
 
-def H(x: Any) -> Any:  # noqa: N802 (the field's name)
-    """The conjugate transpose."""
-    x = x.transpose(-2, -1)
-    return x.conj() if x.dtype.is_complex else x
-
-
 def hermitian_from(x: np.ndarray, uplo: str) -> np.ndarray:
     """The Hermitian matrix that one triangle stands for."""
     part = np.tril(x, -1) if uplo == "L" else np.triu(x, 1)
@@ -70,16 +59,6 @@ def hermitian_from(x: np.ndarray, uplo: str) -> np.ndarray:
     index = np.arange(x.shape[-1])
     result[..., index, index] = diagonal.real
     return result
-
-
-def lapack(op: str, function: Any, *args: Any) -> Any:
-    """Call a NumPy function, turning its LinAlgError into PyTorch's."""
-    try:
-        return function(*args)
-    except np.linalg.LinAlgError as error:
-        raise LinAlgError(
-            f"{op}: {error}: the input matrix cannot be dealt with (singular or not converging)"
-        ) from None
 
 
 # ---------------------------------------------------------------------------------------------- solving and inverses

@@ -40,8 +40,7 @@ def _infer_standardize(m: Meta, dims: tuple[int, ...], eps: float) -> tuple[Meta
     method=False,
     function=False,
     infer=_infer_standardize,
-    nondifferentiable=(1, 2),
-    gradient={"input": lambda g0, out0, out2, dims, eps: standardize_backward(g0, out0, (out2 + eps).rsqrt(), dims)},
+    gradient={"input": lambda g0, g1, g2, out0, out2, dims, eps: _standardize_grad(g0, g1, g2, out0, out2, dims, eps)},
 )
 def standardize(input: Any, dims: tuple[int, ...], eps: float) -> Any:
     """((x - mean) / sqrt(var + eps), mean, var) with the biased variance over `dims`, in two passes."""
@@ -55,6 +54,20 @@ def standardize(input: Any, dims: tuple[int, ...], eps: float) -> Any:
     variance = np.mean(centred * centred, axis=dims, keepdims=True) if x.size else mean
     centred /= np.sqrt(variance + variance.dtype.type(eps))
     return centred, mean, variance
+
+
+def _standardize_grad(g: Any, g_mean: Any, g_variance: Any, out: Any, variance: Any, dims: Any, eps: float) -> Any:
+    """What reaches the input through the standardised values, the mean and the variance. The latter two are wanted
+    when this gradient is itself differentiated: the variance stands in it."""
+    inverse, parts = (variance + eps).rsqrt(), []
+    if g is not None:
+        parts.append(standardize_backward(g, out, inverse, dims))
+    count = out.numel() // max(variance.numel(), 1)
+    if g_mean is not None:
+        parts.append((g_mean / count).expand(out.shape))
+    if g_variance is not None:
+        parts.append(g_variance * (2 / count) * out / inverse)
+    return parts[0] if len(parts) == 1 else sum(parts)
 
 
 def standardize_backward(g: Any, out: Any, inverse: Any, dims: tuple[int, ...]) -> Any:
@@ -133,13 +146,14 @@ def batch_norm(
     dims = (0, *range(2, input.dim()))
     normalised, mean, variance = standardize(input, dims, eps)
     if count:
-        update_running(running_mean, running_var, mean.reshape(-1), variance.reshape(-1), count, momentum)
+        means, variances = mean.detach().reshape(-1), variance.detach().reshape(-1)
+        update_running(running_mean, running_var, means, variances, count, momentum)
     return affine(normalised, weight, bias, shape)
 
 
 def update_running(running_mean: Any, running_var: Any, mean: Any, variance: Any, count: int, momentum: float) -> None:
     """Move the running statistics (either may be None) towards the batch's; the variance becomes the unbiased one."""
-    for running, batch in ((running_mean, mean.detach()), (running_var, variance.detach() * (count / (count - 1)))):
+    for running, batch in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
         if running is not None:
             own = running.detach()
             own.mul_(1 - momentum).add_(batch.to(own.dtype), alpha=momentum)
@@ -172,7 +186,7 @@ def instance_norm(
     dims = tuple(range(2, input.dim()))
     normalised, mean, variance = standardize(input, dims, eps)
     if running_mean is not None and count:
-        means, variances = mean.reshape(input.shape[:2]), variance.reshape(input.shape[:2])
+        means, variances = (t.detach().reshape(input.shape[:2]) for t in (mean, variance))
         update_running(running_mean, running_var, means.mean(0), variances.mean(0), count, momentum)
     return affine(normalised, weight, bias, [1, input.shape[1]] + [1] * (input.dim() - 2))
 

@@ -14,6 +14,7 @@ from flambeau._ops import _expand
 from flambeau._ops.infer import wrap_dims
 from flambeau._ops.reduce import Dims, accumulated, axes, reduced_shape, restored
 from flambeau._ops.registry import composite, library
+from flambeau._ops.singular import singular_values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,30 +144,6 @@ def matrix_norm(
         for d in sorted((rows, columns)):
             result = result.unsqueeze(d)
     return result
-
-
-@library(
-    category="linalg",
-    method=False,
-    function=False,
-    infer=lambda m: contiguous(m.dtype.to_real(), (*m.shape[:-2], min(m.shape[-2:]))),
-    gradient={"input": lambda g, input: _singular_values_grad(g, input)},
-)
-def singular_values(input: Any) -> Any:
-    """The singular values of matrices, largest first."""
-    return np.linalg.svd(input, compute_uv=False)
-
-
-def _singular_values_grad(g: Any, x: Any) -> Any:
-    """U diag(g) V^H."""
-    u, _, vh = svd_factors(x, False)
-    return (u * g.unsqueeze(-2).to(u.dtype)) @ vh
-
-
-@library(category="linalg", method=False, function=False)
-def svd_factors(input: Any, full_matrices: bool) -> Any:
-    """(U, S, V^H) with input = U diag(S) V^H."""
-    return tuple(np.linalg.svd(input, full_matrices=full_matrices))
 
 
 @composite(method=False, namespace="linalg", name="norm")

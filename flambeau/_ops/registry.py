@@ -67,6 +67,7 @@ class Op:
     """One operation: its name, family, parameters, body, gradient, and the public function made from them."""
 
     family = ""
+    nondifferentiable: frozenset[int] = frozenset()  # outputs that never carry a gradient
 
     def __init__(
         self,

@@ -136,10 +136,11 @@ def _logcumsumexp_grad(g: Any, x: Any, out: Any, dim: int) -> Any:
         return g
     if x.dtype.is_complex:
         return reversed_cumsum(g * (-out).exp().conj(), dim) * x.exp().conj()
-    # split by sign so that everything can be done with logarithms, which do not overflow
-    tiny = float("-inf")
-    positive = g.clamp(min=0).log().masked_fill(g <= 0, tiny)
-    negative = (-g).clamp(min=0).log().masked_fill(g >= 0, tiny)
+    # split by sign so that everything can be done with logarithms, which do not overflow; the log of zero is the least
+    # finite number, which subtracted from itself gives no NaN when this is differentiated again
+    lowest = float(np.finfo(x.dtype.numpy).min)
+    size = g.abs().masked_fill(g == 0, 1).log()
+    positive, negative = size.masked_fill(g <= 0, lowest), size.masked_fill(g >= 0, lowest)
     parts = [(_reversed_logcumsumexp(part - out, dim) + x).exp() for part in (positive, negative)]
     return parts[0] - parts[1]
 

@@ -152,4 +152,5 @@ def unravel_index(indices: Any, shape: int | Sequence[int]) -> tuple[Any, ...]:
     dims = (shape,) if isinstance(shape, int) else tuple([int(n) for n in shape])
     if any(n < 0 for n in dims):
         raise ValueError(errors.explain(f"'shape' cannot have negative values, but got {dims}", site=user_site(3)))
+    indices = indices.long()
     return tuple([(indices // math.prod(dims[i + 1 :])) % n if n else indices for i, n in enumerate(dims)])

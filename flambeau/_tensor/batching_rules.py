@@ -199,7 +199,7 @@ def diagonal(level: int, x: Any, offset: int, dim1: int, dim2: int) -> Any:
 # operations that treat leading dimensions as a batch anyway (all tensors among the arguments repeated where needed)
 OF_LAST_DIMENSIONS = (
     "cast", "copy_of", "root_with_zero_gradient", "inv", "det", "cofactors_by_svd", "sign_and_log", "lower_cholesky",
-    "singular_values", "svd_factors", "qr_factors", "full_svd", "eigh_of", "eig_of", "lu_rows", "pivots_of", "order_of",
+    "singular_values", "qr_factors", "full_svd", "eigh_of", "eig_of", "lu_rows", "pivots_of", "order_of",
     "geqrf", "tril", "triu", "frexp", "nextafter", "bce_of", "insensitive", "ldl_of",
 )  # fmt: skip
 

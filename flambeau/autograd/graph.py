@@ -256,12 +256,13 @@ class OpNode(Node):
     def _unpack_output(self, i: int) -> Any:
         assert self.saved_outputs is not None
         storage, m, version = self.saved_outputs[i]
+        node = self if m.dtype.differentiable and i not in self.op.nondifferentiable else None
         if version is None:
             found = storage.unpack()
-            return unpack(found._storage, found._meta, self, i)
+            return unpack(found._storage, found._meta, node, i)
         if storage.version != version:
             raise changed_in_place(storage, m, version, self)
-        return unpack(storage, m, self, i)
+        return unpack(storage, m, node, i)
 
     def _deliver(self, results: list[Any], group: list[tuple[int, Edge]], metas: Any, value: Any) -> None:
         many = type(metas) is tuple

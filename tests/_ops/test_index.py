@@ -284,3 +284,9 @@ def test_indices_out_of_range_name_the_line(call, message):
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call(torch.zeros(3, 4))
+
+
+
+def test_coordinates_are_int64_whatever_the_indices_are():
+    first, second = torch.unravel_index(torch.tensor([5, 3], dtype=torch.int16), (2, 3))
+    assert first.dtype == second.dtype == torch.int64 and second.tolist() == [2, 0]
