@@ -1,7 +1,8 @@
 """Plans: compiled windows, found by their signature and run through native calls.
 
 A window seen for the first time runs on the reference backend: most are never seen again, and compiling costs
-milliseconds. At the second sight it is compiled; so is a window whose structure was seen with other sizes.
+milliseconds. At the second sight it is compiled; so is a window whose structure was seen with other sizes, and one
+with so much work that the reference would take as long as the compiler.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ native = lazy_module("flambeau._backends.cpu.plan")
 pathlib = lazy_module("pathlib")
 
 FEW_INSTRUCTIONS, FEW_BYTES = 3, 4096  # of a small window
-HEAVY_BYTES = 160 << 20  # of results: more is compiled at first sight
+# Bytes of results that NumPy makes while a window is compiled: while that begins, and for each instruction.
+BYTES_TO_BEGIN, BYTES_AN_INSTRUCTION = 16 << 20, 192 << 10
 REMEMBERED = 512  # plans, and signatures that were seen once
 _UNKNOWN = object()  # in the place of a plan: never seen
 _SIGHTED = object()  # seen once
@@ -127,8 +129,12 @@ def compiled(queue: Sequence[Instruction], owner: Owner) -> Compiled | None:
 
 
 def _is_heavy(queue: Sequence[Instruction]) -> bool:
-    """At first sight: is the work so much that NumPy would take longer than a compilation?"""
-    return config.compile == "always" or sum([i.inference.nbytes for i in queue if i.inference]) > HEAVY_BYTES
+    """At first sight: is the work so much that NumPy would take about as long as a compilation? Then little is lost
+    if the window is never seen again, and all that NumPy would have taken is saved if it is."""
+    if config.compile == "always":
+        return True
+    nbytes = sum([i.inference.nbytes for i in queue if i.inference])
+    return nbytes > BYTES_TO_BEGIN + BYTES_AN_INSTRUCTION * len(queue)
 
 
 def _remember(table: OrderedDict, key: tuple, entry: Any) -> Any:

@@ -35,6 +35,22 @@ def test_compiled_at_the_second_sight():
         assert plans.statistics().runs == runs
 
 
+@pytest.mark.parametrize("few, runs", [(3, 1), (30, 0)])
+def test_much_work_for_its_instructions_is_compiled_at_first_sight(monkeypatch, few, runs):
+    monkeypatch.setattr(plans, "BYTES_TO_BEGIN", 50_000)
+    monkeypatch.setattr(plans, "BYTES_AN_INSTRUCTION", 5_000)
+    large, small = torch.arange(10_000.0), torch.arange(10.0)
+    window.flush()
+    before = plans.statistics().runs
+    for _ in range(3):  # 120 KB of results
+        large = large + 0.25
+    for _ in range(few):  # next to none
+        small = small * 1.5
+    window.flush()
+    assert plans.statistics().runs - before == runs
+    assert large[4].item() == 4.75 and small[2].item() == pytest.approx(2 * 1.5**few, rel=1e-5)
+
+
 def test_other_sizes_of_a_known_structure_are_compiled_at_once():
     work(10)
     work(11)
