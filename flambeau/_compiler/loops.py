@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 class Operand(NamedTuple):
     """Memory that a nest reads or writes.
 
-    `strides` has for every dimension (parallel, then reduced) 0, 1 (both known when compiling) or None (a run-time
+    `strides` has for every dimension (parallel, then reduced) 0, 1 or -1 (all known when compiling) or None (a run-time
     number of elements). `gathered`: one more index, computed by an expression, times a run-time stride is added.
     """
 
@@ -38,10 +38,10 @@ def known_strides(strides: Sequence[int]) -> tuple[int | None, ...]:
 
     Example::
 
-        >>> known_strides((12, 1, 0))
-        (None, 1, 0)
+        >>> known_strides((12, 1, 0, -1))
+        (None, 1, 0, -1)
     """
-    return tuple([0 if s == 0 else 1 if s == 1 else None for s in strides])
+    return tuple([0 if s == 0 else 1 if s == 1 else -1 if s == -1 else None for s in strides])
 
 
 class Expr(NamedTuple):

@@ -146,6 +146,13 @@ class Array:
         strides[dim] *= step
         return self._seen(shape, strides, offset)
 
+    def reversed(self, dim: int) -> Array:
+        """The order along a dimension, which is not empty, reversed: a negative stride, for maps to read."""
+        strides = list(self.meta.strides)
+        offset = self.meta.offset + (self.shape[dim] - 1) * strides[dim]
+        strides[dim] = -strides[dim]
+        return self._seen(self.shape, strides, offset)
+
     def reshape(self, shape: Sequence[int]) -> Array:
         """The same elements in row-major order in another shape: a view where the layout allows, else a copy."""
         strides = reshaped_strides(self.meta, tuple(shape))

@@ -270,19 +270,20 @@ def joined(c: Graph, parts: Sequence[Array], dim: int) -> Array:
 
 
 def flip(c: Graph, x: Array, dims: tuple[int, ...]) -> Array:
+    x = nonempty(x)
     for d in dims if x.ndim else ():
-        x = c.gather(x, d, (x.shape[d] - 1) - c.index((x.shape[d],), 0), check=False)
+        x = x.reversed(d)
     return c.copy(x)
 
 
 def roll(c: Graph, x: Array, shifts: tuple[int, ...], dims: tuple[int, ...] | None) -> Array:
-    rolled = nonempty(x) if dims is not None else flat(nonempty(x))
+    given = rolled = nonempty(x) if dims is not None else flat(nonempty(x))
     for shift, d in zip(shifts, (0,) if dims is None else dims, strict=True):
         n = rolled.shape[d]
         cut = n - shift % n
         if cut < n:
             rolled = joined(c, [rolled.slice(d, cut, n), rolled.slice(d, 0, cut)], d)
-    return c.copy(rolled.reshape(x.shape))
+    return (c.copy(x) if rolled is given else rolled).reshape(x.shape)
 
 
 def padded(c: Graph, x: Array, pad: tuple[int, ...], value: Any) -> Array:

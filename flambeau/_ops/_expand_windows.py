@@ -32,6 +32,24 @@ def template(name: str, infer: Callable[..., Meta | tuple[Meta, ...]], tensors: 
     return expand
 
 
+def average(infer: Callable[..., Meta]) -> Any:
+    """The template `avg_pool`; a mean over dimensions where one window is the whole image."""
+    pooled = template("avg_pool", infer)
+
+    def expand(c: Graph, x: Array, kernel: Sizes, stride: Sizes, padding: Sizes, *options: Any) -> Any:
+        x = wide(nonempty(x))
+        n, divisor = len(kernel), options[-1]
+        image = x.shape[x.ndim - n :]
+        whole = not any(padding) and all(size == k for size, k in zip(image, kernel, strict=True))
+        if not whole or x.dtype.category != dtypes.FLOAT:
+            return pooled(c, x, kernel, stride, padding, *options)
+        total = c.reduce("sum", x, tuple(range(x.ndim - n, x.ndim)))
+        mean = total / (math.prod(kernel) if divisor is None else divisor)
+        return mean.reshape((*x.shape[: x.ndim - n], *[1] * n))
+
+    return expand
+
+
 def positions(c: Graph, code: Array, windows: Any) -> Array:
     """Codes of maxima, which are row-major positions within windows, as flat indices into the input's space."""
     rest = math.prod(windows.kernel)

@@ -424,7 +424,7 @@ def _divisors(windows: kernels.Windows, include_pad: bool, divisor: int | None) 
 
 
 @library(
-    expand=_expand_windows.template("avg_pool", _infer_average),
+    expand=_expand_windows.average(_infer_average),
     category="window",
     **INTERNAL,
     infer=_infer_average,

@@ -273,6 +273,9 @@ def binary(name: str) -> Op:
 def real_binary(name: str) -> Op:
     def form(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
         y = real(matched(x, y))
+        if name == "copysign":
+            # Nothing says which sign inf - inf has, or the larger of 0 and -0: zeros and NaN count as positive.
+            y = torch.where(y.abs() > 0, y, torch.ones_like(y))
         return bounded(getattr(torch, name)(real(x), y.abs() + 0.5 if name in ("fmod", "remainder") else y))
 
     return form

@@ -295,7 +295,8 @@ samples(
     (t(), 0, i(below=1), t()),
 )
 samples("internal.scatter_reduce", REALS, (t(3, 4), 1, i(3, 6, below=4), t(3, 6), "sum", True))
-samples("internal.flip", ALL, (t(3, 4), (0,)), (t(2, 3, 4), (0, 2)), (t(), ()), (t(0, 2), (1,)))
+samples("internal.flip", ALL, (t(3, 4), (0,)), (t(2, 3, 4), (0, 2)), (t(), ()), (t(0, 2), (1,)),
+        (t(3, 70), (1,)), (t(40, 20), (0, 1)), (t(20, 3), (0,)))  # fmt: skip
 samples(
     "internal.roll",
     ALL,
@@ -361,6 +362,7 @@ samples(
     "internal.avg_pool",
     FLOATS,
     *[(t(*x), *n, False, i, v) for x, *n in PLAIN for i, v in ((True, None), (False, None), (True, 3))],
+    *[(t(2, 3, 7, 5), (7, 5), (7, 5), (0, 0), False, True, v) for v in (None, 3)],
 )
 samples(
     "internal.avg_pool_backward",

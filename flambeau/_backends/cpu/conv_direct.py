@@ -1,11 +1,13 @@
 """Correlations with few filters a group, such as depthwise ones, without unfolding: vectors of outputs are added up
 straight from the padded lines of the input, one kernel position after the other.
 
-A row's last vectors overlap those before, so that there are no single outputs left over.
+A row's last vectors overlap those before, so that there are no single outputs left over; where rows are short, several
+are done at once, of which the last overlap those before, too.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 from flambeau._backends.cpu import lines
@@ -28,7 +30,8 @@ FIELDS = Fields(f"{NAMES} filters_at bias_at y_at y_image y_channel y_d y_h y_w"
 
 class Block(NamedTuple):
     """A block is `rows` x `columns` outputs of one slice. They see `lines` padded lines of every channel and kernel
-    tap of the outermost axis, with `line` elements a residue, and are made `vectors` x `lanes` at a time."""
+    tap of the outermost axis, with `line` elements a residue, and are made `vectors` x `lanes` at a time of each of
+    `height` rows. `masked`: a row does not fill one vector."""
 
     rows: int
     columns: int
@@ -36,6 +39,8 @@ class Block(NamedTuple):
     line: int
     vectors: int
     lanes: int
+    height: int
+    masked: bool
 
     def blocks(self, c: Correlation) -> tuple[int, int]:
         """How many blocks there are along rows and columns of a slice."""
@@ -49,9 +54,9 @@ def direct_block(c: Correlation, target: Target, itemsize: int) -> Block | None:
         return None
     whole = target.lanes(itemsize)
     lanes, vectors = whole, MOST_VECTORS
-    while lanes > w.out:
+    while lanes // 2 >= w.out:
         lanes //= 2
-    while vectors * lanes > w.out:
+    while vectors > 1 and vectors * lanes > w.out:
         vectors //= 2
     rows, columns = h.out, w.out
     while True:
@@ -67,7 +72,10 @@ def direct_block(c: Correlation, target: Target, itemsize: int) -> Block | None:
             return None
     if 0 < w.out % columns < vectors * lanes:
         return None
-    return Block(rows, columns, h.reach(rows), line, vectors, lanes)
+    height = MOST_VECTORS // vectors
+    while height > (h.out % rows or rows):
+        height //= 2
+    return Block(rows, columns, h.reach(rows), line, vectors, lanes, height, lanes > w.out)
 
 
 def direct_words(element: str, c: Correlation, b: Block, x: Word) -> dict[str, Word]:
@@ -100,7 +108,7 @@ def direct_launch(element: str, c: Correlation, b: Block, x: Address, y: Address
     )  # fmt: skip
     blocks_h, blocks_w = b.blocks(c)
     work = b.rows * b.columns * c.filters * c.depth
-    kernel = Kernel(generate_direct, (element, b.lanes, b.vectors), ("direct",))
+    kernel = Kernel(generate_direct, (element, b.lanes, b.vectors, b.height, b.masked), ("direct",))
     return Launch(kernel, "direct", words, c.planes * c.groups * blocks_h * blocks_w, max(1, TASK_WORK // work))
 
 
@@ -117,7 +125,7 @@ def emit_lines(f: Function, args: Val, element: str, image: Val, d: Val, h0: Val
     lines.Lines(f, args).gather(source, gathered, channels, f.mul(d, step_d), h, h_count, w, w_count)
 
 
-def generate_direct(target: Target, element: str, lanes: int, vectors: int) -> str:
+def generate_direct(target: Target, element: str, lanes: int, vectors: int, height: int, masked: bool) -> str:
     """`direct`: one task is a block of outputs of all filters of a group."""
     m = Module(target)
     f, args, lo, hi = m.entry("direct")
@@ -135,7 +143,8 @@ def generate_direct(target: Target, element: str, lanes: int, vectors: int) -> s
         h0, w0 = f.mul(block_h, rows), f.mul(block_w, columns)
         rows_here, columns_here = f.min(rows, f.sub(count_h, h0)), f.min(columns, f.sub(count_w, w0))
         emit_lines(f, args, element, image, d, h0, w0, columns_here, group, gathered)
-        last = f.sub(columns_here, lanes * vectors)
+        last = f.int(0) if masked else f.sub(columns_here, lanes * vectors)
+        mask = f.mask_below(columns_here, lanes) if masked else None
         with f.loop(0, filters) as n:
             number = f.add(f.mul(group, filters), n.index)
             packed = f.offset(filters_at, f.mul(number, depth), element)
@@ -143,32 +152,44 @@ def generate_direct(target: Target, element: str, lanes: int, vectors: int) -> s
             index = f.int(0)
             for position, stride in zip((image, number, d, h0, w0), strides, strict=True):
                 index = f.add(index, f.mul(position, stride))
-            with f.loop(0, rows_here, 1, [f.offset(y, index, element), gathered]) as r:
-                to = f.select(is_straight, r.carried[0], aside)
+            first = f.offset(y, index, element)
+            with f.loop(0, rows_here, height) as r:
+                row = f.min(r.index, f.sub(rows_here, height))
+                window = f.offset(gathered, f.mul(row, next_line), element)
+                rows_of_y = [f.offset(first, f.mul(strides[3], f.add(row, k)), element) for k in range(height)]
+                rows_aside = [f.offset(aside, f.mul(next_line, k), element) for k in range(height)]
+                to = [f.select(is_straight, *pair) for pair in zip(rows_of_y, rows_aside, strict=True)]
                 with f.loop(0, columns_here, lanes * vectors) as i:
                     w = f.min(i.index, last)
-                    sums = _sums(f, args, element, f.offset(r.carried[1], w, element), packed, [start] * vectors)
-                    for v, value in enumerate(sums):
-                        f.store(value, f.offset(f.offset(to, w, element), v * lanes, element))
+                    starts = [[start] * vectors] * height
+                    sums = iter(_sums(f, args, element, f.offset(window, w, element), packed, starts))
+                    for k, v in itertools.product(range(height), range(vectors)):
+                        place = f.offset(f.offset(to[k], w, element), v * lanes, element)
+                        f.store_masked(next(sums), place, mask) if mask else f.store(next(sums), place)
                 with f.when(f.compare("ne", strides[4], 1)):
-                    lines.Lines(f, args).scatter(r.carried[0], aside, columns_here, strides[4])
-                r.next = [f.offset(r.carried[0], strides[3], element), f.offset(r.carried[1], next_line, element)]
+                    for own, beside in zip(rows_of_y, rows_aside, strict=True):
+                        lines.Lines(f, args).scatter(own, beside, columns_here, strides[4])
     f.ret()
     f.close()
     return m.text()
 
 
-def _sums(f: Function, args: Val, element: str, window: Val, packed: Val, start: list[Val]) -> list[Val]:
-    """The outputs whose first one sees the lines from `window` on: over all channels and kernel positions."""
+def _sums(f: Function, args: Val, element: str, window: Val, packed: Val, starts: list[list[Val]]) -> list[Val]:
+    """The outputs whose first one sees the lines from `window` on: over all channels and kernel positions. `starts` are
+    vectors of some rows."""
     channels, taps, places, channel_lines = FIELDS.read(f, args, "channels taps places_at channel_lines")
-    lanes = start[0].lanes
+    step_h, step_w, line = FIELDS.read(f, args, "step_h step_w line")
+    lanes, next_line = starts[0][0].lanes, f.mul(step_h, f.mul(step_w, line))
+    shifts = [f.add(f.mul(next_line, k), v * lanes) for k, row in enumerate(starts) for v in range(len(row))]
+    start = [x for row in starts for x in row]
     with f.loop(0, channels, 1, [*start, window, packed], guard=False) as c:
         *sums, first, filter = c.carried
         with f.loop(0, taps, 1, sums, guard=False) as tap:
             at = f.offset(first, f.load("i64", f.offset(places, tap.index, "i64")), element)
             factor = f.splat(f.load(element, f.offset(filter, tap.index, element)), lanes)
             tap.next = [
-                f.fma(factor, f.load(x.type, f.offset(at, v * lanes, element)), x) for v, x in enumerate(tap.carried)
+                f.fma(factor, f.load(x.type, f.offset(at, shift, element)), x)
+                for shift, x in zip(shifts, tap.carried, strict=True)
             ]
         c.next = [*tap.results, f.offset(first, channel_lines, element), f.offset(filter, taps, element)]
     return c.results[:-2]

@@ -16,6 +16,8 @@ from flambeau._backends.cpu.lines import table
 from flambeau._backends.cpu.matmul_pack import transposed
 from flambeau._backends.cpu.target import Target
 
+AHEAD = 2  # squares, that what a panel's filters have in memory far apart is asked for before it is read
+
 FIELDS = Fields(
     "w_at w_group w_filter w_channel taps_at order_at runs length bias_at bias_step packed_at packed_bias_at "
     "kernel filters channels chunk taps panels"
@@ -135,7 +137,10 @@ def _run(f: Function, args: Val, element: str, width: int, source: Val, to: Val,
         left = f.sub(length, j.index)
         mask = f.mask_below(left, lanes)
         numbers = [f.min(f.add(i.index, k), f.sub(known, 1)) for k in range(lanes)]
-        rows = [f.load_masked(type, f.offset(begin, f.mul(n, w_filter), element), mask) for n in numbers]
+        starts = [f.offset(begin, f.mul(n, w_filter), element) for n in numbers]
+        for start in starts:
+            f.prefetch(f.offset(start, AHEAD * lanes, element))
+        rows = [f.load_masked(type, start, mask) for start in starts]
         for lane, row in enumerate(transposed(f, rows)):
             f.store(row, f.offset(square, lane * lanes, element))
         with f.loop(0, f.min(left, lanes)) as k:

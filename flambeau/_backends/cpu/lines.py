@@ -158,6 +158,12 @@ def _emit_copy(m: Module, element: str) -> None:
         # The last elements are the odd ones from one before, so that nothing behind them is read.
         pair = _pair(f, element, lanes, f.offset(source, f.sub(f.mul(last, 2), 1), element))
         f.store(f.shuffle(*pair, range(1, 2 * lanes, 2)), f.offset(to, last, element))
+    half = lanes // 2
+    while half > 1:  # two vectors that overlap
+        with _case(f, f.binary("and", f.compare("eq", step, 1), f.compare("sge", count, half))):
+            move(f, element, half, to, source, f.int(0))
+            move(f, element, half, to, source, f.sub(count, half))
+        half //= 2
     with f.loop(0, count, 1, [source]) as j:
         f.store(f.load(element, j.carried[0]), f.offset(to, j.index, element))
         j.next = [f.offset(j.carried[0], step, element)]

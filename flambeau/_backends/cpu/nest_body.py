@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from flambeau._backends.cpu.casts import HALVES, MEMORY, REGISTER, cast, to_memory, to_register
-from flambeau._backends.cpu.emit import Function, Number, Val, vector
+from flambeau._backends.cpu.emit import Function, Number, Val, element_of, vector
 from flambeau._backends.cpu.nest_structure import Structure
 from flambeau._backends.cpu.primitives import primitive
 from flambeau._compiler.loops import Expr, Loops
@@ -101,7 +101,7 @@ class Body:
         return Point([self.f.int(0)] * len(self.sizes), list(self.pointers), dict(self.numbers))
 
     def stride(self, operand: int, dim: int) -> Val | int:
-        """The stride of an operand along a dimension: 0 and 1 are known."""
+        """The stride of an operand along a dimension: 0, 1 and -1 are known."""
         stride = self.loops.operands[operand].strides[dim]
         return self.strides[operand, dim] if stride is None else stride
 
@@ -115,7 +115,7 @@ class Body:
         """Move the address of one operand."""
         stride = self.stride(operand, dim)
         if isinstance(stride, Val) or stride:
-            step = self.f.mul(stride, distance) if isinstance(stride, Val) else distance
+            step = distance if stride == 1 else self.f.mul(distance, stride)
             element = MEMORY[self.loops.operands[operand].dtype]
             point.pointers[operand] = self.f.offset(point.pointers[operand], step, element)
 
@@ -223,7 +223,7 @@ class Body:
                 pointer, at = f.offset(pointer, at, element), None
         stride = self.stride(i, self.along) if lanes else 0
         if at is None and isinstance(stride, int):
-            loaded = self._load_dense(point, type, pointer) if stride else f.load(element, pointer)
+            loaded = self._load_dense(point, type, pointer, stride < 0) if stride else f.load(element, pointer)
         else:
             addresses = self._lane_addresses(pointer, element, stride, at, lanes)
             if point.mask is None:
@@ -232,10 +232,17 @@ class Body:
                 loaded = f.load_gathered(type, addresses, point.mask)
         return to_register(f, loaded, operand.dtype)
 
-    def _load_dense(self, point: Point, type: str, pointer: Val) -> Val:
-        if point.mask is None:
-            return self.f.load(type, pointer)
-        return self.f.load_masked(type, pointer, point.mask)
+    def _load_dense(self, point: Point, type: str, pointer: Val, backwards: bool) -> Val:
+        """Neighbours, from the pointer on or in reverse order up to there."""
+        f, mask, lanes = self.f, point.mask, point.lanes
+        if not backwards:
+            return f.load(type, pointer) if mask is None else f.load_masked(type, pointer, mask)
+        pointer, order = f.offset(pointer, 1 - lanes, element_of(type)), range(lanes - 1, -1, -1)
+        if mask is None:
+            loaded = f.load(type, pointer)
+        else:
+            loaded = f.load_masked(type, pointer, f.shuffle(mask, mask, order))
+        return f.shuffle(loaded, loaded, order)
 
     def _looked_up(self, point: Point, e: Expr) -> Val:
         """How many elements further on a gathered operand lies."""
@@ -253,6 +260,8 @@ class Body:
             steps = f.lane_numbers(vector("i64", lanes))
             if isinstance(stride, Val):
                 steps = f.mul(steps, f.splat(stride, lanes))
+            elif stride < 0:
+                steps = f.sub(f.int(0, steps.type), steps)
             at = steps if at is None else f.add(at, steps)
         assert at is not None
         return f.op(vector("ptr", lanes), f"getelementptr {element}, {pointer}, {at}")

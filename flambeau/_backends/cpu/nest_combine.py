@@ -61,15 +61,24 @@ class Combiner:
             assert position is not None
             following = self._choose(f, self._beats(f, value, state[0]), [value, position], state)
         else:
-            if self.state_dtype != self.dtype:
-                value = f.cast("fpext", value, "double")
-            following = [self._merge(f, state[0], value)]
+            if self.state_dtype == self.dtype:
+                following = [self._merge(f, state[0], value)]
+            else:
+                following = [self._widened(f, state[0], f.cast("fpext", value, "double"))]
         if mask is None:
             return following
         return [f.select(mask, new, old) for new, old in zip(following, state, strict=True)]
 
     def _merge(self, f: Function, a: Val, b: Val) -> Val:
         return primitive(f, MERGES[self.name], self.state_dtype, [a, b])
+
+    def _widened(self, f: Function, state: Val, value: Val) -> Val:
+        """One more value in a sum or product of doubles. The sum is by the multiplier's unit: the adder's has to widen
+        the values, on some processors, and would do half as many."""
+        if self.name == "prod" or not f.target.fma:
+            return self._merge(f, state, value)
+        one = f.intrinsic("arithmetic.fence", f.float(1.0, "double"))
+        return f.intrinsic("fma", value, f.splat(one, value.lanes) if value.lanes else one, state)
 
     def _beats(self, f: Function, new: Val, old: Val) -> Val:
         """Is a value more extreme than another? NaN is more so than any number."""

@@ -18,7 +18,7 @@ from flambeau._backends.cpu.nest_codegen import KEPT_ELEMENTS
 from flambeau._backends.cpu.nest_lower import choose, epilogue, lower
 from flambeau._backends.cpu.nest_structure import Structure
 from flambeau._backends.cpu.target import aarch64, x86_64
-from flambeau._compiler.loops import Expr, Loops, Nest, Operand
+from flambeau._compiler.loops import Expr, Loops, Nest, Operand, known_strides
 
 sys.path.insert(0, str(Path(__file__).parent))
 from nest_interpreter import interpret, numpy_dtype  # noqa: E402
@@ -53,14 +53,15 @@ class Program:
 
     def memory(self, dtype, strides, written=False, gather=None, low=-3.0, high=3.0):
         """A new operand with random contents."""
-        reach = sum((n - 1) * s for n, s in zip(self.sizes, strides, strict=True)) if 0 not in self.sizes else 0
+        steps = [(n - 1) * s for n, s in zip(self.sizes, strides, strict=True)] if 0 not in self.sizes else []
+        before = -sum(s for s in steps if s < 0)
+        reach = sum(map(abs, steps))
         reach += gather[0] * (gather[1] - 1) if gather else 0
         low = 0 if dtype in ("uint8", "bool") else low
         array = self.data.uniform(low, high, reach + 1 + 2 * UNTOUCHED).astype(numpy_dtype(dtype))
-        known = tuple([s if s in (0, 1) else None for s in strides])
-        self.operands.append(Operand(dtype, known, written, gather is not None))
+        self.operands.append(Operand(dtype, known_strides(strides), written, gather is not None))
         self.strides.append(tuple(strides))
-        self.offsets.append(UNTOUCHED)
+        self.offsets.append(UNTOUCHED + before)
         self.gathers.append(gather)
         self.arrays.append(array)
         return len(self.operands) - 1
@@ -186,10 +187,18 @@ def test_sizes_of_maps(sizes, target):
 
 
 @pytest.mark.parametrize("dtype", ["bool", "int8", "bfloat16", "int64", "float64"])
-@pytest.mark.parametrize("strides", [(1, 53), (53 * 2, 2), (37, 1)])
+@pytest.mark.parametrize("strides", [(1, 53), (53 * 2, 2), (37, 1), (53, -1), (-53, 1), (-53, -1), (-53 * 2, -2)])
 def test_copies_of_every_dtype(dtype, strides, target):
     p = Program((37, 53))
     p.store(p.load(dtype, strides))
+    p.check(target)
+
+
+@pytest.mark.parametrize("sizes", [(3, 5), (4, 100), (2, 1000)])
+def test_rows_read_backwards(sizes, target):
+    p = Program(sizes[:1], sizes[1:])
+    x, y = p.load(strides=(sizes[1], -1)), p.load()
+    p.store(p.reduce("sum", p.emit("mul", (x, y))), row=True)
     p.check(target)
 
 

@@ -98,6 +98,8 @@ CASES = {
     "depthwise, channels last": Case(2, 1, 1, (7, 7), (3, 3), (1, 1), (1, 1), (1, 1), 8, channels_last=True),
     "few filters": Case(2, 33, 2, (28, 17), (3, 3), (1, 1), (1, 1), (1, 1)),
     "signal": Case(2, 3, 8, (3001,), (9,), (2,), (4,), (1,)),
+    "depthwise, short rows": Case(2, 1, 1, (9, 14), (3, 3), (1, 1), (1, 1), (1, 1), 5),
+    "depthwise, short rows across": Case(1, 1, 2, (7, 6), (3, 2), (1, 1), (1, 0), (1, 1), 3, channels_last=True),
     "depthwise signal": Case(2, 1, 1, (20011,), (7,), (1,), (6,), (2,), 3),
     "volume": Case(2, 3, 8, (5, 6, 7), (3, 2, 3), (2, 1, 2), (1, 1, 1), (1, 2, 1)),
     "volume, channels last": Case(1, 4, 8, (5, 6, 7), (2, 2, 2), (1, 1, 1), (0, 1, 0), (2, 1, 1), channels_last=True),
