@@ -35,7 +35,7 @@ from flambeau.version import __version__
 # Few programs use these, and `import flambeau` should not wait for them.
 accelerator = lazy_module("flambeau.accelerator", "Whatever accelerates: nothing yet.")
 backends = lazy_module("flambeau.backends", "Switches of libraries that PyTorch is built on.")
-distributed = lazy_module("flambeau.distributed", "Several processes: queries, all of which say no.")
+distributed = lazy_module("flambeau.distributed", "Several processes: groups, collective operations, messages.")
 distributions = lazy_module("flambeau.distributions", "Probability distributions.")
 jit = lazy_module("flambeau.jit", "What programs written for TorchScript find.")
 masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
