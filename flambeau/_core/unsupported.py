@@ -17,17 +17,15 @@ class UnsupportedName(AttributeError, NotImplementedError):
 GROUPS: tuple[tuple[str, str, str, str], ...] = (
     (
         "torch",
-        "there are no quantized tensors",
-        "keep weights in torch.bfloat16, or round them yourself: (x / scale).round().clamp(-128, 127) * scale",
-        "QInt32Storage QInt8Storage QUInt2x4Storage QUInt4x2Storage QUInt8Storage choose_qparams_optimized dequantize "
-        "empty_quantized fake_quantize_per_channel_affine fake_quantize_per_tensor_affine fbgemm_linear_fp16_weight "
-        "fbgemm_linear_fp16_weight_fp32_activation fbgemm_linear_int8_weight "
-        "fbgemm_linear_int8_weight_fp32_activation fbgemm_linear_quantize_weight fbgemm_pack_gemm_matrix_fp16 "
-        "fbgemm_pack_quantized_matrix fused_moving_avg_obs_fake_quant int_repr q_per_channel_axis "
-        "q_per_channel_scales q_per_channel_zero_points q_scale q_zero_point qint32 qint8 qscheme "
-        "quantize_per_channel quantize_per_tensor quantize_per_tensor_dynamic quantized_batch_norm quantized_gru "
-        "quantized_gru_cell quantized_lstm quantized_lstm_cell quantized_max_pool1d quantized_max_pool2d "
-        "quantized_max_pool3d quantized_rnn_relu_cell quantized_rnn_tanh_cell quint2x4 quint4x2 quint8",
+        "quantized tensors are kept and turned back, not computed with",
+        "the function of dequantize(), and torch.fake_quantize_per_tensor_affine for training",
+        "QInt32Storage QInt8Storage QUInt2x4Storage QUInt4x2Storage QUInt8Storage choose_qparams_optimized "
+        "empty_quantized fbgemm_linear_fp16_weight fbgemm_linear_fp16_weight_fp32_activation "
+        "fbgemm_linear_int8_weight fbgemm_linear_int8_weight_fp32_activation fbgemm_linear_quantize_weight "
+        "fbgemm_pack_gemm_matrix_fp16 fbgemm_pack_quantized_matrix fused_moving_avg_obs_fake_quant "
+        "quantized_batch_norm quantized_gru quantized_gru_cell quantized_lstm quantized_lstm_cell "
+        "quantized_max_pool1d quantized_max_pool2d quantized_max_pool3d quantized_rnn_relu_cell "
+        "quantized_rnn_tanh_cell quint2x4 quint4x2",
     ),
     (
         "torch",
@@ -80,13 +78,6 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "BenchmarkConfig BenchmarkExecutionStats DisableTorchFunction DisableTorchFunctionSubclass DispatchKey "
         "DispatchKeySet ExcludeDispatchKeyGuard ThroughputBenchmark classproperty sym_fresh_size StorageBase "
         "prepare_multiprocessing_environment slice_inverse thread_safe_generator set_anomaly_enabled",
-    ),
-    (
-        "torch.Tensor",
-        "there are no quantized tensors",
-        "keep weights in torch.bfloat16",
-        "dequantize int_repr q_per_channel_axis q_per_channel_scales q_per_channel_zero_points q_scale q_zero_point "
-        "qscheme",
     ),
     ("torch.Tensor", "NumPy has no complex numbers of half precision", "cfloat()", "chalf"),
     (
@@ -157,7 +148,7 @@ def refuse(namespace: str, name: str) -> AttributeError:
 
     Example::
 
-        >>> [isinstance(refuse("torch", name), NotImplementedError) for name in ("qint8", "no_such_name")]
+        >>> [isinstance(refuse("torch", name), NotImplementedError) for name in ("quint4x2", "no_such_name")]
         [True, False]
     """
     known = NAMES.get(namespace, {}).get(name)
