@@ -30,6 +30,7 @@ LAYERS = [
     ["_tensor"],
     ["_api"],
     ["cuda", "fft", "amp", "accelerator", "backends", "linalg", "masked", "random", "signal", "sparse", "special"],
+    ["futures"],
     ["nn"],
     ["optim"],
     ["_replay"],
