@@ -16,7 +16,7 @@ from flambeau.futures import Future, fork, wait
 from flambeau.nn import Module
 
 __all__ = [
-    "Attribute", "Error", "Future", "ScriptWarning", "TracerWarning", "TracingCheckError", "annotate",
+    "Attribute", "Error", "Future", "ScriptModule", "ScriptWarning", "TracerWarning", "TracingCheckError", "annotate",
     "enable_onednn_fusion", "export", "fork", "freeze", "fuser", "ignore", "interface", "is_scripting",
     "is_tracing", "isinstance", "onednn_fusion_enabled", "optimize_for_inference", "optimized_execution",
     "script", "script_if_tracing", "script_method", "set_fusion_strategy", "strict_fusion", "trace",
@@ -200,6 +200,10 @@ def optimized_execution(should_optimize: bool) -> Iterator[None]:
         ...     pass
     """
     yield
+
+
+class ScriptModule(Module):
+    """A module of which some methods are scripted; here a module like others."""
 
 
 class Attribute(NamedTuple):

@@ -23,8 +23,8 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "empty_quantized fbgemm_linear_fp16_weight fbgemm_linear_fp16_weight_fp32_activation "
         "fbgemm_linear_int8_weight fbgemm_linear_int8_weight_fp32_activation fbgemm_linear_quantize_weight "
         "fbgemm_pack_gemm_matrix_fp16 fbgemm_pack_quantized_matrix fused_moving_avg_obs_fake_quant "
-        "quantized_batch_norm quantized_gru quantized_gru_cell quantized_lstm quantized_lstm_cell "
-        "quantized_max_pool1d quantized_max_pool2d quantized_max_pool3d quantized_rnn_relu_cell "
+        "quantized_gru quantized_gru_cell quantized_lstm quantized_lstm_cell "
+        "quantized_rnn_relu_cell "
         "quantized_rnn_tanh_cell quint2x4 quint4x2",
     ),
     (
@@ -40,11 +40,11 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "there is no backend of that kind",
         "the function without the prefix, which runs on the CPU",
         "batch_norm_backward_elemt batch_norm_backward_reduce batch_norm_elemt batch_norm_gather_stats "
-        "batch_norm_gather_stats_with_counts batch_norm_stats batch_norm_update_stats cudnn_affine_grid_generator "
+        "batch_norm_gather_stats_with_counts batch_norm_stats cudnn_affine_grid_generator "
         "cudnn_batch_norm cudnn_convolution cudnn_convolution_add_relu cudnn_convolution_relu "
         "cudnn_convolution_transpose cudnn_grid_sampler miopen_batch_norm miopen_convolution "
         "miopen_convolution_add_relu miopen_convolution_relu miopen_convolution_transpose miopen_ctc_loss "
-        "miopen_depthwise_convolution miopen_rnn mkldnn_adaptive_avg_pool2d mkldnn_convolution "
+        "miopen_depthwise_convolution miopen_rnn mkldnn_adaptive_avg_pool2d "
         "mkldnn_linear_backward_weights mkldnn_max_pool2d mkldnn_max_pool3d mkldnn_rnn_layer native_norm "
         "profiler_allow_cudagraph_cupti_lazy_reinit_cuda12",
     ),
@@ -77,14 +77,14 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.autograd.Function for operations of your own",
         "BenchmarkConfig BenchmarkExecutionStats DisableTorchFunction DisableTorchFunctionSubclass DispatchKey "
         "DispatchKeySet ExcludeDispatchKeyGuard ThroughputBenchmark classproperty sym_fresh_size StorageBase "
-        "prepare_multiprocessing_environment slice_inverse thread_safe_generator",
+        "prepare_multiprocessing_environment thread_safe_generator",
     ),
     ("torch.Tensor", "NumPy has no complex numbers of half precision", "cfloat()", "chalf"),
     (
         "torch.Tensor",
         "there are no nested tensors and no mkldnn layout",
         "pad with torch.nn.utils.rnn.pad_sequence",
-        "to_mkldnn to_padded_tensor slice_inverse",
+        "to_mkldnn to_padded_tensor",
     ),
     (
         "torch.nn.functional",
@@ -97,12 +97,6 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "operations do not look for __torch_function__",
         "a function of your own around the operation",
         "boolean_dispatch handle_torch_function",
-    ),
-    (
-        "torch.nn.functional",
-        "there are no products of groups of different sizes",
-        "torch.bmm, or torch.matmul for each group",
-        "grouped_mm",
     ),
     (
         "torch.utils.data",
@@ -124,7 +118,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "there is no TorchScript: no second representation of a program that could be saved, loaded or inspected",
         "torch.compile for speed, torch.save of the state_dict for storage",
         "CompilationUnit ONNXTracedModule RecursiveScriptClass RecursiveScriptModule ScriptFunction "
-        "ScriptModule TopLevelTracedModule TracedModule export_opnames "
+        "TopLevelTracedModule TracedModule export_opnames "
         "jit_module_from_flatbuffer load run_frozen_optimizations save "
         "save_jit_module_to_flatbuffer",
     ),

@@ -1,7 +1,7 @@
 """Quantized tensors: small integers with a scale and a zero point, which stand for `(integer - zero point) * scale`.
 
 They are kept, looked at, sent through views and turned back; computed with are the numbers they stand for, after
-`dequantize()`, as in PyTorch, whose quantized tensors know no arithmetic either.
+`dequantize()`, but for a few functions of their own. There is no arithmetic on them in PyTorch either.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from flambeau._core import dtypes, formats
 from flambeau._core.device import cpu, device
 from flambeau._core.size import Size
+from flambeau._ops import pool as pools
 from flambeau._ops.operands import Operand
 from flambeau._tensor import creation, interop, printing
 from flambeau._tensor.tensor import Tensor
@@ -306,6 +307,48 @@ def dequantize(tensor: Any) -> Any:
     return tensor.dequantize() if isinstance(tensor, QuantizedTensor) else tensor.to(dtypes.float32)
 
 
+# ---------------------------------------------------------------------------------------------- computed with
+
+
+def _max_pool_of(ndim: int) -> Callable[..., QuantizedTensor]:
+    pool = getattr(pools, f"max_pool{ndim}d")
+
+    def max_pool(
+        input: QuantizedTensor,
+        kernel_size: Any,
+        stride: Any = (),
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+    ) -> QuantizedTensor:
+        input._expect(formats.per_tensor_affine)
+        numbers = input.int_repr().to(dtypes.float64)
+        whole = pool(numbers, kernel_size, stride or kernel_size, padding, dilation, ceil_mode)
+        return input._with(whole.to(dtypes.QUANTIZED[input.dtype]))
+
+    max_pool.__name__ = max_pool.__qualname__ = f"quantized_max_pool{ndim}d"
+    max_pool.__doc__ = f"`nn.functional.max_pool{ndim}d` of a quantized tensor; scale and zero point stay."
+    return max_pool
+
+
+def quantized_batch_norm(
+    input: QuantizedTensor,
+    weight: Any,
+    bias: Any,
+    mean: Any,
+    var: Any,
+    eps: float,
+    output_scale: float,
+    output_zero_point: int,
+) -> QuantizedTensor:
+    """The numbers of a quantized tensor normalised with these statistics, and quantized again."""
+    sides = [1, -1] + [1] * (input.dim() - 2)
+    slope = (var + eps).rsqrt() * (1 if weight is None else weight)
+    shift = (0 if bias is None else bias) - mean * slope
+    numbers = input.dequantize() * slope.view(*sides) + shift.view(*sides)
+    return quantize_per_tensor(numbers, output_scale, output_zero_point, input.dtype)
+
+
 def _asked(name: str) -> Callable[[Any], Any]:
     """A function, and a method of plain tensors, that asks a quantized tensor something."""
     answer = getattr(QuantizedTensor, name)
@@ -327,6 +370,8 @@ FUNCTIONS: dict[str, Any] = {
     **{name: METHODS[name] for name in QUESTIONS if name != "qscheme"},
     **{f.__name__: f for f in (dequantize, quantize_per_channel, quantize_per_tensor, quantize_per_tensor_dynamic)},
     **{d.name: d for d in dtypes.QUANTIZED},
+    **{f"quantized_max_pool{ndim}d": _max_pool_of(ndim) for ndim in (1, 2, 3)},
+    "quantized_batch_norm": quantized_batch_norm,
     **{scheme.name: scheme for scheme in formats.QSCHEMES},
     "qscheme": formats.qscheme,
 }

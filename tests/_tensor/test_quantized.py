@@ -91,6 +91,20 @@ def test_fake_quantization_and_its_gradient():
     assert per[:, 1].equal(alone) and per[:, 0].equal(y[:, 0])
 
 
+def test_functions_of_their_own():
+    numbers = torch.tensor(np.random.default_rng(1).normal(0, 5, (2, 3, 4, 4)).astype(np.float32))
+    q = torch.quantize_per_tensor(numbers, 0.1, 100, torch.quint8)
+    pooled = torch.quantized_max_pool2d(q, 2, 1, 1)
+    assert pooled.dequantize().equal(torch.nn.functional.max_pool2d(q.dequantize(), 2, 1, 1))
+    assert torch.quantized_max_pool1d(q[0], 2).dequantize().equal(torch.max_pool1d(q[0].dequantize(), 2))
+    assert torch.quantized_max_pool3d(q, (1, 2, 2)).shape == (2, 3, 2, 2)
+    weight, bias, mean, var = torch.arange(1.0, 13.0).view(4, 3)
+    found = torch.quantized_batch_norm(q, weight, bias, mean, var, 1e-5, 0.2, 30)
+    normal = torch.nn.functional.batch_norm(q.dequantize(), mean, var, weight, bias)
+    expected = torch.quantize_per_tensor(normal, 0.2, 30, torch.quint8)
+    assert int((found.int_repr().int() - expected.int_repr().int()).abs().max()) <= 1
+
+
 @pytest.mark.oracle
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("seed", range(20))
