@@ -10,6 +10,7 @@ from flambeau import (
     cuda,
     fft,
     func,
+    futures,
     linalg,
     nn,
     optim,
@@ -22,12 +23,14 @@ from flambeau import (
 )
 from flambeau._api import *  # noqa: F403
 from flambeau._api import _sample_dirichlet, _standard_gamma
+from flambeau._core.errors import AcceleratorError, JITException, OutOfMemoryError
 from flambeau._core.lazy import lazy_module
 from flambeau._core.unsupported import refuse
 from flambeau.amp import GradScaler, autocast
-from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled
+from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
 from flambeau.compiling import compile
 from flambeau.func import vmap
+from flambeau.futures import Future, fork, wait
 from flambeau.running import install_as_torch
 from flambeau.serialization import load, save
 from flambeau.version import __version__
@@ -35,7 +38,7 @@ from flambeau.version import __version__
 # Few programs use these, and `import flambeau` should not wait for them.
 accelerator = lazy_module("flambeau.accelerator", "Whatever accelerates: nothing yet.")
 backends = lazy_module("flambeau.backends", "Switches of libraries that PyTorch is built on.")
-distributed = lazy_module("flambeau.distributed", "Several processes: queries, all of which say no.")
+distributed = lazy_module("flambeau.distributed", "Several processes: groups, collective operations, messages.")
 distributions = lazy_module("flambeau.distributions", "Probability distributions.")
 jit = lazy_module("flambeau.jit", "What programs written for TorchScript find.")
 masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
@@ -44,7 +47,11 @@ signal = lazy_module("flambeau.signal", "Window functions.")
 
 __all__ = [
     *_api.__all__,
+    "AcceleratorError",
+    "Future",
     "GradScaler",
+    "JITException",
+    "OutOfMemoryError",
     "accelerator",
     "amp",
     "autocast",
@@ -55,7 +62,9 @@ __all__ = [
     "distributions",
     "cuda",
     "fft",
+    "fork",
     "func",
+    "futures",
     "install_as_torch",
     "linalg",
     "is_anomaly_enabled",
@@ -67,6 +76,7 @@ __all__ = [
     "random",
     "save",
     "serialization",
+    "set_anomaly_enabled",
     "signal",
     "sparse",
     "special",
@@ -75,6 +85,7 @@ __all__ = [
     "utils",
     "version",
     "vmap",
+    "wait",
 ]
 
 

@@ -37,7 +37,17 @@ from flambeau._engine.explain import explain as explain
 from flambeau._engine.window import synchronize as synchronize
 from flambeau._ops import conv, pool, pool_adaptive, shuffle
 from flambeau._ops.registry import OPS
-from flambeau._tensor import autocasting, creation, extras, methods, random, settings, sparse_operations, windows
+from flambeau._tensor import (
+    autocasting,
+    creation,
+    extras,
+    methods,
+    quantized,
+    random,
+    settings,
+    sparse_operations,
+    windows,
+)
 from flambeau._tensor.creation import arange as arange
 from flambeau._tensor.creation import as_tensor as as_tensor
 from flambeau._tensor.creation import asarray as asarray
@@ -112,7 +122,8 @@ for module in (conv, pool, pool_adaptive, shuffle):  # functions of nn.functiona
     globals().update({name: getattr(module, name) for name in module.TOP_LEVEL})
 for functions in (random.FUNCTIONS, windows.FUNCTIONS, autocasting.FUNCTIONS, settings.FUNCTIONS):
     globals().update({f.__name__: f for f in functions})
-globals().update(sparse_operations.FUNCTIONS | extras.FUNCTIONS | extras.STORAGES | settings.BUILD)
+globals().update(sparse_operations.FUNCTIONS | quantized.FUNCTIONS)
+globals().update(extras.FUNCTIONS | extras.STORAGES | settings.BUILD)
 sym_constrain_range_for_size = settings.sym_constrain_range_for_size
 globals().update({d.name: d for d in dtypes.ALL} | dtypes.ALIASES | creation.LEGACY_TYPES)
 # Names of Python's own that a module should not shadow while it defines things.
@@ -134,6 +145,7 @@ __all__ = [
         "creation",
         "methods",
         "operations",
+        "quantized",
         "random",
         "autocasting",
         "extras",

@@ -6,17 +6,21 @@ can be called. A second representation of a program, to be saved or inspected, d
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from flambeau._core.unsupported import refuse
+from flambeau.futures import Future, fork, wait
 from flambeau.nn import Module
 
 __all__ = [
-    "Error", "Future", "ScriptWarning", "TracerWarning", "TracingCheckError", "annotate", "export", "fork", "freeze",
-    "ignore", "interface", "is_scripting", "is_tracing", "isinstance", "optimize_for_inference", "optimized_execution",
-    "script", "script_if_tracing", "script_method", "trace", "unused", "wait",
+    "Attribute", "Error", "Future", "ScriptModule", "ScriptWarning", "TracerWarning", "TracingCheckError", "annotate",
+    "enable_onednn_fusion", "export", "fork", "freeze", "fuser", "ignore", "interface", "is_scripting",
+    "is_tracing", "isinstance", "onednn_fusion_enabled", "optimize_for_inference", "optimized_execution",
+    "script", "script_if_tracing", "script_method", "set_fusion_strategy", "strict_fusion", "trace",
+    "trace_module", "unused", "wait",
 ]  # fmt: skip
 
 is_instance = isinstance  # Python's own; this module has PyTorch's function of that name
@@ -71,6 +75,20 @@ def trace(func: Any, example_inputs: Any = None, **options: Any) -> Any:
     if example_inputs is not None:
         func(*(example_inputs if is_instance(example_inputs, tuple) else (example_inputs,)))
     return func
+
+
+def trace_module(mod: Module, inputs: dict[str, Any], **options: Any) -> Module:
+    """The module itself, after each named method has run once with its example inputs.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> trace_module(torch.nn.ReLU(), {"forward": torch.ones(1)})
+        ReLU()
+    """
+    for name, example in inputs.items():
+        trace(mod if name == "forward" else getattr(mod, name), example)
+    return mod
 
 
 def script_if_tracing(fn: Callable) -> Callable:
@@ -172,39 +190,6 @@ def isinstance(obj: Any, target_type: Any) -> bool:  # noqa: A001
     return is_instance(obj, tuple([getattr(kind, "__origin__", kind) for kind in kinds]))
 
 
-class Future:
-    """A result that `fork` gave; `wait` returns it."""
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def wait(self) -> Any:
-        """The result."""
-        return self._value
-
-    value = wait
-
-    def done(self) -> bool:
-        """Is it there? Yes."""
-        return True
-
-
-def fork(func: Callable, *args: Any, **kwargs: Any) -> Future:
-    """The result of a call, which runs at once.
-
-    Example::
-
-        >>> wait(fork(max, 1, 2))
-        2
-    """
-    return Future(func(*args, **kwargs))
-
-
-def wait(future: Future) -> Any:
-    """The result that `fork` gave."""
-    return future.wait()
-
-
 @contextmanager
 def optimized_execution(should_optimize: bool) -> Iterator[None]:
     """A context that says whether TorchScript optimises; it has nothing to change.
@@ -215,6 +200,88 @@ def optimized_execution(should_optimize: bool) -> Iterator[None]:
         ...     pass
     """
     yield
+
+
+class ScriptModule(Module):
+    """A module of which some methods are scripted; here a module like others."""
+
+
+class Attribute(NamedTuple):
+    """A value with a type that TorchScript should see; here the value is what counts."""
+
+    value: Any
+    type: Any
+
+
+# ---------------------------------------------------------------------------------------------- switches of fusion
+
+# Chains are fused with or without these; they keep what was set, for programs that ask.
+
+
+class _Fusion:
+    onednn = False
+    strategy: list[tuple[str, int]] = [("STATIC", 2), ("DYNAMIC", 10)]
+
+
+def enable_onednn_fusion(enabled: bool) -> None:
+    """Say whether oneDNN may fuse. It is not here; what was said is kept."""
+    _Fusion.onednn = bool(enabled)
+
+
+def onednn_fusion_enabled() -> bool:
+    """What was said to `enable_onednn_fusion`.
+
+    Example::
+
+        >>> onednn_fusion_enabled()
+        False
+    """
+    return _Fusion.onednn
+
+
+def set_fusion_strategy(strategy: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Set how often TorchScript specialises, pairs of "STATIC" or "DYNAMIC" and a number; the strategy before. The
+    compiler here decides itself. RuntimeError for another word.
+
+    Example::
+
+        >>> set_fusion_strategy([("DYNAMIC", 3)])
+        [('STATIC', 2), ('DYNAMIC', 10)]
+        >>> set_fusion_strategy([("STATIC", 2), ("DYNAMIC", 10)])
+        [('DYNAMIC', 3)]
+    """
+    if any(kind not in ("STATIC", "DYNAMIC") for kind, _ in strategy):
+        raise RuntimeError(f'a fusion strategy is "STATIC" or "DYNAMIC", got {strategy}')
+    before, _Fusion.strategy = _Fusion.strategy, list(strategy)
+    return before
+
+
+@contextmanager
+def fuser(name: str) -> Iterator[None]:
+    """A context for one of TorchScript's fusers, "fuser0" to "fuser3"; chains are fused in it and outside.
+
+    Example::
+
+        >>> with fuser("fuser1"):
+        ...     pass
+    """
+    if name not in ("fuser0", "fuser1", "fuser2", "fuser3"):
+        raise Exception(f"unrecognized fuser option (name: {name})")
+    yield
+
+
+class strict_fusion:  # noqa: N801 (PyTorch's name)
+    """A context in which TorchScript fails where it cannot fuse; Python code that is not scripted, as all code here,
+    gets a warning as in PyTorch."""
+
+    def __init__(self) -> None:
+        warnings.warn("Only works in script mode", stacklevel=2)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
 
 
 def __getattr__(name: str) -> Any:

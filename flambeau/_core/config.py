@@ -12,6 +12,9 @@
 | `FLAMBEAU_DUMP` | folder into which the compiler writes every stage of what it compiles | none |
 | `FLAMBEAU_DATA` | folder with the IDX files of a data set such as Fashion-MNIST | none |
 | `TORCH_HOME` | folder of PyTorch's hub, in which published weights are looked for | torch in the folder for caches |
+
+What starts several processes tells each its place by `MASTER_ADDR`, `MASTER_PORT`, `WORLD_SIZE`, `RANK`, `LOCAL_RANK`
+and the like; `launched_with` reads them when they are needed.
 """
 
 from __future__ import annotations
@@ -50,6 +53,11 @@ def _choice(environ: dict[str, str] | os._Environ[str], name: str, choices: tupl
     if text not in choices:
         raise ValueError(f"{name}={text!r}: expected one of {', '.join(choices)}")
     return text
+
+
+def launched_with(name: str) -> str | None:
+    """A variable that the launcher of several processes sets; read late, for programs set them, too."""
+    return os.environ.get(name)
 
 
 config = Config(os.environ)

@@ -60,6 +60,8 @@ class dtype:  # noqa: N801 (PyTorch's name)
     @property
     def numpy(self) -> np.dtype:
         """The NumPy dtype with the same bits (ml_dtypes' for bfloat16)."""
+        if self in QUANTIZED:
+            raise RuntimeError(f"a plain tensor cannot have the dtype {self!r}; use torch.quantize_per_tensor")
         if self._numpy is None:
             self._numpy = np.dtype(ml_dtypes.bfloat16 if self.name == "bfloat16" else self.name)
         return self._numpy
@@ -106,6 +108,13 @@ ALL = (
     complex64,
     complex128,
 )
+
+# Dtypes of quantized tensors alone, and how their integers are kept.
+qint8 = dtype("qint8", 1, INTEGER)
+quint8 = dtype("quint8", 1, INTEGER, False)
+qint32 = dtype("qint32", 4, INTEGER)
+QUANTIZED = {qint8: int8, quint8: uint8, qint32: int32}
+
 BY_NAME = {d.name: d for d in ALL}
 HALVES = (float16, bfloat16)
 

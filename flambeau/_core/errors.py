@@ -45,3 +45,15 @@ TYPE_NAMES = {
     "uint64": "UInt64",
     "complex32": "ComplexHalf",
 }
+
+
+class AcceleratorError(RuntimeError):
+    """What an accelerator reports; none does here."""
+
+
+class OutOfMemoryError(RuntimeError):
+    """An accelerator's memory is full; the CPU's is when Python raises MemoryError."""
+
+
+class JITException(RuntimeError):
+    """An error in a program of TorchScript; here errors are Python's."""

@@ -96,6 +96,10 @@ def insensitive(c: Graph, value: Array, source: Array) -> Array:
     return c.copy(value)
 
 
+def straight_through(c: Graph, value: Array, source: Array, inside: Array) -> Array:
+    return c.copy(value)
+
+
 def tril(c: Graph, x: Array, diagonal: int = 0) -> Array:
     inside = c.index(x.shape, -2) + diagonal >= c.index(x.shape, -1)
     return select(c, inside, x, c.const(0, x.dtype))

@@ -69,17 +69,25 @@ def spaced(start: Any, end: Any, steps: int, dtype: dtype) -> Any:
     return np.trunc(result) if dtype.category <= 1 else result
 
 
-@library(
-    expand=_expand.insensitive,
-    category="fill",
-    method=False,
-    function=False,
-    node_name="BernoulliBackward0",
-    infer=lambda value, source: value,
-    gradient={"value": lambda g: g, "source": lambda g, source_meta: g.new_zeros(source_meta.shape)},
-)
+INSENSITIVE: dict[str, Any] = {
+    "expand": _expand.insensitive,
+    "category": "fill",
+    "method": False,
+    "function": False,
+    "infer": lambda value, source: value,
+    "gradient": {"value": lambda g: g, "source": lambda g, source_meta: g.new_zeros(source_meta.shape)},
+}
+
+
+@library(node_name="BernoulliBackward0", **INSENSITIVE)
 def insensitive(value: Any, source: Any) -> Any:
     """`value`, which was made with the help of `source` but has no slope in it: its gradient is zero."""
+    return value
+
+
+@library(node_name="FillBackward0", **INSENSITIVE)
+def in_place_of(value: Any, source: Any) -> Any:
+    """`value`, which was written over `source`: its gradient is zero."""
     return value
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau._core import dtypes
-from flambeau._ops import dropout, linear, loss, normalization
+from flambeau._ops import conv, dropout, linear, loss, normalization
 from flambeau._ops.registry import composite
 
 REDUCTIONS = ("none", "mean", "sum")
@@ -244,6 +244,51 @@ def native_batch_norm(
         return out, empty, empty.clone()
     mean, inverse = _statistics(input, (0, *range(2, input.dim())), eps)
     return out, mean.reshape(-1), inverse.reshape(-1)
+
+
+@composite(method=False)
+def batch_norm_update_stats(input: Any, running_mean: Any, running_var: Any, momentum: float) -> tuple[Any, Any]:
+    """(mean, variance divided by the count) of each channel; moves the running statistics, if given, towards them, by
+    `momentum`, the variance divided by one less.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.batch_norm_update_stats(torch.tensor([[1.], [3.]]), torch.zeros(1), torch.ones(1), 0.1)
+        (tensor([2.]), tensor([1.]))
+    """
+    dims = (0, *range(2, input.dim()))
+    mean, variance = input.mean(dims), input.var(dims, correction=0)
+    count = input.numel() // input.shape[1]
+    if running_mean is not None:
+        running_mean.mul_(1 - momentum).add_(mean.detach(), alpha=momentum)
+    if running_var is not None:
+        running_var.mul_(1 - momentum).add_(variance.detach() * (count / (count - 1)), alpha=momentum)
+    return mean, variance
+
+
+@composite(method=False)
+def mkldnn_convolution(
+    input: Any,
+    weight: Any,
+    bias: Any,
+    padding: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Any:
+    """The convolution of as many dimensions as the input has after its first two; `torch.convolution` without
+    transposition, arguments in another order.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> torch.mkldnn_convolution(torch.ones(1, 2, 1, 1), torch.ones(1, 2, 1, 1), None, (0, 0), (1, 1), (1, 1), 1)
+        tensor([[[[2.]]]])
+    """
+    return conv.convolution(
+        input, weight, bias, stride, padding, dilation, False, [0] * (input.dim() - 2), groups
+    )
 
 
 @composite(method=False)

@@ -162,6 +162,22 @@ def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2:
 
 
 @composite()
+def slice_inverse(
+    input: Any, src: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Any:
+    """The tensor of the shape of `src` in the memory of `input`, of which `input` is that slice.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> whole = torch.arange(4.)
+        >>> whole[1:3].slice_inverse(whole, 0, 1, 3)
+        tensor([0., 1., 2., 3.])
+    """
+    return input.as_strided(src.shape, src.stride(), src.storage_offset())
+
+
+@composite()
 def as_strided_scatter(
     input: Any,
     src: Any,

@@ -12,7 +12,7 @@ from flambeau._ir.recording import TensorBase
 from flambeau._ops import loader, view_variants
 from flambeau._ops.operands import Operand
 from flambeau._ops.registry import OPS, Op, inplace_of
-from flambeau._tensor import creation, dispatch, extras, indexing, random, sparse, sparse_operations
+from flambeau._tensor import creation, dispatch, extras, indexing, quantized, random, sparse, sparse_operations
 from flambeau._tensor.tensor import Tensor
 
 loader.load()
@@ -105,7 +105,7 @@ def bind_methods() -> None:
         setattr(Tensor, method.__name__, method)
     for name, draw in random.METHODS.items():
         setattr(Tensor, name, draw)
-    for name, function in (sparse_operations.METHODS | extras.METHODS).items():
+    for name, function in (sparse_operations.METHODS | extras.METHODS | quantized.METHODS).items():
         setattr(Tensor, name, function)
     Tensor.sparse_rows = sparse.sparse_rows  # type: ignore[attr-defined]
 

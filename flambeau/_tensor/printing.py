@@ -207,6 +207,39 @@ def format_sparse_tensor(
     return _add_suffixes(body, suffixes, len(prefix), options, new_line=True)
 
 
+def format_quantized_tensor(
+    data: np.ndarray,
+    *,
+    dtype_name: str,
+    scheme: str,
+    scale: float | np.ndarray,
+    zero_point: int | np.ndarray,
+    axis: int | None = None,
+    options: PrintOptions | None = None,
+) -> str:
+    """The `repr` of a quantized tensor that stands for the numbers `data`.
+
+    Example::
+
+        >>> numbers = np.array([0.5, 1.0], np.float32)
+        >>> how = {"dtype_name": "qint8", "scheme": "per_tensor_affine", "scale": 1, "zero_point": 0}
+        >>> print(format_quantized_tensor(numbers, **how))
+        tensor([0.5000, 1.0000], size=(2,), dtype=torch.qint8,
+               quantization_scheme=torch.per_tensor_affine, scale=1, zero_point=0)
+    """
+    options = options or OPTIONS
+    prefix = "tensor("
+    suffixes = [f"size={tuple(data.shape)}", f"dtype=torch.{dtype_name}", f"quantization_scheme=torch.{scheme}"]
+    for name, value in (("scale", scale), ("zero_point", zero_point)):
+        if isinstance(value, np.ndarray):
+            suffixes.append(f"{name}={format_tensor(value, dtype_name=value.dtype.name, options=options)}")
+        else:
+            suffixes.append(f"{name}={value}")
+    if axis is not None:
+        suffixes.append(f"axis={axis}")
+    return _add_suffixes(prefix + _contents(data, len(prefix), options), suffixes, len(prefix), options)
+
+
 def _is_told_by_elements(dtype_name: str, default_dtype: str) -> bool:
     """Whether `torch.tensor` of the printed elements would choose this dtype by itself."""
     default_complex = "complex128" if default_dtype == "float64" else "complex64"

@@ -20,7 +20,7 @@ from flambeau._core.sites import user_site
 from flambeau._core.size import Size
 from flambeau._ir.meta import Meta, is_contiguous, meta
 from flambeau._ir.recording import TensorBase
-from flambeau._ops import convert, view
+from flambeau._ops import convert, fill, view
 from flambeau._tensor import creation, dispatch, indexing, interop, printing
 from flambeau._tensor.dispatch import make_tensor, node_of
 from flambeau.autograd import engine
@@ -557,12 +557,16 @@ class Tensor(TensorBase):
                 )
             return self.copy_(value)
         dispatch.check_writable(self)
-        return dispatch.assign(self, creation.full(self.shape, value, dtype=self.dtype))
+        return self._forget(creation.full(self.shape, value, dtype=self.dtype))
 
     def zero_(self) -> Any:
         """Fill with zeros."""
         dispatch.check_writable(self)
-        return dispatch.assign(self, creation.zeros(self.shape, dtype=self.dtype))
+        return self._forget(creation.zeros(self.shape, dtype=self.dtype))
+
+    def _forget(self, fresh: Any) -> Any:
+        """Write numbers that do not depend on the old ones: their gradient is zero, but history there remains."""
+        return dispatch.assign(self, fill.in_place_of(fresh, self) if self.requires_grad else fresh)
 
     def set_(self, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Any:
         """Look at the memory of another tensor or storage from now on."""

@@ -8,6 +8,7 @@ from flambeau.autograd import graph as graph
 from flambeau.autograd.anomaly_mode import detect_anomaly as detect_anomaly
 from flambeau.autograd.anomaly_mode import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
 from flambeau.autograd.anomaly_mode import is_anomaly_enabled as is_anomaly_enabled
+from flambeau.autograd.anomaly_mode import set_anomaly_enabled as set_anomaly_enabled
 from flambeau.autograd.anomaly_mode import set_detect_anomaly as set_detect_anomaly
 from flambeau.autograd.engine import backward as backward
 from flambeau.autograd.engine import grad as grad

@@ -58,6 +58,11 @@ class set_detect_anomaly(detect_anomaly):  # noqa: N801
         pass
 
 
+def set_anomaly_enabled(enabled: bool, check_nan: bool = True) -> None:
+    """Switch anomaly mode on or off, and its look for NaN."""
+    engine.anomaly.enabled, engine.anomaly.check_nan = bool(enabled), bool(check_nan)
+
+
 def is_anomaly_enabled() -> bool:
     """Is anomaly mode on?
 

@@ -141,6 +141,8 @@ samples(
 )
 samples("copy_of", ALL, (t(3, 4), True), (t(3, 4), False), (t(0), True))
 samples("insensitive", ALL, (t(3, 4), t(3, 4)))
+samples("in_place_of", ALL, (t(3, 4), t(3, 4)))
+samples("straight_through", FLOATS, (t(3, 4), t(3, 4), t(3, 4)))
 samples(
     "filled",
     ("float32",),

@@ -78,3 +78,13 @@ def test_nothing_is_recorded_without_gradients():
     with torch.no_grad():
         y.mul_(torch.ones(3, requires_grad=True))
     assert not y.requires_grad and y._version == 3
+
+
+@pytest.mark.parametrize("write", [lambda x: x.zero_(), lambda x: x.fill_(3.0), lambda x: x[:2].fill_(3.0)])
+def test_what_is_filled_keeps_its_history_with_gradient_zero(write):
+    leaf = torch.ones(3, requires_grad=True)
+    x = leaf * 2
+    write(x)
+    assert x.requires_grad
+    x.sum().backward()
+    assert leaf.grad.tolist() == ([0, 0, 2] if x[2] == 2 else [0, 0, 0])

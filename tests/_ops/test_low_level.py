@@ -66,3 +66,21 @@ def test_dropout():
     x = torch.ones(100)
     assert torch.dropout_(x, 0.5, True) is x and set(x.tolist()) == {0.0, 2.0}
     assert torch.alpha_dropout(ones, 0.5, False) is not None
+
+
+def test_statistics_move():
+    x, mean, var = torch.arange(24.0).reshape(2, 3, 4), torch.zeros(3), torch.ones(3)
+    layer = torch.nn.BatchNorm1d(3)
+    layer(x)
+    found = torch.batch_norm_update_stats(x, mean, var, 0.1)
+    torch.testing.assert_close(mean, layer.running_mean)
+    torch.testing.assert_close(var, layer.running_var)
+    data = x.numpy()
+    np.testing.assert_allclose(found[0].numpy(), data.mean((0, 2)))
+    np.testing.assert_allclose(found[1].numpy(), data.var((0, 2)))
+
+
+def test_convolution_in_another_order():
+    x, weight = torch.arange(50.0).reshape(1, 2, 5, 5), torch.ones(4, 1, 2, 2)
+    found = torch.mkldnn_convolution(x, weight, None, (1, 0), (2, 1), (1, 2), 2)
+    assert found.equal(F.conv2d(x, weight, None, (2, 1), (1, 0), (1, 2), 2))

@@ -172,3 +172,10 @@ def test_broadcast_tensors():
     assert torch.broadcast_shapes((3, 1), 4, ()) == (3, 4)
     with pytest.raises(RuntimeError, match="negative dimension"):
         torch.broadcast_shapes((-1,))
+
+
+def test_slice_inverse_finds_the_whole():
+    whole = torch.arange(12.0).reshape(6, 2)
+    part = whole[1:5:2]
+    again = part.slice_inverse(whole, 0, 1, 5, 2)
+    assert again.equal(whole) and again.data_ptr() == whole.data_ptr()

@@ -6,16 +6,20 @@ import math
 from collections.abc import Iterator, Sized
 
 from flambeau import _api as torch
+from flambeau._core.lazy import lazy_module
 from flambeau.utils.data._draws import permutation
 from flambeau.utils.data.sampler import Sampler
+
+processes = lazy_module("flambeau.distributed")
 
 
 class DistributedSampler(Sampler[int]):
     """Every `num_replicas`-th index of a permutation that all replicas share, beginning at `rank`.
 
     So that all replicas get equally many, indices from the front are repeated, or with `drop_last` the tail is left
-    out. Call `set_epoch(epoch)` before each epoch for another permutation. ValueError for a rank outside
-    0..num_replicas-1; RuntimeError if rank or num_replicas is missing.
+    out. Call `set_epoch(epoch)` before each epoch for another permutation. Rank and number are
+    those of `torch.distributed` unless given. ValueError for a rank outside 0..num_replicas-1; RuntimeError if there is
+    no process group to ask.
 
     Example::
 
@@ -33,7 +37,13 @@ class DistributedSampler(Sampler[int]):
         drop_last: bool = False,
     ) -> None:
         if num_replicas is None or rank is None:
-            raise RuntimeError("DistributedSampler has no process group to ask: give num_replicas=... and rank=...")
+            if not processes.is_initialized():
+                raise RuntimeError(
+                    "DistributedSampler has no process group to ask: give num_replicas=... and rank=..., or call "
+                    "torch.distributed.init_process_group first"
+                )
+            num_replicas = processes.get_world_size() if num_replicas is None else num_replicas
+            rank = processes.get_rank() if rank is None else rank
         if not 0 <= rank < num_replicas:
             raise ValueError(f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]")
         self.dataset = dataset

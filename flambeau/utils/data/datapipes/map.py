@@ -1,0 +1,99 @@
+"""Data pipes that are indexed."""
+
+from __future__ import annotations
+
+import copy
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Any
+
+from flambeau.utils.data.datapipes.datapipe import DataChunk, MapDataPipe, functional_datapipe
+
+__all__ = ["Batcher", "Concater", "Mapper", "SequenceWrapper", "Zipper"]
+
+
+class SequenceWrapper(MapDataPipe):
+    """A sequence or dict as a pipe; with `deepcopy` a copy of it."""
+
+    def __init__(self, sequence: Any, deepcopy: bool = True) -> None:
+        self.sequence = copy.deepcopy(sequence) if deepcopy else sequence
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.sequence[index]
+
+    def __len__(self) -> int:
+        return len(self.sequence)
+
+
+@functional_datapipe("map")
+class Mapper(MapDataPipe):
+    """`fn` of each item."""
+
+    def __init__(self, datapipe: Any, fn: Callable) -> None:
+        self.datapipe, self.fn = datapipe, fn
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.fn(self.datapipe[index])
+
+    def __len__(self) -> int:
+        return len(self.datapipe)
+
+
+@functional_datapipe("batch")
+class Batcher(MapDataPipe):
+    """Lists of `batch_size` items; the last may be shorter, or with `drop_last` is left out."""
+
+    def __init__(
+        self, datapipe: Any, batch_size: int, drop_last: bool = False, wrapper_class: type = DataChunk
+    ) -> None:
+        if batch_size <= 0:
+            raise AssertionError("Batch size is required to be larger than 0!")
+        self.datapipe, self.batch_size = datapipe, batch_size
+        self.drop_last, self.wrapper_class = drop_last, wrapper_class
+
+    def __getitem__(self, index: int) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(f"Index {index} is out of bound.")
+        start = index * self.batch_size
+        places = range(start, min(start + self.batch_size, len(self.datapipe)))
+        return self.wrapper_class([self.datapipe[i] for i in places])
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.datapipe), self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
+
+
+class _Several(MapDataPipe):
+    """A pipe that takes several others."""
+
+    def __init__(self, *datapipes: Sequence) -> None:
+        if not datapipes:
+            raise ValueError(f"Expected at least one DataPipe for {type(self).__name__}, but got nothing")
+        self.datapipes = datapipes
+
+
+@functional_datapipe("concat")
+class Concater(_Several):
+    """The items of one pipe after those of another."""
+
+    def __getitem__(self, index: int) -> Any:
+        ends = list(accumulate(len(pipe) for pipe in self.datapipes))
+        if not 0 <= index < ends[-1]:
+            raise IndexError(f"Index {index} is out of range.")
+        which = bisect_right(ends, index)
+        return self.datapipes[which][index - ends[which] + len(self.datapipes[which])]
+
+    def __len__(self) -> int:
+        return sum(len(pipe) for pipe in self.datapipes)
+
+
+@functional_datapipe("zip")
+class Zipper(_Several):
+    """Tuples of the items of several pipes that stand at one index."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return tuple([pipe[index] for pipe in self.datapipes])
+
+    def __len__(self) -> int:
+        return min(len(pipe) for pipe in self.datapipes)
