@@ -87,7 +87,7 @@ def bitwise_right_shift(k: Any, input: Any, other: Any) -> Any:
     return k.shift_right(input, other)
 
 
-@pointwise(inplace=True, refuses=("bool", *INEXACT))
+@pointwise(numbers=False, inplace=True, refuses=("bool", *INEXACT))
 def gcd(k: Any, input: Any, other: Any) -> Any:
     """The greatest common divisor of each pair of integers, not negative; of 0 and 0 it is 0.
 
@@ -100,7 +100,7 @@ def gcd(k: Any, input: Any, other: Any) -> Any:
     return k.gcd(input, other)
 
 
-@pointwise(inplace=True, refuses=("bool", *INEXACT))
+@pointwise(numbers=False, inplace=True, refuses=("bool", *INEXACT))
 def lcm(k: Any, input: Any, other: Any) -> Any:
     """The least common multiple of each pair of integers, not negative; with 0 it is 0.
 

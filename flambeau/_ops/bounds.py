@@ -6,6 +6,7 @@ from typing import Any
 
 from flambeau._core import errors
 from flambeau._core.sites import user_site
+from flambeau._ops._spatial import check_tensor
 from flambeau._ops.pointwise import choose
 from flambeau._ops.registry import composite, pointwise
 
@@ -16,6 +17,7 @@ def _winners(g: Any, loses: Any, ties: Any) -> Any:
 
 
 @pointwise(
+    numbers=False,
     refuses=("complex",),
     gradient={
         "input": lambda g, input, other: _winners(g, input < other, input == other),
@@ -35,6 +37,7 @@ def maximum(k: Any, input: Any, other: Any) -> Any:
 
 
 @pointwise(
+    numbers=False,
     refuses=("complex",),
     gradient={
         "input": lambda g, input, other: _winners(g, input > other, input == other),
@@ -54,6 +57,7 @@ def minimum(k: Any, input: Any, other: Any) -> Any:
 
 
 @pointwise(
+    numbers=False,
     refuses=("complex",),
     gradient={
         "input": lambda g, input, other: choose((input >= other) | other.isnan(), g, 0),
@@ -73,6 +77,7 @@ def fmax(k: Any, input: Any, other: Any) -> Any:
 
 
 @pointwise(
+    numbers=False,
     refuses=("complex",),
     gradient={
         "input": lambda g, input, other: choose((input <= other) | other.isnan(), g, 0),
@@ -146,6 +151,7 @@ def clamp_min(input: Any, min: Any) -> Any:
         >>> torch.clamp_min(torch.tensor([-2., 3.]), 0)
         tensor([0., 3.])
     """
+    check_tensor(input, "clamp_min")
     return clamp(input, min)
 
 
@@ -159,4 +165,5 @@ def clamp_max(input: Any, max: Any) -> Any:
         >>> torch.clamp_max(torch.tensor([-2., 3.]), 0)
         tensor([-2.,  0.])
     """
+    check_tensor(input, "clamp_max")
     return clamp(input, None, max)

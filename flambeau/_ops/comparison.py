@@ -10,6 +10,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand
+from flambeau._ops._spatial import check_tensor
 from flambeau._ops.registry import composite, library, pointwise
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def logical_not(k: Any, input: Any) -> Any:
     return input == 0
 
 
-@pointwise(inplace=True, result="bool")
+@pointwise(numbers=False, inplace=True, result="bool")
 def logical_and(k: Any, input: Any, other: Any) -> Any:
     """Are both elements different from zero?
 
@@ -127,7 +128,7 @@ def logical_and(k: Any, input: Any, other: Any) -> Any:
     return (input != 0) & (other != 0)
 
 
-@pointwise(inplace=True, result="bool")
+@pointwise(numbers=False, inplace=True, result="bool")
 def logical_or(k: Any, input: Any, other: Any) -> Any:
     """Is one of the elements different from zero?
 
@@ -140,7 +141,7 @@ def logical_or(k: Any, input: Any, other: Any) -> Any:
     return (input != 0) | (other != 0)
 
 
-@pointwise(inplace=True, result="bool")
+@pointwise(numbers=False, inplace=True, result="bool")
 def logical_xor(k: Any, input: Any, other: Any) -> Any:
     """Is exactly one of the elements different from zero?
 
@@ -265,6 +266,8 @@ def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equa
         >>> torch.isclose(torch.tensor([1., 2.]), torch.tensor([1 + 1e-6, 2.1]))
         tensor([ True, False])
     """
+    check_tensor(input, "isclose")
+    check_tensor(other, "isclose", "other", 2)
     d, e = input._meta.dtype, other._meta.dtype
     if d is not e:
         raise RuntimeError(

@@ -104,6 +104,7 @@ def _check_parts(metas: tuple) -> None:
 
 
 @pointwise(
+    numbers=False,
     result=lambda d: d.to_complex(),
     check=_check_parts,
     method=False,

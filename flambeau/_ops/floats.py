@@ -27,6 +27,7 @@ LARGEST = {
 
 
 @pointwise(
+    numbers=False,
     inplace=True,
     refuses=FLOATS_ONLY,
     gradient={
@@ -92,6 +93,10 @@ def frexp(input: Any) -> Any:
 
 
 def _infer_neighbour(a: Meta, b: Meta) -> Meta:
+    for m, name, position in ((a, "input", 1), (b, "other", 2)):
+        if not isinstance(m, Meta):
+            kind = type(m).__name__
+            raise TypeError(f"nextafter(): argument '{name}' (position {position}) must be Tensor, not {kind}")
     promoted = dtypes.result_type_of([(a.dtype, a.ndim), (b.dtype, b.ndim)])
     if promoted.category != dtypes.FLOAT:
         raise errors.not_implemented("nextafter_cpu", promoted)

@@ -57,11 +57,13 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
                 site=user_site(4),
             )
         )
-    words = [i for i in op.operands if i < len(metas) and isinstance(metas[i], str)]
-    if words:
+    wrong = [i for i in sorted(op.operands) if i < len(metas) and _is_no_operand(op, metas[i])]
+    if wrong:
+        place = wrong[0]
         raise TypeError(
             errors.explain(
-                f"{op.name}(): argument '{op.parameters[words[0]]}' (position {words[0] + 1}) must be Tensor, not str",
+                f"{op.name}(): argument '{op.parameters[place]}' (position {place + 1}) must be Tensor, "
+                f"not {type(args[place]).__name__}",
                 site=user_site(4),
             )
         )
@@ -83,6 +85,11 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
     elif promoted is not dtypes.get_default_dtype() or any(m.dtype.category >= dtypes.FLOAT for m in tensors):
         op.cache[metas] = inference
     return inference
+
+
+def _is_no_operand(op: Any, m: Any) -> bool:
+    """Is this a word, or a number where the op wants tensors alone?"""
+    return isinstance(m, str) or not (op.numbers or isinstance(m, Meta))
 
 
 def _result_dtype(op: Any, promoted: dtype) -> tuple[dtype, dtype]:

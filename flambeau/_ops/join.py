@@ -12,6 +12,7 @@ from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import _expand_places
+from flambeau._ops._spatial import image_layout
 from flambeau._ops.infer import wrap_dim
 from flambeau._ops.operands import Operand
 from flambeau._ops.registry import composite, library
@@ -100,7 +101,7 @@ def infer_cat(metas: Sequence[Meta], dim: int) -> Meta:
                     )
                 )
         total += m.shape[dim]
-    return contiguous(d, (*tuple(first.shape)[:dim], total, *tuple(first.shape)[dim + 1 :]))
+    return image_layout(d, (*tuple(first.shape)[:dim], total, *tuple(first.shape)[dim + 1 :]), first)
 
 
 def _cat_backward(g: Any, metas: Sequence[Meta], dim: int) -> tuple:

@@ -668,7 +668,7 @@ def multi_margin_loss(
     """
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
-    rows = input if input.dim() > 1 else input.unsqueeze(0)
+    rows = input if input.dim() > 1 else input.reshape(1, -1)
     target = target.reshape(-1)
     right = rows.gather(1, target.unsqueeze(1))
     gap = (margin - right + rows).clamp(min=0) ** p

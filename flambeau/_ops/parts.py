@@ -8,6 +8,7 @@ from typing import Any
 from flambeau._core import errors
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, meta
+from flambeau._ir.recording import TensorBase
 from flambeau._ops.infer import wrap_dim
 from flambeau._ops.join import cat, stack
 from flambeau._ops.registry import composite
@@ -326,7 +327,14 @@ def tensor_split(
         raise RuntimeError(errors.explain("tensor_split expected at least a 1-dimensional tensor", site=user_site(3)))
     dim = wrap_dim(dim, m.ndim)
     n = m.shape[dim]
-    if not isinstance(given, (int, tuple, list)):
+    if not isinstance(given, (int, tuple, list, TensorBase)):
+        raise TypeError(
+            errors.explain(
+                f"tensor_split() expected a number of sections or a sequence of indices, got {type(given).__name__}",
+                site=user_site(3),
+            )
+        )
+    if isinstance(given, TensorBase):
         given = given.tolist()  # a tensor of indices, or of the number of sections
     if isinstance(given, int):
         if given <= 0:

@@ -291,7 +291,7 @@ def _infer_unpool(input: Meta, indices: Meta, size: Sizes) -> Meta:
             f"tensor with "
             f"shape: {list(indices.shape)}"
         )
-    return contiguous(input.dtype, (*input.shape[: -len(size)], *size))
+    return image_layout(input.dtype, (*input.shape[: -len(size)], *size), input)
 
 
 @library(

@@ -53,6 +53,8 @@ def _adaptive_size(input: Any, output_size: Any, n: int, op: str) -> Sizes:
             f"{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(shape)}"
         )
     if isinstance(output_size, (tuple, list)):
+        if len(output_size) >= len(shape) and n > 1:
+            raise ValueError(f"Input dimension should be at least {len(output_size) + 1}")
         if len(output_size) != n:
             _fail(f"{op}: output_size must be {n}, got {list(output_size)}")
         given = output_size

@@ -11,6 +11,7 @@ from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import _expand_places
+from flambeau._ops._spatial import image_layout
 from flambeau._ops.convert import preserved
 from flambeau._ops.infer import wrap_dim, wrap_dims
 from flambeau._ops.registry import composite, library
@@ -292,7 +293,7 @@ def padded_shape(m: Meta, pad: Sequence[int]) -> tuple[int, ...]:
     expand=_expand_places.padded,
     category="rearrange",
     name="constant_pad_nd",
-    infer=lambda input, pad, value: contiguous(input.dtype, padded_shape(input, pad)),
+    infer=lambda input, pad, value: image_layout(input.dtype, padded_shape(input, pad), input),
     gradient={"input": lambda g, pad: padded_with(g, tuple([-n for n in pad]), 0)},
     **INTERNAL,
 )

@@ -234,7 +234,8 @@ def write_out(out: Any, result: Any) -> Any:
     """The `out=` form: write `result` into `out`, resizing it if it has another shape; a dtype of a lower category is
     refused."""
     if isinstance(out, (tuple, list)) and isinstance(result, tuple):
-        return type(result)([write_out(o, r) for o, r in zip(out, result, strict=True)])
+        written = [write_out(o, r) for o, r in zip(out, result, strict=True)]
+        return tuple(written) if type(result) is tuple else type(result)(*written)
     if tuple(out.shape) != tuple(result.shape):
         out.resize_(result.shape)
     if result.dtype.category > out.dtype.category:
@@ -258,6 +259,8 @@ class Pointwise(Op):
     meaning for,
     out of "bool", "integer", "float", "complex".
 
+    `numbers` says whether a Python number may stand for an operand.
+
     `check(metas)` raises errors that follow from the dtypes and shapes (for a number its type stands in the place of a
     Meta); it runs once for each combination. `guard(*args)` looks at the arguments themselves, at every call. A
     `fallible` op can fail on integers when it runs, so the user's line is kept.
@@ -275,8 +278,10 @@ class Pointwise(Op):
         check: Callable[[tuple], None] | None = None,
         guard: Callable[..., None] | None = None,
         fallible: bool = False,
+        numbers: bool = True,
         **common: Any,
     ) -> None:
+        self.numbers = numbers
         self.check = check
         self.guard = guard
         self.fallible = fallible

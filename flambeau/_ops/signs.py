@@ -119,7 +119,7 @@ def _check_step(metas: tuple) -> None:
         raise RuntimeError(errors.explain("heaviside is not yet implemented for complex tensors.", site=user_site(5)))
 
 
-@pointwise(inplace=True, check=_check_step)
+@pointwise(numbers=False, inplace=True, check=_check_step)
 def heaviside(k: Any, input: Any, values: Any) -> Any:
     """The unit step: 0 below zero, 1 above, `values` at zero. RuntimeError for different or complex dtypes.
 

@@ -209,6 +209,7 @@ def _no_derivative(op: str) -> Any:
 
 
 @pointwise(
+    numbers=False,
     inplace=True,
     refuses=("bool", "integer", "complex"),
     gradient={
@@ -230,6 +231,7 @@ def igamma(k: Any, input: Any, other: Any) -> Any:
 
 
 @pointwise(
+    numbers=False,
     inplace=True,
     refuses=("bool", "integer", "complex"),
     gradient={

@@ -50,6 +50,23 @@ def kron(input: Any, other: Any) -> Any:
     return (left * right).reshape([m * n for m, n in zip(a, b, strict=True)])
 
 
+def _check_weights(weights: Any, name: str, kind: str, categories: tuple[int, ...], observations: int) -> None:
+    """RuntimeError unless the weights of `cov` are one number, none of them negative, for every observation."""
+    if weights.dim() > 1:
+        raise RuntimeError(
+            f"cov(): expected {name} to have one or fewer dimensions but got {name} with {weights.dim()} dimensions"
+        )
+    if weights.dtype.category not in categories:
+        raise RuntimeError(f"cov(): expected {name} to have {kind} dtype but got {name} with {weights.dtype}")
+    if weights.numel() != observations:
+        raise RuntimeError(
+            f"cov(): expected {name} to have the same numel as there are observations in the input but got "
+            f"{weights.numel()} != {observations}"
+        )
+    if observations and bool((weights < 0).any()):
+        raise RuntimeError(f"cov(): {name} cannot be negative")
+
+
 @composite()
 def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Any:
     """The covariance matrix of variables (rows) over observations (columns); `fweights` are counts, `aweights`
@@ -66,7 +83,13 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
         raise RuntimeError(
             f"cov(): expected input to have two or fewer dimensions but got an input with {input.dim()} dimensions"
         )
+    if input.dtype is dtypes.bool_:
+        raise RuntimeError("cov(): bool dtype is not supported for input")
     x = input.reshape(1, -1) if input.dim() < 2 else input
+    if fweights is not None:
+        _check_weights(fweights, "fweights", "integral", (dtypes.INTEGER,), x.shape[1])
+    if aweights is not None:
+        _check_weights(aweights, "aweights", "floating point", (dtypes.FLOAT,), x.shape[1])
     x = x if x.dtype.category >= dtypes.FLOAT else x.to(dtypes.get_default_dtype())
     weights = fweights
     if aweights is not None:
@@ -75,6 +98,8 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
         total, mean = x.new_tensor(x.shape[1], dtype=x.dtype.to_real()), x.mean(1, keepdim=True)
     else:
         total = weights.sum()
+        if x.shape[1] and bool(total == 0):
+            raise RuntimeError("cov(): weights sum to zero, can't be normalized")
         mean = (x * weights).sum(1, keepdim=True) / total
     centred = x - mean
     weighted = centred if weights is None else centred * weights

@@ -176,6 +176,7 @@ def log1p(k: Any, input: Any) -> Any:
 
 
 @pointwise(
+    numbers=False,
     refuses=("bool", "integer"),
     gradient={
         "input": lambda g, input, other: g / conj((other - input).exp() + 1),
@@ -195,6 +196,7 @@ def logaddexp(k: Any, input: Any, other: Any) -> Any:
 
 
 @pointwise(
+    numbers=False,
     refuses=("bool", "integer"),
     gradient={
         "input": lambda g, input, other: g / conj((other - input).exp2() + 1),
@@ -360,6 +362,7 @@ def atan(k: Any, input: Any) -> Any:
 
 
 @pointwise(
+    numbers=False,
     inplace=True,
     result="float",
     refuses=("complex",),

@@ -461,6 +461,8 @@ def arange(
     d = dtype or (out.dtype if out is not None else dtypes.int64 if integers else dtypes.get_default_dtype())
     if d.category <= dtypes.INTEGER and not integers:
         low, high, by = int(low), int(high), int(by)
+        if by == 0:
+            raise ValueError("step must be nonzero")
     count = -((low - high) // by) if isinstance(by, int) and integers else math.ceil((high - low) / by)
     t = fill.stepped(low, by, int(count), d)
     return finish(t, requires_grad, device, out)
@@ -570,6 +572,10 @@ def complex_(real: Any, imag: Any, *, out: Any = None) -> Any:
         >>> torch.complex(torch.tensor([1.]), torch.tensor([2.]))
         tensor([1.+2.j])
     """
+    for t, name, position in ((real, "real", 1), (imag, "imag", 2)):
+        if not isinstance(t, TensorBase):
+            kind = type(t).__name__
+            raise TypeError(f"complex(): argument '{name}' (position {position}) must be Tensor, not {kind}")
     if real.dtype is not imag.dtype or not real.dtype.is_floating_point:
         raise RuntimeError(
             f"Expected object of scalar type {errors.TYPE_NAMES[real.dtype.name]} but got scalar type "
