@@ -176,7 +176,7 @@ class NativePlan:
     def run_profiled(self, words: Sequence[float]) -> list[float] | None:
         """Run step by step: the seconds of each, or None if one met something wrong. Inputs may have been written over
         by then, so what Ctrl-C finds undone is done at one go before it goes on."""
-        whole = self._memory[LAUNCHES : LAUNCHES + 2]
+        whole = self._memory[LAUNCHES : LAUNCHES + 2].tolist()
         seconds: list[float] = []
         number, begun = 0, -1
         try:
