@@ -347,6 +347,10 @@ def run_tensor_hooks(node: Node, received: list[Any]) -> list[Any]:
                 received = received if replaced is None else list(replaced)
             elif received[index] is not None:
                 replaced = hook(received[index])
+                if not (replaced is None or isinstance(replaced, (TensorBase, Operand))):
+                    raise TypeError(
+                        f"expected a hook to return a Tensor or None, but it returned '{type(replaced).__name__}'"
+                    )
                 received[index] = received[index] if replaced is None else replaced
     if node.retained:
         for index, reference in node.retained.items():

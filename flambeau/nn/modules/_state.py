@@ -254,7 +254,17 @@ class _LoadReport:
                     errors.insert(0, f"{kind} key(s) in state_dict: {named}. ")
         if errors:
             listed = "\n\t".join(errors)
-            raise RuntimeError(f"Error(s) in loading state_dict for {owner}:\n\t{listed}")
+            hint = self._prefix_hint() if strict else ""
+            raise RuntimeError(f"Error(s) in loading state_dict for {owner}:\n\t{listed}{hint}")
+
+    def _prefix_hint(self) -> str:
+        """What to do where the state's names are the model's behind a common prefix, as a wrapper gives them."""
+        for key in self.missing:
+            for found in self.unexpected:
+                if found.endswith("." + key):
+                    prefix = found.removesuffix(key)
+                    return f"\n  hint: take the prefix off: {{k.removeprefix({prefix!r}): v for k, v in state.items()}}"
+        return ""
 
 
 def _load_module(module: Module, state_dict: dict[str, Any], prefix: str, report: _LoadReport) -> None:

@@ -67,6 +67,8 @@ _HOOK_DICTIONARIES = (
     "_load_state_dict_post_hooks",
 )
 
+CALL_INIT_FIRST = "\n  hint: call super().__init__() first, before the first assignment in __init__"
+
 
 class Module(ModuleState, HookRegistration, Conversion):
     """Base class of layers and models.
@@ -122,7 +124,10 @@ class Module(ModuleState, HookRegistration, Conversion):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes. Every subclass overrides it; call the module itself, so that hooks run."""
-        raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+        hint = "define forward(self, ...), indented as __init__ is; a ModuleList or ModuleDict only holds modules"
+        raise NotImplementedError(
+            f'Module [{type(self).__name__}] is missing the required "forward" function\n  hint: {hint}'
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -203,7 +208,9 @@ class Module(ModuleState, HookRegistration, Conversion):
             TypeError: `module` is neither a Module nor None. KeyError: the name is unfit or taken.
         """
         if module is not None and not isinstance(module, Module):
-            raise TypeError(f"{_typename(module)} is not a Module subclass")
+            made = isinstance(module, type)
+            wanted = f"an instance: {module.__name__}()" if made else "a module: nn.ReLU() in place of torch.relu"
+            raise TypeError(f"{_typename(module)} is not a Module subclass\n  hint: a child is {wanted}")
         self._check_name("_modules", "module", name)
         if global_module_registration_hooks:
             module = _run_registration_hooks(global_module_registration_hooks, self, name, module)
@@ -215,7 +222,7 @@ class Module(ModuleState, HookRegistration, Conversion):
 
     def _check_name(self, registry: str, kind: str, name: object) -> None:
         if registry not in self.__dict__:
-            raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
+            raise AttributeError(f"cannot assign {kind} before Module.__init__() call{CALL_INIT_FIRST}")
         if not isinstance(name, str):
             raise TypeError(f"{kind} name should be a string. Got {_typename(name)}")
         if "." in name:
@@ -247,13 +254,13 @@ class Module(ModuleState, HookRegistration, Conversion):
         parameters = own.get("_parameters")
         if isinstance(value, Tensor) and isinstance(value, Parameter):
             if parameters is None:
-                raise AttributeError("cannot assign parameters before Module.__init__() call")
+                raise AttributeError(f"cannot assign parameters before Module.__init__() call{CALL_INIT_FIRST}")
             _forget(name, own, own["_buffers"], own["_modules"])
             own["_non_persistent_buffers_set"].discard(name)
             self.register_parameter(name, value)
         elif parameters is None:
             if isinstance(value, Module):
-                raise AttributeError("cannot assign module before Module.__init__() call")
+                raise AttributeError(f"cannot assign module before Module.__init__() call{CALL_INIT_FIRST}")
             super().__setattr__(name, value)
         elif name in parameters:
             if value is not None:
