@@ -60,9 +60,9 @@ class dtype:  # noqa: N801 (PyTorch's name)
     @property
     def numpy(self) -> np.dtype:
         """The NumPy dtype with the same bits (ml_dtypes' for bfloat16)."""
-        if self in QUANTIZED:
-            raise RuntimeError(f"a plain tensor cannot have the dtype {self!r}; use torch.quantize_per_tensor")
         if self._numpy is None:
+            if self in QUANTIZED:
+                raise RuntimeError(f"a plain tensor cannot have the dtype {self!r}; use torch.quantize_per_tensor")
             self._numpy = np.dtype(ml_dtypes.bfloat16 if self.name == "bfloat16" else self.name)
         return self._numpy
 
