@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from flambeau.distributed.process_group import ProcessGroup, Work
+from flambeau.distributed.process_group import ProcessGroup, Work, all_of
 from flambeau.distributed.reductions import (
     AllreduceOptions,
     BroadcastOptions,
@@ -25,13 +25,19 @@ from flambeau.distributed.world import get_group_rank, of, world
 SUM = RedOpType.SUM
 
 
-def _rank_in(group: ProcessGroup, rank: int | None, group_rank: int | None, default: int | None = 0) -> Any:
+def rank_in(group: ProcessGroup, rank: int | None, group_rank: int | None, default: int | None = 0) -> Any:
     """A rank in the group, given as that or as a rank in the world; ValueError for both."""
     if rank is not None and group_rank is not None:
         raise ValueError("Can't specify both a global rank and a group rank")
     if group_rank is not None:
         return group_rank
     return default if rank is None else get_group_rank(group, rank)
+
+
+def expect_at(is_root: bool, given: bool, name: str, which: str) -> None:
+    """ValueError unless an argument is given where the operation has its destination or source, and nowhere else."""
+    if given != is_root:
+        raise ValueError(f"Argument ``{name}`` must be specified on {which} rank, and on no other.")
 
 
 def _ended(work: Work, async_op: bool) -> Work | None:
@@ -52,7 +58,7 @@ def broadcast(
     found = of(group)
     if found is None:
         return None
-    return _ended(found.broadcast([tensor], BroadcastOptions(rootRank=_rank_in(found, src, group_src))), async_op)
+    return _ended(found.broadcast([tensor], BroadcastOptions(rootRank=rank_in(found, src, group_src))), async_op)
 
 
 def all_reduce(tensor: Any, op: Any = SUM, group: Any = None, async_op: bool = False) -> Work | None:
@@ -92,7 +98,7 @@ def reduce(
     found = of(group)
     if found is None:
         return None
-    options = ReduceOptions(reduceOp=op, rootRank=_rank_in(found, dst, group_dst))
+    options = ReduceOptions(reduceOp=op, rootRank=rank_in(found, dst, group_dst))
     return _ended(found.reduce([tensor], options), async_op)
 
 
@@ -110,11 +116,7 @@ def all_gather_coalesced(
     if found is None:
         return None
     pairs = zip(output_tensor_lists, input_tensor_list, strict=True)
-    return _ended(_all_of([found.allgather([outputs], [tensor]) for outputs, tensor in pairs]), async_op)
-
-
-def _all_of(works: list[Work]) -> Work:
-    return Work(lambda: [work.wait() for work in works] and None, lambda: all(work.is_completed() for work in works))
+    return _ended(all_of([found.allgather([outputs], [tensor]) for outputs, tensor in pairs]), async_op)
 
 
 def _parts(whole: Any, tensor: Any, size: int) -> list[Any]:
@@ -149,9 +151,8 @@ def gather(
     found = of(group)
     if found is None:
         return None
-    root = _rank_in(found, dst, group_dst)
-    if bool(gather_list) != (found.rank() == root):
-        raise ValueError("Argument ``gather_list`` must be specified on destination rank, and on no other.")
+    root = rank_in(found, dst, group_dst)
+    expect_at(found.rank() == root, bool(gather_list), "gather_list", "destination")
     outputs = [gather_list] if gather_list else []
     return _ended(found.gather(outputs, [tensor], GatherOptions(rootRank=root)), async_op)
 
@@ -168,9 +169,8 @@ def scatter(
     found = of(group)
     if found is None:
         return None
-    root = _rank_in(found, src, group_src)
-    if bool(scatter_list) != (found.rank() == root):
-        raise ValueError("Argument ``scatter_list`` must be specified on source rank, and on no other.")
+    root = rank_in(found, src, group_src)
+    expect_at(found.rank() == root, bool(scatter_list), "scatter_list", "source")
     inputs = [scatter_list] if scatter_list else []
     return _ended(found.scatter([tensor], inputs, ScatterOptions(rootRank=root)), async_op)
 
@@ -260,7 +260,7 @@ def isend(
 ) -> Work | None:
     """Send a tensor to one process. It may be changed as soon as the call returns."""
     found = of(group)
-    return None if found is None else found.send([tensor], _rank_in(found, dst, group_dst, None), tag)
+    return None if found is None else found.send([tensor], rank_in(found, dst, group_dst, None), tag)
 
 
 def send(tensor: Any, dst: int | None = None, group: Any = None, tag: int = 0, group_dst: int | None = None) -> None:
@@ -277,7 +277,7 @@ def irecv(
     found = of(group)
     if found is None:
         return None
-    root = _rank_in(found, src, group_src, None)
+    root = rank_in(found, src, group_src, None)
     return found.recv_anysource([tensor], tag) if root is None else found.recv([tensor], root, tag)
 
 
@@ -310,7 +310,7 @@ class P2POp:
         self.op = op
         self.tensor = tensor
         self.group = world() if group is None else group
-        self.group_peer = _rank_in(self.group, peer, group_peer, None)
+        self.group_peer = rank_in(self.group, peer, group_peer, None)
         self.peer = self.group.ranks[self.group_peer]
         self.tag = tag
 

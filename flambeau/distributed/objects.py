@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-from flambeau.distributed.collectives import _rank_in
+from flambeau.distributed.collectives import expect_at, rank_in
 from flambeau.distributed.world import of
 
 
@@ -38,9 +38,8 @@ def gather_object(
     found = of(group)
     if found is None:
         return
-    root = _rank_in(found, dst, group_dst)
-    if (object_gather_list is not None) != (found.rank() == root):
-        raise ValueError("Argument ``object_gather_list`` must be specified on destination rank, and on no other.")
+    root = rank_in(found, dst, group_dst)
+    expect_at(found.rank() == root, object_gather_list is not None, "object_gather_list", "destination")
     payloads = [pickle.dumps(obj) if rank == root else b"" for rank in range(found.size())]
     parts: list[bytes] = []
     found.deal(payloads, parts.extend).wait()
@@ -55,7 +54,7 @@ def broadcast_object_list(
     found = of(group)
     if found is None:
         return
-    root = _rank_in(found, src, group_src)
+    root = rank_in(found, src, group_src)
     payload = pickle.dumps(list(object_list)) if found.rank() == root else b""
     found.share(payload, lambda parts: _replace(object_list, pickle.loads(parts[root]))).wait()
 
@@ -71,7 +70,7 @@ def scatter_object_list(
     found = of(group)
     if found is None:
         return
-    root = _rank_in(found, src, group_src)
+    root = rank_in(found, src, group_src)
     payloads = [b""] * found.size()
     if found.rank() == root:
         payloads = [pickle.dumps(item) for item in scatter_object_input_list or ()]
@@ -91,7 +90,7 @@ def send_object_list(
     """Send the objects of a list to one process."""
     found = of(group)
     if found is not None:
-        found.post(pickle.dumps(list(object_list)), _rank_in(found, dst, group_dst, None), OBJECTS)
+        found.post(pickle.dumps(list(object_list)), rank_in(found, dst, group_dst, None), OBJECTS)
 
 
 def recv_object_list(
@@ -108,7 +107,7 @@ def recv_object_list(
     if found is None:
         return -1
     work = found.collect(
-        _rank_in(found, src, group_src, None), OBJECTS, lambda payload: _replace(object_list, pickle.loads(payload))
+        rank_in(found, src, group_src, None), OBJECTS, lambda payload: _replace(object_list, pickle.loads(payload))
     )
     work.wait()
     return found.ranks[work.source_rank()]

@@ -66,6 +66,11 @@ class Work:
         return self._source
 
 
+def all_of(works: Sequence[Work]) -> Work:
+    """Several operations as one, whose result is the tensors of all."""
+    return Work(lambda: [t for work in works for t in work.result()], lambda: all(w.is_completed() for w in works))
+
+
 class ProcessGroup:
     """Processes that do collective operations together; made by `init_process_group` and `new_group`.
 
@@ -200,8 +205,7 @@ class ProcessGroup:
 
     def allreduce_coalesced(self, tensors: Any, opts: Any = None) -> Work:
         """`allreduce` of each of several tensors."""
-        works = [self.allreduce([tensor], opts) for tensor in _listed(tensors)]
-        return Work(lambda: [t for work in works for t in work.result()], lambda: all(w.is_completed() for w in works))
+        return all_of([self.allreduce([tensor], opts) for tensor in _listed(tensors)])
 
     def reduce(self, tensors: Any, opts: Any = None) -> Work:
         """Write the reduction of all tensors into the receiver's."""
