@@ -10,9 +10,9 @@ from typing import IO, Any, NamedTuple
 
 from flambeau import _api as torch
 from flambeau._core.dtypes import BY_NAME
+from flambeau.serialization.kinds import SAFETENSORS_HEADER_MOST
 
 LENGTH_BYTES = 8
-MOST_BYTES = 100_000_000
 MOST_DIMENSIONS = 64
 METADATA = "__metadata__"
 DTYPES: dict[str, torch.dtype] = {
@@ -56,7 +56,7 @@ def read(file: IO[bytes], name: str) -> Header:
         end = LENGTH_BYTES + length
         if size < LENGTH_BYTES:
             raise SafetensorError(f"HeaderTooSmall: it has {size} bytes")
-        if length > MOST_BYTES:
+        if length > SAFETENSORS_HEADER_MOST:
             raise SafetensorError(f"HeaderTooLarge: its header would be {length} bytes; it may be another kind of file")
         if end > size:
             raise SafetensorError(f"InvalidHeaderLength: its header would end at byte {end} of {size}")

@@ -128,8 +128,7 @@ def _serialized(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
     yield header.write(entries, metadata)
     for name in order:
         t = tensors[name]
-        begin = t.storage_offset() * t.dtype.itemsize
-        yield bytes_of(t._storage)[begin : begin + t.numel() * t.dtype.itemsize].data
+        yield bytes_of(t._storage)[slice(*_span(t))].data
 
 
 def _check(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None) -> None:
@@ -158,6 +157,12 @@ def _check(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | No
 
 
 def _overlap(a: torch.Tensor, b: torch.Tensor) -> bool:
-    (first, *_), (last, *_) = sorted([(t.storage_offset() * t.dtype.itemsize, t) for t in (a, b)], key=lambda p: p[0])
-    lower = a if a.storage_offset() * a.dtype.itemsize == first else b
-    return last < first + lower.numel() * lower.dtype.itemsize
+    """Do two contiguous tensors over one storage, neither of them empty, share bytes?"""
+    (a_begin, a_end), (b_begin, b_end) = _span(a), _span(b)
+    return max(a_begin, b_begin) < min(a_end, b_end)
+
+
+def _span(t: torch.Tensor) -> tuple[int, int]:
+    """Where the bytes of a contiguous tensor begin and end in its storage."""
+    begin = t.storage_offset() * t.dtype.itemsize
+    return begin, begin + t.numel() * t.dtype.itemsize

@@ -13,7 +13,7 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from flambeau._core.lazy import lazy_module
@@ -64,6 +64,19 @@ def _add(archive: zipfile.ZipFile, name: str, data: Any) -> None:
     record.extra = PADDING_FIELD + struct.pack("<H", padding) + bytes(padding)
     with archive.open(record, "w", force_zip64=large) as out:
         out.write(data)
+
+
+def misfit(records: Sequence[zipfile.ZipInfo], size: int) -> str | None:
+    """What is wrong with the sizes that the records of a zip file of `size` bytes declare: memory is taken by them."""
+    for info in records:
+        if info.file_size > info.compress_size * GROWTH.get(info.compress_type, 0):
+            return (
+                f"its record {info.filename!r} of {info.compress_size} bytes cannot hold the {info.file_size} bytes it "
+                "promises"
+            )
+    if sum(info.compress_size for info in records) > size:
+        return f"its records are larger than the file, {size} bytes"
+    return None
 
 
 class Reader:
@@ -118,13 +131,8 @@ class Reader:
         for info in records:
             if info.compress_type not in GROWTH:
                 raise RuntimeError(f"{self.name}: its record {info.filename!r} is compressed in a way that is not read")
-            if info.file_size > info.compress_size * GROWTH[info.compress_type]:
-                raise RuntimeError(
-                    f"{self.name} is damaged: its record {info.filename!r} of {info.compress_size} bytes cannot hold "
-                    f"the {info.file_size} bytes it promises"
-                )
-        if sum(info.compress_size for info in records) > self._size:
-            raise RuntimeError(f"{self.name} is damaged: its records are larger than the file, {self._size} bytes")
+        if wrong := misfit(records, self._size):
+            raise RuntimeError(f"{self.name} is damaged: {wrong}")
 
     def read(self, record: str) -> bytes:
         """The bytes of a small record."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 HEAD_BYTES = 512
 LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the pickle of the magic number, after the two bytes of its protocol
-SAFETENSORS_HEADER_MOST = 100_000_000
+SAFETENSORS_HEADER_MOST = 100_000_000  # bytes, by the format
 _SAVE_AGAIN = "load it with the program that wrote it, and save it again by torch.save"
 
 # (where it stands, the bytes there, what the file is, what to do)

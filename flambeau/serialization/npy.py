@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from flambeau import _api as torch
 from flambeau._core.lazy import lazy_module
-from flambeau.serialization.archive import DAMAGE, GROWTH
+from flambeau.serialization.archive import DAMAGE, misfit
 from flambeau.serialization.atomic import replacing
 
 if TYPE_CHECKING:
@@ -99,12 +99,10 @@ def _arrays(file: IO[bytes], name: str) -> dict[str, torch.Tensor]:
         size = file.seek(0, os.SEEK_END)
         with zipfile.ZipFile(file) as archive:
             records = archive.infolist()
-            if sum(info.compress_size for info in records) > size:
-                raise ValueError("its records are larger than the file")
+            if wrong := misfit(records, size):
+                raise ValueError(wrong)
             found = {}
             for info in records:
-                if info.file_size > info.compress_size * GROWTH.get(info.compress_type, 0):
-                    raise ValueError(f"its record {info.filename!r} cannot hold the {info.file_size} bytes it promises")
                 array = _array(archive.read(info), f"{name}: {info.filename}")
                 found[info.filename.removesuffix(".npy")] = torch.from_numpy(array)
             return found
