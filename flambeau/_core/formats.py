@@ -1,15 +1,31 @@
-"""Memory formats and layouts: PyTorch's names for orders of dimensions in memory and for kinds of storage."""
+"""Memory formats, layouts and schemes of quantization: PyTorch's names for orders of dimensions in memory, for kinds of
+storage, and for what integers stand for."""
 
 from __future__ import annotations
 
 
-class memory_format:  # noqa: N801 (PyTorch's name)
+class _Named:
+    """One of a few objects that are told apart by themselves, and printed and pickled by their names."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return "torch." + self.name
+
+    def __reduce__(self) -> str:
+        return self.name
+
+
+class memory_format(_Named):  # noqa: N801 (PyTorch's name)
     """An order of dimensions in memory: `contiguous_format`, `channels_last`, `channels_last_3d`, `preserve_format`."""
 
-    __slots__ = ("name", "ndim")
+    __slots__ = ("ndim",)
 
     def __init__(self, name: str, ndim: int | None = None) -> None:
-        self.name = name
+        super().__init__(name)
         self.ndim = ndim
 
     def order(self, ndim: int) -> list[int]:
@@ -22,12 +38,6 @@ class memory_format:  # noqa: N801 (PyTorch's name)
             )
         return [0, *range(2, ndim), 1]
 
-    def __repr__(self) -> str:
-        return "torch." + self.name
-
-    def __reduce__(self) -> str:
-        return self.name
-
 
 contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")
@@ -35,19 +45,10 @@ channels_last = memory_format("channels_last", 4)
 channels_last_3d = memory_format("channels_last_3d", 5)
 
 
-class layout:  # noqa: N801 (PyTorch's name)
+class layout(_Named):  # noqa: N801 (PyTorch's name)
     """How a tensor keeps its elements: `strided`, `sparse_coo` or one of the compressed sparse ones."""
 
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return "torch." + self.name
-
-    def __reduce__(self) -> str:
-        return self.name
+    __slots__ = ()
 
 
 strided = layout("strided")
@@ -59,19 +60,10 @@ sparse_bsc = layout("sparse_bsc")
 LAYOUTS = (strided, sparse_coo, sparse_csr, sparse_csc, sparse_bsr, sparse_bsc)
 
 
-class qscheme:  # noqa: N801 (PyTorch's name)
+class qscheme(_Named):  # noqa: N801 (PyTorch's name)
     """How a quantized tensor's integers become numbers: with one scale and zero point, or with one for each slice."""
 
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return "torch." + self.name
-
-    def __reduce__(self) -> str:
-        return self.name
+    __slots__ = ()
 
 
 per_tensor_affine = qscheme("per_tensor_affine")

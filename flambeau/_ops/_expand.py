@@ -92,11 +92,7 @@ def identity(c: Graph, n: int, m: int, d: dtype) -> Array:
     return c.cast(c.map("eq", c.index((n, m), 0), c.index((n, m), 1)), d)
 
 
-def insensitive(c: Graph, value: Array, source: Array) -> Array:
-    return c.copy(value)
-
-
-def straight_through(c: Graph, value: Array, source: Array, inside: Array) -> Array:
+def insensitive(c: Graph, value: Array, *sources: Array) -> Array:
     return c.copy(value)
 
 

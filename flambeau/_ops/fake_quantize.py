@@ -13,7 +13,7 @@ from flambeau._ops.registry import composite, library
 
 
 @library(
-    expand=_expand.straight_through,
+    expand=_expand.insensitive,
     method=False,
     function=False,
     node_name="FakeQuantizePerTensorAffineCachemaskBackward0",
@@ -23,6 +23,13 @@ from flambeau._ops.registry import composite, library
 def straight_through(value: Any, source: Any, inside: Any) -> Any:
     """`value`, with the gradient for `source` that `source` itself would have, where `inside` holds."""
     return value
+
+
+def along(numbers: Any, input: Any, axis: int) -> Any:
+    """One number for each slice along `axis`, as a factor or term of the input's elements."""
+    sides = [1] * input.dim()
+    sides[axis] = -1
+    return numbers.view(*sides)
 
 
 def _quantized(input: Any, scale: Any, zero_point: Any, quant_min: int, quant_max: int) -> Any:
@@ -74,6 +81,5 @@ def fake_quantize_per_channel_affine(
             f"expected one scale and zero point for each of {input.shape[axis]} slices, got shapes "
             f"{tuple(scale.shape)} and {tuple(zero_point.shape)}"
         )
-    sides = [1] * input.dim()
-    sides[axis] = -1
-    return _quantized(input, scale.view(*sides), zero_point.view(*sides), quant_min, quant_max)
+    scales, zero_points = along(scale, input, axis), along(zero_point, input, axis)
+    return _quantized(input, scales, zero_points, quant_min, quant_max)

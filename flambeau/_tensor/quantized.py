@@ -14,6 +14,7 @@ from flambeau._core import dtypes, formats
 from flambeau._core.device import cpu, device
 from flambeau._core.size import Size
 from flambeau._ops import pool as pools
+from flambeau._ops.fake_quantize import along
 from flambeau._ops.operands import Operand
 from flambeau._tensor import creation, interop, printing
 from flambeau._tensor.tensor import Tensor
@@ -201,9 +202,7 @@ def _beside(input: Any, scale: Any, zero_point: Any, axis: int | None) -> tuple[
     """Scale and zero point as factors and terms of the input's elements, float32."""
     if axis is None:
         return creation.tensor(scale, dtype=dtypes.float32), zero_point
-    sides = [1] * input.dim()
-    sides[axis] = -1
-    return scale.to(dtypes.float32).view(*sides), zero_point.to(dtypes.float32).view(*sides)
+    return along(scale.to(dtypes.float32), input, axis), along(zero_point.to(dtypes.float32), input, axis)
 
 
 def _limits(dtype: dtypes.dtype) -> tuple[int, int]:
@@ -342,10 +341,9 @@ def quantized_batch_norm(
     output_zero_point: int,
 ) -> QuantizedTensor:
     """The numbers of a quantized tensor normalised with these statistics, and quantized again."""
-    sides = [1, -1] + [1] * (input.dim() - 2)
     slope = (var + eps).rsqrt() * (1 if weight is None else weight)
     shift = (0 if bias is None else bias) - mean * slope
-    numbers = input.dequantize() * slope.view(*sides) + shift.view(*sides)
+    numbers = input.dequantize() * along(slope, input, 1) + along(shift, input, 1)
     return quantize_per_tensor(numbers, output_scale, output_zero_point, input.dtype)
 
 

@@ -86,6 +86,32 @@ class DataChunk(list[T]):
         return super().__iter__()
 
 
+class InBatches:
+    """A pipe, iterated or indexed, of lists of `batch_size` items; the last may be shorter, or with `drop_last` is left
+    out."""
+
+    def __init__(
+        self, datapipe: Any, batch_size: int, drop_last: bool = False, wrapper_class: type = DataChunk
+    ) -> None:
+        if batch_size <= 0:
+            raise AssertionError("Batch size is required to be larger than 0!")
+        self.datapipe, self.batch_size = datapipe, batch_size
+        self.drop_last, self.wrapper_class = drop_last, wrapper_class
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.datapipe), self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
+
+
+class Several:
+    """A pipe, iterated or indexed, that takes several others."""
+
+    def __init__(self, *datapipes: Any) -> None:
+        if not datapipes:
+            raise ValueError(f"Expected at least one DataPipe for {type(self).__name__}, but got nothing")
+        self.datapipes = datapipes
+
+
 # ---------------------------------------------------------------------------------------------- decorators
 
 

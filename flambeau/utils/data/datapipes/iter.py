@@ -11,7 +11,7 @@ from typing import Any
 from flambeau import _api as torch
 from flambeau.utils.data.collate import default_collate
 from flambeau.utils.data.dataloader import get_worker_info
-from flambeau.utils.data.datapipes.datapipe import DataChunk, IterDataPipe, functional_datapipe
+from flambeau.utils.data.datapipes.datapipe import DataChunk, InBatches, IterDataPipe, Several, functional_datapipe
 
 __all__ = ["Batcher", "Collator", "Concater", "Filter", "Grouper", "IterableWrapper", "Mapper", "Multiplexer",
            "ShardingFilter", "Shuffler", "UnBatcher", "Zipper"]  # fmt: skip
@@ -102,16 +102,8 @@ class Filter(_Behind):
 
 
 @functional_datapipe("batch")
-class Batcher(_Behind):
+class Batcher(InBatches, IterDataPipe):
     """Lists of `batch_size` items; the last may be shorter, or with `drop_last` is left out."""
-
-    def __init__(
-        self, datapipe: Any, batch_size: int, drop_last: bool = False, wrapper_class: type = DataChunk
-    ) -> None:
-        if batch_size <= 0:
-            raise AssertionError("Batch size is required to be larger than 0!")
-        super().__init__(datapipe)
-        self.batch_size, self.drop_last, self.wrapper_class = batch_size, drop_last, wrapper_class
 
     def __iter__(self) -> Iterator:
         batch: list[Any] = []
@@ -122,10 +114,6 @@ class Batcher(_Behind):
                 batch = []
         if batch and not self.drop_last:
             yield self.wrapper_class(batch)
-
-    def __len__(self) -> int:
-        whole, rest = divmod(len(self.datapipe), self.batch_size)
-        return whole + (rest > 0 and not self.drop_last)
 
 
 @functional_datapipe("unbatch")
@@ -243,17 +231,8 @@ class Grouper(_Behind):
         return (key, DataChunk(group)) if self.keep_key else DataChunk(group)
 
 
-class _Several(IterDataPipe):
-    """A pipe that takes several others."""
-
-    def __init__(self, *datapipes: Any) -> None:
-        if not datapipes:
-            raise ValueError(f"Expected at least one DataPipe for {type(self).__name__}, but got nothing")
-        self.datapipes = datapipes
-
-
 @functional_datapipe("concat")
-class Concater(_Several):
+class Concater(Several, IterDataPipe):
     """The items of one pipe after those of another."""
 
     def __iter__(self) -> Iterator:
@@ -265,7 +244,7 @@ class Concater(_Several):
 
 
 @functional_datapipe("zip")
-class Zipper(_Several):
+class Zipper(Several, IterDataPipe):
     """Tuples of the items of several pipes, as long as all have some."""
 
     def __iter__(self) -> Iterator:
@@ -276,7 +255,7 @@ class Zipper(_Several):
 
 
 @functional_datapipe("mux")
-class Multiplexer(_Several):
+class Multiplexer(Several, IterDataPipe):
     """One item of each pipe in turn, as long as all have some."""
 
     def __iter__(self) -> Iterator:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
-from flambeau.utils.data.datapipes.datapipe import DataChunk, MapDataPipe, functional_datapipe
+from flambeau.utils.data.datapipes.datapipe import InBatches, MapDataPipe, Several, functional_datapipe
 
 __all__ = ["Batcher", "Concater", "Mapper", "SequenceWrapper", "Zipper"]
 
@@ -41,16 +41,8 @@ class Mapper(MapDataPipe):
 
 
 @functional_datapipe("batch")
-class Batcher(MapDataPipe):
+class Batcher(InBatches, MapDataPipe):
     """Lists of `batch_size` items; the last may be shorter, or with `drop_last` is left out."""
-
-    def __init__(
-        self, datapipe: Any, batch_size: int, drop_last: bool = False, wrapper_class: type = DataChunk
-    ) -> None:
-        if batch_size <= 0:
-            raise AssertionError("Batch size is required to be larger than 0!")
-        self.datapipe, self.batch_size = datapipe, batch_size
-        self.drop_last, self.wrapper_class = drop_last, wrapper_class
 
     def __getitem__(self, index: int) -> Any:
         if not 0 <= index < len(self):
@@ -59,22 +51,9 @@ class Batcher(MapDataPipe):
         places = range(start, min(start + self.batch_size, len(self.datapipe)))
         return self.wrapper_class([self.datapipe[i] for i in places])
 
-    def __len__(self) -> int:
-        whole, rest = divmod(len(self.datapipe), self.batch_size)
-        return whole + (rest > 0 and not self.drop_last)
-
-
-class _Several(MapDataPipe):
-    """A pipe that takes several others."""
-
-    def __init__(self, *datapipes: Sequence) -> None:
-        if not datapipes:
-            raise ValueError(f"Expected at least one DataPipe for {type(self).__name__}, but got nothing")
-        self.datapipes = datapipes
-
 
 @functional_datapipe("concat")
-class Concater(_Several):
+class Concater(Several, MapDataPipe):
     """The items of one pipe after those of another."""
 
     def __getitem__(self, index: int) -> Any:
@@ -89,7 +68,7 @@ class Concater(_Several):
 
 
 @functional_datapipe("zip")
-class Zipper(_Several):
+class Zipper(Several, MapDataPipe):
     """Tuples of the items of several pipes that stand at one index."""
 
     def __getitem__(self, index: Any) -> Any:
