@@ -296,12 +296,16 @@ class _Generator:
     def _accumulate(self, number: int, points: list[Point], states: list[Val]) -> list[Val]:
         """What a pass does at each of some points: take values into states, store, keep."""
         f, found, rest = self.f, [], iter(states)
-        combiners, stores = self._combiners(number), self.structure.of_pass(number)[1]
+        combiners, stores = self._combiners(number).values(), self.structure.of_pass(number)[1]
         for point in points:
             self._recall(point, number)
-            for r, c in combiners.items():
+        for point in points:
+            for c in combiners:
                 state = [next(rest) for _ in range(c.parts)]
-                value = self.body.spread(point, self.loops.body[r].args[0])
+                if self.in_rows and c.adds_pairs and len(points) > 1:
+                    found += self._step_for_all(c, state, points) if point is points[0] else state
+                    continue
+                value = self.body.spread(point, c.value)
                 position = self._reduced_position(point) if c.with_position else None
                 # along columns nobody looks at the lanes outside
                 found += c.step(f, state, value, position, point.mask if self.in_rows else None)
@@ -310,6 +314,10 @@ class _Generator:
                 dtype = self.loops.body[i].dtype
                 f.store(to_memory(f, self.body.spread(point, i), dtype), self._kept_at(point, i))
         return found
+
+    def _step_for_all(self, c: Combiner, state: list[Val], points: list[Point]) -> list[Val]:
+        """One state with the sum of a few whole vectors of a row."""
+        return c.step(self.f, state, c.pairwise(self.f, [self.body.spread(p, c.value) for p in points]), None, None)
 
     def _reduced_position(self, point: Point) -> Val:
         """How many elements are reduced before this one."""

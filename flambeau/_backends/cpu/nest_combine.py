@@ -1,7 +1,8 @@
 """The combiners of reductions: how a state starts, takes values in, meets another, and becomes a result.
 
-A state is one value, or two for the extrema with positions. Sums and products of float32 are accumulated in float64:
-from memory that takes no longer, and the order of the summands hardly matters any more.
+A state is one value, or two for the extrema with positions. Sums and products of float32 are accumulated in float64, so
+that the order of the summands hardly matters. To widen each would take longer than to read it from the cache: where a
+row's vectors are side by side, sums add these first, by pairs.
 """
 
 from __future__ import annotations
@@ -33,19 +34,28 @@ def identity(name: str, dtype: str) -> float | int:
 
 
 class Combiner:
-    """How one reduction goes."""
+    """How one reduction of expression `value` goes. A `wide` result stays in the dtype of the state."""
 
-    def __init__(self, name: str, dtype: str) -> None:
+    def __init__(self, name: str, dtype: str, value: int = 0, wide: bool = False) -> None:
         self.name = name
         self.dtype = dtype
+        self.value = value
+        self.wide = wide
         self.with_position = name.startswith("arg")
         self.parts = 2 if self.with_position else 1
         self.state_dtype = accumulated(name, dtype)
+        self.adds_pairs = name == "sum" and self.state_dtype != dtype
 
     @staticmethod
     def of(e: Expr, body: Sequence[Expr]) -> Combiner:
-        """The combiner of a `reduce` expression."""
-        return Combiner(e.param, body[e.args[0]].dtype)
+        """The combiner of a `reduce` expression. What is widened only to be summed is taken as it was before."""
+        value = e.args[0]
+        if body[value].op == "cast":
+            source = body[value].args[0]
+            state_dtype = accumulated(e.param, body[source].dtype)
+            if state_dtype == body[value].dtype != body[source].dtype:
+                return Combiner(e.param, body[source].dtype, source, True)
+        return Combiner(e.param, body[value].dtype, value)
 
     def start(self, f: Function, lanes: int) -> list[Val]:
         """The state before any value. The position is 0: where no value beats the identity, all are equal to it and the
@@ -68,6 +78,14 @@ class Combiner:
         if mask is None:
             return following
         return [f.select(mask, new, old) for new, old in zip(following, state, strict=True)]
+
+    @staticmethod
+    def pairwise(f: Function, values: list[Val]) -> Val:
+        """The sum of values, by pairs."""
+        while len(values) > 1:
+            pairs = [f.fadd(a, b) for a, b in zip(values[::2], values[1::2], strict=False)]
+            values = pairs + values[2 * len(pairs) :]
+        return values[0]
 
     def _merge(self, f: Function, a: Val, b: Val) -> Val:
         return primitive(f, MERGES[self.name], self.state_dtype, [a, b])
@@ -114,7 +132,9 @@ class Combiner:
         """What the reduction gives."""
         if self.with_position:
             return state[1]
-        return state[0] if self.state_dtype == self.dtype else f.cast("fptrunc", state[0], REGISTER[self.dtype])
+        if self.wide or self.state_dtype == self.dtype:
+            return state[0]
+        return f.cast("fptrunc", state[0], REGISTER[self.dtype])
 
 
 def accumulated(name: str, dtype: str) -> str:

@@ -411,14 +411,17 @@ def test_positions_of_extrema_in_parts(strides, target):
     assert len(p.check(target, 0, 0).launches) >= 2
 
 
+@pytest.mark.parametrize("low", [0.0, -1.0])
 @pytest.mark.parametrize("sizes", [((), (10_000_019,)), ((16,), (60_000,)), ((2,), (100, 1000))])
-def test_sums_of_floats_are_accurate(sizes, target):
+def test_sums_of_floats_are_accurate(sizes, low, target):
     p = Program(*sizes, seed=8)
-    p.store(p.reduce("sum", p.load(low=0.0, high=1.0)), row=True)
+    p.store(p.reduce("sum", p.load(low=low, high=1.0)), row=True)
     run(lower(target, p.nest), p.arrays, (), target)
-    rows = p.arrays[0][UNTOUCHED:-UNTOUCHED].reshape(-1, math.prod(sizes[1]))
+    length = math.prod(sizes[1])
+    rows = p.arrays[0][UNTOUCHED:-UNTOUCHED].reshape(-1, length)
     for row, got in zip(rows, p.arrays[1][UNTOUCHED:-UNTOUCHED], strict=True):
-        assert abs(got / math.fsum(row.tolist()) - 1) < 1e-7
+        exact = math.fsum(row.tolist())
+        assert abs(got - exact) < 2**-24 * (abs(exact) + math.sqrt(length))
 
 
 # ---------------------------------------------------------------------------------------------- gathers
