@@ -7,6 +7,7 @@ is written for speed.
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from collections.abc import Sequence
 from sys import getrefcount
@@ -14,13 +15,22 @@ from typing import Any, NamedTuple, Protocol
 
 from flambeau._compiler.capture import operands_of
 from flambeau._engine.formula import RUNTIME, key_of
-from flambeau._ir.program import Instruction, Value
+from flambeau._ir.program import Instruction, Value, new_value
 
 KNOWN = 4096  # combinations of a structure and reference counts that are remembered
 
 
-# (structure of a window, reference counts of its values) -> results referred to from elsewhere, inputs that are not
-_known: dict[tuple, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+class Structure:
+    """Stands for a structure in keys: a tuple of hundreds of items would be hashed for every look into a table."""
+
+    __slots__ = ("__weakref__",)
+
+
+# (structure of a window, reference counts of its values) -> what stands for the structure, results referred to from
+# elsewhere, inputs that are not
+_known: dict[tuple, tuple[Structure, tuple[int, ...], tuple[int, ...]]] = {}
+# What stands for a structure, as long as somebody has a plan for it.
+_structures: weakref.WeakValueDictionary[tuple, Structure] = weakref.WeakValueDictionary()
 
 
 class Owner(Protocol):
@@ -78,8 +88,7 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
     key += ties
     operands.clear()
     made.clear()  # both count as references
-    structure = tuple(key)
-    live, dying = _lifetimes(structure, values, queue, slots, inputs)
+    structure, live, dying = _lifetimes(tuple(key), values, queue, slots, inputs)
     return Signature((structure, live, dying), values, inputs, slots, ties, scalars, live, frozenset(dying))
 
 
@@ -132,17 +141,18 @@ def _nested(args: tuple, operands: list[Value]) -> None:
 
 
 def _lifetimes(
-    structure: tuple, values: list[Value], queue: Sequence[Instruction], slots: dict[Value, int], inputs: int
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Which results somebody outside the window refers to, and which inputs nobody does."""
+    key: tuple, values: list[Value], queue: Sequence[Instruction], slots: dict[Value, int], inputs: int
+) -> tuple[Structure, tuple[int, ...], tuple[int, ...]]:
+    """What stands for the structure; which results somebody outside the window refers to; which inputs nobody does."""
     references = tuple(map(getrefcount, values))
-    known = _known.get((structure, references))
+    known = _known.get((key, references))
     if known is None:
         if len(_known) >= KNOWN:
             _known.clear()
-        known = _known[structure, references] = _only_here(references, queue, slots, inputs)
-    live, unneeded = known
-    return live, tuple([slot for slot in unneeded if owns_its_memory(values[slot])])
+        structure = _structures.setdefault(key, Structure())
+        known = _known[key, references] = (structure, *_only_here(references, queue, slots, inputs))
+    structure, live, unneeded = known
+    return structure, live, tuple([slot for slot in unneeded if owns_its_memory(values[slot])])
 
 
 def _only_here(
@@ -181,7 +191,7 @@ def owns_its_memory(value: Value) -> bool:
 def _calibrate() -> int:
     """The references to a value that only `signature` holds: in its list and its table of slots. Measured, not known,
     because it differs between versions of Python."""
-    values = [Value(None)]
+    values = [new_value()]
     slots = dict(zip(values, range(1), strict=True))
     found = tuple(map(getrefcount, values))[0]
     slots.clear()
