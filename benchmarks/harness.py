@@ -52,8 +52,8 @@ class Failed(Exception):
 
 
 def environment(threads: int, **more: str) -> dict[str, str]:
-    """As many threads for everybody's pool. Inductor's compiled code is kept beside the packages, and Python's byte code
-    too, as pip leaves it there: else the time to the first step is that of compiling a framework's source."""
+    """As many threads for everybody's pool. Inductor's compiled code is kept beside the packages, and so is byte code,
+    as pip leaves it there: else the time to the first step would be that of compiling a framework's source."""
     pools = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM", "FLAMBEAU")
     numbers = {f"{pool}_NUM_THREADS" if pool != "FLAMBEAU" else "FLAMBEAU_THREADS": str(threads) for pool in pools}
     caches = {"TORCHINDUCTOR_CACHE_DIR": str(Path(sys.prefix) / "inductor")}

@@ -7,30 +7,33 @@ is written for speed.
 
 from __future__ import annotations
 
-import weakref
 from collections import Counter
 from collections.abc import Sequence
 from sys import getrefcount
 from typing import Any, NamedTuple, Protocol
 
 from flambeau._compiler.capture import operands_of
+from flambeau._core.forgetting import forget_unused
 from flambeau._engine.formula import RUNTIME, key_of
 from flambeau._ir.program import Instruction, Value, new_value
 
-KNOWN = 4096  # combinations of a structure and reference counts that are remembered
+STRUCTURES = 640  # with so many, those are forgotten whose plans are; more than there are plans
+LIFETIMES = 32  # combinations of reference counts that are remembered with a structure
 
 
 class Structure:
-    """Stands for a structure in keys: a tuple of hundreds of items would be hashed for every look into a table."""
+    """What windows with the same operations, layouts and ties share, found by that once and then by its identity.
 
-    __slots__ = ("__weakref__",)
+    `lifetimes` has, by the reference counts of a window's values, the results that are referred to from elsewhere, and
+    the inputs that are not."""
+
+    __slots__ = ("lifetimes",)
+
+    def __init__(self) -> None:
+        self.lifetimes: dict[tuple[int, ...], tuple[tuple[int, ...], tuple[int, ...]]] = {}
 
 
-# (structure of a window, reference counts of its values) -> what stands for the structure, results referred to from
-# elsewhere, inputs that are not
-_known: dict[tuple, tuple[Structure, tuple[int, ...], tuple[int, ...]]] = {}
-# What stands for a structure, as long as somebody has a plan for it.
-_structures: weakref.WeakValueDictionary[tuple, Structure] = weakref.WeakValueDictionary()
+_structures: dict[tuple, Structure] = {}
 
 
 class Owner(Protocol):
@@ -46,9 +49,9 @@ class Owner(Protocol):
 
 
 class Signature(NamedTuple):
-    """`key` names the plan. `values` are all values by slot, the first `inputs` of them from before the window; `ties`
-    are the slots of all operands in a row, `scalars` the numbers that may change from run to run; `live` the slots of
-    results that outlive the window, `dying` those of inputs that do not."""
+    """`key` names the plan: the structure, `live` and `dying`. `values` are all values by slot, the first `inputs` of
+    them from before the window; `ties` are the slots of all operands in a row, `scalars` the numbers that may change
+    from run to run; `live` the slots of results that outlive the window, `dying` those of inputs that do not."""
 
     key: tuple
     values: list[Value]
@@ -71,10 +74,10 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
         if inference is None:
             _write(instruction, key, operands)
         elif inference.plain:  # all arguments are values
-            key.append(inference.token)
+            key.append(inference)
             operands += instruction.args
         else:
-            key.append(inference.token)
+            key.append(inference)
             _mixed(instruction, key, operands, scalars)
         made += instruction.outputs
     values = [v for v in dict.fromkeys(operands) if v.window is not window]
@@ -88,7 +91,8 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
     key += ties
     operands.clear()
     made.clear()  # both count as references
-    structure, live, dying = _lifetimes(tuple(key), values, queue, slots, inputs)
+    structure = _structure(tuple(key))
+    live, dying = _lifetimes(structure, values, queue, slots, inputs)
     return Signature((structure, live, dying), values, inputs, slots, ties, scalars, live, frozenset(dying))
 
 
@@ -108,7 +112,7 @@ def _write(instruction: Instruction, key: list[Any], operands: list[Value]) -> N
 
 
 def _mixed(instruction: Instruction, key: list[Any], operands: list[Value], scalars: list[float | int]) -> None:
-    """Collect the arguments of an instruction that are values, and what the token does not say of the others."""
+    """Collect the arguments of an instruction that are values, and what the inference does not say of the others."""
     family = instruction.op.family
     if family == "formula":
         *values, numbers = instruction.args
@@ -116,7 +120,7 @@ def _mixed(instruction: Instruction, key: list[Any], operands: list[Value], scal
         key += numbers.key
         scalars += numbers.scalars
         return
-    pointwise = family == "pointwise"  # the statics of other operations are part of the token
+    pointwise = family == "pointwise"  # the statics of other operations are part of the inference
     for a in instruction.args:
         kind = type(a)
         if kind is Value:
@@ -140,19 +144,28 @@ def _nested(args: tuple, operands: list[Value]) -> None:
             _nested(a, operands)
 
 
+def _structure(key: tuple) -> Structure:
+    """The structure with this key."""
+    found = _structures.get(key)
+    if found is None:
+        if len(_structures) >= STRUCTURES:
+            forget_unused(_structures)
+        found = _structures.setdefault(key, Structure())
+    return found
+
+
 def _lifetimes(
-    key: tuple, values: list[Value], queue: Sequence[Instruction], slots: dict[Value, int], inputs: int
-) -> tuple[Structure, tuple[int, ...], tuple[int, ...]]:
-    """What stands for the structure; which results somebody outside the window refers to; which inputs nobody does."""
+    structure: Structure, values: list[Value], queue: Sequence[Instruction], slots: dict[Value, int], inputs: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Which results somebody outside the window refers to, and which inputs nobody does."""
     references = tuple(map(getrefcount, values))
-    known = _known.get((key, references))
+    known = structure.lifetimes.get(references)
     if known is None:
-        if len(_known) >= KNOWN:
-            _known.clear()
-        structure = _structures.setdefault(key, Structure())
-        known = _known[key, references] = (structure, *_only_here(references, queue, slots, inputs))
-    structure, live, unneeded = known
-    return structure, live, tuple([slot for slot in unneeded if owns_its_memory(values[slot])])
+        if len(structure.lifetimes) >= LIFETIMES:
+            structure.lifetimes.clear()
+        known = structure.lifetimes[references] = _only_here(references, queue, slots, inputs)
+    live, unneeded = known
+    return live, tuple([slot for slot in unneeded if owns_its_memory(values[slot])])
 
 
 def _only_here(

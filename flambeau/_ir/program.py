@@ -114,12 +114,11 @@ class Inference:
 
     Of `operands`, from which it was inferred, it remembers whether all are tensors (`plain`) and whether one begins
     within its storage (`offset`). `savings` has, by the mask of operands that want gradients, what is saved for them.
-    `token` stands for the op, its static arguments and the metas of its operands in a
-    plan's key: the inference itself if it is remembered for the same arguments, and otherwise something that no other
-    call shares. `pattern` is what the compiler keeps of it to recognise the same in other sizes.
+    `pattern` is what the compiler keeps of it to recognise the same in other sizes. In a plan's key the inference
+    itself stands for the op, its static arguments and the metas of its operands.
     """
 
-    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "plain", "offset", "savings", "token",
+    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "plain", "offset", "savings",
                  "pattern")  # fmt: skip
 
     def __init__(
@@ -133,7 +132,6 @@ class Inference:
         self.plain = all([type(m) is Meta for m in operands])
         self.offset = any([type(m) is Meta and m.offset for m in operands])
         self.savings: dict[int, Any] = {}
-        self.token: Any = self
         self.pattern: Any = None
 
 

@@ -28,11 +28,12 @@ from math import copysign
 from typing import Any, NamedTuple
 
 from flambeau._core import errors
+from flambeau._core.forgetting import forget_unused
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta
 
 OPS: dict[str, Op] = {}
-INFERENCES = 1024  # how many an operation remembers
+INFERENCES = 1 << 13  # with so many, those that no plan uses are forgotten
 
 
 class Derivative:
@@ -179,9 +180,12 @@ class Op:
         """Keep what was inferred for these arguments; a negative zero, which equals zero, is no key."""
         if any([type(a) is float and a == 0 and copysign(1.0, a) < 0 for a in key]):
             return
-        if len(self.cache) >= INFERENCES:
-            self.cache.clear()
+        self.keep(key, inferred)
+
+    def keep(self, key: tuple, inferred: Any) -> None:
+        """The same where no number is part of the key."""
         self.cache[key] = inferred
+        _inferences.count()
 
     def saving(self, mask: int, metas: tuple) -> Saving:
         """What backward needs of arguments with these metas when the inputs in `mask` (bit i: parameter i) want
@@ -194,6 +198,27 @@ class Op:
             any([kind == "out" for kind, _ in sources]),
             any([type(m) is tuple for m in metas]),
         )
+
+
+class _Inferences:
+    """How many inferences all operations remember together."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._limit = INFERENCES
+
+    def count(self) -> None:
+        """One more. At the limit those are forgotten that nobody else refers to: no plan, and no window that waits. If
+        many are in use, that is tried again when there are twice as many."""
+        self._number += 1
+        if self._number >= self._limit:
+            for op in OPS.values():
+                forget_unused(op.cache)
+            self._number = sum([len(op.cache) for op in OPS.values()])
+            self._limit = max(INFERENCES, 2 * self._number)
+
+
+_inferences = _Inferences()
 
 
 class Saving(NamedTuple):
