@@ -25,6 +25,7 @@ def preserved(m: Meta, d: dtype | None = None) -> Meta:
 
 
 @library(
+    node_name="ToCopyBackward0",
     expand=_expand.cast,
     category="pointwise",
     method=False,
@@ -51,6 +52,7 @@ def cast(input: Any, dtype: dtype) -> Any:
 
 
 @library(
+    node_name="CloneBackward0",
     expand=_expand.copy,
     category="pointwise",
     method=False,

@@ -51,6 +51,7 @@ def _infer_cholesky(m: Meta) -> Meta:
 
 
 @library(
+    node_name="LinalgCholeskyExBackward0",
     category="linalg",
     method=False,
     function=False,
@@ -147,6 +148,7 @@ def cholesky_inverse(L: Any, upper: bool = False) -> Any:  # noqa: N803
 
 
 @library(
+    node_name="LinalgQrBackward0",
     category="linalg",
     method=False,
     function=False,
@@ -274,6 +276,7 @@ def svd(input: Any, some: bool = True, compute_uv: bool = True) -> Any:
 
 
 @library(
+    node_name="LinalgEighBackward0",
     category="linalg",
     method=False,
     function=False,

@@ -47,7 +47,7 @@ def hypot(k: Any, input: Any, other: Any) -> Any:
     return k.hypot(input, other)
 
 
-@composite(inplace=True)
+@composite(node_name="LdexpBackward0", shows=("input", "other"), inplace=True)
 def ldexp(input: Any, other: Any) -> Any:
     """`input * 2 ** other`.
 

@@ -16,7 +16,7 @@ from flambeau._ops.convert import cast
 from flambeau._ops.infer import broadcast_shapes, wrap_dim
 from flambeau._ops.masked import fitting_number, nonzero_positions
 from flambeau._ops.positions import add_rows, checked, widened
-from flambeau._ops.registry import composite, library
+from flambeau._ops.registry import composite, library, with_tensor
 from flambeau._ops.strided import INTERNAL
 from flambeau._ops.view import expand_, reshape
 
@@ -171,6 +171,7 @@ def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
     expand=_expand_places.put_at,
     category="index",
     name="index_put",
+    shows=("input", "values"),
     fallible=True,
     infer=_infer_put,
     gradient={
@@ -373,6 +374,7 @@ def _infer_fill(input: Meta, dim: int, index: Meta, value: Any) -> Meta:
 
 
 @library(
+    node_name=with_tensor("IndexFill", 3),
     expand=_expand_places.index_fill,
     category="index",
     fallible=True,

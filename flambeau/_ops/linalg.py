@@ -70,6 +70,7 @@ def _same_square(m: Meta) -> Meta:
 
 
 @library(
+    node_name="LinalgInvExBackward0",
     category="linalg",
     method=False,
     namespace="linalg",
@@ -147,6 +148,7 @@ def _infer_solve(a: Meta, b: Meta) -> Meta:
 
 
 @library(
+    node_name="LinalgSolveExBackward0",
     category="linalg",
     method=False,
     function=False,
@@ -267,6 +269,7 @@ def _infer_det(m: Meta) -> Meta:
 
 
 @library(
+    node_name="LinalgDetBackward0",
     category="linalg",
     method=False,
     namespace="linalg",
@@ -330,6 +333,7 @@ def _infer_slogdet(m: Meta) -> tuple[Meta, Meta]:
 
 
 @library(
+    node_name="LinalgSlogdetBackward0",
     category="linalg",
     method=False,
     function=False,
@@ -471,7 +475,7 @@ def _exponential(A: Any) -> Any:  # noqa: N803
     return result
 
 
-@composite()
+@composite(node_name="LinalgMatrixExpBackward0", shows=("input",))
 def matrix_exp(input: Any) -> Any:
     """`linalg.matrix_exp`.
 
@@ -541,7 +545,7 @@ def linalg_cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     return input.roll(-1, d) * other.roll(-2, d) - input.roll(-2, d) * other.roll(-1, d)
 
 
-@composite()
+@composite(node_name="LinalgCrossBackward0", shows=("input", "other"))
 def cross(input: Any, other: Any, dim: int | None = None) -> Any:
     """The cross products of 3-vectors along `dim`, by default the first dimension of size 3.
 

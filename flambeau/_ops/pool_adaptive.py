@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes, errors
@@ -108,6 +109,12 @@ def bin_means_backward(grad: Any, shape: Sizes, size: Sizes) -> Any:
     return apply(widened(grad), taps)
 
 
+def _average_name(n: int, input: Any, output_size: Any) -> str:
+    """A single bin is a mean, as in PyTorch."""
+    single = output_size == 1 or tuple(output_size if n > 1 and type(output_size) is not int else ()) == (1,) * n
+    return "MeanBackward1" if single else f"AdaptiveAvgPool{max(n, 2)}DBackward0"
+
+
 def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
     size = _adaptive_size(input, output_size, n, f"adaptive_avg_pool{n}d")
     window = _even(input.shape, size)
@@ -116,7 +123,7 @@ def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
     return bin_means(input, size)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name=partial(_average_name, 1), shows=("input",), namespace="nn.functional", method=False)
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """The averages of `output_size` even bins of a signal (N, C, L) or (C, L).
 
@@ -131,7 +138,7 @@ def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     return _adaptive_avg(1, input, output_size)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name=partial(_average_name, 2), shows=("input",), namespace="nn.functional", method=False)
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     """The averages of even bins of images (N, C, H, W) or (C, H, W); a None in `output_size` keeps that size.
 
@@ -144,7 +151,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     return _adaptive_avg(2, input, output_size)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name=partial(_average_name, 3), shows=("input",), namespace="nn.functional", method=False)
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
     """The averages of even bins of volumes (N, C, D, H, W) or (C, D, H, W); a None in `output_size` keeps that size.
 
@@ -223,7 +230,7 @@ def _adaptive_max(n: int, input: Any, output_size: Any, return_indices: bool) ->
     return (values, max_pool_index(code, tuple(input.shape), *numbers)) if return_indices else values
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="AdaptiveMaxPool2DBackward0", shows=("input",), namespace="nn.functional", method=False)
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of `output_size` even bins of a signal (N, C, L) or (C, L), with `return_indices` also where they
     stand.
@@ -239,7 +246,7 @@ def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = Fal
     return _adaptive_max(1, input, output_size, return_indices)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="AdaptiveMaxPool2DBackward0", shows=("input",), namespace="nn.functional", method=False)
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of even bins of images (N, C, H, W) or (C, H, W); a None in `output_size` keeps that size.
 
@@ -252,7 +259,7 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     return _adaptive_max(2, input, output_size, return_indices)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="AdaptiveMaxPool3DBackward0", shows=("input",), namespace="nn.functional", method=False)
 def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of even bins of volumes (N, C, D, H, W) or (C, D, H, W); a None in `output_size` keeps that size.
 

@@ -14,7 +14,7 @@ from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand
 from flambeau._ops.infer import wrap_dim, wrap_dims
 from flambeau._ops.join import cat
-from flambeau._ops.registry import composite, library
+from flambeau._ops.registry import composite, library, with_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,6 +98,7 @@ def in_dtype(x: np.ndarray, d: dtype | None) -> np.ndarray:
 
 
 @library(
+    node_name=with_option("Sum", 1),
     expand=_expand.total,
     category="reduce",
     infer=lambda m, dim=None, keepdim=False, dtype=None: contiguous(
@@ -141,11 +142,11 @@ def nansum(input: Any, dim: Dims = None, keepdim: bool = False, dtype: dtype | N
 
 
 @library(
+    node_name=with_option("Prod", 1),
     expand=_expand.product,
     category="reduce",
     method=False,
     function=False,
-    node_name="ProdBackward0",
     infer=lambda m, dim, keepdim, dtype: contiguous(sum_dtype(m, dtype), reduced_shape(m, dim, keepdim)),
     gradient={"input": lambda g, input, out, dim, keepdim: _prod_grad(g, input, out, dim, keepdim)},
 )
@@ -189,11 +190,11 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: dt
 
 
 @library(
+    node_name=with_option("Mean", 1),
     expand=_expand.average,
     category="reduce",
     method=False,
     function=False,
-    node_name="MeanBackward0",
     infer=lambda m, dim, keepdim, dtype: _infer_mean(m, dim, keepdim, dtype),
     gradient={
         "input": lambda g, input_meta, dim, keepdim: (
@@ -309,7 +310,7 @@ def var(
     return variance(input, dim, _correction(unbiased, correction), keepdim)
 
 
-@composite()
+@composite(node_name="StdBackward0", shows=("input",))
 def std(
     input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:
@@ -338,7 +339,7 @@ def root_with_zero_gradient(input: Any) -> Any:
     return np.sqrt(accumulated(input))
 
 
-@composite(method=False)
+@composite(node_name="VarMeanBackward0", shows=("input",), method=False)
 def var_mean(
     input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:
@@ -354,7 +355,7 @@ def var_mean(
     return var(input, dim, unbiased, keepdim, correction=correction), mean(input, dims, keepdim)
 
 
-@composite(method=False)
+@composite(node_name="StdMeanBackward0", shows=("input",), method=False)
 def std_mean(
     input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:

@@ -24,7 +24,7 @@ def _check_pixels(input: Any, factor: int, op: str, what: str) -> None:
         _fail(f"{op} expects a positive {what}, but got {factor}")
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="PixelShuffleBackward0", shows=("input",), namespace="nn.functional", method=False)
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     """(..., C r^2, H, W) to (..., C, H r, W r): every pixel becomes an r x r block, r being `upscale_factor`.
 
@@ -51,7 +51,7 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     return blocks.reshape(*lead, c, height * r, width * r)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="PixelUnshuffleBackward0", shows=("input",), namespace="nn.functional", method=False)
 def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     """(..., C, H r, W r) to (..., C r^2, H, W): the inverse of `pixel_shuffle`, r being `downscale_factor`.
 

@@ -52,6 +52,7 @@ def _infer_sort(m: Meta, dim: int, descending: bool) -> tuple[Meta, Meta]:
 
 
 @library(
+    node_name="SortBackward0",
     expand=_expand_orders.sort,
     category="sort",
     method=False,
@@ -122,6 +123,7 @@ def _infer_topk(m: Meta, k: int, dim: int, largest: bool, sorted: bool) -> tuple
 
 
 @library(
+    node_name="TopkBackward0",
     expand=_expand_orders.topk,
     category="sort",
     infer=_infer_topk,
@@ -182,6 +184,7 @@ def _infer_kth(m: Meta, k: int, dim: int, keepdim: bool) -> tuple[Meta, Meta]:
 
 
 @library(
+    node_name="KthvalueBackward0",
     expand=_expand_orders.kth,
     category="sort",
     method=False,
@@ -223,6 +226,7 @@ def _median_positions(x: np.ndarray, dim: int, ignore_nan: bool) -> np.ndarray:
 
 
 @library(
+    node_name="MedianBackward1",
     expand=_expand_orders.median(ignore_nan=False),
     category="sort",
     method=False,
@@ -263,7 +267,7 @@ def _whole(function: Any, input: Any) -> Any:
     return function(input.reshape(-1), 0, False).values
 
 
-@composite()
+@composite(node_name=lambda input, dim=None, *_, **named: f"MedianBackward{0 if dim is None else 1}", shows=("input",))
 def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The median of all elements, or (values, indices) along `dim`; of an even number the lower one.
 
@@ -290,6 +294,7 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 @library(
+    node_name="ModeBackward0",
     category="sort",
     method=False,
     function=False,

@@ -7,7 +7,7 @@ from typing import Any
 
 from flambeau._core import dtypes, errors
 from flambeau._ops import reduce, rounding, softmax, transcendental
-from flambeau._ops.registry import composite, pointwise
+from flambeau._ops.registry import camel_case, composite, pointwise
 
 
 @pointwise(
@@ -94,7 +94,8 @@ def digamma(k: Any, input: Any) -> Any:
 
 def special(**options: Any) -> Any:
     """Declares a pointwise operation of torch.special."""
-    return pointwise(method=False, namespace="special", result="float", refuses=("complex",), **options)
+    options = {"method": False, "namespace": "special", "result": "float", "refuses": ("complex",), **options}
+    return lambda body: pointwise(**{"node_name": f"Special{camel_case(body.__name__)}Backward0", **options})(body)
 
 
 @special(gradient={"input": lambda g, input: g * (input * input * -0.5).exp() * (1 / math.sqrt(2 * math.pi))})
@@ -257,6 +258,7 @@ def _gamma_density(a: Any, x: Any) -> Any:
 
 
 @pointwise(
+    node_name="PolygammaBackward0",
     method=False,
     function=False,
     result="float",
@@ -285,7 +287,7 @@ def polygamma(n: Any, input: Any) -> Any:
     return digamma(input) if n == 0 else polygamma_of(n, input)
 
 
-@composite(inplace=True, aliases=())
+@composite(node_name="MvlgammaBackward0", shows=("input",), inplace=True, aliases=())
 def mvlgamma(input: Any, p: int) -> Any:
     """The logarithm of the multivariate gamma function of dimension `p`.
 

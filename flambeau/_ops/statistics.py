@@ -16,7 +16,7 @@ from flambeau._ops.search import searchsorted
 histogramdd_result = named("histogramdd", "hist", "bin_edges")
 
 
-@composite()
+@composite(node_name="TraceBackward0", shows=("input",))
 def trace(input: Any) -> Any:
     """The sum of the diagonal of a matrix; RuntimeError for anything but 2 dimensions.
 
@@ -129,7 +129,7 @@ def corrcoef(input: Any) -> Any:
     return c / deviation.unsqueeze(1) / deviation.unsqueeze(0)
 
 
-@composite(method=False)
+@composite(node_name="CdistBackward0", shows=("x1", "x2"), method=False)
 def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: Any = None) -> Any:
     """The p-norms of the differences of every row of `x1`, [..., n, d], from every row of `x2`, [..., m, d]: [..., n,
     m].

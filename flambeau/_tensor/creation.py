@@ -14,6 +14,7 @@ from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.formats import memory_format as memory_format_class
 from flambeau._core.lazy import lazy_module
 from flambeau._engine.window import state
+from flambeau._ir import recording
 from flambeau._ir.meta import contiguous, dense_order, meta, strides_in_order
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import fill
@@ -582,6 +583,8 @@ def complex_(real: Any, imag: Any, *, out: Any = None) -> Any:
             f"{errors.TYPE_NAMES[imag.dtype.name]} for second argument"
         )
     result = OPS["view_as_complex"].function(OPS["stack"].function(OPS["broadcast_tensors"].function(real, imag), -1))
+    if recording.grad_enabled():
+        recording.present(result, "ComplexBackward0", (real, imag))
     return finish(result, False, out=out)
 
 

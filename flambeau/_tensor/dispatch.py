@@ -29,7 +29,7 @@ from flambeau._ops.registry import Library, Pointwise, View
 from flambeau._ops.reinterpret import reinterpreted
 from flambeau._ops.strided import as_strided_
 from flambeau.autograd import graph
-from flambeau.autograd.graph import AccumulateGrad, Node, OpNode, gradient_edge
+from flambeau.autograd.graph import AccumulateGrad, Node, OpNode, gradient_edge, present, record_node
 
 np = lazy_module("numpy")
 
@@ -181,7 +181,7 @@ def pointwise(op: Any, args: tuple) -> Any:
     t._node = t._base = t._base_node = None
     mask &= op.differentiable_mask
     if mask and state.grad_enabled and inference.differentiable:
-        t._node = node = OpNode(op, args, metas, _edges(args, mask), inference, mask, user_site(3))
+        t._node = node = record_node(op, args, metas, _edges(args, mask), inference, mask, user_site(3))
         if node.saved_outputs is not None:
             node.save_outputs((t,))
     if exposed:
@@ -311,7 +311,7 @@ def _attach(op: Any, args: tuple, metas: tuple, inference: Inference, mask: int,
     else:  # lists become tuples: what is saved must not change with the caller's list
         args = tuple([tuple(a) if type(a) is list else a for a in args])
         edges = tuple([e for i, a in enumerate(args) for e in _edges_of(a, mask >> i & 1)])
-    node = OpNode(op, args, metas, edges, inference, mask, user_site(4))
+    node = record_node(op, args, metas, edges, inference, mask, user_site(4))
     for i, t in enumerate(outputs):
         if t._meta.dtype.differentiable and i not in op.nondifferentiable:
             t._node, t._index = node, i
@@ -379,7 +379,7 @@ def view(op: Any, args: tuple) -> Any:
     node = source._node if source._base is None else node_of(source)
     if node is not None and state.grad_enabled and metas[0].dtype.differentiable:
         edges = ((node, source._index),) + (None,) * (len(args) - 1)
-        maker = OpNode(op, args, metas, edges, inference, 1, user_site(3))
+        maker = record_node(op, args, metas, edges, inference, 1, user_site(3))
         views = tuple([view_of(source, m, maker, i) for i, m in enumerate(inference.outputs)])
     else:
         views = tuple([view_of(source, m) for m in inference.outputs])
@@ -534,7 +534,7 @@ def _rebase(target: Any, result: Any) -> None:
     else:
         m = target._meta
         old = base._node
-        base._node = SliceWrite(base, m, old, result)
+        base._node = CopySlices(base, m, old, result)
         base._index = 0
         renew_view(target)
     if isinstance(node, OpNode) and node.saved_outputs is not None and base is None:
@@ -542,7 +542,7 @@ def _rebase(target: Any, result: Any) -> None:
         node.saved_outputs = [(storage, target._meta, storage.version)]
 
 
-class SliceWrite(Node):
+class CopySlices(Node):
     """The node of a tensor after something was written into a view of it: the part's gradient goes to what was
     written, the rest to what the tensor was before."""
 
@@ -554,7 +554,14 @@ class SliceWrite(Node):
         self.part = part
 
     def name(self) -> str:
-        return "CopySlices"
+        return "torch::autograd::CopySlices"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """Where the rest leads, and where what was written comes from."""
+        before, written = self.edges
+        from_outside = written[0].next_functions[1:] if written and isinstance(written[0], OpNode) else ((None, 0),)
+        return (before or (None, 0), *from_outside)
 
     def apply(self, grads: list[Any]) -> list[Any]:
         base_meta = self.output_metas[0]
@@ -584,6 +591,7 @@ def _restride(g: Any, m: Meta) -> Any:
 class _Recorder:
     assign: Callable = staticmethod(assign)
     original: Callable = staticmethod(original)
+    present: Callable = staticmethod(present)
 
     @staticmethod
     def grad_enabled() -> bool:

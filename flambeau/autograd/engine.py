@@ -361,10 +361,15 @@ def run_tensor_hooks(node: Node, received: list[Any]) -> list[Any]:
 
 
 def run_post_hooks(node: Node, produced: list[Any], received: list[Any]) -> list[Any]:
+    """Show the gradients of what `next_functions` lists to the node's hooks, and take what they give instead."""
+    numbers = [i if type(i) is int and i >= 0 else None for i in node.shown]
     for hook in list((node.post_hooks or {}).values()):
-        replaced = hook(tuple(produced), tuple(received))
-        if replaced is not None:
-            produced = list(replaced)
+        replaced = hook(tuple([None if i is None else produced[i] for i in numbers]), tuple(received))
+        if replaced is None:
+            continue
+        for i, grad in zip(numbers, replaced if isinstance(replaced, tuple) else (replaced,), strict=True):
+            if i is not None:
+                produced[i] = grad
     return produced
 
 
