@@ -151,7 +151,10 @@ def pointwise(op: Any, args: tuple) -> Any:
     window = state.window
     value = Value(window)
     queue = window.queue
-    site = user_site(3) if inference.fallible else None
+    site = None
+    if inference.fallible:
+        site = user_site(3)
+        window.can_fail()
     queue.append(Instruction(op, values, metas, inference, (value,), site))
     window.nbytes += inference.nbytes
     m = inference.outputs[0]
@@ -239,7 +242,10 @@ def library(op: Any, args: tuple) -> Any:
                 op.remember(key, inference)
         outputs = tuple([make_tensor(Tensor, m, Storage(Value(window), m.nbytes)) for m in inference.outputs])
         results = tuple([t._storage.value for t in outputs])
-        site = user_site(3) if op.fallible else None
+        site = None
+        if op.fallible:
+            site = user_site(3)
+            window.can_fail()
         window.queue.append(Instruction(op, values, metas, inference, results, site))
         window.nbytes += inference.nbytes
     mask &= op.differentiable_mask
@@ -488,13 +494,15 @@ def store(target: Any, result: Any) -> None:
     """Change the numbers of `target`, without any thought of gradients."""
     storage, m, r = target._storage, target._meta, result._meta
     source = result._storage
+    window = state.window
+    if window.before:
+        window.writes(storage)
     shown = storage.exposed and is_exposed(storage)
     source_shown = source.exposed and is_exposed(source)
     whole = m is r and source.nbytes == storage.nbytes and m.numel * m.dtype.itemsize == storage.nbytes
     if whole and not shown and not source_shown and source is not storage and result._base is None:
         storage.value = source.value  # the whole storage gets a fresh result: no copy
     else:
-        window = state.window
         value = Value(window)
         args = (storage.value, source.value, shown)
         window.queue.append(Instruction(_write, args, (m, r, None), None, (value,), None))
