@@ -141,7 +141,7 @@ def _inside(x: Any, low: Any, high: Any) -> Any:
     return (x >= low) & (x <= high)
 
 
-@composite(inplace=True)
+@composite(out="castable", overlap="same", inplace=True)
 def clamp_min(input: Any, min: Any) -> Any:
     """`input`, but at least `min` (a number or a tensor).
 
@@ -155,7 +155,7 @@ def clamp_min(input: Any, min: Any) -> Any:
     return clamp(input, min)
 
 
-@composite(inplace=True)
+@composite(out="castable", overlap="same", inplace=True)
 def clamp_max(input: Any, max: Any) -> Any:
     """`input`, but at most `max` (a number or a tensor).
 

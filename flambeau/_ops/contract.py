@@ -242,7 +242,7 @@ def inner(input: Any, other: Any) -> Any:
     return flat.reshape((*input.shape[:-1], *other.shape[:-1]))
 
 
-@composite(aliases=("ger",))
+@composite(out="castable", aliases=("ger",))
 def outer(input: Any, vec2: Any) -> Any:
     """All products of the elements of two vectors, [n, m].
 
@@ -271,7 +271,7 @@ def _added(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
     return (input if beta == 1 else input * beta) + scaled
 
 
-@composite(inplace=True)
+@composite(overlap="same", inplace=True)
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """`beta * input + alpha * mat1 @ mat2`.
 
@@ -285,7 +285,7 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) ->
     return _added(input, mm(mat1, mat2), beta, alpha)
 
 
-@composite(inplace=True)
+@composite(overlap="same", inplace=True)
 def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """`beta * input + alpha * mat @ vec`.
 
@@ -298,7 +298,7 @@ def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> A
     return _added(input, mv(mat, vec), beta, alpha)
 
 
-@composite(inplace=True)
+@composite(out="castable", overlap="same", inplace=True)
 def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """`beta * input + alpha * outer(vec1, vec2)`.
 
@@ -312,7 +312,7 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> 
     return _added(input, outer(vec1, vec2), beta, alpha)
 
 
-@composite(inplace=True)
+@composite(overlap="same", inplace=True)
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """`beta * input + alpha * sum over the batch of batch1 @ batch2`.
 
@@ -325,7 +325,7 @@ def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 
     return _added(input, bmm(batch1, batch2).sum(0, dtype=input.dtype), beta, alpha)
 
 
-@composite(inplace=True)
+@composite(overlap="same", inplace=True)
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """`beta * input + alpha * batch1 @ batch2`.
 
