@@ -102,7 +102,10 @@ class Repeatable:
         window.queue.append(new_instruction(op, (*values, self._numbers), metas, inference, outputs, None))
         window.nbytes += inference.nbytes
         for i, output in self._finals:
-            tensors[i]._storage.value = outputs[output]
+            storage = tensors[i]._storage
+            if window.before:
+                window.writes(storage)
+            storage.value = outputs[output]
         for t, changes in zip(tensors, self._versions, strict=True):
             t._storage.version += changes
         return True

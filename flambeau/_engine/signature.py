@@ -37,9 +37,11 @@ _structures: dict[tuple, Structure] = {}
 
 
 class Owner(Protocol):
-    """The window, seen from here. `running` is the plan that runs it."""
+    """The window, seen from here. `running` is the plan that runs it, `before` holds values for the case that an
+    instruction fails."""
 
     running: Any
+    before: list[dict[Any, Value]]
 
     def interpret(self, instruction: Instruction) -> None:
         """Run a single instruction on the reference."""
@@ -92,7 +94,7 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
     operands.clear()
     made.clear()  # both count as references
     structure = _structure(tuple(key))
-    live, dying = _lifetimes(structure, values, queue, slots, inputs)
+    live, dying = _lifetimes(structure, values, queue, slots, inputs, window.before)
     return Signature((structure, live, dying), values, inputs, slots, ties, scalars, live, frozenset(dying))
 
 
@@ -155,10 +157,18 @@ def _structure(key: tuple) -> Structure:
 
 
 def _lifetimes(
-    structure: Structure, values: list[Value], queue: Sequence[Instruction], slots: dict[Value, int], inputs: int
+    structure: Structure,
+    values: list[Value],
+    queue: Sequence[Instruction],
+    slots: dict[Value, int],
+    inputs: int,
+    before: list[dict[Any, Value]],
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Which results somebody outside the window refers to, and which inputs nobody does."""
+    """Which results somebody outside the window refers to, and which inputs nobody does. What the window holds for the
+    case that an instruction fails does not count: after a plan has run, none has."""
     references = tuple(map(getrefcount, values))
+    if before:
+        references = _without(before, references, slots)
     known = structure.lifetimes.get(references)
     if known is None:
         if len(structure.lifetimes) >= LIFETIMES:
@@ -166,6 +176,16 @@ def _lifetimes(
         known = structure.lifetimes[references] = _only_here(references, queue, slots, inputs)
     live, unneeded = known
     return live, tuple([slot for slot in unneeded if owns_its_memory(values[slot])])
+
+
+def _without(before: list[dict[Any, Value]], references: tuple[int, ...], slots: dict[Value, int]) -> tuple[int, ...]:
+    """The reference counts of the values in `slots` less the references that are in `before`."""
+    counts = list(references)
+    for held in before:
+        for slot in map(slots.get, held.values()):
+            if slot is not None:
+                counts[slot] -= 1
+    return tuple(counts)
 
 
 def _only_here(

@@ -13,7 +13,7 @@ from flambeau._ops.pointwise import choose, no_gradient
 from flambeau._ops.registry import composite, pointwise
 
 
-@pointwise(node_name="ConjBackward0", inplace=True, gradient={"input": lambda g: g.conj()})
+@pointwise(out="exact", node_name="ConjBackward0", inplace=True, gradient={"input": lambda g: g.conj()})
 def conj_physical(k: Any, input: Any) -> Any:
     """The complex conjugate, in memory of its own; a real tensor is copied.
 
@@ -104,6 +104,7 @@ def _check_parts(metas: tuple) -> None:
 
 
 @pointwise(
+    out="exact",
     numbers=False,
     result=lambda d: d.to_complex(),
     check=_check_parts,

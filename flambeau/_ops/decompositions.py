@@ -103,7 +103,7 @@ def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False) -> A
     return cholesky_ex_result(linalg_cholesky(A, upper=upper), A.new_zeros(A.shape[:-2], dtype=dtypes.int32))
 
 
-@composite()
+@composite(out="castable")
 def cholesky(input: Any, upper: bool = False) -> Any:
     """`linalg.cholesky`.
 
@@ -116,7 +116,7 @@ def cholesky(input: Any, upper: bool = False) -> Any:
     return linalg_cholesky(input, upper=upper)
 
 
-@composite()
+@composite(out="castable")
 def cholesky_solve(input: Any, L: Any, upper: bool = False) -> Any:  # noqa: N803
     """X with L L^H X = input.
 
@@ -130,7 +130,7 @@ def cholesky_solve(input: Any, L: Any, upper: bool = False) -> Any:  # noqa: N80
     return solution(H(lower), solution(lower, input))
 
 
-@composite()
+@composite(out="castable")
 def cholesky_inverse(L: Any, upper: bool = False) -> Any:  # noqa: N803
     """The inverse of L L^H.
 

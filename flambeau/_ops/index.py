@@ -253,6 +253,7 @@ def _infer_index_select(input: Meta, dim: int, index: Meta) -> Meta:
 
 
 @library(
+    overlap="none",
     expand=_expand_places.index_select,
     category="index",
     fallible=True,
@@ -310,6 +311,7 @@ def _first(x: np.ndarray, dim: int) -> np.ndarray:
 
 
 @library(
+    overlap="same",
     expand=_expand_places.index_add,
     category="index",
     fallible=True,
@@ -342,6 +344,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, alpha: float = 1) -
 
 
 @library(
+    overlap="same",
     expand=_expand_places.index_copy,
     category="index",
     fallible=True,
@@ -418,7 +421,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     return filled_along(input, dim, index, value)
 
 
-@composite(inplace=True)
+@composite(overlap="same", inplace=True)
 def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True) -> Any:
     """`input` with slices of `source` combined into the slices of dimension `dim` that the vector `index` names.
 
@@ -450,6 +453,7 @@ def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, *, 
 
 
 @library(
+    overlap="none",
     expand=_expand_places.take,
     category="index",
     fallible=True,
@@ -511,7 +515,7 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     return result
 
 
-@composite()
+@composite(overlap="none")
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """The elements that `indices`, from an argsort or argmax along `dim`, points at; the other dimensions broadcast.
 

@@ -227,7 +227,7 @@ def solve_triangular(
     return solve(triangle, B, left=left)
 
 
-@composite(method=False, namespace="linalg")
+@composite(out="castable", method=False, namespace="linalg")
 def tensorsolve(A: Any, B: Any, dims: Sequence[int] | None = None) -> Any:  # noqa: N803
     """X with tensordot(A, X, X.dim()) = B.
 
@@ -243,7 +243,7 @@ def tensorsolve(A: Any, B: Any, dims: Sequence[int] | None = None) -> Any:  # no
     return solution(A.reshape(B.numel(), -1), B.reshape(-1)).reshape(tuple(rest))
 
 
-@composite(method=False, namespace="linalg")
+@composite(out="castable", method=False, namespace="linalg")
 def tensorinv(A: Any, ind: int = 2) -> Any:  # noqa: N803
     """The inverse for tensordot over the first `ind` dimensions.
 
@@ -525,7 +525,7 @@ def vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     return ((x.conj() if x.dtype.is_complex else x) * y).sum(dim)
 
 
-@composite(method=False, namespace="linalg", name="cross")
+@composite(overlap="none", method=False, namespace="linalg", name="cross")
 def linalg_cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     """The cross products of 3-vectors along `dim`.
 
@@ -545,7 +545,7 @@ def linalg_cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     return input.roll(-1, d) * other.roll(-2, d) - input.roll(-2, d) * other.roll(-1, d)
 
 
-@composite(node_name="LinalgCrossBackward0", shows=("input", "other"))
+@composite(overlap="none", node_name="LinalgCrossBackward0", shows=("input", "other"))
 def cross(input: Any, other: Any, dim: int | None = None) -> Any:
     """The cross products of 3-vectors along `dim`, by default the first dimension of size 3.
 
@@ -610,7 +610,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # no
 # squares
 
 
-@composite(method=False, namespace="linalg")
+@composite(out="castable", method=False, namespace="linalg")
 def matrix_rank(
     A: Any,
     tol: Any = None,
@@ -639,7 +639,7 @@ def matrix_rank(
     return (values > relative.maximum(relative * 0 + absolute)).sum(-1)
 
 
-@composite(method=False, namespace="linalg")
+@composite(out="castable", method=False, namespace="linalg")
 def cond(A: Any, p: Any = None) -> Any:  # noqa: N803
     """The condition number: the norm `p` of the matrix times that of its inverse; by default the ratio of extreme
     singular values.
@@ -724,7 +724,7 @@ def pinverse(input: Any, rcond: float = 1e-15) -> Any:
     return pseudo_inverse(input, rcond, None, False)
 
 
-@composite(method=False, namespace="linalg")
+@composite(out="castable", method=False, namespace="linalg")
 def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = None) -> Any:  # noqa: N803
     """The X that makes A X closest to B (least squares): (solution, residuals, rank, singular_values).
 

@@ -378,7 +378,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     return (x1 - x2 + eps).norm(p, -1, keepdim)
 
 
-@composite(method=False, namespace="nn.functional")
+@composite(out="castable", overlap="same", method=False, namespace="nn.functional")
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None) -> Any:
     """`input` over its p-norm along `dim`, which is kept above `eps`.
 

@@ -125,7 +125,7 @@ def selected_where(input: Any, mask: Any) -> Any:
     return input[mask]
 
 
-@composite()
+@composite(overlap="none")
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements where the boolean `mask` is true, in row-major order, in one dimension; both broadcast.
 

@@ -207,7 +207,7 @@ def dist(input: Any, other: Any, p: float = 2) -> Any:
     return vector_norm(input - other, p)
 
 
-@composite(node_name="RenormBackward0", shows=("input",), inplace=True)
+@composite(overlap="same", node_name="RenormBackward0", shows=("input",), inplace=True)
 def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     """Slices along `dim` scaled down to a p-norm of at most `maxnorm`.
 

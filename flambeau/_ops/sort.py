@@ -70,7 +70,7 @@ def sorted_along(input: Any, dim: int, descending: bool) -> Any:
     return np.take_along_axis(input, order, dim), order
 
 
-@composite()
+@composite(overlap="same")
 def sort(input: Any, dim: Any = -1, descending: bool = False, stable: bool | None = None) -> Any:
     """(values, indices) of `input` sorted along `dim`; always stable.
 
@@ -98,7 +98,7 @@ def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = 
     return sorted_along(input, dim, descending).indices
 
 
-@composite()
+@composite(overlap="same")
 def msort(input: Any) -> Any:
     """`input` sorted along its first dimension.
 
@@ -150,7 +150,7 @@ def top(input: Any, k: int, dim: int, largest: bool, sorted: bool) -> Any:  # no
     return np.take_along_axis(input, order, dim), order
 
 
-@composite()
+@composite(overlap="same")
 def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:  # noqa: A002
     """(values, indices) of the `k` largest (or smallest) elements along `dim`, sorted.
 
@@ -201,7 +201,7 @@ def kth(input: Any, k: int, dim: int, keepdim: bool) -> Any:
     return _picked(input, np.take(ordering(input, dim, False), [k - 1], axis=dim), dim, keepdim)
 
 
-@composite()
+@composite(overlap="none")
 def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the `k`-th smallest elements along `dim`, counted from 1.
 
@@ -318,7 +318,7 @@ def mode_along(input: Any, dim: int, keepdim: bool) -> Any:
     return _picked(input, positions, dim, keepdim)
 
 
-@composite()
+@composite(overlap="none")
 def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the most frequent values along `dim`.
 

@@ -16,7 +16,7 @@ from flambeau._ops.search import searchsorted
 histogramdd_result = named("histogramdd", "hist", "bin_edges")
 
 
-@composite(node_name="TraceBackward0", shows=("input",))
+@composite(out="castable", node_name="TraceBackward0", shows=("input",))
 def trace(input: Any) -> Any:
     """The sum of the diagonal of a matrix; RuntimeError for anything but 2 dimensions.
 
@@ -31,7 +31,7 @@ def trace(input: Any) -> Any:
     return input.diagonal().sum()
 
 
-@composite()
+@composite(out="castable")
 def kron(input: Any, other: Any) -> Any:
     """The Kronecker product: every element of `input` times the whole of `other`; missing leading dimensions count as
     1.

@@ -10,6 +10,7 @@ from flambeau._core import errors
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import contiguous
 from flambeau._ops import parts, reinterpret, strided, view
+from flambeau._ops.convert import copy_of
 from flambeau._ops.registry import composite
 from flambeau._ops.strided import overwritten, part_of
 
@@ -61,7 +62,7 @@ def _copying(function: Callable, name: str, is_method: bool = False) -> None:
 
     def copied(*args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
-        return tuple([r.clone() for r in result]) if isinstance(result, tuple) else result.clone()
+        return tuple([copy_of(r, False) for r in result]) if isinstance(result, tuple) else copy_of(result, False)
 
     copied.__doc__ = f"Like `{name[:-5]}`, but the result has memory of its own."
     copied.__module__ = __name__

@@ -98,6 +98,7 @@ class Draft:
             if not self.compiled.plan.run(self.compiled.queue, self.compiled.found, self.window):
                 raise Refusal("a kernel met something wrong")
             self.window.queue.clear()
+            self.window.before.clear()
             self.window.nbytes = 0
         return recording
 

@@ -163,7 +163,10 @@ def pointwise(op: Any, args: tuple) -> Any:
     instruction = Instruction()
     instruction.op, instruction.args, instruction.metas, instruction.inference = op, values, metas, inference
     instruction.outputs = (value,)
-    instruction.site = user_site(3) if inference.fallible else None
+    instruction.site = None
+    if inference.fallible:
+        instruction.site = user_site(3)
+        window.can_fail()
     queue = window.queue
     queue.append(instruction)
     window.nbytes += inference.nbytes
@@ -258,7 +261,10 @@ def library(op: Any, args: tuple) -> Any:
                 op.remember(key, inference)
         outputs = tuple([make_tensor(Tensor, m, new_storage(new_value(window), m.nbytes)) for m in inference.outputs])
         results = tuple([t._storage.value for t in outputs])
-        site = user_site(3) if op.fallible else None
+        site = None
+        if op.fallible:
+            site = user_site(3)
+            window.can_fail()
         window.queue.append(new_instruction(op, values, metas, inference, results, site))
         window.nbytes += inference.nbytes
     mask &= op.differentiable_mask
@@ -507,13 +513,15 @@ def store(target: Any, result: Any) -> None:
     """Change the numbers of `target`, without any thought of gradients."""
     storage, m, r = target._storage, target._meta, result._meta
     source = result._storage
+    window = state.window
+    if window.before:
+        window.writes(storage)
     shown = storage.exposed and is_exposed(storage)
     source_shown = source.exposed and is_exposed(source)
     whole = m is r and source.nbytes == storage.nbytes and m.numel * m.dtype.itemsize == storage.nbytes
     if whole and not shown and not source_shown and source is not storage and result._base is None:
         storage.value = source.value  # the whole storage gets a fresh result: no copy
     else:
-        window = state.window
         value = new_value(window)
         args = (storage.value, source.value, shown)
         window.queue.append(new_instruction(_write, args, (m, r, None), None, (value,), None))
