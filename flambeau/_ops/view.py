@@ -16,7 +16,7 @@ from flambeau._ops.infer import broadcast_shapes, wrap_dim, wrap_dims
 from flambeau._ops.registry import composite
 from flambeau._ops.registry import view as view_op
 from flambeau._ops.reinterpret import view_dtype
-from flambeau._ops.strided import INTERNAL
+from flambeau._ops.strided import INTERNAL, owner
 
 
 def sizes(args: tuple) -> tuple[int, ...]:
@@ -130,9 +130,7 @@ def reshape(input: Any, *args: Any, shape: Any = None) -> Any:
         torch.Size([2, 3])
     """
     wanted = sizes_or(args, shape)
-    if not _is_view(input._meta, wanted):
-        input = input.contiguous()
-    return view_(input, wanted)
+    return view_(input, wanted) if _is_view(input._meta, wanted) else owner(view_(input.contiguous(), wanted))
 
 
 @lru_cache(maxsize=4096)
