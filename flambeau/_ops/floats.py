@@ -8,7 +8,7 @@ from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
-from flambeau._ops.infer import broadcast_shapes
+from flambeau._ops.infer import broadcast_shapes, result_layout
 from flambeau._ops.pointwise import FLOATS_ONLY, choose, no_gradient
 from flambeau._ops.registry import composite, library, pointwise
 from flambeau._ops.results import named
@@ -100,7 +100,7 @@ def _infer_neighbour(a: Meta, b: Meta) -> Meta:
     promoted = dtypes.result_type_of([(a.dtype, a.ndim), (b.dtype, b.ndim)])
     if promoted.category != dtypes.FLOAT:
         raise errors.not_implemented("nextafter_cpu", promoted)
-    return contiguous(promoted, broadcast_shapes((a.shape, b.shape), "nextafter"))
+    return result_layout(promoted, broadcast_shapes((a.shape, b.shape), "nextafter"), [a, b])
 
 
 @library(

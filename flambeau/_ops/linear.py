@@ -22,6 +22,13 @@ else:
 
 def infer_linear(x: Meta, weight: Meta, bias: Any = None) -> Meta:
     """The meta of `x @ weight.T + bias`; RuntimeError that says which layer would fit."""
+    if weight.ndim > 2:
+        raise RuntimeError(
+            errors.explain(
+                f"linear expects a weight of 1 or 2 dimensions, but got one of shape {list(weight.shape)}",
+                site=user_site(5),
+            )
+        )
     features = weight.shape[-1]
     if x.ndim == 0 or x.shape[-1] != features:
         rows = x.numel // max(x.shape[-1], 1) if x.ndim else 1

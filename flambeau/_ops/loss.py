@@ -815,11 +815,17 @@ def linear_cross_entropy(
 ) -> Any:
     """`cross_entropy(linear(input, linear_weight, linear_bias), target)`: both are fused when they are compiled.
 
+    A weight [C, d1, ..., in] and a bias [C, d1, ...] give losses for targets [N, d1, ...].
+
     Example::
 
         >>> import flambeau as torch
         >>> torch.nn.functional.linear_cross_entropy(torch.ones(1, 2), torch.zeros(2, 2), torch.tensor([0]))
         tensor(0.6931)
     """
-    logits = OPS["nn.functional.linear"].function(input, linear_weight, linear_bias)
+    classes = tuple(linear_weight.shape[:-1])
+    rows = linear_weight.flatten(0, -2) if len(classes) > 1 else linear_weight
+    bias = linear_bias.flatten() if linear_bias is not None and len(classes) > 1 else linear_bias
+    logits = OPS["nn.functional.linear"].function(input, rows, bias)
+    logits = logits.unflatten(-1, classes) if len(classes) > 1 else logits
     return cross_entropy(logits, target, weight, None, ignore_index, None, reduction, label_smoothing)

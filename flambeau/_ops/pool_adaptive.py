@@ -12,7 +12,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops._separable import Taps, apply
-from flambeau._ops._spatial import Sizes, check_dtype, check_tensor, image_layout, per_dim, widened
+from flambeau._ops._spatial import Sizes, check_dtype, check_tensor, image_layout, in_format_of, per_dim, widened
 from flambeau._ops.pool import avg_pool, max_pool, max_pool_index
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL
@@ -83,7 +83,8 @@ def _mean_taps(n: int, out: int) -> Taps:
 
 def _infer_bin_means(m: Meta, size: Sizes) -> Meta:
     check_dtype(m.dtype, f"adaptive_avg_pool{len(size)}d")
-    return image_layout(m.dtype, (*m.shape[: -len(size)], *size), m)
+    shape = (*m.shape[: -len(size)], *size)
+    return image_layout(m.dtype, shape, m) if len(size) == 2 else contiguous(m.dtype, shape)
 
 
 @library(
@@ -200,7 +201,9 @@ def _point_back(g: Any, index: Any, m: Meta, n: int) -> Any:
 def _infer_bin_maxima(m: Meta, size: Sizes) -> tuple[Meta, Meta]:
     check_dtype(m.dtype, f"adaptive_max_pool{len(size)}d")
     shape = (*m.shape[: -len(size)], *size)
-    return image_layout(m.dtype, shape, m), contiguous(dtypes.int64, shape)
+    if len(size) != 2:
+        return contiguous(m.dtype, shape), contiguous(dtypes.int64, shape)
+    return image_layout(m.dtype, shape, m), image_layout(dtypes.int64, shape, m)
 
 
 @library(
@@ -226,8 +229,10 @@ def _adaptive_max(n: int, input: Any, output_size: Any, return_indices: bool) ->
         values, indices = bin_maxima(input, size)
         return (values, indices) if return_indices else values
     numbers = (window, window, (0,) * n, (1,) * n, False)
-    values, code = max_pool(input, *numbers)
-    return (values, max_pool_index(code, tuple(input.shape), *numbers)) if return_indices else values
+    values, code = max_pool(input if n == 2 else input.contiguous(), *numbers)
+    if not return_indices:
+        return values
+    return values, in_format_of(max_pool_index(code, tuple(input.shape), *numbers), values)
 
 
 @composite(node_name="AdaptiveMaxPool2DBackward0", shows=("input",), namespace="nn.functional", method=False)

@@ -463,7 +463,7 @@ def sum_to_size_method(input: Any, *size: Any) -> Any:
     lead = input.dim() - len(shape)
     if lead < 0 or [n for n, own in zip(shape, input.shape[lead:], strict=True) if n not in (1, own)]:
         raise RuntimeError(f"size {{{list(input.shape)}}} is not expandable to size {{{list(shape)}}}.")
-    return sum_to_size(input, shape)
+    return sum_to_size(input, shape) if shape else sum(input)
 
 
 @library(

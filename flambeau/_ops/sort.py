@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes
 from flambeau._core.lazy import lazy_module
-from flambeau._ir.meta import Meta, contiguous
+from flambeau._ir.meta import Meta, contiguous, preserved
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import _expand_orders
 from flambeau._ops.extrema import scatter_grad
@@ -16,6 +16,7 @@ from flambeau._ops.infer import wrap_dim
 from flambeau._ops.reduce import accumulated, reduced_shape
 from flambeau._ops.registry import composite, library
 from flambeau._ops.results import values_and_indices
+from flambeau._ops.strided import owner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +49,7 @@ def _infer_sort(m: Meta, dim: int, descending: bool) -> tuple[Meta, Meta]:
     if m.dtype.is_complex:
         raise RuntimeError("Sort does not support complex dtypes on CPU")
     wrap_dim(dim, m.ndim)
-    return contiguous(m.dtype, m.shape), contiguous(dtypes.int64, m.shape)
+    return preserved(m), preserved(m, dtypes.int64)
 
 
 @library(
@@ -361,7 +362,7 @@ def _quantile(input: Any, q: Any, dim: int | None, keepdim: bool, interpolation:
             if dim is not None and rank
             else found.reshape([found.shape[0]] + [1] * rank)
         )
-    return found if q.dim() else found.squeeze(0)
+    return owner(found if q.dim() else found.squeeze(0))
 
 
 def _interpolated(ordered: Any, rank: Any, interpolation: str) -> Any:
