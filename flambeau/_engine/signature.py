@@ -13,7 +13,7 @@ from sys import getrefcount
 from typing import Any, NamedTuple, Protocol
 
 from flambeau._compiler.capture import operands_of
-from flambeau._core.forgetting import forget_unused
+from flambeau._core.forgetting import Remembered
 from flambeau._engine.formula import RUNTIME, key_of
 from flambeau._ir.program import Instruction, Value
 
@@ -33,7 +33,7 @@ class Structure:
         self.lifetimes: dict[tuple[int, ...], tuple[tuple[int, ...], tuple[int, ...]]] = {}
 
 
-_structures: dict[tuple, Structure] = {}
+_structures = Remembered(STRUCTURES)
 
 
 class Owner(Protocol):
@@ -146,12 +146,7 @@ def _nested(args: tuple, operands: list[Value]) -> None:
 
 def _structure(key: tuple) -> Structure:
     """The structure with this key."""
-    found = _structures.get(key)
-    if found is None:
-        if len(_structures) >= STRUCTURES:
-            forget_unused(_structures)
-        found = _structures.setdefault(key, Structure())
-    return found
+    return _structures.get(key) or _structures.keep(key, Structure())
 
 
 def _lifetimes(
