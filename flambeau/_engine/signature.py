@@ -9,30 +9,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from sys import getrefcount
 from typing import Any, NamedTuple, Protocol
 
-from flambeau._compiler.capture import operands_of
 from flambeau._core.forgetting import Remembered
 from flambeau._engine.formula import RUNTIME, key_of
 from flambeau._ir.program import Instruction, Value
 
 STRUCTURES = 640  # with so many, those are forgotten whose plans are; more than there are plans
-LIFETIMES = 32  # combinations of reference counts that are remembered with a structure
+LIFETIMES = 512  # combinations of ties and reference counts that are remembered
 
-
-class Structure:
-    """What windows with the same operations, layouts and ties share, found by that once and then by its identity.
-
-    `lifetimes` has, by the reference counts of a window's values, the results that are referred to from elsewhere, and
-    the inputs that are not."""
-
-    __slots__ = ("lifetimes",)
-
-    def __init__(self) -> None:
-        self.lifetimes: dict[tuple[int, ...], tuple[tuple[int, ...], tuple[int, ...]]] = {}
-
-
+# What windows with the same operations, layouts and ties share: found by these once, and from then on by its identity.
 _structures = Remembered(STRUCTURES)
 
 
@@ -91,9 +79,11 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
     key += ties
     operands.clear()
     made.clear()  # both count as references
-    structure = _structure(tuple(key))
-    live, dying = _lifetimes(structure, values, queue, slots, inputs)
-    return Signature((structure, live, dying), values, inputs, slots, ties, scalars, live, frozenset(dying))
+    whole = tuple(key)
+    structure = _structures.get(whole) or _structures.keep(whole, object())
+    live, unneeded = _only_here(ties, tuple(map(getrefcount, values)), inputs)
+    dying = frozenset([slot for slot in unneeded if owns_its_memory(values[slot])])
+    return Signature((structure, live, dying), values, inputs, slots, ties, scalars, live, dying)
 
 
 def _in_memory(values: list[Value], window: Owner) -> bool:
@@ -144,30 +134,12 @@ def _nested(args: tuple, operands: list[Value]) -> None:
             _nested(a, operands)
 
 
-def _structure(key: tuple) -> Structure:
-    """The structure with this key."""
-    return _structures.get(key) or _structures.keep(key, Structure())
-
-
-def _lifetimes(
-    structure: Structure, values: list[Value], queue: Sequence[Instruction], slots: dict[Value, int], inputs: int
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Which results somebody outside the window refers to, and which inputs nobody does."""
-    references = tuple(map(getrefcount, values))
-    known = structure.lifetimes.get(references)
-    if known is None:
-        if len(structure.lifetimes) >= LIFETIMES:
-            structure.lifetimes.clear()
-        known = structure.lifetimes[references] = _only_here(references, queue, slots, inputs)
-    live, unneeded = known
-    return live, tuple([slot for slot in unneeded if owns_its_memory(values[slot])])
-
-
+@lru_cache(LIFETIMES)
 def _only_here(
-    references: tuple[int, ...], queue: Sequence[Instruction], slots: dict[Value, int], inputs: int
+    ties: tuple[int, ...], references: tuple[int, ...], inputs: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The results that are referred to from elsewhere, and the inputs that are not."""
-    uses = Counter([slots[v] for instruction in queue for v in operands_of(instruction)])
+    """The results that somebody outside the window refers to, and the inputs that nobody does."""
+    uses = Counter(ties)
     alone = _ALONE + 1  # the instruction's tuple of outputs
     live = [slot for slot in range(inputs, len(references)) if references[slot] - uses[slot] > alone]
     unneeded = [slot for slot in range(inputs) if references[slot] - uses[slot] == _ALONE]
