@@ -50,7 +50,7 @@ class Work(NamedTuple):
 
 class Program(NamedTuple):
     """A compiled window. Table slots: the inputs, then `fresh` results that get memory of their own, then host results,
-    then the arena. `results` has for every live slot its location's table slot. `scalars` are the run-time scalars that
+    then the arena. `results` are (value slot, table slot, NumPy dtype) of what lives on. `scalars` are the run-time scalars that
     follow from sizes, after those that arrive."""
 
     works: tuple[Work, ...]
@@ -59,7 +59,7 @@ class Program(NamedTuple):
     hosted: int  # how many slots host results take
     arena: int  # bytes
     offsets: tuple[int, ...]  # of each interval in the arena
-    results: dict[int, int]  # value slot -> table slot
+    results: tuple[tuple[int, int, Any], ...]
     host_slots: dict[int, int]  # value slot of a host result -> table slot
     scalars: tuple[float | int, ...]
 
