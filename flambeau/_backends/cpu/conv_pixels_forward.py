@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from flambeau._backends.cpu import conv_pixels
 from flambeau._backends.cpu.conv_forward import TASK_WORK
-from flambeau._backends.cpu.conv_geometry import FILTERS, Correlation, Strides, evenly
+from flambeau._backends.cpu.conv_geometry import Correlation, Strides
 from flambeau._backends.cpu.conv_pixels import (
     Block,
     PixelBlocks,
@@ -42,18 +42,17 @@ def correlation_launch(
     itemsize = BYTES[element]
     width = b.tile.vectors * target.lanes(itemsize)
     panels = -(-c.filters // width)
-    each = evenly(panels, max(1, FILTERS // width))
     tasks_w, tasks_h, tasks_planes = (
         -(-c.axes[2].out // b.columns),
         -(-c.axes[1].out // b.rows),
         -(-c.planes // b.planes),
     )
-    tasks_panels = -(-panels // each)
+    tasks_panels = -(-panels // b.panels)
     words = FIELDS.words(
         **block_words(element, c, b, x), filters_at=Scratch(filters), bias_at=Scratch(bias),
         y_at=y._replace(offset=y.offset + c.y_first * itemsize), y_image=c.y.image, y_channel=c.y.channel,
         y_d=c.y.space[0], y_h=c.y.space[1], y_w=c.y.space[2], filters=c.filters, width=width, panels=panels,
-        panels_each=each, tile_at=Entry(tile_kernel(element, b.tile, False), "tile"),
+        panels_each=b.panels, tile_at=Entry(tile_kernel(element, b.tile, False), "tile"),
         lay_out_at=Entry(lay_out_kernel(element, c.y), "lay_out"), tasks_w=tasks_w, tasks_h=tasks_h,
         tasks_planes=tasks_planes, tasks_panels=tasks_panels,
     )  # fmt: skip

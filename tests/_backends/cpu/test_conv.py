@@ -78,6 +78,8 @@ CASES = {
     "pointwise, channels last": Case(2, 70, 13, (9, 11), (1, 1), (1, 1), (0, 0), (1, 1), channels_last=True),
     "pointwise, stride 3": Case(2, 7, 8, (10, 10), (1, 1), (3, 3), (0, 0), (1, 1)),
     "pointwise, many": Case(1, 40, 130, (28, 28), (1, 1), (1, 1), (0, 0), (1, 1)),
+    "pointwise, very many": Case(3, 12, 1100, (25, 27), (1, 1), (1, 1), (0, 0), (1, 1)),
+    "pointwise, very many, double": Case(2, 9, 1021, (50, 61), (1, 1), (1, 1), (0, 0), (1, 1), double=True),
     "pointwise, stride 2": Case(2, 40, 48, (20, 21), (1, 1), (2, 2), (0, 0), (1, 1)),
     "many of both": Case(1, 300, 150, (9, 18), (3, 3), (2, 1), (1, 1), (1, 1)),
     "many of both, groups": Case(2, 18, 35, (9, 9), (3, 3), (1, 1), (1, 1), (1, 1), 3),
@@ -227,14 +229,15 @@ def test_random_shapes(seed, target, run):
     check_weight(case, target, run)
 
 
-@pytest.mark.parametrize("name", ["usual", "stride 2", "small images", "many filters", "depthwise", "signal"])
+@pytest.mark.parametrize("name", ["usual", "stride 2", "small images", "many filters", "depthwise", "signal",
+                                  "pointwise, very many"])  # fmt: skip
 def test_tasks_are_independent(name, target, run):
     """Any order of tasks gives right results."""
     check_forward(CASES[name], target, run, one_by_one=True)
     check_weight(CASES[name], target, run, one_by_one=True)
 
 
-@pytest.mark.parametrize("name", ["usual", "small images", "depthwise"])
+@pytest.mark.parametrize("name", ["usual", "small images", "depthwise", "pointwise, very many"])
 def test_same_bits_with_threads(name, run):
     """A plan runs tasks on several threads and gives the same bits as one task after the other."""
     case, target = CASES[name], host_target()
