@@ -35,6 +35,7 @@ def _infer_standardize(m: Meta, dims: tuple[int, ...], eps: float) -> tuple[Meta
 
 
 @library(
+    snapshots=("out",),
     expand=_expand.standardize,
     category="norm",
     method=False,

@@ -50,7 +50,7 @@ def erfc(k: Any, input: Any) -> Any:
     inplace=True,
     result="float",
     refuses=("complex",),
-    gradient={"input": lambda g, out: g * (out * out).exp() * (math.sqrt(math.pi) / 2)},
+    gradient={"input": lambda g, input: g * (erfinv(input) * erfinv(input)).exp() * (math.sqrt(math.pi) / 2)},
 )
 def erfinv(k: Any, input: Any) -> Any:
     """The inverse of the error function.
@@ -98,7 +98,10 @@ def special(**options: Any) -> Any:
     return lambda body: pointwise(**{"node_name": f"Special{camel_case(body.__name__)}Backward0", **options})(body)
 
 
-@special(gradient={"input": lambda g, input: g * (input * input * -0.5).exp() * (1 / math.sqrt(2 * math.pi))})
+@special(
+    snapshots=("input",),
+    gradient={"input": lambda g, input: g * (input * input * -0.5).exp() * (1 / math.sqrt(2 * math.pi))},
+)
 def ndtr(k: Any, input: Any) -> Any:
     """The normal distribution function.
 

@@ -88,6 +88,8 @@ def reflectable(op: Op) -> Callable[[tuple], Any]:
     """`number op tensor`: most operations take a number on the left as it is; matmul and shifts want tensors."""
     if op.name in ("matmul", "bitwise_left_shift", "bitwise_right_shift"):
         return lambda pair: op.record((creation.as_tensor(pair[0]), pair[1]))
+    if op.name == "true_divide":
+        return lambda pair: OPS["__rdiv__"].function(pair[1], pair[0])
     return op.record
 
 

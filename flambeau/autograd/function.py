@@ -70,11 +70,11 @@ class FunctionCtx:
             return graph.unpack(found._storage, found._meta, self._node, index)
         if kind == "input":
             if saved._storage.version != version:
-                raise changed_in_place(saved._storage, saved._meta, version, self._node)
+                raise changed_in_place(saved._storage, saved._meta, version, self._node, gradient_edge(saved))
             return saved
         storage, meta, index = saved
         if storage.version != version:
-            raise changed_in_place(storage, meta, version, self._node)
+            raise changed_in_place(storage, meta, version, self._node, (self._node, index))
         return graph.unpack(storage, meta, self._node, index)
 
     def _keep(self, outputs: list[Any]) -> None:

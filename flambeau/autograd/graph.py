@@ -150,7 +150,7 @@ def record_node(
     if saving is None:
         saving = op.saving(mask, metas)
         saving = inference.savings[mask] = saving._replace(kind=kind_of_node(op, saving.name))
-    dropped, kept, outputs, _, _, _, kind = saving
+    dropped, kept, snapshots, outputs, _, _, _, kind = saving
     node = new(kind)
     node.edges = edges
     node.output_metas = inference.outputs
@@ -167,7 +167,9 @@ def record_node(
         node.args = held
     else:
         node.args = args
-    node.versions = {i: _version(args[i]) for i in kept} if kept else _NOTHING
+    if snapshots:
+        node.args = [_snapshot(a) if i in snapshots else a for i, a in enumerate(node.args)]
+    node.versions = {i: _version(node.args[i]) for i in kept} if kept else _NOTHING
     if kept and stack.top is not None:
         node._pack(kept, stack.top)
     node.saved_outputs = [] if outputs else None
@@ -216,6 +218,8 @@ class OpNode(Node):
             kept = [unpack(o._storage, o._meta, None, 0) for o in outputs]
             self.saved_outputs = [(Packed(k, stack.top), k._meta, None) for k in kept]
             return
+        if "out" in self.op.snapshots:
+            outputs = tuple([_snapshot(o) for o in outputs])
         self.saved_outputs = [(o._storage, o._meta, o._storage.version) for o in outputs]
 
     def release(self) -> None:
@@ -288,7 +292,7 @@ class OpNode(Node):
         if type(arg) is Packed:
             return arg.unpack()
         if i in self.versions:
-            check_versions(arg, self.versions[i], self)
+            check_versions(arg, self.versions[i], self, self.edges[i] if len(self.edges) == len(self.metas) else None)
         return arg
 
     def _unpack_output(self, i: int) -> Any:
@@ -299,7 +303,7 @@ class OpNode(Node):
             found = storage.unpack()
             return unpack(found._storage, found._meta, node, i)
         if storage.version != version:
-            raise changed_in_place(storage, m, version, self)
+            raise changed_in_place(storage, m, version, self, (self, i))
         return unpack(storage, m, node, i)
 
     def _deliver(self, results: list[Any], group: list[tuple[int, Edge]], metas: Any, value: Any) -> None:
@@ -409,14 +413,22 @@ def _version(arg: Any) -> Any:
     return arg._storage.version
 
 
-def check_versions(arg: Any, versions: Any, node: Node) -> None:
-    """RuntimeError if a saved tensor was changed in place after it was saved."""
+def check_versions(arg: Any, versions: Any, node: Node, maker: Edge = None) -> None:
+    """RuntimeError if a saved tensor, which was the result of `maker`, was changed in place after it was saved."""
     if isinstance(arg, TensorBase):
         if arg._storage.version != versions:
-            raise changed_in_place(arg._storage, arg._meta, versions, node)
+            raise changed_in_place(arg._storage, arg._meta, versions, node, maker)
     elif type(arg) is tuple and isinstance(versions, list):
         for a, v in zip(arg, versions, strict=True):
             check_versions(a, v, node)
+
+
+def _snapshot(t: Any) -> Any:
+    """The present contents of `t`, with its place in the graph."""
+    storage = t._storage
+    if exposure.is_exposed(storage):
+        return t.clone()
+    return unpack(Storage(storage.value, storage.nbytes), t._meta, t._node, t._index)
 
 
 def already_freed(node: Node | None) -> RuntimeError:
@@ -432,13 +444,15 @@ def already_freed(node: Node | None) -> RuntimeError:
     )
 
 
-def changed_in_place(storage: Any, m: Meta, version: int, node: Node) -> RuntimeError:
-    """The error about a saved tensor that was changed: which, saved where, changed where."""
+def changed_in_place(storage: Any, m: Meta, version: int, node: Node, maker: Edge = None) -> RuntimeError:
+    """The error about a saved tensor that was changed: which, the result of which node, saved where, changed where."""
+    made = maker is not None and not isinstance(maker[0], AccumulateGrad)
+    origin = f", which is output {maker[1]} of {maker[0].name()}," if made and maker else ""
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"[torch.{m.dtype.name} {list(m.shape)}], which {node.name()} saved, is at version {storage.version}; "
+        f"[torch.{errors.TYPE_NAMES[m.dtype.name]}Tensor {list(m.shape)}]{origin} is at version {storage.version}; "
         f"expected version {version} instead.\n"
-        f"  saved at {sites.describe(node.site)}\n  changed at {sites.describe(storage.changed_at)}\n"
+        f"  saved by {node.name()} at {sites.describe(node.site)}\n  changed at {sites.describe(storage.changed_at)}\n"
         "  hint: use the operation that is not in-place there, or change a .clone()"
     )
 
@@ -546,14 +560,6 @@ def allow_mutation_on_saved_tensors() -> Iterator[None]:
     """
     with saved_tensors_hooks(_snapshot, lambda t: t):
         yield
-
-
-def _snapshot(t: Any) -> Any:
-    """The present contents of `t`, with its place in the graph."""
-    storage = t._storage
-    if exposure.is_exposed(storage):
-        return t.clone()
-    return unpack(Storage(storage.value, storage.nbytes), t._meta, t._node, t._index)
 
 
 class _Handles(RemovableHandle):
