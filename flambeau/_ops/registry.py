@@ -19,6 +19,8 @@ alone, and `needs` (which of a tuple of names want one).
 Where backward needs what PyTorch does not save, an argument or "out" may change in place all the same: `snapshots`
 names those whose contents are kept as they are. That costs no copy, since values never change.
 
+`writes_shared` allows the in-place method on expanded tensors, of which several elements are the same memory.
+
 The node in the graph of gradients looks like PyTorch's: `node_name` is its name or a function of the metas, `shows`
 lists the parameters that its `next_functions` list (by default those with a gradient), among them numbers where
 `shows_numbers`, and `between` names a step that PyTorch has before a parameter and the operation here includes.
@@ -82,6 +84,7 @@ class Op:
         gradient: Mapping[Any, Callable] | None = None,
         method: bool = True,
         inplace: bool = False,
+        writes_shared: bool = False,
         function: bool = True,
         aliases: tuple[str, ...] = (),
         name: str | None = None,
@@ -111,6 +114,7 @@ class Op:
         self.differentiable_mask = sum(1 << i for i in self.derivative_of)
         self.method = method
         self.inplace = inplace
+        self.writes_shared = writes_shared
         self.exported = function
         self.aliases = aliases
         self.namespace = namespace

@@ -6,6 +6,7 @@ stay below 2 us without and 3 us with gradient, which is why it is written out r
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -25,7 +26,7 @@ from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
 from flambeau._ops.infer import infer_pointwise
 from flambeau._ops.operands import Operand
-from flambeau._ops.registry import Library, Pointwise, View
+from flambeau._ops.registry import OPS, Library, Pointwise, View
 from flambeau._ops.reinterpret import reinterpreted
 from flambeau._ops.strided import as_strided_
 from flambeau.autograd import graph
@@ -471,9 +472,41 @@ def original(target: Any, args: tuple) -> Any:
     return make_tensor(Tensor, target._meta, Storage(storage.value, storage.nbytes), node, target._index)
 
 
+def shared_dims(m: Meta) -> list[int]:
+    """The dimensions along which all elements are the same memory, as `expand` makes them."""
+    if m.is_contiguous:
+        return []
+    return [d for d, (n, s) in enumerate(zip(m.shape, m.strides, strict=True)) if s == 0 and n > 1]
+
+
+def distinct(target: Any) -> Any:
+    """The part of an expanded tensor that has each of its memory once."""
+    for d in shared_dims(target._meta):
+        target = OPS["narrow"].function(target, d, 0, 1)
+    return target
+
+
+def assign_shared(target: Any, result: Any, name: str) -> Any:
+    """`assign` for the operations that PyTorch lets write some elements of an expanded tensor: memory takes what one of
+    its elements was changed to."""
+    warnings.warn(
+        f"Use of {name} on expanded tensors is deprecated. Please clone() the tensor before performing this operation. "
+        "This also applies to advanced indexing, e.g. tensor[mask] = scalar",
+        UserWarning,
+        stacklevel=3,
+    )
+    dims = shared_dims(target._meta)
+    order = [d for d in range(target.dim()) if d not in dims] + dims
+    changed = (result != target) & ~(result.isnan() & target.isnan())
+    changed, result = [OPS["flatten"].function(t.permute(order), len(order) - len(dims)) for t in (changed, result)]
+    chosen = result.gather(-1, changed.int().argmax(-1, True))
+    assign(distinct(target), chosen.reshape(distinct(target)._meta.shape))
+    return target
+
+
 def check_no_overlap(m: Meta) -> None:
     """RuntimeError if several elements of the target are the same memory, as in an expanded tensor."""
-    if not m.is_contiguous and any([s == 0 and n > 1 for n, s in zip(m.shape, m.strides, strict=True)]):
+    if shared_dims(m):
         raise RuntimeError(
             errors.explain(
                 "unsupported operation: more than one element of the written-to tensor refers to a single memory "
