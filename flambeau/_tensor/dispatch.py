@@ -544,7 +544,10 @@ def _rebase(target: Any, result: Any) -> None:
     base = target._base
     node = result._node
     if base is None:
+        old, place = target._node, target._index
         target._node, target._index = node, result._index
+        if old is not None and old.retained and node is not None:
+            _retain_in(node, target, old.retained, place)
     else:
         m = target._meta
         old = base._node
@@ -554,6 +557,14 @@ def _rebase(target: Any, result: Any) -> None:
     if isinstance(node, OpNode) and node.saved_outputs is not None and base is None:
         storage = target._storage
         node.saved_outputs = [(storage, target._meta, storage.version)]
+
+
+def _retain_in(node: Node, target: Any, retained: dict[int, Any], place: int) -> None:
+    """`retain_grad` is about the tensor: after a change in place about what it is then."""
+    kept = retained.get(place)
+    if kept is not None and kept() is target:
+        del retained[place]
+        node.retained = {**(node.retained or {}), target._index: kept}
 
 
 class CopySlices(Node):
@@ -606,6 +617,7 @@ class _Recorder:
     assign: Callable = staticmethod(assign)
     original: Callable = staticmethod(original)
     present: Callable = staticmethod(present)
+    rebase: Callable = staticmethod(_rebase)
 
     @staticmethod
     def grad_enabled() -> bool:

@@ -374,6 +374,8 @@ class Tensor(TensorBase):
     def register_post_accumulate_grad_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(leaf)` after a gradient was added to the leaf's `.grad`."""
         node = node_of(self)
+        if node is None:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if not isinstance(node, AccumulateGrad):
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         if node.post_accumulate_hooks is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -387,7 +388,8 @@ def present(result: Any, name: str, inputs: Sequence[Any]) -> None:
     if any([e is not None and e[0] is node for e in edges]):  # the result is an input
         return
     node.__class__ = kind_of_node(node.op, name)
-    node.saving = node.saving._replace(name=name, shown=tuple(edges))
+    shown = [node.edges.index(e) if e is not None and e in node.edges else e for e in edges]
+    node.saving = node.saving._replace(name=name, shown=tuple(shown))
 
 
 def _wanted(group: list[tuple[int, Edge]]) -> bool:
@@ -457,6 +459,14 @@ def changed_in_place(storage: Any, m: Meta, version: int, node: Node, maker: Edg
     )
 
 
+class Running(threading.local):
+    """The pass over a graph that this thread is in."""
+
+    walk: Any = None
+
+
+running = Running()
+
 # (storage, meta, node, output number) -> Tensor; set by _tensor.dispatch
 unpack: Callable[[Any, Meta, Node | None, int], Any] = None  # type: ignore[assignment]
 
@@ -523,19 +533,23 @@ def register_multi_grad_hook(
     """
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
-    arrived: list[Any] = [None] * len(tensors)
-    count = 0
+    nodes = [gradient_edge(t) for t in tensors]
+    walk: Any = None  # the pass whose gradients are collected
+    arrived: list[Any] = []
+    missing = 0
 
     def receive(i: int, grad: Any) -> None:
-        nonlocal count, arrived
-        count += 1
+        nonlocal walk, arrived, missing
+        first = walk is not running.walk
+        if first:
+            walk, arrived = running.walk, [None] * len(tensors)
+            missing = sum([edge is not None and walk.reaches(edge[0]) for edge in nodes])
         arrived[i] = grad
-        if mode == "any" and count == 1:
+        missing -= 1
+        if mode == "any" and first:
             fn(grad)
-        if count == len(tensors):
-            grads, arrived, count = arrived, [None] * len(tensors), 0
-            if mode == "all":
-                fn(grads)
+        elif mode == "all" and not missing:
+            fn(arrived)
 
     handles = [t.register_hook(functools.partial(receive, i)) for i, t in enumerate(tensors)]
     return _Handles(handles)
