@@ -212,7 +212,7 @@ class Op:
             tuple([i for i in kept if self.parameters[i] in self.snapshots]),
             any([kind == "out" for kind, _ in sources]),
             any([type(m) is tuple for m in metas]),
-            self.node_name if type(self.node_name) is str else self.node_name(*metas),
+            self.node_name if isinstance(self.node_name, str) else self.node_name(*metas),
             self._shown(metas),
         )
 
@@ -445,7 +445,7 @@ def _shown_whole(body: Callable, name: str | Callable[..., str], shows: tuple[st
         result = body(*args, **kwargs)
         if recording.grad_enabled():
             inputs = [args[i] if i < len(args) else kwargs.get(p) for i, p in positions]
-            recording.present(result, name if type(name) is str else name(*args, **kwargs), inputs)
+            recording.present(result, name if isinstance(name, str) else name(*args, **kwargs), inputs)
         return result
 
     return whole

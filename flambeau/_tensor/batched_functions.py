@@ -24,7 +24,7 @@ class VmapInfo(NamedTuple):
 class _BatchContext(FunctionCtx):
     """A context whose tensors are batched; they are kept by the function of the values."""
 
-    saved_tensors = property(lambda self: self._to_save)  # type: ignore[assignment]
+    saved_tensors = property(lambda self: self._to_save)
 
 
 def apply_to_batch(function: type[Function], args: tuple, level: int) -> Any:
@@ -120,4 +120,9 @@ def _lifted(function: type[Function], batched: list[bool], level: int, size: int
     return lambda args: Lifted.apply(*[value_of(a, level) for a in args])
 
 
-BatchedTensor.apply_function = lambda self, function, args: apply_to_batch(function, args, self.level)  # type: ignore[method-assign]
+def _apply_function(self: Any, function: type[Function], args: tuple) -> Any:
+    """Apply a custom function to the whole batch."""
+    return apply_to_batch(function, args, self.level)
+
+
+BatchedTensor.apply_function = _apply_function  # type: ignore[method-assign]

@@ -390,7 +390,8 @@ def run_tensor_hooks(node: Node, received: list[Any]) -> list[Any]:
 def _checked_gradient(found: Any, given: Any, hook: Any) -> Any:
     """What a hook returned in place of a gradient; an error for another kind, shape or dtype."""
     if not isinstance(found, (TensorBase, Operand)):
-        raise TypeError(f"expected Variable, but hook returned '{type(found).__name__}': a hook returns a Tensor or None")
+        kind = type(found).__name__
+        raise TypeError(f"expected Variable, but hook returned '{kind}': a hook returns a Tensor or None")
     if isinstance(found, Operand) or isinstance(given, Operand):
         return found
     name, own, m = getattr(hook, "__name__", type(hook).__name__), found._meta, given._meta
