@@ -97,6 +97,15 @@ class Node:
             self.extra = {}
         return self.extra
 
+    @property
+    def requires_grad(self) -> bool:
+        """True: there is a node where a gradient is wanted."""
+        return True
+
+    def _sequence_nr(self) -> int:
+        """The place in the order in which nodes were made; leaves come last."""
+        return self.seq
+
     def register_prehook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(grad_outputs)` before the node runs; it may return replacements."""
         if self.pre_hooks is None:
