@@ -33,8 +33,8 @@ def joined_dtype(metas: Sequence[Meta]) -> dtype:
     return dtypes.result_type_of([(m.dtype, m.ndim) for m in metas])
 
 
-def tensors_of(tensors: Any, name: str) -> tuple:
-    """A list of tensors as a tuple; TypeError for anything else, ValueError for none."""
+def tensors_of(tensors: Any, name: str, empty: type[Exception] = ValueError) -> tuple:
+    """A list of tensors as a tuple; TypeError for anything else, `empty` for none."""
     if isinstance(tensors, TensorBase) or not hasattr(tensors, "__iter__"):
         raise TypeError(
             errors.explain(
@@ -51,7 +51,7 @@ def tensors_of(tensors: Any, name: str) -> tuple:
                 )
             )
     if not found:
-        raise ValueError(errors.explain(f"torch.{name}(): expected a non-empty list of Tensors", site=user_site(4)))
+        raise empty(errors.explain(f"torch.{name}(): expected a non-empty list of Tensors", site=user_site(4)))
     return found
 
 
@@ -278,7 +278,7 @@ def hstack(tensors: Sequence[Any]) -> Any:
         >>> torch.hstack((torch.tensor([1, 2]), torch.tensor([3])))
         tensor([1, 2, 3])
     """
-    found = tuple([_to_1d(t) for t in tensors_of(tensors, "hstack")])
+    found = tuple([_to_1d(t) for t in tensors_of(tensors, "hstack", RuntimeError)])
     return cat(found, 0 if found[0]._meta.ndim == 1 else 1)
 
 
@@ -293,7 +293,7 @@ def vstack(tensors: Sequence[Any]) -> Any:
         tensor([[1, 2],
                 [3, 4]])
     """
-    return cat([_to_2d(t) for t in tensors_of(tensors, "vstack")], 0)
+    return cat([_to_2d(t) for t in tensors_of(tensors, "vstack", RuntimeError)], 0)
 
 
 @composite(out="castable", overlap="none", method=False)
@@ -307,7 +307,7 @@ def dstack(tensors: Sequence[Any]) -> Any:
         tensor([[[1, 3],
                  [2, 4]]])
     """
-    return cat([_to_3d(t) for t in tensors_of(tensors, "dstack")], 2)
+    return cat([_to_3d(t) for t in tensors_of(tensors, "dstack", RuntimeError)], 2)
 
 
 @composite(out="castable", overlap="none", method=False)

@@ -115,7 +115,17 @@ def _check(name: str, out: Any, result: Any, rule: OutRule, given: Iterable[Any]
 
 
 def _check_overlap(out: Any, given: Iterable[Any], same: bool) -> None:
-    """RuntimeError where `out` shares memory with an argument, unless it is the `same` memory and may be."""
+    """RuntimeError where `out` shares memory with an argument, unless it is the `same` memory and may be, or, if not
+    even that is allowed, where elements of `out` share theirs."""
+    if not same and any([s == 0 and n > 1 for n, s in zip(out.shape, out.stride(), strict=True)]):
+        raise RuntimeError(
+            errors.explain(
+                "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+                "location.",
+                hint="Please clone() the tensor before performing the operation.",
+                site=user_site(6),
+            )
+        )
     for x in _tensors(given):
         if x is out and same or x._storage is not out._storage or not _meet(x._meta, out._meta):
             continue

@@ -137,6 +137,7 @@ def sub(k: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
 
 
 @pointwise(
+    numbers="later",
     check=_check_subtraction,
     gradient={"input": lambda g, alpha: -_scaled(g, alpha), "other": lambda g: g},
     node_name="RsubBackward1",
@@ -317,6 +318,7 @@ def remainder(k: Any, input: Any, other: Any) -> Any:
 
 
 @pointwise(
+    numbers="later",
     inplace=True,
     refuses=("bool", "complex"),
     fallible=True,
