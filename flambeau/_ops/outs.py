@@ -18,7 +18,8 @@ class OutRule(NamedTuple):
     """What an operation asks of `out`.
 
     `dtype`: "exact", that of the result; "castable", any that the result's converts to, if there is one result;
-    "computed", any, for the operation has a parameter `dtype`, which is that of `out` unless given.
+    "joined", the same, but a TypeError otherwise, as PyTorch's `cat` raises; "computed", any, for the operation has a
+    parameter `dtype`, which is that of `out` unless given.
 
     `overlap`: memory shared with an argument, which may be "free", "same" (all of it or nothing) or "none".
 
@@ -93,8 +94,9 @@ def _check(name: str, out: Any, result: Any, rule: OutRule, given: Iterable[Any]
             )
         )
     ours, wanted = out._meta.dtype, result._meta.dtype
-    if rule.dtype == "castable" and wanted.category > ours.category:
-        raise RuntimeError(
+    converts = rule.dtype in ("castable", "joined")
+    if converts and wanted.category > ours.category:
+        raise (TypeError if rule.dtype == "joined" else RuntimeError)(
             errors.explain(
                 f"result type {errors.TYPE_NAMES[wanted.name]} can't be cast to the desired output type "
                 f"{errors.TYPE_NAMES[ours.name]}",
@@ -102,7 +104,7 @@ def _check(name: str, out: Any, result: Any, rule: OutRule, given: Iterable[Any]
                 site=user_site(5),
             )
         )
-    if rule.dtype != "castable" and wanted is not ours:
+    if not converts and wanted is not ours:
         raise RuntimeError(
             errors.explain(
                 f"{name}(): Expected out tensor to have dtype {wanted}, but got {ours} instead",

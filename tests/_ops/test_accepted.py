@@ -132,3 +132,9 @@ def test_mistakes_raise_what_they_raise_in_pytorch(expected, call):
     with pytest.raises(expected) as caught:
         call()
     assert caught.type is expected
+
+
+def test_addr_of_booleans():
+    x, column, row = torch.tensor([[True], [False]]), torch.tensor([False, True]), torch.tensor([True])
+    assert torch.addr(x, column, row).tolist() == [[True], [True]]
+    assert torch.addr(x, column, row, beta=0, alpha=2).tolist() == [[False], [True]]
