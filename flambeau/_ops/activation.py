@@ -376,7 +376,7 @@ def selu(input: Any, inplace: bool = False) -> Any:
     return _applied(scaled_elu, input, inplace, SELU_ALPHA, SELU_SCALE)
 
 
-@composite(method=False)
+@composite(node_name="CeluBackward0", shows=("input",), method=False)
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """`input` where it is positive, else alpha * (exp(input / alpha) - 1): J. Barron (2017).
 
@@ -622,7 +622,7 @@ def functional_tanh(input: Any) -> Any:
     return input.tanh()
 
 
-@composite(**FUNCTIONAL)
+@composite(node_name="GluBackward0", shows=("input",), **FUNCTIONAL)
 def glu(input: Any, dim: int = -1) -> Any:
     """a * sigmoid(b), where a and b are the halves of `input` along `dim`: Y. Dauphin et al. (2016).
 
@@ -650,7 +650,7 @@ def glu(input: Any, dim: int = -1) -> Any:
 # ---------------------------------------------------------------------------------------------- leaks at random
 
 
-@composite(method=False)
+@composite(node_name="RreluWithNoiseBackward0", shows=("input",), method=False)
 def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False) -> Any:
     """`input` where it is positive, else a slope times it: B. Xu et al. (2015).
 

@@ -95,7 +95,7 @@ def amin(input: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     return accumulated(input).min(axis=axes(input, dim), keepdims=keepdim)
 
 
-@composite()
+@composite(node_name="AminmaxBackward0", shows=("input",))
 def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """The minimum and the maximum over `dim` (all by default).
 

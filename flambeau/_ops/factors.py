@@ -16,6 +16,7 @@ from flambeau._ops.join import cat
 from flambeau._ops.linalg import H, LinAlgError, require_matrix, solve_triangular
 from flambeau._ops.registry import composite, library
 from flambeau._ops.results import named
+from flambeau._ops.strided import owner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -195,7 +196,7 @@ def linalg_lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint:
         tensor([[2.]])
     """
     if not left:
-        return H(linalg_lu_solve(LU, pivots, H(B), adjoint=not adjoint))
+        return owner(H(linalg_lu_solve(LU, pivots, H(B), adjoint=not adjoint)))
     P = permutation_matrix(order_of(pivots, LU.shape[-1]), LU)  # noqa: N806
     if adjoint:
         y = solve_triangular(H(LU), B, upper=False)
@@ -271,7 +272,7 @@ def _reflect(vectors: Any, tau: Any, x: Any, adjoint: bool) -> Any:
     for i in range(count) if adjoint else reversed(range(count)):
         v = below[..., i : i + 1]
         x = x - factors[..., i : i + 1].unsqueeze(-1) * v @ (H(v) @ x)
-    return x
+    return x if count else x.clone()
 
 
 @linalg(out="castable")
@@ -333,4 +334,4 @@ def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool =
         )
     if left:
         return _reflect(input, tau, other, transpose)
-    return H(_reflect(input, tau, H(other), not transpose))
+    return owner(H(_reflect(input, tau, H(other), not transpose)))

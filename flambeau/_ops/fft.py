@@ -36,6 +36,7 @@ NUMPY_INVERSE: dict[str, Any] = {"none": "forward", "root": "ortho", "count": "b
 
 
 @library(
+    node_name="FftC2CBackward0",
     category="fft",
     method=False,
     function=False,
@@ -58,6 +59,7 @@ def _infer_real_to_half(m: Meta, dims: Dims, scaling: str) -> Meta:
 
 
 @library(
+    node_name="FftR2CBackward0",
     category="fft",
     method=False,
     function=False,
@@ -82,6 +84,7 @@ def _infer_half_to_real(m: Meta, dims: Dims, size: int, scaling: str) -> Meta:
 
 
 @library(
+    node_name="FftC2RBackward0",
     category="fft",
     method=False,
     function=False,

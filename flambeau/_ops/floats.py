@@ -9,7 +9,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops._spatial import check_tensor
-from flambeau._ops.infer import broadcast_shapes
+from flambeau._ops.infer import broadcast_shapes, result_layout
 from flambeau._ops.pointwise import FLOATS_ONLY, choose, no_gradient
 from flambeau._ops.registry import composite, library, pointwise
 from flambeau._ops.results import named
@@ -48,7 +48,7 @@ def hypot(k: Any, input: Any, other: Any) -> Any:
     return k.hypot(input, other)
 
 
-@composite(out="castable", overlap="same", inplace=True)
+@composite(out="castable", overlap="same", node_name="LdexpBackward0", shows=("input", "other"), inplace=True)
 def ldexp(input: Any, other: Any) -> Any:
     """`input * 2 ** other`.
 
@@ -103,7 +103,7 @@ def _infer_neighbour(a: Meta, b: Meta) -> Meta:
     promoted = dtypes.result_type_of([(a.dtype, a.ndim), (b.dtype, b.ndim)])
     if promoted.category != dtypes.FLOAT:
         raise errors.not_implemented("nextafter_cpu", promoted)
-    return contiguous(promoted, broadcast_shapes((a.shape, b.shape), "nextafter"))
+    return result_layout(promoted, broadcast_shapes((a.shape, b.shape), "nextafter"), [a, b])
 
 
 @library(

@@ -236,7 +236,7 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
     parts = [p for p in (prepend, input, append) if p is not None]
-    x = cat(parts, dim) if len(parts) > 1 else input
+    x = cat(parts, dim) if len(parts) > 1 else input.clone() if n == 0 else input
     for _ in range(builtin_min(n, x.shape[dim])):
         size = x.shape[dim]
         after, before = x.narrow(dim, 1, size - 1), x.narrow(dim, 0, size - 1)

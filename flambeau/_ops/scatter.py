@@ -13,7 +13,7 @@ from flambeau._ops import _expand_places
 from flambeau._ops.infer import wrap_dim
 from flambeau._ops.masked import fitting_number
 from flambeau._ops.positions import along, reduce_at, widened
-from flambeau._ops.registry import composite, library
+from flambeau._ops.registry import composite, library, with_tensor
 from flambeau._ops.strided import INTERNAL
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def _places(target: np.ndarray, dim: int, index: np.ndarray, src: Any) -> tuple[
 
 
 @library(
+    node_name=with_tensor("Scatter", 3, 0, 1),
     expand=_expand_places.scattered,
     category="index",
     fallible=True,

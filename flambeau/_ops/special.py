@@ -7,7 +7,7 @@ from typing import Any
 
 from flambeau._core import dtypes, errors
 from flambeau._ops import reduce, rounding, softmax, transcendental
-from flambeau._ops.registry import OPS, composite, pointwise
+from flambeau._ops.registry import OPS, camel_case, composite, pointwise
 
 
 @pointwise(
@@ -94,7 +94,8 @@ def digamma(k: Any, input: Any) -> Any:
 
 def special(**options: Any) -> Any:
     """Declares a pointwise operation of torch.special."""
-    return pointwise(method=False, namespace="special", result="float", refuses=("complex",), **options)
+    options = {"method": False, "namespace": "special", "result": "float", "refuses": ("complex",), **options}
+    return lambda body: pointwise(**{"node_name": f"Special{camel_case(body.__name__)}Backward0", **options})(body)
 
 
 @special(
@@ -259,6 +260,7 @@ def _gamma_density(a: Any, x: Any) -> Any:
 
 
 @pointwise(
+    node_name="PolygammaBackward0",
     method=False,
     function=False,
     result="float",
@@ -287,7 +289,7 @@ def polygamma(n: Any, input: Any) -> Any:
     return digamma(input) if n == 0 else polygamma_of(n, input)
 
 
-@composite(out="castable", inplace=True, aliases=())
+@composite(out="castable", node_name="MvlgammaBackward0", shows=("input",), inplace=True, aliases=())
 def mvlgamma(input: Any, p: int) -> Any:
     """The logarithm of the multivariate gamma function of dimension `p`.
 

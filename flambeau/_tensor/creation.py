@@ -14,12 +14,13 @@ from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.formats import memory_format as memory_format_class
 from flambeau._core.lazy import lazy_module
 from flambeau._engine.window import state
-from flambeau._ir.meta import contiguous, dense_order, meta, strides_in_order
+from flambeau._ir import recording
+from flambeau._ir.meta import contiguous, meta, preserved, strides_in_order
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import fill
-from flambeau._ops.convert import preserved
 from flambeau._ops.outs import FACTORY, OutRule, check_tensor, write_out
 from flambeau._ops.registry import OPS
+from flambeau._ops.strided import owner
 from flambeau._ops.view import sizes
 from flambeau._tensor import dispatch, interop
 
@@ -358,15 +359,12 @@ def _like(input: Any, value: Any, kwargs: dict[str, Any]) -> Any:
     d = kwargs.get("dtype") or input.dtype
     memory_format = kwargs.get("memory_format")
     m = preserved(input._meta, d)
-    if m.is_contiguous and not input._meta.is_contiguous and dense_order(input._meta) is None and input._meta.numel:
-        order = sorted(range(m.ndim), key=lambda i: (-input._meta.strides[i], i))
-        m = meta(d, m.shape, strides_in_order(m.shape, order))
     if memory_format is not None and memory_format.name == "contiguous_format":
         m = contiguous(d, input.shape)
     elif memory_format is not None and memory_format.ndim is not None:
         m = meta(d, input.shape, strides_in_order(input.shape, memory_format.order(input.dim())))
     t = fill.filled((m.numel,), value, d)
-    t._meta = m if m.ndim != 1 else contiguous(d, m.shape)
+    t._meta = m
     return finish(t, kwargs.get("requires_grad", False), kwargs.get("device"))
 
 
@@ -596,7 +594,10 @@ def complex_(real: Any, imag: Any, *, out: Any = None) -> Any:
             f"Expected object of scalar type {errors.TYPE_NAMES[real.dtype.name]} but got scalar type "
             f"{errors.TYPE_NAMES[imag.dtype.name]} for second argument"
         )
-    result = OPS["view_as_complex"].function(OPS["stack"].function(OPS["broadcast_tensors"].function(real, imag), -1))
+    parts = OPS["stack"].function(OPS["broadcast_tensors"].function(real, imag), -1)
+    result = owner(OPS["view_as_complex"].function(parts))
+    if recording.grad_enabled():
+        recording.present(result, "ComplexBackward0", (real, imag))
     return finish(result, False, out=out, name="complex", rule=OutRule())
 
 
