@@ -21,7 +21,8 @@ class OutRule(NamedTuple):
     "joined", the same, but a TypeError otherwise, as PyTorch's `cat` raises; "computed", any, for the operation has a
     parameter `dtype`, which is that of `out` unless given.
 
-    `overlap`: memory shared with an argument, which may be "free", "same" (all of it or nothing) or "none".
+    `overlap`: memory shared with an argument, which may be "free", "same" (all of it or nothing) or "none". Unless
+    it is free, a resized `out` has its dimensions in the order of the result's.
 
     `warns`: whether there is a warning where `out` has elements and gets another shape.
     """
@@ -177,7 +178,7 @@ def _written(out: Any, result: Any, rule: OutRule) -> Any:
                 stacklevel=6,
             )
         out.resize_(r.shape)
-        if not r.is_contiguous and result._base is None and dense_order(r) is not None:  # channels_last, for instance
+        if not r.is_contiguous and rule.overlap != "free" and dense_order(r) is not None:  # as channels_last
             out._meta = meta(m.dtype, r.shape, r.strides, out._meta.offset)
     recording.assign(out, result)
     return out
