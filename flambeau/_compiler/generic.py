@@ -168,15 +168,24 @@ class Pattern:
     ) -> Program:
         """The program of a window of this pattern with these numbers; the window is asked for if it must be looked
         at."""
-        few = len(self.samples) < SAMPLES and numbers not in self.samples
-        if few or (len(self.samples) in range(SAMPLES, MOST_SAMPLES) and not self._covers(numbers)):
-            self.samples.append(numbers)
-            if len(self.samples) >= SAMPLES:
-                self._learn()
-        if len(self.samples) < SAMPLES or not self._covers(numbers) or self.abandoned:
+        if not self._learnt(numbers) or self.abandoned:
             return compile_window(window(), backend, dump)
         values = self.values(numbers)
         return self._known(values) or self._new(window(), numbers, values, backend, dump)
+
+    def _learnt(self, numbers: tuple[int, ...]) -> bool:
+        """Is it known, perhaps from these numbers, which ones change, and do they differ from the others in these
+        alone?"""
+        samples = self.samples
+        if len(samples) >= SAMPLES and self._covers(numbers):
+            return True
+        if len(samples) < SAMPLES and numbers in samples or len(samples) >= MOST_SAMPLES:
+            return False
+        samples.append(numbers)
+        if len(samples) < SAMPLES:
+            return False
+        self._learn()
+        return self._covers(numbers)
 
     def _learn(self) -> None:
         """Find out from the samples which numbers change, and which of these together."""

@@ -1,10 +1,46 @@
-"""Tables that remember what others may still use: what nobody else refers to can be found again, and is forgotten."""
+"""Tables that remember what can be found out again, and forget it when nobody else refers to it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from sys import getrefcount
 from typing import Any
+
+
+class Remembered(dict[Any, Any]):
+    """A table of at most `limit` entries, and a quarter more than those in use. When it is full, those are forgotten
+    whose values only the table refers to; `followers` are tables made from it, which are emptied first.
+
+    Example::
+
+        >>> used, table = object(), Remembered(2)
+        >>> _ = table.keep("unused", object())
+        >>> _ = table.keep("used", used)
+        >>> _ = table.keep("new", object())
+        >>> list(table)
+        ['used', 'new']
+    """
+
+    __slots__ = ("limit", "now", "followers")
+
+    def __init__(self, limit: int, followers: Iterable[dict[Any, Any]] = ()) -> None:
+        super().__init__()
+        self.limit = self.now = limit
+        self.followers = tuple(followers)
+
+    def keep(self, key: Any, value: Any) -> Any:
+        """Add an entry; returns its value, or that of another thread which came first."""
+        if len(self) >= self.now:
+            for table in self.followers:
+                table.clear()
+            forget_unused(self)
+            self.now = room_for(len(self), self.limit)
+        return self.setdefault(key, value)
+
+
+def room_for(used: int, limit: int) -> int:
+    """How many entries there may be before it is worth while to look again for unused ones."""
+    return max(limit, used + used // 4)
 
 
 def forget_unused(table: dict[Any, Any]) -> None:

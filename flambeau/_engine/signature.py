@@ -9,31 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from sys import getrefcount
 from typing import Any, NamedTuple, Protocol
 
-from flambeau._compiler.capture import operands_of
-from flambeau._core.forgetting import forget_unused
+from flambeau._core.forgetting import Remembered
 from flambeau._engine.formula import RUNTIME, key_of
 from flambeau._ir.program import Instruction, Value, new_value
 
 STRUCTURES = 640  # with so many, those are forgotten whose plans are; more than there are plans
-LIFETIMES = 32  # combinations of reference counts that are remembered with a structure
+LIFETIMES = 512  # combinations of ties and reference counts that are remembered
 
-
-class Structure:
-    """What windows with the same operations, layouts and ties share, found by that once and then by its identity.
-
-    `lifetimes` has, by the reference counts of a window's values, the results that are referred to from elsewhere, and
-    the inputs that are not."""
-
-    __slots__ = ("lifetimes",)
-
-    def __init__(self) -> None:
-        self.lifetimes: dict[tuple[int, ...], tuple[tuple[int, ...], tuple[int, ...]]] = {}
-
-
-_structures: dict[tuple, Structure] = {}
+# What windows with the same operations, layouts and ties share: found by these once, and from then on by its identity.
+_structures = Remembered(STRUCTURES)
 
 
 class Owner(Protocol):
@@ -93,9 +81,14 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
     key += ties
     operands.clear()
     made.clear()  # both count as references
-    structure = _structure(tuple(key))
-    live, dying = _lifetimes(structure, values, queue, slots, inputs, window.before)
-    return Signature((structure, live, dying), values, inputs, slots, ties, scalars, live, frozenset(dying))
+    whole = tuple(key)
+    structure = _structures.get(whole) or _structures.keep(whole, object())
+    references = tuple(map(getrefcount, values))
+    if window.before:
+        references = _without(window.before, references, slots)
+    live, unneeded = _only_here(ties, references, inputs)
+    dying = frozenset([slot for slot in unneeded if owns_its_memory(values[slot])])
+    return Signature((structure, live, dying), values, inputs, slots, ties, scalars, live, dying)
 
 
 def _in_memory(values: list[Value], window: Owner) -> bool:
@@ -146,40 +139,9 @@ def _nested(args: tuple, operands: list[Value]) -> None:
             _nested(a, operands)
 
 
-def _structure(key: tuple) -> Structure:
-    """The structure with this key."""
-    found = _structures.get(key)
-    if found is None:
-        if len(_structures) >= STRUCTURES:
-            forget_unused(_structures)
-        found = _structures.setdefault(key, Structure())
-    return found
-
-
-def _lifetimes(
-    structure: Structure,
-    values: list[Value],
-    queue: Sequence[Instruction],
-    slots: dict[Value, int],
-    inputs: int,
-    before: list[dict[Any, Value]],
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Which results somebody outside the window refers to, and which inputs nobody does. What the window holds for the
-    case that an instruction fails does not count: after a plan has run, none has."""
-    references = tuple(map(getrefcount, values))
-    if before:
-        references = _without(before, references, slots)
-    known = structure.lifetimes.get(references)
-    if known is None:
-        if len(structure.lifetimes) >= LIFETIMES:
-            structure.lifetimes.clear()
-        known = structure.lifetimes[references] = _only_here(references, queue, slots, inputs)
-    live, unneeded = known
-    return live, tuple([slot for slot in unneeded if owns_its_memory(values[slot])])
-
-
 def _without(before: list[dict[Any, Value]], references: tuple[int, ...], slots: dict[Value, int]) -> tuple[int, ...]:
-    """The reference counts of the values in `slots` less the references that are in `before`."""
+    """The reference counts of the values in `slots` less the references that are in `before`, which the window holds in
+    case an instruction fails: after a plan has run, none has."""
     counts = list(references)
     for held in before:
         for slot in map(slots.get, held.values()):
@@ -188,11 +150,12 @@ def _without(before: list[dict[Any, Value]], references: tuple[int, ...], slots:
     return tuple(counts)
 
 
+@lru_cache(LIFETIMES)
 def _only_here(
-    references: tuple[int, ...], queue: Sequence[Instruction], slots: dict[Value, int], inputs: int
+    ties: tuple[int, ...], references: tuple[int, ...], inputs: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The results that are referred to from elsewhere, and the inputs that are not."""
-    uses = Counter([slots[v] for instruction in queue for v in operands_of(instruction)])
+    """The results that somebody outside the window refers to, and the inputs that nobody does."""
+    uses = Counter(ties)
     alone = _ALONE + 1  # the instruction's tuple of outputs
     live = [slot for slot in range(inputs, len(references)) if references[slot] - uses[slot] > alone]
     unneeded = [slot for slot in range(inputs) if references[slot] - uses[slot] == _ALONE]

@@ -9,20 +9,20 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from flambeau._core.dtypes import dtype
-from flambeau._core.forgetting import forget_unused
+from flambeau._core.forgetting import Remembered
 from flambeau._core.size import Size
 
 INTERNED = 1 << 13  # with so many, those that nobody uses are forgotten
-_limit = INTERNED
-_interned: dict[tuple, Meta] = {}
-_contiguous: dict[tuple, Meta] = {}  # a short cut to some of these
+
+_contiguous: dict[tuple, Meta] = {}  # a short cut to some of the interned ones
+_interned = Remembered(INTERNED, followers=[_contiguous])
 
 
 class Meta:
     """One combination of dtype, shape, strides and offset. `meta()` and `contiguous()` make them, and intern them.
 
-    Two interned metas with the same fields are the same object as long as somebody uses it (threads that make one at
-    the same moment may get two), so identity may serve as a cache key but equality of metas is never asked for.
+    Two interned metas with the same fields are the same object as long as somebody uses it, so identity may serve as a
+    cache key but equality of metas is never asked for.
     """
 
     __slots__ = ("dtype", "shape", "strides", "offset", "ndim", "numel", "nbytes", "is_contiguous", "_extent")
@@ -60,19 +60,9 @@ def meta(d: dtype, shape: Iterable[int], strides: Iterable[int], offset: int = 0
     key = (d, tuple(shape), tuple(strides), offset)
     found = _interned.get(key)
     if found is None:
-        if len(_interned) >= _limit:
-            _forget()
-        found = Meta(d, Size(key[1]), key[2], offset)
-        _interned[d, found.shape, key[2], offset] = found  # without a second copy of the shape
+        made = Meta(d, Size(key[1]), key[2], offset)
+        found = _interned.keep((d, made.shape, key[2], offset), made)  # without a second copy of the shape
     return found
-
-
-def _forget() -> None:
-    """Forget the metas that nobody uses. If many are in use, it is tried again when there are twice as many."""
-    global _limit
-    _contiguous.clear()
-    forget_unused(_interned)
-    _limit = max(INTERNED, 2 * len(_interned))
 
 
 def passing(d: dtype, shape: Iterable[int], strides: Iterable[int], offset: int = 0) -> Meta:

@@ -11,6 +11,7 @@ from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand_windows
 from flambeau._ops._separable import Taps, apply
 from flambeau._ops._spatial import Sizes, check_dtype, check_tensor, image_layout, in_format_of, per_dim, widened
 from flambeau._ops.pool import avg_pool, max_pool, max_pool_index
@@ -97,6 +98,7 @@ def _infer_bin_means(m: Meta, size: Sizes) -> Meta:
     category="window",
     **INTERNAL,
     infer=_infer_bin_means,
+    expand=_expand_windows.bin_means,
     gradient={"input": lambda g, input_meta, size: bin_means_backward(g, tuple(input_meta.shape), size)},
 )
 def bin_means(input: Any, size: Sizes) -> Any:
@@ -108,6 +110,7 @@ def bin_means(input: Any, size: Sizes) -> Any:
     category="window",
     **INTERNAL,
     infer=lambda g, shape, size: contiguous(g.dtype, shape),
+    expand=_expand_windows.bin_means_backward,
     gradient={"grad": lambda g, size: bin_means(g, size)},
 )
 def bin_means_backward(grad: Any, shape: Sizes, size: Sizes) -> Any:

@@ -29,7 +29,7 @@ from collections.abc import Callable, Mapping
 from math import copysign
 from typing import Any, NamedTuple
 
-from flambeau._core.forgetting import forget_unused
+from flambeau._core.forgetting import forget_unused, room_for
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta
 from flambeau._ir.recording import TensorBase
@@ -253,14 +253,14 @@ class _Inferences:
         self._limit = INFERENCES
 
     def count(self) -> None:
-        """One more. At the limit those are forgotten that nobody else refers to: no plan, and no window that waits. If
-        many are in use, that is tried again when there are twice as many."""
+        """One more. If there are too many, those are forgotten that nobody else refers to: no plan, and no window that
+        waits."""
         self._number += 1
         if self._number >= self._limit:
             for op in OPS.values():
                 forget_unused(op.cache)
             self._number = sum([len(op.cache) for op in OPS.values()])
-            self._limit = max(INFERENCES, 2 * self._number)
+            self._limit = room_for(self._number, INFERENCES)
 
 
 _inferences = _Inferences()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import random
 from pathlib import Path
 
@@ -10,8 +11,7 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau._compiler.memory import Interval, arena
-from flambeau._compiler.nests import Place
+from flambeau._compiler.memory import arena
 from flambeau._core.config import config
 from flambeau._engine import plans, window
 
@@ -164,14 +164,11 @@ def test_stages_can_be_written_out(tmp_path, monkeypatch):
 def test_the_arena_never_overlaps_what_lives_at_the_same_time():
     rng = random.Random(0)
     for _ in range(50):
-        intervals = []
-        for i in range(rng.randrange(1, 30)):
-            first = rng.randrange(20)
-            intervals.append(Interval(Place(i, 0), first, first + rng.randrange(6), rng.randrange(0, 5000)))
-        offsets, size = arena(intervals)
-        for a in intervals:
-            assert offsets[a.key] % 64 == 0 and offsets[a.key] + a.nbytes <= size
-            for b in intervals:
-                if a is not b and a.first <= b.last and b.first <= a.last and a.nbytes and b.nbytes:
-                    apart = offsets[a.key] + a.nbytes <= offsets[b.key] or offsets[b.key] + b.nbytes <= offsets[a.key]
-                    assert apart
+        firsts = [rng.randrange(20) for _ in range(rng.randrange(1, 30))]
+        spans = [(first, first + rng.randrange(6)) for first in firsts]
+        nbytes = [rng.randrange(0, 5000) for _ in firsts]
+        offsets, size = arena(spans, nbytes)
+        assert all(a % 64 == 0 and a + n <= size for a, n in zip(offsets, nbytes, strict=True))
+        for (a, n, one), (b, k, other) in itertools.combinations(zip(offsets, nbytes, spans, strict=True), 2):
+            if one[0] <= other[1] and other[0] <= one[1] and n and k:
+                assert a + n <= b or b + k <= a

@@ -128,9 +128,10 @@ def _worth(nest: Nest, dim: int, lanes: int) -> float:
     filled = size / (-(-size // lanes) * lanes)
     dense = 0.25
     for o, strides in zip(loops.operands, nest.strides, strict=True):
-        varies = not loops.reduced or any(strides[loops.parallel :])
+        varies = not loops.reduced or any(strides[loops.parallel :]) or o.gathered
         if o.strides[dim] in (1, -1) and varies:
-            weight = math.prod(n for n, s in zip(nest.sizes, strides, strict=True) if s) / math.prod(nest.sizes)
+            moved = [n for n, s in zip(nest.sizes, strides, strict=True) if s or o.gathered]
+            weight = math.prod(moved) / math.prod(nest.sizes)
             dense += (1.5 if o.written else 1) * weight
     if dim >= loops.parallel:
         filled *= size / (size + lanes)
