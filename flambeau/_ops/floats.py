@@ -8,6 +8,7 @@ from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops._spatial import check_tensor
 from flambeau._ops.infer import broadcast_shapes, result_layout
 from flambeau._ops.pointwise import FLOATS_ONLY, choose, no_gradient
 from flambeau._ops.registry import composite, library, pointwise
@@ -57,6 +58,8 @@ def ldexp(input: Any, other: Any) -> Any:
         >>> torch.ldexp(torch.tensor([1., 3.]), torch.tensor([2, -1]))
         tensor([4.0000, 1.5000])
     """
+    check_tensor(input, "ldexp")
+    check_tensor(other, "ldexp", "other", 2)
     return input * 2.0**other
 
 

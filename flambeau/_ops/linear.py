@@ -226,6 +226,8 @@ def embedding(
         tensor([[3., 4.],
                 [1., 2.]])
     """
+    if weight.dim() != 2:
+        raise RuntimeError(f"embedding(): 'weight' must be 2-D, got shape {list(weight.shape)}")
     padding = _padding_row(padding_idx, weight.shape[0])
     if max_norm is not None:
         renormalise(weight, input, max_norm, norm_type)

@@ -73,6 +73,8 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
                     site=user_site(3),
                 )
             )
+        if value._meta.dtype.is_complex and not d.is_complex:
+            fitting_number(value.item(), d)
         if value._meta.dtype is not d:
             value = value.to(d)
     else:

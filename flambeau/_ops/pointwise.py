@@ -150,6 +150,7 @@ def sub(k: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
 
 
 @pointwise(
+    numbers="later",
     node_name=with_tensor("Rsub", 1, 0, 1),
     check=_check_subtraction,
     gradient={"input": lambda g, alpha: -_scaled(g, alpha), "other": lambda g: g},
@@ -338,6 +339,7 @@ def remainder(k: Any, input: Any, other: Any) -> Any:
 
 
 @pointwise(
+    numbers="later",
     node_name=with_tensor("Fmod", 1),
     inplace=True,
     refuses=("bool", "complex"),

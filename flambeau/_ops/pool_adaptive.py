@@ -48,6 +48,12 @@ def _adaptive_size(input: Any, output_size: Any, n: int, op: str) -> Sizes:
     """The output sizes (None keeps the input's); the user's errors."""
     check_tensor(input, op)
     shape = input.shape
+    if len(shape) <= n > 1:
+        raise ValueError(
+            errors.explain(
+                f"{op}(): Input dimension should be at least {n + 1}, but got shape {list(shape)}", site=user_site(4)
+            )
+        )
     if len(shape) not in (n + 1, n + 2):
         _fail(f"{op}(): Expected {n + 1}D or {n + 2}D tensor, but got {list(shape)}")
     if 0 in shape[-n - (len(shape) == n + 1) :]:

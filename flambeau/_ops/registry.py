@@ -356,7 +356,7 @@ class Pointwise(Op):
     meaning for,
     out of "bool", "integer", "float", "complex".
 
-    `numbers` says whether a Python number may stand for an operand.
+    `numbers` says whether a Python number may stand for an operand; "later": for another than the first.
 
     `check(metas)` raises errors that follow from the dtypes and shapes (for a number its type stands in the place of a
     Meta); it runs once for each combination. `guard(*args)` looks at the arguments themselves, at every call. A
@@ -376,7 +376,7 @@ class Pointwise(Op):
         check: Callable[[tuple], None] | None = None,
         guard: Callable[..., None] | None = None,
         fallible: bool = False,
-        numbers: bool = True,
+        numbers: bool | str = True,
         **common: Any,
     ) -> None:
         self.numbers = numbers

@@ -87,6 +87,7 @@ def signbit(k: Any, input: Any) -> Any:
 
 
 @pointwise(
+    numbers="later",
     inplace=True,
     result="float",
     refuses=("complex",),

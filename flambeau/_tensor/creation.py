@@ -521,6 +521,8 @@ def linspace(
         tensor([0.0000, 0.5000, 1.0000])
     """
     start, end = _plain(start), _plain(end)
+    if not hasattr(steps, "__index__"):
+        raise TypeError(f"linspace(): argument 'steps' (position 3) must be int, not {type(steps).__name__}")
     if steps < 0:
         raise RuntimeError(f"number of steps must be non-negative, got {steps}")
     wide = isinstance(start, complex) or isinstance(end, complex)
