@@ -57,7 +57,7 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
                 site=user_site(4),
             )
         )
-    wrong = [i for i in sorted(op.operands) if i < len(metas) and _is_no_operand(op, metas[i])]
+    wrong = [i for i in sorted(op.operands) if i < len(metas) and _is_no_operand(op, i, metas[i])]
     if wrong:
         place = wrong[0]
         raise TypeError(
@@ -87,9 +87,10 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
     return inference
 
 
-def _is_no_operand(op: Any, m: Any) -> bool:
-    """Is this a word, or a number where the op wants tensors alone?"""
-    return isinstance(m, str) or not (op.numbers or isinstance(m, Meta))
+def _is_no_operand(op: Any, i: int, m: Any) -> bool:
+    """Is this a word, a None that must not be left out, or a number where the op wants tensors alone?"""
+    missing = m is type(None) and i < op.required
+    return missing or isinstance(m, str) or not (op.numbers or isinstance(m, Meta))
 
 
 def _result_dtype(op: Any, promoted: dtype) -> tuple[dtype, dtype]:

@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 from flambeau._core import errors
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta
+from flambeau._ops.arguments import refuse_others
 
 OPS: dict[str, Op] = {}
 INFERENCES = 1024  # how many an operation remembers
@@ -83,18 +84,19 @@ class Op:
         namespace: str = "",
         node_name: str = "",
     ) -> None:
-        code = body.__code__
+        signature = getattr(body, "__wrapped__", body)
+        code = signature.__code__
         count = code.co_argcount + code.co_kwonlyargcount
         self.name = name or body.__name__.rstrip("_")
         self.body = body
         self.parameters = code.co_varnames[skip:count]
         self.positional = code.co_argcount - skip
         self.body_positional = code.co_argcount
-        defaults = body.__defaults__ or ()
+        defaults = signature.__defaults__ or ()
         self.defaults: dict[str, Any] = dict(
             zip(self.parameters[self.positional - len(defaults) : self.positional], defaults, strict=True)
         )
-        self.defaults.update(body.__kwdefaults__ or {})
+        self.defaults.update(signature.__kwdefaults__ or {})
         self.most = len(self.parameters)
         self.required = len([p for p in self.parameters[: self.positional] if p not in self.defaults])
         self.gradient = tuple(Derivative(n, f, self.parameters) for n, f in (gradient or {}).items())
@@ -345,10 +347,14 @@ class Composite(Op):
         body = self.body
 
         def function(*args: Any, **kwargs: Any) -> Any:
-            if not kwargs:
-                return body(*args)
-            out = kwargs.pop("out", None)
-            result = body(*args, **{self.keyword(name): value for name, value in kwargs.items()})
+            try:
+                if not kwargs:
+                    return body(*args)
+                out = kwargs.pop("out", None)
+                result = body(*args, **{self.keyword(name): value for name, value in kwargs.items()})
+            except (AttributeError, TypeError) as error:
+                refuse_others(self.name, self.parameters, args, kwargs, error)
+                raise
             return result if out is None else write_out(out, result)
 
         return named_like(function, body, self.name)

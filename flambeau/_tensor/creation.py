@@ -17,6 +17,7 @@ from flambeau._engine.window import state
 from flambeau._ir.meta import contiguous, meta, preserved, strides_in_order
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import fill
+from flambeau._ops.arguments import tensor_first
 from flambeau._ops.registry import OPS
 from flambeau._ops.strided import owner
 from flambeau._ops.view import sizes
@@ -356,6 +357,7 @@ def _like(input: Any, value: Any, kwargs: dict[str, Any]) -> Any:
     return finish(t, kwargs.get("requires_grad", False), kwargs.get("device"))
 
 
+@tensor_first
 def zeros_like(input: Any, **kwargs: Any) -> Any:
     """Zeros with the shape, dtype and layout of `input`; keywords `dtype`, `device`, `requires_grad`, `memory_format`.
 
@@ -368,6 +370,7 @@ def zeros_like(input: Any, **kwargs: Any) -> Any:
     return _like(input, 0, kwargs)
 
 
+@tensor_first
 def ones_like(input: Any, **kwargs: Any) -> Any:
     """Ones with the shape, dtype and layout of `input`; keywords as `zeros_like`.
 
@@ -380,6 +383,7 @@ def ones_like(input: Any, **kwargs: Any) -> Any:
     return _like(input, 1, kwargs)
 
 
+@tensor_first
 def empty_like(input: Any, **kwargs: Any) -> Any:
     """A tensor like `input` whose elements mean nothing yet; keywords as `zeros_like`.
 
@@ -392,6 +396,7 @@ def empty_like(input: Any, **kwargs: Any) -> Any:
     return _like(input, 0, kwargs)
 
 
+@tensor_first
 def full_like(input: Any, fill_value: Any, **kwargs: Any) -> Any:
     """`fill_value` in the shape, dtype and layout of `input`; keywords as `zeros_like`.
 
