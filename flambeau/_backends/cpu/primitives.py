@@ -178,7 +178,7 @@ FLOAT: dict[str, Body] = {
     "neg": lambda f, a: f.fneg(a), "abs": _intrinsic("fabs"), "sqrt": _intrinsic("sqrt"), "rsqrt": _rsqrt,
     "reciprocal": _reciprocal, "floor": _intrinsic("floor"), "ceil": _intrinsic("ceil"),
     "trunc": _intrinsic("trunc"), "round": _intrinsic("rint"), "copysign": lambda f, a, b: f.copysign(a, b),
-    "maximum": maximum, "minimum": minimum, "fmax": _fmax, "fmin": _fmin, "sgn": _sign, "sign": _sign,
+    "maximum": maximum, "minimum": minimum, "fmax": _fmax, "fmin": _fmin, "sgn": _sign,
     "lt": _fcompare("olt"), "le": _fcompare("ole"), "gt": _fcompare("ogt"), "ge": _fcompare("oge"),
     "eq": _fcompare("oeq"), "ne": _fcompare("une"), "isnan": v.is_nan, "isinf": _isinf,
     "isfinite": _isfinite, "signbit": _signbit, "trunc_divide": _trunc_divide, "remainder": _remainder,
@@ -311,7 +311,7 @@ INTEGER: dict[str, Body] = {
 }  # fmt: skip
 
 SIGNED: dict[str, Body] = INTEGER | {
-    "abs": _integer_abs, "sgn": _integer_sign, "sign": _integer_sign, "maximum": _chosen("sgt"),
+    "abs": _integer_abs, "sgn": _integer_sign, "maximum": _chosen("sgt"),
     "minimum": _chosen("slt"), "fmax": _chosen("sgt"), "fmin": _chosen("slt"), "lt": _compare("slt"),
     "le": _compare("sle"), "gt": _compare("sgt"), "ge": _compare("sge"), "pow": _signed_pow,
     "shift_right": _shift_right,
