@@ -50,7 +50,7 @@ def hypot(k: Any, input: Any, other: Any) -> Any:
 
 @composite(out="castable", overlap="same", node_name="LdexpBackward0", shows=("input", "other"), inplace=True)
 def ldexp(input: Any, other: Any) -> Any:
-    """`input * 2 ** other`.
+    """`input * 2 ** other`; of a floating-point tensor and integers without overflow on the way, in the tensor's dtype.
 
     Example::
 
@@ -60,7 +60,12 @@ def ldexp(input: Any, other: Any) -> Any:
     """
     check_tensor(input, "ldexp")
     check_tensor(other, "ldexp", "other", 2)
-    return input * 2.0**other
+    if not input.dtype.differentiable or other.dtype.category > dtypes.INTEGER:
+        return input * 2.0**other
+    if input.dtype.is_complex:
+        return (input * 2.0**other).to(input.dtype)
+    first = other.int().div(2, rounding_mode="floor").double()  # half of the way: 2 ** other itself may be infinite
+    return (input.double() * 2.0**first * 2.0 ** (other.double() - first)).to(input.dtype)
 
 
 Frexp = named("frexp", "mantissa", "exponent")

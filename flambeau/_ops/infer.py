@@ -84,10 +84,11 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
 
 
 def _is_no_operand(op: Any, i: int, m: Any) -> bool:
-    """Is operand `i` a word, or a number where the op wants a tensor?"""
+    """Is operand `i` a word, a None that must not be left out, or a number where the op wants a tensor?"""
     if isinstance(m, Meta):
         return False
-    return isinstance(m, str) or not op.numbers or (op.numbers == "later" and i == 0)
+    missing = m is type(None) and i < op.required
+    return missing or isinstance(m, str) or not op.numbers or (op.numbers == "later" and i == 0)
 
 
 def _result_dtype(op: Any, promoted: dtype) -> tuple[dtype, dtype]:

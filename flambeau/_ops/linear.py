@@ -57,7 +57,10 @@ def infer_linear(x: Meta, weight: Meta, bias: Any = None) -> Meta:
                 site=user_site(5),
             )
         )
-    return contiguous(x.dtype, (*x.shape[:-1], *weight.shape[:-1]))
+    shape = (*x.shape[:-1], *weight.shape[:-1])
+    if bias is not None:
+        broadcast_shapes((shape, bias.shape), "linear")
+    return contiguous(x.dtype, shape)
 
 
 def _linear_name(input: Meta, weight: Meta, bias: Any = None) -> str:

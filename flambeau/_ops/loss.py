@@ -11,6 +11,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand
+from flambeau._ops.activation import logsigmoid
 from flambeau._ops.lowering import in_float32
 from flambeau._ops.pointwise import choose
 from flambeau._ops.reduce import accumulated
@@ -284,15 +285,10 @@ def binary_cross_entropy_with_logits(
     """
     if target.shape != input.shape:
         raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
-    log_sigmoid = _log_sigmoid(input)
+    log_sigmoid = logsigmoid(input)
     scale = log_sigmoid if pos_weight is None else ((pos_weight - 1) * target + 1) * log_sigmoid
     loss = (1 - target) * input - scale
     return reduced(loss if weight is None else loss * weight, reduction, size_average, reduce)
-
-
-def _log_sigmoid(x: Any) -> Any:
-    """log(sigmoid(x)), without overflow on either side."""
-    return x.clamp(max=0) - (-x.abs()).exp().log1p()
 
 
 def _classes(name: str, m: Meta, target: Meta) -> None:
@@ -380,8 +376,8 @@ def nll_of(input: Any, target: Any, weight: Any, ignore_index: int) -> Any:
 
 
 def _nll_grad(g: Any, m: Meta, target: Any, weights: Any) -> Any:
-    """Minus the weight at the target's place."""
-    scale = -(g * weights)
+    """Minus the weight at the target's place; nothing where it is 0, even of a mean over nothing."""
+    scale = choose(weights == 0, 0, -(g * weights))
     safe = target.long().clamp(0, m.shape[1 if m.ndim > 1 else 0] - 1)
     zeros = g.new_zeros(m.shape)
     if m.ndim == 1:
@@ -465,7 +461,7 @@ def mean_entropy_grad(g: Any, input: Any, target: Any, weights: Any) -> Any:
     safe = np.clip(target.astype(np.int64), 0, input.shape[axis] - 1)  # ignored ones have no weight
     at = np.expand_dims(safe, axis) if input.ndim > 1 else safe.reshape(1)
     np.put_along_axis(slope, at, np.take_along_axis(slope, at, axis) - 1, axis)
-    scale = accumulated(g) * w / w.sum()
+    scale = accumulated(g) * w / (w.sum() or 1)  # nothing comes of targets all ignored
     return slope * (np.expand_dims(scale, axis) if input.ndim > 1 else scale)
 
 
@@ -630,7 +626,7 @@ def soft_margin_loss(
         >>> torch.nn.functional.soft_margin_loss(torch.zeros(1), torch.ones(1))
         tensor(0.6931)
     """
-    return reduced(-_log_sigmoid(target * input), reduction, size_average, reduce)
+    return reduced(-logsigmoid(target * input), reduction, size_average, reduce)
 
 
 @functional()
@@ -650,7 +646,7 @@ def multilabel_soft_margin_loss(
         >>> torch.nn.functional.multilabel_soft_margin_loss(torch.zeros(1, 2), torch.ones(1, 2))
         tensor(0.6931)
     """
-    loss = -(target * _log_sigmoid(input) + (1 - target) * _log_sigmoid(-input))
+    loss = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     loss = loss if weight is None else loss * weight
     return reduced(loss.sum(-1) / input.shape[-1], reduction, size_average, reduce)
 

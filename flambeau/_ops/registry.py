@@ -38,6 +38,7 @@ from flambeau._core.forgetting import forget_unused, room_for
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta
 from flambeau._ir.recording import TensorBase
+from flambeau._ops.arguments import refuse_others
 from flambeau._ops.outs import OutRule, write_out
 
 OPS: dict[str, Op] = {}
@@ -103,18 +104,19 @@ class Op:
         out: str = "",
         overlap: str = "",
     ) -> None:
-        code = body.__code__
+        signature = getattr(body, "__wrapped__", body)
+        code = signature.__code__
         count = code.co_argcount + code.co_kwonlyargcount
         self.name = name or body.__name__.rstrip("_")
         self.body = body
         self.parameters = code.co_varnames[skip:count]
         self.positional = code.co_argcount - skip
         self.body_positional = code.co_argcount
-        defaults = body.__defaults__ or ()
+        defaults = signature.__defaults__ or ()
         self.defaults: dict[str, Any] = dict(
             zip(self.parameters[self.positional - len(defaults) : self.positional], defaults, strict=True)
         )
-        self.defaults.update(body.__kwdefaults__ or {})
+        self.defaults.update(signature.__kwdefaults__ or {})
         self.most = len(self.parameters)
         self.required = len([p for p in self.parameters[: self.positional] if p not in self.defaults])
         self.gradient = tuple(Derivative(n, f, self.parameters) for n, f in (gradient or {}).items())
@@ -450,7 +452,11 @@ class Composite(Op):
         body = self.body
 
         def function(*args: Any, **kwargs: Any) -> Any:
-            return self.call(args, kwargs) if kwargs else body(*args)
+            try:
+                return self.call(args, kwargs) if kwargs else body(*args)
+            except (AttributeError, TypeError) as error:
+                refuse_others(self.name, self.parameters, args, kwargs, error)
+                raise
 
         return named_like(function, body, self.name)
 

@@ -18,6 +18,7 @@ from flambeau._ir import recording
 from flambeau._ir.meta import contiguous, meta, preserved, strides_in_order
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import fill
+from flambeau._ops.arguments import tensor_first
 from flambeau._ops.outs import FACTORY, OutRule, check_tensor, write_out
 from flambeau._ops.registry import OPS
 from flambeau._ops.strided import owner
@@ -368,6 +369,7 @@ def _like(input: Any, value: Any, kwargs: dict[str, Any]) -> Any:
     return finish(t, kwargs.get("requires_grad", False), kwargs.get("device"))
 
 
+@tensor_first
 def zeros_like(input: Any, **kwargs: Any) -> Any:
     """Zeros with the shape, dtype and layout of `input`; keywords `dtype`, `device`, `requires_grad`, `memory_format`.
 
@@ -380,6 +382,7 @@ def zeros_like(input: Any, **kwargs: Any) -> Any:
     return _like(input, 0, kwargs)
 
 
+@tensor_first
 def ones_like(input: Any, **kwargs: Any) -> Any:
     """Ones with the shape, dtype and layout of `input`; keywords as `zeros_like`.
 
@@ -392,6 +395,7 @@ def ones_like(input: Any, **kwargs: Any) -> Any:
     return _like(input, 1, kwargs)
 
 
+@tensor_first
 def empty_like(input: Any, **kwargs: Any) -> Any:
     """A tensor like `input` whose elements mean nothing yet; keywords as `zeros_like`.
 
@@ -404,6 +408,7 @@ def empty_like(input: Any, **kwargs: Any) -> Any:
     return _like(input, 0, kwargs)
 
 
+@tensor_first
 def full_like(input: Any, fill_value: Any, **kwargs: Any) -> Any:
     """`fill_value` in the shape, dtype and layout of `input`; keywords as `zeros_like`.
 

@@ -23,6 +23,7 @@ from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.program import Inference, Instruction, Storage, Value, new_instruction, new_storage, new_value
 from flambeau._ir.recording import TensorBase
+from flambeau._ops.arguments import refuse_collections, refuse_others
 from flambeau._ops.convert import cast
 from flambeau._ops.infer import infer_pointwise
 from flambeau._ops.operands import Operand
@@ -252,11 +253,11 @@ def library(op: Any, args: tuple) -> Any:
         op.check_count(args)
     window = state.window
     if op.infer is None:
-        outputs = _run_now(op, values, metas)
+        outputs = _run_now(op, args, values, metas)
         inference = Inference(tuple([t._meta for t in outputs]), operands=metas)
     else:
         if inference is None:
-            inferred = op.infer(*metas)
+            inferred = _inferred(op, args, metas)
             inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred, operands=metas)
             if key is not None:
                 op.remember(key, inference)
@@ -276,6 +277,17 @@ def library(op: Any, args: tuple) -> Any:
     if op.result_type is None:
         return outputs[0] if len(outputs) == 1 else outputs
     return op.result_type(*outputs)
+
+
+def _inferred(op: Any, args: tuple, metas: tuple) -> Any:
+    """The metas of the results; TypeError for an argument that should have been a tensor."""
+    refuse_collections(op, op.derivative_of, args)
+    try:
+        return op.infer(*metas)
+    except AttributeError as error:
+        if op.exported or op.method:  # else the operation that the user has called says it
+            refuse_others(op.name, op.parameters, args, {}, error)
+        raise
 
 
 def _examine(args: tuple) -> tuple[tuple, tuple, Any, int, bool]:
@@ -333,13 +345,18 @@ def _edges_of(arg: Any, wanted: int) -> list[Any]:
     return [gradient_edge(x) if wanted else None for x in arg if isinstance(x, TensorBase)] or [None]
 
 
-def _run_now(op: Any, values: tuple, metas: tuple) -> tuple:
+def _run_now(op: Any, args: tuple, values: tuple, metas: tuple) -> tuple:
     """Run an operation at once and make tensors of what it returned."""
+    refuse_collections(op, (0,) if op.parameters[:1] == ("input",) else (), args)
     state.window.looked()
     realize_all(values)
     arrays = reference.read_arguments(values, metas)
-    with np.errstate(all="ignore"):
-        results = op.run(*arrays)
+    try:
+        with np.errstate(all="ignore"):
+            results = op.run(*arrays)
+    except AttributeError as error:
+        refuse_others(op.name, op.parameters, args, {}, error)
+        raise
     inputs = reference.flat_arrays(arrays)
     tensors = []
     for r in results if isinstance(results, tuple) else (results,):
