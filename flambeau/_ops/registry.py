@@ -27,9 +27,14 @@ from collections.abc import Callable, Mapping
 from math import copysign
 from typing import Any, NamedTuple
 
-from flambeau._core import errors
+from flambeau._core import dtypes, errors, keywords
+from flambeau._core.lazy import lazy_module
+from flambeau._core.sites import user_site
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta
+from flambeau._ops.operands import Operand
+
+inspect = lazy_module("inspect")
 
 OPS: dict[str, Op] = {}
 INFERENCES = 1024  # how many an operation remembers
@@ -68,6 +73,7 @@ class Op:
 
     family = ""
     nondifferentiable: frozenset[int] = frozenset()  # outputs that never carry a gradient
+    tensors: tuple[int, ...] = ()  # parameters that must be tensors, as far as the recorder does not check that itself
 
     def __init__(
         self,
@@ -142,7 +148,7 @@ class Op:
         for name, value in kwargs.items():
             name = self.keyword(name)
             if name not in self.parameters:
-                raise TypeError(f"{self.name}() got an unexpected keyword argument '{name}'")
+                raise keywords.unexpected(self.name, name, self.parameters)
             if name in given:
                 raise TypeError(f"{self.name}() got multiple values for argument '{name}'")
             given[name] = value
@@ -156,11 +162,19 @@ class Op:
         """The parameter meant by a keyword, NumPy's names included."""
         return name if name in self.parameters else KEYWORD_ALIASES.get(name, name)
 
-    def check_count(self, args: tuple) -> None:
-        """TypeError unless the number of positional arguments fits."""
+    def check_arguments(self, args: tuple) -> None:
+        """TypeError unless the number of arguments fits, tensors are tensors and dtypes are dtypes."""
         if not self.required <= len(args) <= self.most:
-            expected = " ".join(self.parameters)
-            raise TypeError(f"{self.name}() takes the arguments ({expected}), got {len(args)} of them")
+            expected = ", ".join(self.parameters)
+            missing = [repr(p) for p in self.parameters[len(args) : self.required]]
+            what = f"missing the required argument {' and '.join(missing)}" if missing else f"got {len(args)} arguments"
+            raise TypeError(errors.explain(f"{self.name}() {what}", hint=f"it takes ({expected})"))
+        for i in self.tensors:
+            if not isinstance(args[i], recording.TensorBase):
+                raise not_a_tensor(self.name, self.parameters[i], i, args[i])
+        for name, value in zip(self.parameters, args, strict=False):
+            if name == "dtype":
+                dtypes.checked(value, self.name)
 
     def complete(self, args: tuple) -> tuple:
         """`args` with the defaults of the parameters that were left out."""
@@ -208,6 +222,24 @@ class Saving(NamedTuple):
 
 # PyTorch accepts NumPy's names for these parameters.
 KEYWORD_ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other", "self": "input"}
+
+
+# Parameters that are tensors wherever they are required; the others, where there is a gradient for them.
+ALWAYS_TENSORS = frozenset({"input", "A", "query", "index"})
+OFTEN_TENSORS = frozenset({"other", "weight", "target", "B", "key", "source"})
+
+
+def not_a_tensor(function: str, parameter: str, place: int, value: Any, wanted: str = "Tensor") -> TypeError:
+    """The error for an argument that should have been a tensor."""
+    return TypeError(
+        errors.explain(
+            f"{function}(): argument '{parameter}' (position {place + 1}) must be {wanted}, not {type(value).__name__}",
+            hint="torch.tensor(...) makes a tensor from a list or an array"
+            if isinstance(value, (list, tuple)) or hasattr(value, "__array__")
+            else "",
+            site=user_site(2),
+        )
+    )
 
 
 def named_like(function: Callable, body: Callable, name: str) -> Callable:
@@ -319,6 +351,10 @@ class Library(Op):
         **common: Any,
     ) -> None:
         super().__init__(body, **common)
+        required = self.parameters[: self.required]
+        self.tensors = tuple(
+            [i for i, p in enumerate(required) if p in ALWAYS_TENSORS or p in OFTEN_TENSORS and i in self.derivative_of]
+        )
         self.infer = infer
         self.expand = expand
         self.category = category
@@ -341,14 +377,30 @@ class Composite(Op):
     def record(self, args: tuple) -> Any:
         return self.body(*args)
 
+    def explained(self, error: Exception, args: tuple, kwargs: dict[str, Any]) -> TypeError | None:
+        """The error of a call in the caller's terms, where it arose because an argument is no tensor or a keyword names
+        no parameter; else None."""
+        given = {**dict(zip(inspect.signature(self.body).parameters, args, strict=False)), **kwargs}
+        for i, (name, value) in enumerate(given.items()):
+            wrong = i == 0 and not isinstance(value, (recording.TensorBase, Operand))
+            if wrong and name in ALWAYS_TENSORS or name in OFTEN_TENSORS and value is getattr(error, "obj", self):
+                return not_a_tensor(self.name, name, i, value)
+        return keywords.explained(error, self.body, self.name, kwargs) if isinstance(error, TypeError) else None
+
     def _make_function(self) -> Callable:
         body = self.body
 
         def function(*args: Any, **kwargs: Any) -> Any:
-            if not kwargs:
-                return body(*args)
-            out = kwargs.pop("out", None)
-            result = body(*args, **{self.keyword(name): value for name, value in kwargs.items()})
+            try:
+                if not kwargs:
+                    return body(*args)
+                out = kwargs.pop("out", None)
+                result = body(*args, **{self.keyword(name): value for name, value in kwargs.items()})
+            except (TypeError, AttributeError) as error:
+                better = self.explained(error, args, kwargs)
+                if better is None:
+                    raise
+                raise better from None
             return result if out is None else write_out(out, result)
 
         return named_like(function, body, self.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Sequence
 from functools import lru_cache
@@ -23,7 +24,25 @@ def sizes(args: tuple) -> tuple[int, ...]:
     """Sizes given one by one or as one sequence: `view(2, 3)` and `view((2, 3))`."""
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = tuple(args[0])
-    return tuple([n if type(n) is int else int(n) for n in args])
+    return tuple([n if type(n) is int else _size(n, i) for i, n in enumerate(args)])
+
+
+def _size(n: Any, place: int) -> int:
+    """A size that is no plain int: NumPy's integers, tensors of one; TypeError for a float."""
+    try:
+        return operator.index(n)
+    except TypeError:
+        raise TypeError(
+            errors.explain(
+                f"sizes must be integers, but the one at place {place} is {_shown(n)}",
+                hint="a // b divides integers without making floats" if isinstance(n, float) else "",
+                site=user_site(3),
+            )
+        ) from None
+
+
+def _shown(n: Any) -> str:
+    return f"the {type(n).__name__} {n!r}" if isinstance(n, (float, str)) else f"of type {type(n).__name__}"
 
 
 def sizes_or(args: tuple, keyword: Any) -> tuple[int, ...]:

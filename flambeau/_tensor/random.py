@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import device as devices
-from flambeau._core import dtypes
+from flambeau._core import dtypes, keywords
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.lazy import lazy_module
 from flambeau._engine.window import state
@@ -205,14 +205,19 @@ def wrap(array: np.ndarray, shape: Any, d: dtype_class) -> Any:
     return dispatch.from_flat(flat if flat.dtype == d.numpy else flat.astype(d.numpy), contiguous(d, shape))
 
 
+KEYWORDS = creation.CONSTANT | {"generator"}
+
+
 def _create(
-    size: tuple, kwargs: dict[str, Any], default: dtype_class | None = None
+    name: str, size: tuple, kwargs: dict[str, Any], default: dtype_class | None = None
 ) -> tuple[tuple[int, ...], dtype_class, Any]:
     """(shape, dtype, generator) from the arguments of a function like `rand`."""
+    keywords.check(name, kwargs, KEYWORDS)
     if "size" in kwargs:
         size = (kwargs.pop("size"),)
     out = kwargs.get("out")
-    d = kwargs.get("dtype") or (out.dtype if out is not None else default or dtypes.get_default_dtype())
+    default = default or dtypes.get_default_dtype()
+    d = dtypes.checked(kwargs.get("dtype"), name) or (default if out is None else out.dtype)
     shape = sizes(size)
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
@@ -250,7 +255,7 @@ def rand(*size: Any, **kwargs: Any) -> Any:
         >>> torch.rand(2)
         tensor([0.4963, 0.7682])
     """
-    shape, d, generator = _create(size, kwargs)
+    shape, d, generator = _create("rand", size, kwargs)
     return _finished(_uniform(shape, d, generator), kwargs)
 
 
@@ -266,7 +271,7 @@ def randn(*size: Any, **kwargs: Any) -> Any:
                 [ 0.2303, -1.1229, -0.1863],
                 [ 2.2082, -0.6380,  0.4617]])
     """
-    shape, d, generator = _create(size, kwargs)
+    shape, d, generator = _create("randn", size, kwargs)
     return _finished(_normal(shape, d, generator), kwargs)
 
 
@@ -288,7 +293,7 @@ def randint(*args: Any, low: int | None = None, high: int | None = None, **kwarg
         high = given.pop()
     if low is None:
         low = given.pop() if given else 0
-    shape, d, generator = _create((size,), kwargs, dtypes.int64)
+    shape, d, generator = _create("randint", (size,), kwargs, dtypes.int64)
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     return _finished(wrap(draw(draws.randint, generator, _count(shape), low, high, d.name), shape, d), kwargs)
@@ -306,14 +311,14 @@ def randperm(n: int, **kwargs: Any) -> Any:
     """
     if n < 0:
         raise RuntimeError(f"n must be non-negative, got {n}")
-    shape, d, generator = _create((n,), kwargs, dtypes.int64)
+    shape, d, generator = _create("randperm", (n,), kwargs, dtypes.int64)
     return _finished(wrap(draw(draws.randperm, generator, n, d.name), shape, d), kwargs)
 
 
-def _drawn_like(input: Any, kwargs: dict[str, Any], method: str, *bounds: Any) -> Any:
+def _drawn_like(name: str, input: Any, kwargs: dict[str, Any], method: str, *bounds: Any) -> Any:
     """A tensor with the layout of `input` (and its dtype unless given), filled by an in-place method."""
     generator, requires_grad = kwargs.pop("generator", None), kwargs.pop("requires_grad", False)
-    empty = creation.empty_like(input, **kwargs)
+    empty = creation.like(name, input, 0, kwargs)
     return finish(METHODS[method](empty, *bounds, generator=generator), requires_grad)
 
 
@@ -326,7 +331,7 @@ def rand_like(input: Any, **kwargs: Any) -> Any:
         >>> torch.rand_like(torch.zeros(2, 3)).shape
         torch.Size([2, 3])
     """
-    return _drawn_like(input, kwargs, "uniform_")
+    return _drawn_like("rand_like", input, kwargs, "uniform_")
 
 
 def randn_like(input: Any, **kwargs: Any) -> Any:
@@ -338,7 +343,7 @@ def randn_like(input: Any, **kwargs: Any) -> Any:
         >>> torch.randn_like(torch.zeros(2, 3)).shape
         torch.Size([2, 3])
     """
-    return _drawn_like(input, kwargs, "normal_")
+    return _drawn_like("randn_like", input, kwargs, "normal_")
 
 
 def randint_like(input: Any, *args: Any, low: int | None = None, high: int | None = None, **kwargs: Any) -> Any:
@@ -353,7 +358,7 @@ def randint_like(input: Any, *args: Any, low: int | None = None, high: int | Non
     given = [a.item() if isinstance(a, TensorBase) else a for a in args]
     high = given.pop() if high is None else high
     low = (given.pop() if given else 0) if low is None else low
-    return _drawn_like(input, kwargs, "random_", low, high)
+    return _drawn_like("randint_like", input, kwargs, "random_", low, high)
 
 
 def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, **kwargs: Any) -> Any:
@@ -368,7 +373,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, **kwargs: Any) -> 
     if not isinstance(mean, TensorBase) and not isinstance(std, TensorBase):
         if size is None:
             raise TypeError("normal() with numbers for mean and std needs size")
-        shape, d, generator = _create((size,), kwargs)
+        shape, d, generator = _create("normal", (size,), kwargs)
         return _finished(_normal(shape, d, generator, mean, std), kwargs)
     like: Any = mean if isinstance(mean, TensorBase) else std
     if isinstance(mean, TensorBase) and isinstance(std, TensorBase):

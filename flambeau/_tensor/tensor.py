@@ -16,8 +16,9 @@ from flambeau._core import formats as _formats
 from flambeau._core.device import cpu, device
 from flambeau._core.hooks import RemovableHandle
 from flambeau._core.lazy import lazy_module
-from flambeau._core.sites import user_site
+from flambeau._core.sites import user_site, warn
 from flambeau._core.size import Size
+from flambeau._engine.window import state
 from flambeau._ir.meta import Meta, is_contiguous, meta
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import convert, fill, view
@@ -232,6 +233,15 @@ class Tensor(TensorBase):
                     site=user_site(2),
                 )
             )
+        elif self._inference and not state.inference:
+            raise RuntimeError(
+                errors.explain(
+                    "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.",
+                    hint="take a copy, which is a usual tensor: x.clone().requires_grad_(); or make it within "
+                    "`with torch.no_grad():` instead of `torch.inference_mode()`",
+                    site=user_site(2),
+                )
+            )
         elif self._node is None:
             self._node, self._index = AccumulateGrad(self), 0
         return self
@@ -255,7 +265,12 @@ class Tensor(TensorBase):
 
     @property
     def grad(self) -> Any:
-        """The accumulated gradient, None before the first backward."""
+        """The accumulated gradient, None before the first backward; a UserWarning for a result that keeps none."""
+        if self._grad is None and not (self.is_leaf or self.retains_grad):
+            warn(
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. backward() does not fill "
+                "it: call .retain_grad() on the tensor before, or look at the leaf that it was computed from."
+            )
         return self._grad
 
     @grad.setter
@@ -384,16 +399,7 @@ class Tensor(TensorBase):
 
     def item(self) -> bool | int | float | complex:
         """The only element as a Python number; RuntimeError if there are several."""
-        if self._meta.numel != 1:
-            raise RuntimeError(
-                errors.explain(
-                    f"a Tensor with {self._meta.numel} elements cannot be converted to Scalar (shape "
-                    f"{list(self.shape)})",
-                    hint="use .tolist() for all of them, or reduce first, e.g. .sum()",
-                    site=user_site(2),
-                )
-            )
-        return interop.array(self).item()
+        return self._number(RuntimeError, "a Tensor with {} elements cannot be converted to Scalar")
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
@@ -426,8 +432,21 @@ class Tensor(TensorBase):
     def __complex__(self) -> complex:
         return complex(self._number())
 
-    def _number(self) -> Any:
-        return Tensor.item(self)
+    def _number(
+        self,
+        error: type[Exception] = ValueError,
+        fact: str = "only one element tensors can be converted to Python scalars, this one has {}",
+    ) -> Any:
+        """The only element; `error`, with `fact` about their number, if there are several."""
+        if self._meta.numel != 1:
+            raise error(
+                errors.explain(
+                    f"{fact.format(self._meta.numel)} (shape {list(self.shape)})",
+                    hint="use .tolist() for all of them, or reduce first, e.g. .sum()",
+                    site=user_site(3),
+                )
+            )
+        return interop.array(self).item()
 
     def __index__(self) -> int:
         if self._meta.numel != 1 or self.dtype.category > dtypes.INTEGER:

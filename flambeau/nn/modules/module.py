@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from flambeau import _api as torch
+from flambeau._core.keywords import CheckedKeywords, unexpected
 
 from ..parameter import Buffer, Parameter
 from ._convert import Conversion
@@ -70,7 +71,7 @@ _HOOK_DICTIONARIES = (
 CALL_INIT_FIRST = "\n  hint: call super().__init__() first, before the first assignment in __init__"
 
 
-class Module(ModuleState, HookRegistration, Conversion):
+class Module(CheckedKeywords, ModuleState, HookRegistration, Conversion):
     """Base class of layers and models.
 
     A subclass creates its parameters and children in `__init__`, after `super().__init__()`, by assigning them as
@@ -102,9 +103,7 @@ class Module(ModuleState, HookRegistration, Conversion):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not self.call_super_init:
             if kwargs:
-                raise TypeError(
-                    f"{type(self).__name__}.__init__() got an unexpected keyword argument '{next(iter(kwargs))}'"
-                )
+                raise unexpected(f"{type(self).__name__}.__init__", next(iter(kwargs)), ())
             if args:
                 raise TypeError(
                     f"{type(self).__name__}.__init__() takes 1 positional argument but {len(args) + 1} were given"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from flambeau import _api as torch
+from flambeau._core.keywords import CheckedKeywords
 from flambeau._core.lazy import lazy_module
 from flambeau.utils.data._iterators import LoaderIterator, WorkersIterator
 from flambeau.utils.data._worker import get_worker_info
@@ -27,7 +28,7 @@ T_co = TypeVar("T_co", covariant=True)
 _FIXED = frozenset({"batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers"})
 
 
-class DataLoader(Generic[T_co]):
+class DataLoader(CheckedKeywords, Generic[T_co]):
     """Iterates over a data set in batches.
 
     - `batch_size` (1), or None for samples as they are; `drop_last` leaves out an incomplete last batch.
