@@ -29,6 +29,18 @@ def not_implemented(op: str, dtype: object, hint: str = "") -> RuntimeError:
     )
 
 
+def conversion(name: str) -> str:
+    """The method that converts to a dtype, as a hint writes it.
+
+    Example::
+
+        >>> conversion("float64")
+        '.double()'
+    """
+    methods = {"float32": "float", "float64": "double", "float16": "half", "bfloat16": "bfloat16", "int64": "long"}
+    return f".{methods[name]}()" if name in methods else f".to(torch.{name})"
+
+
 TYPE_NAMES = {
     "float32": "Float",
     "float64": "Double",

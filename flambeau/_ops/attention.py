@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from flambeau._core import dtypes
+from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
+from flambeau._core.sites import user_site
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous, meta, strides_in_order
 from flambeau._ops import _expand
@@ -242,7 +243,14 @@ def multi_head_attention_forward(
         key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
     length, batch, width = query.shape
     if width != embed_dim_to_check:
-        raise AssertionError(f"was expecting embedding dimension of {embed_dim_to_check}, but got {width}")
+        raise AssertionError(
+            errors.explain(
+                f"was expecting embedding dimension of {embed_dim_to_check}, but got {width}: the query has shape "
+                f"{list(query.shape)}",
+                hint="the last dimension is the embedding",
+                site=user_site(3),
+            )
+        )
     if width % num_heads:
         raise AssertionError(f"embed_dim {width} not divisible by num_heads {num_heads}")
     if is_causal and attn_mask is None:

@@ -39,6 +39,7 @@ def tensors_of(tensors: Any, name: str) -> tuple:
         raise TypeError(
             errors.explain(
                 f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}",
+                hint=f"put them into one list: torch.{name}([a, b])",
                 site=user_site(4),
             )
         )

@@ -234,12 +234,18 @@ def not_a_tensor(function: str, parameter: str, place: int, value: Any, wanted: 
     return TypeError(
         errors.explain(
             f"{function}(): argument '{parameter}' (position {place + 1}) must be {wanted}, not {type(value).__name__}",
-            hint="torch.tensor(...) makes a tensor from a list or an array"
-            if isinstance(value, (list, tuple)) or hasattr(value, "__array__")
-            else "",
+            hint=_tensor_hint(value),
             site=user_site(2),
         )
     )
+
+
+def _tensor_hint(value: Any) -> str:
+    if isinstance(value, tuple) and any(isinstance(x, recording.TensorBase) for x in value):
+        return "this is a tuple of tensors: take one of them, as in output, state = lstm(x)"
+    if isinstance(value, (list, tuple, int, float)) or hasattr(value, "__array__"):
+        return "torch.tensor(...) makes a tensor of numbers, lists and arrays"
+    return ""
 
 
 def named_like(function: Callable, body: Callable, name: str) -> Callable:

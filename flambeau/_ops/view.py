@@ -85,13 +85,23 @@ def infer_size(shape: tuple[int, ...], m: Meta) -> tuple[int, ...]:
             shape = tuple([m.numel // known if n == -1 else n for n in shape])
             known = m.numel
     if bad or known != m.numel:
-        raise RuntimeError(
-            errors.explain(
-                f"shape '{list(shape)}' is invalid for input of size {m.numel} (shape {list(m.shape)})",
-                site=user_site(5),
-            )
-        )
+        raise RuntimeError(_no_shape(shape, m, known))
     return shape
+
+
+def _no_shape(shape: tuple[int, ...], m: Meta, known: int) -> str:
+    """Why `m` cannot get `shape`, whose sizes other than -1 make `known` elements."""
+    fact = f"shape '{list(shape)}' is invalid for input of size {m.numel} (shape {list(m.shape)})"
+    if shape.count(-1) > 1:
+        fact = f"only one dimension can be inferred, by -1, but {fact}"
+        hint = "write out all sizes but one"
+    elif any(n < -1 for n in shape):
+        hint = "a size is not negative; -1, once, stands for the size that is left"
+    elif -1 in shape:
+        hint = f"{m.numel} elements do not divide by the other sizes, which make {known}"
+    else:
+        hint = f"the sizes make {known} elements"
+    return errors.explain(fact, hint=hint, site=user_site(6))
 
 
 def view_strides(m: Meta, shape: tuple[int, ...]) -> tuple[int, ...] | None:

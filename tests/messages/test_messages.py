@@ -22,6 +22,10 @@ DIFFERENT = {
     "A model for a GPU that is not there": "every missing backend is a RuntimeError",
     "A tensor made for a GPU that is not there": "every missing backend is a RuntimeError",
     "A Function that was called instead of applied": "one error says what PyTorch says in a warning and an error",
+    "Arrays of different shapes in a list": "PyTorch's warning is that such lists are slow, which they are not here",
+    "A list as a parameter": "an argument of a wrong type is a TypeError; PyTorch's AttributeError comes from inside",
+    "An LSTM with one tensor as its state": "a state of a wrong type is a TypeError; PyTorch's error comes from inside",
+    "A GRU with the state of an LSTM": "a state of a wrong type is a TypeError; PyTorch's error comes from inside",
     "An optimizer class that was not made": "a TypeError, as of every call without self; PyTorch's IndexError "
     "comes from an empty tuple inside",
     "A name as an index": "PyTorch's warning is about a sequence, which a name is not meant to be",

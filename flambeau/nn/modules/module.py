@@ -246,7 +246,11 @@ class Module(CheckedKeywords, ModuleState, HookRegistration, Conversion):
             found = own["_buffers"]
             if name in found:
                 return found[name]
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        kind = type(self).__name__
+        if name in ("_parameters", "_buffers", "_modules") and name not in own:
+            hint = f"{kind}.__init__ must call super().__init__() first"
+            raise AttributeError(f"{kind} is used before Module.__init__() was called\n  hint: {hint}")
+        raise AttributeError(f"'{kind}' object has no attribute '{name}'", name=name, obj=self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         own = self.__dict__
@@ -483,7 +487,7 @@ class Module(CheckedKeywords, ModuleState, HookRegistration, Conversion):
     def train(self, mode: bool = True) -> Self:
         """Set training mode here and below; it matters to layers such as dropout and batch normalisation."""
         if not isinstance(mode, bool):
-            raise ValueError("training mode is expected to be boolean")
+            raise ValueError(f"training mode is expected to be boolean, got {mode!r}: train() or train(True), eval()")
         self.training = mode
         for module in self.children():
             module.train(mode)

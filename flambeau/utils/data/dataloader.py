@@ -11,7 +11,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau.utils.data._iterators import LoaderIterator, WorkersIterator
 from flambeau.utils.data._worker import get_worker_info
 from flambeau.utils.data.collate import default_collate, default_convert
-from flambeau.utils.data.dataset import IterableDataset
+from flambeau.utils.data.dataset import IterableDataset, length
 from flambeau.utils.data.sampler import BatchSampler, InfiniteSampler, RandomSampler, Sampler, SequentialSampler
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class DataLoader(CheckedKeywords, Generic[T_co]):
         """The number of batches; of an IterableDataset an estimate from its length."""
         if not isinstance(self.dataset, IterableDataset):
             return len(self.index_sampler)
-        self.stream_length = samples = len(self.dataset)  # type: ignore[arg-type]
+        self.stream_length = samples = length(self.dataset)
         if self.batch_size is None:
             return samples
         whole, rest = divmod(samples, self.batch_size)
