@@ -52,7 +52,8 @@ def tensors_of(tensors: Any, name: str) -> tuple:
                 )
             )
     if not found:
-        raise ValueError(errors.explain(f"torch.{name}(): expected a non-empty list of Tensors", site=user_site(4)))
+        kind = RuntimeError if name == "stack" else ValueError  # PyTorch's, which differ
+        raise kind(errors.explain(f"torch.{name}(): expected a non-empty list of Tensors", site=user_site(4)))
     return found
 
 

@@ -226,7 +226,7 @@ KEYWORD_ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "in
 
 # Parameters that are tensors wherever they are required; the others, where there is a gradient for them.
 ALWAYS_TENSORS = frozenset({"input", "A", "query", "index"})
-OFTEN_TENSORS = frozenset({"other", "weight", "target", "B", "key", "source"})
+OFTEN_TENSORS = frozenset({"other", "weight", "target", "B", "key", "source", "mask", "condition"})
 
 
 def not_a_tensor(function: str, parameter: str, place: int, value: Any, wanted: str = "Tensor") -> TypeError:
@@ -234,13 +234,15 @@ def not_a_tensor(function: str, parameter: str, place: int, value: Any, wanted: 
     return TypeError(
         errors.explain(
             f"{function}(): argument '{parameter}' (position {place + 1}) must be {wanted}, not {type(value).__name__}",
-            hint=_tensor_hint(value),
+            hint=_tensor_hint(function, value),
             site=user_site(2),
         )
     )
 
 
-def _tensor_hint(value: Any) -> str:
+def _tensor_hint(function: str, value: Any) -> str:
+    if function == "matmul" and isinstance(value, (int, float)):
+        return "with a number multiply by *"
     if isinstance(value, tuple) and any(isinstance(x, recording.TensorBase) for x in value):
         return "this is a tuple of tensors: take one of them, as in output, state = lstm(x)"
     if isinstance(value, (list, tuple, int, float)) or hasattr(value, "__array__"):

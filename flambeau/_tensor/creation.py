@@ -166,6 +166,13 @@ def full(
         fill_value = fill_value.item()
     elif isinstance(fill_value, np.generic):
         fill_value = fill_value.item()
+    if not isinstance(fill_value, (int, float, complex)):
+        raise TypeError(f"full(): argument 'fill_value' (position 2) must be Number, not {type(fill_value).__name__}")
+    if not isinstance(size, (tuple, list)):
+        kind = type(size).__name__
+        hint = f"write torch.full(({size},), {fill_value})" if isinstance(size, int) else ""
+        fact = f"full(): argument 'size' (position 1) must be tuple of ints, not {kind}"
+        raise TypeError(errors.explain(fact, hint=hint))
     shape = sizes((size,))
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import device as devices
-from flambeau._core import dtypes, keywords
+from flambeau._core import dtypes, errors, keywords
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.lazy import lazy_module
 from flambeau._engine.window import state
@@ -288,7 +288,10 @@ def randint(*args: Any, low: int | None = None, high: int | None = None, **kwarg
     given = [a.item() if isinstance(a, TensorBase) else a for a in args]
     if "size" in kwargs:
         given.append(kwargs.pop("size"))
-    size = given.pop()
+    size = given.pop() if given else None
+    if not isinstance(size, (tuple, list)) or not given and high is None:
+        hint = "the last is the size, a tuple: torch.randint(10, (3,)), torch.randint(0, 10, (2, 3))"
+        raise TypeError(errors.explain("randint() takes (high, size) or (low, high, size)", hint=hint))
     if high is None:
         high = given.pop()
     if low is None:

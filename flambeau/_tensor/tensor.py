@@ -214,6 +214,9 @@ class Tensor(TensorBase):
             >>> torch.ones(2).requires_grad_()
             tensor([1., 1.], requires_grad=True)
         """
+        if not isinstance(requires_grad, bool):
+            kind = type(requires_grad).__name__
+            raise TypeError(f"requires_grad_(): argument 'requires_grad' (position 1) must be bool, not {kind}")
         if not self.is_leaf:
             if not requires_grad:
                 raise RuntimeError(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from flambeau import _api as torch
+from flambeau._core.errors import explain
 from flambeau._core.keywords import CheckedKeywords, unexpected
 
 from ..parameter import Buffer, Parameter
@@ -69,6 +70,17 @@ _HOOK_DICTIONARIES = (
 )
 
 CALL_INIT_FIRST = "\n  hint: call super().__init__() first, before the first assignment in __init__"
+
+
+def _child_hint(value: Any) -> str:
+    """What to give in place of something that is no child of a module."""
+    if isinstance(value, type):
+        return f"a child is an instance: {value.__name__}()"
+    if isinstance(value, (list, tuple)):
+        return "unpack the list: nn.Sequential(*layers), or keep it in an nn.ModuleList(layers)"
+    if isinstance(value, dict):
+        return "nn.Sequential takes names in an OrderedDict; an nn.ModuleDict holds any dict of modules"
+    return "a child is a module: nn.ReLU() in place of torch.relu"
 
 
 class Module(CheckedKeywords, ModuleState, HookRegistration, Conversion):
@@ -207,9 +219,7 @@ class Module(CheckedKeywords, ModuleState, HookRegistration, Conversion):
             TypeError: `module` is neither a Module nor None. KeyError: the name is unfit or taken.
         """
         if module is not None and not isinstance(module, Module):
-            made = isinstance(module, type)
-            wanted = f"an instance: {module.__name__}()" if made else "a module: nn.ReLU() in place of torch.relu"
-            raise TypeError(f"{_typename(module)} is not a Module subclass\n  hint: a child is {wanted}")
+            raise TypeError(explain(f"{_typename(module)} is not a Module subclass", hint=_child_hint(module)))
         self._check_name("_modules", "module", name)
         if global_module_registration_hooks:
             module = _run_registration_hooks(global_module_registration_hooks, self, name, module)
