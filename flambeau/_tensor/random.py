@@ -22,9 +22,10 @@ from flambeau._ir.recording import TensorBase
 from flambeau._ops import draws, draws_normal, draws_rejection, fill, mersenne
 from flambeau._ops.drawn import gamma_drawn
 from flambeau._ops.mersenne import MersenneTwister
+from flambeau._ops.outs import OutRule, write_out
 from flambeau._ops.view import sizes
 from flambeau._tensor import creation, dispatch, interop
-from flambeau._tensor.creation import finish
+from flambeau._tensor.creation import chosen_dtype, finish
 
 if TYPE_CHECKING:
     import numpy as np
@@ -211,21 +212,19 @@ KEYWORDS = creation.CONSTANT | {"generator"}
 def _create(
     name: str, size: tuple, kwargs: dict[str, Any], default: dtype_class | None = None
 ) -> tuple[tuple[int, ...], dtype_class, Any]:
-    """(shape, dtype, generator) from the arguments of a function like `rand`."""
+    """(shape, dtype, generator) from the arguments of the function `name`, like `rand`."""
     keywords.check(name, kwargs, KEYWORDS)
     if "size" in kwargs:
         size = (kwargs.pop("size"),)
-    out = kwargs.get("out")
-    default = default or dtypes.get_default_dtype()
-    d = dtypes.checked(kwargs.get("dtype"), name) or (default if out is None else out.dtype)
+    d = chosen_dtype(name, kwargs.get("dtype"), kwargs.get("out"), default or dtypes.get_default_dtype())
     shape = sizes(size)
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     return shape, d, kwargs.get("generator")
 
 
-def _finished(t: Any, kwargs: dict[str, Any]) -> Any:
-    return finish(t, kwargs.get("requires_grad", False), kwargs.get("device"), kwargs.get("out"))
+def _finished(name: str, t: Any, kwargs: dict[str, Any]) -> Any:
+    return finish(t, kwargs.get("requires_grad", False), kwargs.get("device"), kwargs.get("out"), name)
 
 
 def _count(shape: tuple[int, ...]) -> int:
@@ -256,7 +255,7 @@ def rand(*size: Any, **kwargs: Any) -> Any:
         tensor([0.4963, 0.7682])
     """
     shape, d, generator = _create("rand", size, kwargs)
-    return _finished(_uniform(shape, d, generator), kwargs)
+    return _finished("rand", _uniform(shape, d, generator), kwargs)
 
 
 def randn(*size: Any, **kwargs: Any) -> Any:
@@ -272,7 +271,7 @@ def randn(*size: Any, **kwargs: Any) -> Any:
                 [ 2.2082, -0.6380,  0.4617]])
     """
     shape, d, generator = _create("randn", size, kwargs)
-    return _finished(_normal(shape, d, generator), kwargs)
+    return _finished("randn", _normal(shape, d, generator), kwargs)
 
 
 def randint(*args: Any, low: int | None = None, high: int | None = None, **kwargs: Any) -> Any:
@@ -299,7 +298,9 @@ def randint(*args: Any, low: int | None = None, high: int | None = None, **kwarg
     shape, d, generator = _create("randint", (size,), kwargs, dtypes.int64)
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
-    return _finished(wrap(draw(draws.randint, generator, _count(shape), low, high, d.name), shape, d), kwargs)
+    return _finished(
+        "randint", wrap(draw(draws.randint, generator, _count(shape), low, high, d.name), shape, d), kwargs
+    )
 
 
 def randperm(n: int, **kwargs: Any) -> Any:
@@ -315,7 +316,7 @@ def randperm(n: int, **kwargs: Any) -> Any:
     if n < 0:
         raise RuntimeError(f"n must be non-negative, got {n}")
     shape, d, generator = _create("randperm", (n,), kwargs, dtypes.int64)
-    return _finished(wrap(draw(draws.randperm, generator, n, d.name), shape, d), kwargs)
+    return _finished("randperm", wrap(draw(draws.randperm, generator, n, d.name), shape, d), kwargs)
 
 
 def _drawn_like(name: str, input: Any, kwargs: dict[str, Any], method: str, *bounds: Any) -> Any:
@@ -377,7 +378,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, **kwargs: Any) -> 
         if size is None:
             raise TypeError("normal() with numbers for mean and std needs size")
         shape, d, generator = _create("normal", (size,), kwargs)
-        return _finished(_normal(shape, d, generator, mean, std), kwargs)
+        return _finished("normal", _normal(shape, d, generator, mean, std), kwargs)
     like: Any = mean if isinstance(mean, TensorBase) else std
     if isinstance(mean, TensorBase) and isinstance(std, TensorBase):
         template = mean + std
@@ -388,7 +389,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, **kwargs: Any) -> 
     means = np.broadcast_to(means, tuple(template.shape))
     deviations = np.broadcast_to(deviations, tuple(template.shape))
     drawn = draw(draws_normal.normal_like, kwargs.get("generator"), means, deviations, template.dtype.name)
-    return _finished(wrap(drawn, template.shape, template.dtype), kwargs)
+    return _finished("normal", wrap(drawn, template.shape, template.dtype), kwargs)
 
 
 def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None = None, out: Any = None) -> Any:
@@ -407,7 +408,10 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
             raise RuntimeError(f"bernoulli expects floating-point probabilities, got {input.dtype}")
         drawn = draw(draws.bernoulli, generator, interop.array(input).reshape(-1), input.dtype.name)
     result = wrap(drawn, input.shape, input.dtype)
-    return _finished(fill.insensitive(result, input) if input.requires_grad else result, {"out": out})
+    result = fill.insensitive(result, input) if input.requires_grad else result
+    if isinstance(out, TensorBase):
+        return write_out("bernoulli", out, result.to(out.dtype), OutRule(overlap="same", warns=False), (input,))
+    return finish(result, False, out=out, name="bernoulli")
 
 
 def multinomial(
@@ -423,7 +427,7 @@ def multinomial(
         tensor([1, 1])
     """
     drawn = draw(draws.multinomial, generator, interop.array(input), num_samples, replacement)
-    return _finished(wrap(drawn, drawn.shape, dtypes.int64), {"out": out})
+    return _finished("multinomial", wrap(drawn, drawn.shape, dtypes.int64), {"out": out})
 
 
 def poisson(input: Any, generator: Generator | None = None) -> Any:
