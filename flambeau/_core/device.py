@@ -68,10 +68,20 @@ def _parse(spec: str | int, index: int | None) -> tuple[str, int | None]:
         raise TypeError(f"device(): expected a string, an int or a device, got {type(spec).__name__}")
     kind, colon, number = spec.partition(":")
     if kind not in KINDS or (colon and not number.isdigit()) or (colon and index is not None):
-        raise RuntimeError(
-            f"Invalid device string: '{spec}'; expected one of {', '.join(KINDS)}, with an optional ':index'"
-        )
+        expected = f"Invalid device string: '{spec}'; expected one of {', '.join(KINDS)}, with an optional ':index'"
+        raise RuntimeError(expected + _meant(kind))
     return kind, int(number) if colon else index
+
+
+def _meant(kind: str) -> str:
+    """What somebody meant who wrote `kind`, as a hint."""
+    if kind.lower() == "gpu":
+        return "\n  hint: PyTorch's name for a GPU of NVIDIA is 'cuda'; 'cpu' is always there"
+    if kind.lower() in KINDS and kind not in KINDS:
+        return f"\n  hint: write '{kind.lower()}'"
+    if kind.rstrip("0123456789") in ("float", "int", "uint", "bfloat", "double", "half", "long", "bool", "complex"):
+        return f"\n  hint: a dtype is no text: write torch.{kind}"
+    return ""
 
 
 cpu = device("cpu")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flambeau._core import errors
 from flambeau._core.lazy import lazy_module
 
 if TYPE_CHECKING:
@@ -143,6 +144,38 @@ def from_numpy(numpy_dtype: Any) -> dtype:
         names = ", ".join(d.name for d in ALL)
         raise TypeError(f"can't convert np.ndarray of type {numpy_dtype}. The only supported types are: {names}.")
     return found
+
+
+OF_PYTHON = {float: float64, int: int64, bool: bool_, complex: complex128}
+
+
+def checked(d: Any, function: str) -> dtype | None:
+    """The dtype meant by an argument `dtype` of `function`: a dtype, one of Python's types, or None for none given;
+    TypeError for anything else, such as a name or one of NumPy's types.
+
+    Example::
+
+        >>> checked(float, "zeros")
+        torch.float64
+    """
+    if d is None or isinstance(d, dtype):
+        return d
+    found = OF_PYTHON.get(d) if isinstance(d, type) else None
+    if found is None:
+        raise TypeError(
+            errors.explain(
+                f"{function}(): argument 'dtype' must be torch.dtype, not {type(d).__name__}", hint=_meant(d)
+            )
+        )
+    return found
+
+
+def _meant(d: Any) -> str:
+    """The dtype that somebody wrote in another way, as a hint."""
+    name = d if isinstance(d, str) else getattr(d, "__name__", None) or str(d)
+    name = name.rpartition(".")[2]
+    meant = BY_NAME.get(name) or ALIASES.get(name)
+    return "dtypes are torch.float32, torch.int64..." if meant is None else f"write torch.{meant.name}"
 
 
 # ---------------------------------------------------------------------------------------------- the default dtype

@@ -21,10 +21,24 @@ def explain(expected: str, *, hint: str = "", site: sites.Site | None = None) ->
     return "\n".join(lines)
 
 
-def not_implemented(op: str, dtype: object) -> RuntimeError:
+def not_implemented(op: str, dtype: object, hint: str = "") -> RuntimeError:
     """What PyTorch raises for an operation that has no meaning, or no kernel, for a dtype."""
     name = TYPE_NAMES.get(str(dtype).removeprefix("torch."), str(dtype))
-    return NotImplementedError(f"\"{op}\" not implemented for '{name}'")
+    return NotImplementedError(
+        explain(f"\"{op}\" not implemented for '{name}'", hint=hint, site=sites.user_site(2) if hint else None)
+    )
+
+
+def conversion(name: str) -> str:
+    """The method that converts to a dtype, as a hint writes it.
+
+    Example::
+
+        >>> conversion("float64")
+        '.double()'
+    """
+    methods = {"float32": "float", "float64": "double", "float16": "half", "bfloat16": "bfloat16", "int64": "long"}
+    return f".{methods[name]}()" if name in methods else f".to(torch.{name})"
 
 
 TYPE_NAMES = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from types import CodeType, FrameType
 
 Site = tuple[CodeType, int]
@@ -38,6 +39,20 @@ def user_site(depth: int = 1) -> Site | None:
             return code, frame.f_lasti
         frame = frame.f_back
     return None
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """A warning at the line of the user's program, however many of the package's own lie between.
+
+    Example::
+
+        >>> with warnings.catch_warnings(action="ignore"):
+        ...     warn("a dimension was guessed")
+    """
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and is_internal(frame.f_code.co_filename):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 def line_of(site: Site) -> int:

@@ -64,15 +64,26 @@ def refuse_collections(op: Any, places: Iterable[int], args: Sequence[Any]) -> N
             raise not_a_tensor(op.name, op.parameters[i], i + 1, value)
 
 
-def not_a_tensor(name: str, parameter: str, position: int, value: Any) -> TypeError:
+def not_a_tensor(name: str, parameter: str, position: int, value: Any, wanted: str = "Tensor") -> TypeError:
+    """The error for an argument that should have been a tensor: the `position`-th, or 0 if it was given by its name."""
     place = f" (position {position})" if position else ""
     return TypeError(
         errors.explain(
-            f"{name}(): argument '{parameter}'{place} must be Tensor, not {type(value).__name__}",
-            hint="torch.tensor(...) makes a tensor from a list, an array or a number",
-            site=user_site(4),
+            f"{name}(): argument '{parameter}'{place} must be {wanted}, not {type(value).__name__}",
+            hint=_remedy(name, value),
+            site=user_site(3),
         )
     )
+
+
+def _remedy(name: str, value: Any) -> str:
+    if name == "matmul" and isinstance(value, (int, float)):
+        return "with a number multiply by *"
+    if isinstance(value, tuple) and any(isinstance(x, TensorBase) for x in value):
+        return "this is a tuple of tensors: take one of them, as in output, state = lstm(x)"
+    if isinstance(value, (list, tuple, int, float)) or hasattr(value, "__array__"):
+        return "torch.tensor(...) makes a tensor of numbers, lists and arrays"
+    return ""
 
 
 def tensor_first(function: Callable) -> Callable:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from flambeau._core import dtypes
+from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
+from flambeau._core.sites import user_site
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous, meta, strides_in_order
 from flambeau._ops import _expand
@@ -198,6 +199,33 @@ def in_projection(
     return tuple([linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True)])
 
 
+def _check_embeddings(query: Any, key: Any, value: Any, width: int, separate: bool) -> None:
+    """AssertionError or RuntimeError unless query, key and value [length, batch, embedding] fit together."""
+    shapes = f"query {list(query.shape)}, key {list(key.shape)}, value {list(value.shape)}"
+    if query.shape[2] != width:
+        fact = f"was expecting embedding dimension of {width}, but got {query.shape[2]}: {shapes}"
+        raise AssertionError(errors.explain(fact, hint="the last dimension is the embedding", site=user_site()))
+    if key.shape[:2] != value.shape[:2] or not separate and key.shape != value.shape:
+        fact = f"key shape {list(key.shape)} does not match value shape {list(value.shape)}"
+        raise AssertionError(errors.explain(fact, hint="there is one value for each key", site=user_site()))
+    if query.shape[1] != key.shape[1]:
+        fact = f"query and key have the batch sizes {query.shape[1]} and {key.shape[1]}: {shapes}"
+        hint = "without batch_first=True the order is (length, batch, embedding)"
+        raise RuntimeError(errors.explain(fact, hint=hint, site=user_site()))
+
+
+def _check_masks(mask: Any, padding: Any, length: int, keys: int, batch: int) -> None:
+    """RuntimeError for a mask of attention, AssertionError for one of padding, of another shape."""
+    if mask is not None and mask.dim() == 2 and tuple(mask.shape) != (length, keys):
+        fact = f"The shape of the 2D attn_mask is {list(mask.shape)}, but should be {[length, keys]}"
+        raise RuntimeError(
+            errors.explain(fact, hint="it has a row for each query, a column for each key", site=user_site())
+        )
+    if padding is not None and tuple(padding.shape) != (batch, keys):
+        fact = f"Expected key_padding_mask of shape {[batch, keys]}, but got {list(padding.shape)}"
+        raise AssertionError(errors.explain(fact, hint="it has a row for each sequence of the batch", site=user_site()))
+
+
 @composite(method=False, namespace="nn.functional")
 def multi_head_attention_forward(
     query: Any,
@@ -242,8 +270,8 @@ def multi_head_attention_forward(
         query, key, value = query.unsqueeze(1), key.unsqueeze(1), value.unsqueeze(1)
         key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
     length, batch, width = query.shape
-    if width != embed_dim_to_check:
-        raise AssertionError(f"was expecting embedding dimension of {embed_dim_to_check}, but got {width}")
+    _check_embeddings(query, key, value, embed_dim_to_check, use_separate_proj_weight)
+    _check_masks(attn_mask, key_padding_mask, length, key.shape[0], batch)
     if width % num_heads:
         raise AssertionError(f"embed_dim {width} not divisible by num_heads {num_heads}")
     if is_causal and attn_mask is None:

@@ -35,7 +35,7 @@ def infer_matmul(a: Meta, b: Meta) -> Meta:
             errors.explain(
                 f"expected m1 and m2 to have the same dtype, but got: {errors.TYPE_NAMES[a.dtype.name]} != "
                 f"{errors.TYPE_NAMES[b.dtype.name]}",
-                hint="convert one of them, e.g. x.float()",
+                hint=f"convert one of them, e.g. the first with {errors.conversion(b.dtype.name)}",
                 site=user_site(4),
             )
         )

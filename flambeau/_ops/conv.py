@@ -92,7 +92,10 @@ def _check_channels(input: Meta, weight: Meta, bias: Meta | None, transposed: bo
             f"size {list(bias.shape)} instead"
         )
     if bias is not None and bias.dtype is not input.dtype:
-        _fail(f"Input type ({input.dtype}) and bias type ({bias.dtype}) should be the same")
+        _fail(
+            f"Input type ({input.dtype}) and bias type ({bias.dtype}) should be the same",
+            f"convert the input, x{errors.conversion(bias.dtype.name)}, or the layer",
+        )
 
 
 def _forward_size(input: Meta, weight: Meta, stride: Sizes, padding: Sizes, dilation: Sizes) -> list[int]:

@@ -10,6 +10,7 @@ from flambeau._core.dtypes import dtype
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous, dense_order, meta, strides_in_order, walking_order
 from flambeau._ir.program import Inference
+from flambeau._ops.arguments import not_a_tensor
 
 
 def broadcast_shapes(shapes: Iterable[Sequence[int]], op: str = "") -> tuple[int, ...]:
@@ -45,26 +46,15 @@ def broadcast_shapes(shapes: Iterable[Sequence[int]], op: str = "") -> tuple[int
 
 def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
     """What a pointwise op gives for these operands; remembered in the op's cache."""
-    op.check_count(args)
+    op.check_arguments(args)
     operands = [metas[i] for i in range(len(metas)) if i in op.operands and metas[i] is not type(None)]
     tensors = [m for m in metas if isinstance(m, Meta)]
     if not tensors:
-        raise TypeError(
-            errors.explain(
-                f"{op.name}(): argument '{op.parameters[0]}' (position 1) must be Tensor, not {type(args[0]).__name__}",
-                site=user_site(4),
-            )
-        )
+        raise not_a_tensor(op.name, op.parameters[0], 1, args[0])
     wrong = [i for i in sorted(op.operands) if i < len(metas) and _is_no_operand(op, i, metas[i])]
     if wrong:
         place = wrong[0]
-        raise TypeError(
-            errors.explain(
-                f"{op.name}(): argument '{op.parameters[place]}' (position {place + 1}) must be Tensor, "
-                f"not {type(args[place]).__name__}",
-                site=user_site(4),
-            )
-        )
+        raise not_a_tensor(op.name, op.parameters[place], place + 1, args[place])
     promoted = dtypes.result_type_of([(m.dtype, m.ndim) if isinstance(m, Meta) else m for m in operands])
     if op.check is not None:
         op.check(metas)

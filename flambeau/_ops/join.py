@@ -39,6 +39,7 @@ def tensors_of(tensors: Any, name: str, empty: type[Exception] = ValueError) -> 
         raise TypeError(
             errors.explain(
                 f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}",
+                hint=f"put them into one list: torch.{name}([a, b])",
                 site=user_site(4),
             )
         )
@@ -201,7 +202,7 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
         tensor([[1, 3],
                 [2, 4]])
     """
-    return stack_(tensors_of(tensors, "stack"), int(dim))
+    return stack_(tensors_of(tensors, "stack", RuntimeError), int(dim))
 
 
 # ---------------------------------------------------------------------------------------------- with more dimensions
@@ -322,5 +323,5 @@ def column_stack(tensors: Sequence[Any]) -> Any:
                 [2, 4]])
     """
     return hstack(
-        [reshape(t, t._meta.numel, 1) if t._meta.ndim <= 1 else t for t in tensors_of(tensors, "column_stack")]
+        [reshape(t, t._meta.numel, 1) if t._meta.ndim <= 1 else t for t in tensors_of(tensors, "column_stack", RuntimeError)]
     )

@@ -37,7 +37,7 @@ def require_square(op: str, m: Meta) -> None:
         raise RuntimeError(
             errors.explain(
                 f"{op}: A must be batches of square matrices, but they are {m.shape[-2]} by {m.shape[-1]} matrices",
-                site=user_site(5),
+                site=user_site(),
             )
         )
 
@@ -138,9 +138,10 @@ def _infer_solve(a: Meta, b: Meta) -> Meta:
             f"linalg.solve: Expected A and B to have the same dtype, but found A of type {a.dtype} and B of type "
             f"{b.dtype}"
         )
-    if is_vector_case(a, b):
+    vector = is_vector_case(a, b)
+    if vector and a.shape[-1] == b.shape[-1]:
         return contiguous(a.dtype, (*a.shape[:-2], a.shape[-1]))
-    if a.shape[-1] != b.shape[-2]:
+    if vector or a.shape[-1] != b.shape[-2]:
         raise RuntimeError(
             f"linalg.solve: Incompatible shapes of A and B for the equation AX = B ({list(a.shape)} and "
             f"{list(b.shape)})"

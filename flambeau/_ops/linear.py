@@ -53,7 +53,7 @@ def infer_linear(x: Meta, weight: Meta, bias: Any = None) -> Meta:
             errors.explain(
                 f"mat1 and mat2 must have the same dtype, but got {errors.TYPE_NAMES[x.dtype.name]} and "
                 f"{errors.TYPE_NAMES[weight.dtype.name]}",
-                hint="convert the input, e.g. x.float(), or the layer",
+                hint=f"convert the input, x{errors.conversion(weight.dtype.name)}, or the layer",
                 site=user_site(5),
             )
         )

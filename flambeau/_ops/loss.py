@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
-from flambeau._core.sites import user_site
+from flambeau._core.sites import user_site, warn
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand
 from flambeau._ops.activation import logsigmoid
@@ -46,12 +45,11 @@ def reduced(loss: Any, reduction: str, size_average: bool | None = None, reduce:
 
 def _warn_if_broadcast(name: str, input: Any, target: Any) -> None:
     if input.shape != target.shape:
-        warnings.warn(
+        same = input.numel() == target.numel()
+        warn(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) in {name}. "
-            "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size, "
-            f"e.g. target.reshape({list(input.shape)}).",
-            UserWarning,
-            stacklevel=4,
+            "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size"
+            + (f", e.g. target.reshape({list(input.shape)})." if same else ".")
         )
 
 
@@ -77,7 +75,13 @@ def mse_loss(
     """
     _warn_if_broadcast("mse_loss", input, target)
     error = input - target
+    _refuse_integers("mse", error)
     return _weighted(error * error, weight, reduction, size_average, reduce)
+
+
+def _refuse_integers(name: str, error: Any) -> None:
+    if error.dtype.category <= dtypes.INTEGER:
+        raise errors.not_implemented(f"{name}_cpu", error.dtype, hint="convert prediction and target with .float()")
 
 
 def _weighted(loss: Any, weight: Any, reduction: str, size_average: bool | None, reduce: bool | None) -> Any:
@@ -135,6 +139,7 @@ def smooth_l1_loss(
     if beta == 0:
         return reduced((input - target).abs(), reduction, size_average, reduce)
     error = (input - target).abs()
+    _refuse_integers("smooth_l1", error)
     return reduced(
         choose(error < beta, 0.5 * error * error / beta, error - 0.5 * beta), reduction, size_average, reduce
     )
@@ -154,6 +159,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     _warn_if_broadcast("huber_loss", input, target)
     error = (input - target).abs()
+    _refuse_integers("huber", error)
     loss = choose(error < delta, 0.5 * error * error, delta * (error - 0.5 * delta))
     return _weighted(loss, weight, reduction, None, None)
 
@@ -237,6 +243,15 @@ def binary_cross_entropy(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. "
             "Please ensure they have the same size."
         )
+    if target.dtype is not input.dtype:
+        found, expected = errors.TYPE_NAMES[target.dtype.name], errors.TYPE_NAMES[input.dtype.name]
+        raise RuntimeError(
+            errors.explain(
+                f"Found dtype {found} but expected {expected}: targets of binary_cross_entropy are probabilities",
+                hint="use target.to(input.dtype)",
+                site=user_site(),
+            )
+        )
     loss = bce_of(input, target)
     return reduced(loss if weight is None else loss * weight, reduction, size_average, reduce)
 
@@ -285,6 +300,16 @@ def binary_cross_entropy_with_logits(
     """
     if target.shape != input.shape:
         raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
+    if target.dtype.category <= dtypes.INTEGER:
+        wanted, found = errors.TYPE_NAMES[input.dtype.name], errors.TYPE_NAMES[target.dtype.name]
+        raise RuntimeError(
+            errors.explain(
+                f"result type {wanted} can't be cast to the desired output type {found}: targets of "
+                "binary_cross_entropy_with_logits are probabilities",
+                hint="use target.float()",
+                site=user_site(),
+            )
+        )
     log_sigmoid = logsigmoid(input)
     scale = log_sigmoid if pos_weight is None else ((pos_weight - 1) * target + 1) * log_sigmoid
     loss = (1 - target) * input - scale
@@ -298,14 +323,20 @@ def _classes(name: str, m: Meta, target: Meta) -> None:
     expected = m.shape[:1] + m.shape[2:] if m.ndim > 1 else ()
     if tuple(target.shape) != tuple(expected) and not (m.ndim == 1 and target.shape == (1,)):
         rows = target.shape[0] if target.ndim else 1
-        what = f"Expected input batch_size ({m.shape[0]}) to match target batch_size ({rows})."
+        same = m.ndim > 1 and rows == m.shape[0]
+        if not same:
+            what = f"Expected input batch_size ({m.shape[0]}) to match target batch_size ({rows})."
+        elif m.ndim == 2:
+            what = "0D or 1D target tensor expected, multi-target not supported."
+        else:
+            what = f"Expected target size {list(expected)}, got {list(target.shape)}."
         if m.ndim > 1 and target.ndim == 2 and target.shape[1] == 1:
             hint = "targets are class numbers in one dimension: use target.squeeze(1)"
         elif tuple(target.shape) == tuple(m.shape):
             hint = "one-hot targets are given as class numbers (target.argmax(1)) or as floating-point probabilities"
         else:
             hint = "scores have shape [batch, classes, ...], targets [batch, ...]"
-        raise ValueError(
+        raise (RuntimeError if same else ValueError)(
             errors.explain(f"{what} Scores {list(m.shape)}, targets {list(target.shape)}", hint=hint, site=user_site(6))
         )
     if target.dtype not in (dtypes.int64, dtypes.uint8):
@@ -413,8 +444,8 @@ def nll_loss(
 
 
 def _infer_mean_entropy(m: Meta, target: Meta, weight: Any, ignore_index: int) -> tuple[Meta, Meta]:
-    _classes("cross_entropy", m, target)
     infer_rows("log_softmax", m, 1 if m.ndim > 1 else 0)
+    _classes("cross_entropy", m, target)
     weights = _infer_nll(m, target, weight, ignore_index)[1]
     return contiguous(m.dtype, ()), weights
 
@@ -502,9 +533,9 @@ def cross_entropy(
         return _cross_entropy_with_probabilities(input, target, weight, axis, reduction, label_smoothing)
     if not label_smoothing and reduction == "mean" and size_average is None and reduce is None:
         return mean_entropy(input, target, weight, ignore_index)[0]
+    log_probabilities = log_softmax_rows(input, axis)
     if not label_smoothing:
         _classes("cross_entropy", input._meta, target._meta)
-    log_probabilities = log_softmax_rows(input, axis)
     plain = nll_loss(log_probabilities, target, weight, size_average, ignore_index, reduce, reduction)
     if not label_smoothing:
         return plain

@@ -97,6 +97,21 @@ def affine(x: Any, weight: Any, bias: Any, shape: Sequence[int]) -> Any:
     return x if x.dtype is dtype else x.to(dtype)
 
 
+def _check_dtypes(name: str, input: Any, **tensors: Any) -> None:
+    """RuntimeError unless parameters and running statistics have the input's dtype, or float32 beside a half."""
+    d = input.dtype
+    for what, t in tensors.items():
+        if t is not None and t.dtype is not d and not (d in dtypes.HALVES and t.dtype is dtypes.float32):
+            raise RuntimeError(
+                errors.explain(
+                    f"mixed dtype (CPU): all inputs must share same datatype. {name} got an input of {d}, "
+                    f"its {what} is {t.dtype}",
+                    hint=f"convert the input, x{errors.conversion(t.dtype.name)}, or the layer",
+                    site=user_site(4),
+                )
+            )
+
+
 # ---------------------------------------------------------------------------------------------- batch and instance
 
 
@@ -141,7 +156,9 @@ def batch_norm(
         tensor([[-1.0000],
                 [ 1.0000]])
     """
-    _check_channels("batch_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    tensors = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
+    _check_channels("batch_norm", input, **tensors)
+    _check_dtypes("batch_norm", input, **tensors)
     input, shape = _in_rows(input), [1, input.shape[1]] + [1] * (input.dim() - 2)
     if not training:
         if running_mean is None or running_var is None:
@@ -153,7 +170,14 @@ def batch_norm(
         )
     count = input.numel() // max(input.shape[1], 1)
     if count == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+        raise ValueError(
+            errors.explain(
+                f"Expected more than 1 value per channel when training, got input size {input.shape}",
+                hint="train with larger batches (drop_last=True of a DataLoader drops a smaller last one), or call "
+                "model.eval() to use the running statistics",
+                site=user_site(3),
+            )
+        )
     dims = (0, *range(2, input.dim()))
     normalised, mean, variance = standardize(input, dims, eps)
     if count:
@@ -191,6 +215,7 @@ def instance_norm(
     """
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    _check_dtypes("instance_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     count = input.numel() // max(input.shape[0] * input.shape[1], 1)
     if count == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
@@ -236,6 +261,7 @@ def layer_norm(
         tensor([[-1.0000,  1.0000]])
     """
     dims = _trailing("layer_norm", input, normalized_shape)
+    _check_dtypes("layer_norm", input, weight=weight, bias=bias)
     normalised = standardize(input.contiguous(), dims, eps)[0]
     return affine(normalised, weight, bias, input.shape[dims[0] :])
 
@@ -316,6 +342,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
             f"num_groups={num_groups}"
         )
     _check_channels("group_norm", input, weight=weight, bias=bias)
+    _check_dtypes("group_norm", input, weight=weight, bias=bias)
     if input.numel() == 0:
         return affine(input, weight, bias, [1, channels] + [1] * (input.dim() - 2))
     images = _in_rows(input)

@@ -34,12 +34,16 @@ from collections.abc import Callable, Mapping
 from math import copysign
 from typing import Any, NamedTuple
 
+from flambeau._core import dtypes, errors, keywords
 from flambeau._core.forgetting import forget_unused, room_for
+from flambeau._core.lazy import lazy_module
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta
 from flambeau._ir.recording import TensorBase
-from flambeau._ops.arguments import refuse_others
+from flambeau._ops.arguments import not_a_tensor, refuse_others
 from flambeau._ops.outs import OutRule, write_out
+
+inspect = lazy_module("inspect")
 
 OPS: dict[str, Op] = {}
 INFERENCES = 1 << 13  # with so many, those that no plan uses are forgotten
@@ -82,6 +86,7 @@ class Op:
     family = ""
     out_rule = OutRule()
     nondifferentiable: frozenset[int] = frozenset()  # outputs that never carry a gradient
+    tensors: tuple[int, ...] = ()  # parameters that must be tensors, as far as the recorder does not check that itself
 
     def __init__(
         self,
@@ -180,7 +185,7 @@ class Op:
         for name, value in kwargs.items():
             name = self.keyword(name)
             if name not in self.parameters:
-                raise TypeError(f"{self.name}() got an unexpected keyword argument '{name}'")
+                raise keywords.unexpected(self.name, name, self.parameters)
             if name in given:
                 raise TypeError(f"{self.name}() got multiple values for argument '{name}'")
             given[name] = value
@@ -194,11 +199,19 @@ class Op:
         """The parameter meant by a keyword, NumPy's names included."""
         return name if name in self.parameters else KEYWORD_ALIASES.get(name, name)
 
-    def check_count(self, args: tuple) -> None:
-        """TypeError unless the number of positional arguments fits."""
+    def check_arguments(self, args: tuple) -> None:
+        """TypeError unless the number of arguments fits, tensors are tensors and dtypes are dtypes."""
         if not self.required <= len(args) <= self.most:
-            expected = " ".join(self.parameters)
-            raise TypeError(f"{self.name}() takes the arguments ({expected}), got {len(args)} of them")
+            expected = ", ".join(self.parameters)
+            missing = [repr(p) for p in self.parameters[len(args) : self.required]]
+            what = f"missing the required argument {' and '.join(missing)}" if missing else f"got {len(args)} arguments"
+            raise TypeError(errors.explain(f"{self.name}() {what}", hint=f"it takes ({expected})"))
+        for i in self.tensors:
+            if not isinstance(args[i], TensorBase):
+                raise not_a_tensor(self.name, self.parameters[i], i + 1, args[i])
+        for name, value in zip(self.parameters, args, strict=False):
+            if name == "dtype":
+                dtypes.checked(value, self.name)
 
     def complete(self, args: tuple) -> tuple:
         """`args` with the defaults of the parameters that were left out."""
@@ -326,6 +339,11 @@ NUMBERS = (bool, int, float, complex)
 KEYWORD_ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other", "self": "input"}
 
 
+# Parameters that are tensors wherever they are required; the others, where there is a gradient for them.
+ALWAYS_TENSORS = frozenset({"input", "A", "query", "index"})
+OFTEN_TENSORS = frozenset({"other", "weight", "target", "B", "key", "source", "mask", "condition"})
+
+
 def named_like(function: Callable, body: Callable, name: str) -> Callable:
     """Give a derived function the name, the place and the documentation of the body it was derived from."""
     function.__name__ = function.__qualname__ = name
@@ -419,6 +437,10 @@ class Library(Op):
         **common: Any,
     ) -> None:
         super().__init__(body, **common)
+        required = self.parameters[: self.required]
+        self.tensors = tuple(
+            [i for i, p in enumerate(required) if p in ALWAYS_TENSORS or p in OFTEN_TENSORS and i in self.derivative_of]
+        )
         self.infer = infer
         self.expand = expand
         self.category = category
@@ -456,7 +478,10 @@ class Composite(Op):
                 return self.call(args, kwargs) if kwargs else body(*args)
             except (AttributeError, TypeError) as error:
                 refuse_others(self.name, self.parameters, args, kwargs, error)
-                raise
+                better = keywords.explained(error, self.body, self.name, kwargs)
+                if better is None:
+                    raise
+                raise better from None
 
         return named_like(function, body, self.name)
 

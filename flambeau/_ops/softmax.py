@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flambeau._core import dtypes, errors
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.lazy import lazy_module
-from flambeau._core.sites import user_site
+from flambeau._core.sites import user_site, warn
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand
 from flambeau._ops.infer import wrap_dim
@@ -80,9 +80,16 @@ def log_softmax_rows(input: Any, dim: int) -> Any:
     return x - np.log(np.exp(x).sum(axis=dim, keepdims=True))
 
 
-def _default_dim(ndim: int) -> int:
-    """The dimension PyTorch picks, with a warning, if none is given."""
-    return 0 if ndim in (0, 1, 3) else 1
+def _dim_or_default(name: str, dim: int | None, ndim: int) -> int:
+    """`dim`, or the dimension PyTorch picks, with a warning, if none is given."""
+    if dim is not None:
+        return dim
+    chosen = 0 if ndim in (0, 1, 3) else 1
+    warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument: "
+        f"dim={chosen} was chosen here; dim=-1 is the last one."
+    )
+    return chosen
 
 
 def _as(input: Any, dtype: dtype_class | None) -> Any:
@@ -127,7 +134,7 @@ def functional_softmax(
         >>> torch.nn.functional.softmax(torch.zeros(2), dim=0)
         tensor([0.5000, 0.5000])
     """
-    return softmax_rows(_as(input, dtype), _default_dim(input.dim()) if dim is None else dim)
+    return softmax_rows(_as(input, dtype), _dim_or_default("softmax", dim, input.dim()))
 
 
 @composite(method=False, namespace="nn.functional", name="log_softmax")
@@ -142,7 +149,7 @@ def functional_log_softmax(
         >>> torch.nn.functional.log_softmax(torch.zeros(2), dim=0)
         tensor([-0.6931, -0.6931])
     """
-    return log_softmax_rows(_as(input, dtype), _default_dim(input.dim()) if dim is None else dim)
+    return log_softmax_rows(_as(input, dtype), _dim_or_default("log_softmax", dim, input.dim()))
 
 
 @composite(method=False, namespace="nn.functional")
@@ -155,7 +162,7 @@ def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: dty
         >>> torch.nn.functional.softmin(torch.zeros(2), dim=0)
         tensor([0.5000, 0.5000])
     """
-    return softmax_rows(_as(-input, dtype), _default_dim(input.dim()) if dim is None else dim)
+    return softmax_rows(_as(-input, dtype), _dim_or_default("softmin", dim, input.dim()))
 
 
 @composite(method=False, namespace="nn.functional")

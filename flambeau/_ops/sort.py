@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from flambeau._core import dtypes
+from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, contiguous, preserved
 from flambeau._ir.recording import TensorBase
@@ -485,7 +485,9 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
         >>> torch.tensor([0, 2, 2]).bincount()
         tensor([1, 0, 2])
     """
-    if input.ndim != 1 or input.dtype.kind not in "iu" or (input.size and input.min() < 0):
+    if input.dtype.kind not in "iu":
+        raise errors.not_implemented("bincount_cpu", input.dtype, hint="bincount counts integers: x.long()")
+    if input.ndim != 1 or (input.size and input.min() < 0):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if weights is not None and weights.shape != input.shape:
         raise RuntimeError("weights should be 1-d and have the same length as input")
@@ -514,6 +516,8 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:  
         >>> torch.tensor([1., 2., 1.]).histc(4, 0, 3)
         tensor([0., 2., 1., 0.])
     """
+    if input.dtype.kind in "iub":
+        raise errors.not_implemented("histogram_cpu", input.dtype, hint="convert first, x.float()")
     if bins <= 0:
         raise RuntimeError("bins must be > 0")
     x = accumulated(input).reshape(-1)

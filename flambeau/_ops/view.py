@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Sequence
 from functools import lru_cache
@@ -24,7 +25,25 @@ def sizes(args: tuple) -> tuple[int, ...]:
     """Sizes given one by one or as one sequence: `view(2, 3)` and `view((2, 3))`."""
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = tuple(args[0])
-    return tuple([n if type(n) is int else int(n) for n in args])
+    return tuple([n if type(n) is int else _size(n, i) for i, n in enumerate(args)])
+
+
+def _size(n: Any, place: int) -> int:
+    """A size that is no plain int: NumPy's integers, tensors of one; TypeError for a float."""
+    try:
+        return operator.index(n)
+    except TypeError:
+        raise TypeError(
+            errors.explain(
+                f"sizes must be integers, but the one at place {place} is {_shown(n)}",
+                hint="a // b divides integers without making floats" if isinstance(n, float) else "",
+                site=user_site(3),
+            )
+        ) from None
+
+
+def _shown(n: Any) -> str:
+    return f"the {type(n).__name__} {n!r}" if isinstance(n, (float, str)) else f"of type {type(n).__name__}"
 
 
 def sizes_or(args: tuple, keyword: Any) -> tuple[int, ...]:
@@ -67,13 +86,23 @@ def infer_size(shape: tuple[int, ...], m: Meta) -> tuple[int, ...]:
             shape = tuple([m.numel // known if n == -1 else n for n in shape])
             known = m.numel
     if bad or known != m.numel:
-        raise RuntimeError(
-            errors.explain(
-                f"shape '{list(shape)}' is invalid for input of size {m.numel} (shape {list(m.shape)})",
-                site=user_site(5),
-            )
-        )
+        raise RuntimeError(_no_shape(shape, m, known))
     return shape
+
+
+def _no_shape(shape: tuple[int, ...], m: Meta, known: int) -> str:
+    """Why `m` cannot get `shape`, whose sizes other than -1 make `known` elements."""
+    fact = f"shape '{list(shape)}' is invalid for input of size {m.numel} (shape {list(m.shape)})"
+    if shape.count(-1) > 1:
+        fact = f"only one dimension can be inferred, by -1, but {fact}"
+        hint = "write out all sizes but one"
+    elif any(n < -1 for n in shape):
+        hint = "a size is not negative; -1, once, stands for the size that is left"
+    elif -1 in shape:
+        hint = f"{m.numel} elements do not divide by the other sizes, which make {known}"
+    else:
+        hint = f"the sizes make {known} elements"
+    return errors.explain(fact, hint=hint, site=user_site(6))
 
 
 def view_strides(m: Meta, shape: tuple[int, ...]) -> tuple[int, ...] | None:

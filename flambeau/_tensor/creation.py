@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import device as devices
-from flambeau._core import dtypes, errors
+from flambeau._core import dtypes, errors, keywords
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.formats import memory_format as memory_format_class
 from flambeau._core.lazy import lazy_module
@@ -24,6 +24,7 @@ from flambeau._ops.registry import OPS
 from flambeau._ops.strided import owner
 from flambeau._ops.view import sizes
 from flambeau._tensor import dispatch, interop
+from flambeau._tensor.data import from_data
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +50,7 @@ def finish(
 
 def chosen_dtype(name: str, given: dtype_class | None, out: Any, default: dtype_class) -> dtype_class:
     """The dtype of what a constructor makes: the one that is given, that of `out`, or the default."""
+    given = dtypes.checked(given, name)
     if given is not None or out is None:
         return given or default
     check_tensor(name, out)
@@ -85,108 +87,8 @@ def tensor(
             UserWarning,
             stacklevel=2,
         )
-        return finish(data.detach().to(dtype or data.dtype).clone(), requires_grad, device)
-    return finish(_from_data(data, dtype), requires_grad, device)
-
-
-def _from_data(data: Any, d: dtype_class | None) -> Any:
-    """A tensor with a copy of `data`."""
-    array = _to_array(data)
-    inferred = _inferred_dtype(data, array)
-    d = d or inferred
-    with np.errstate(all="ignore"):
-        _check_overflow(array, d)
-        if array.dtype.kind == "c" and not d.is_complex:
-            raise RuntimeError(f"value cannot be converted to type {d.name} without overflow: it is complex")
-        if d.category <= dtypes.INTEGER and array.dtype.kind == "f" and d is not dtypes.bool_:
-            array = array.astype(np.int64)
-        flat = np.array(array, dtype=d.numpy, order="C").reshape(-1)
-    return dispatch.from_flat(flat, contiguous(d, array.shape))
-
-
-def _to_array(data: Any) -> np.ndarray:
-    """`data` as an array, whatever holds it; errors as PyTorch words them."""
-    if isinstance(data, np.ndarray):
-        return data
-    if isinstance(data, (str, bytes)) or data is None:
-        raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
-    if isinstance(data, (list, tuple)) and _holds_tensors(data):
-        data = _without_tensors(data)
-    _check_nesting(data)
-    try:
-        array = np.array(data)
-    except OverflowError:
-        raise RuntimeError("Overflow when unpacking long long: a number does not fit in int64") from None
-    if array.dtype.kind == "O":
-        item = next((x for x in array.reshape(-1) if not isinstance(x, (int, float, complex))), None)
-        if item is None:
-            raise RuntimeError("Overflow when unpacking long long: a number does not fit in int64")
-        raise TypeError(f"could not make a tensor from elements of type {type(item).__name__}")
-    if array.dtype.kind in "USMm":
-        raise TypeError(f"new(): invalid data type '{'str' if array.dtype.kind in 'US' else array.dtype.name}'")
-    return array
-
-
-def _holds_tensors(data: Any) -> bool:
-    """Is there a tensor in nested lists? Looks at the first element of each level, and at all of the innermost
-    lists."""
-    while isinstance(data, (list, tuple)) and data:
-        if any(isinstance(x, TensorBase) for x in data):
-            return True
-        data = data[0]
-    return False
-
-
-def _without_tensors(data: Any) -> Any:
-    if isinstance(data, TensorBase):
-        return interop.array(data).tolist() if data.dim() else data.item()
-    return [_without_tensors(x) for x in data] if isinstance(data, (list, tuple)) else data
-
-
-def _check_nesting(data: Any, depth: int = 0, shape: list[int] | None = None) -> None:
-    """ValueError where nested sequences have different lengths."""
-    if not isinstance(data, (list, tuple)) or not data:
-        return
-    nested = [isinstance(x, (list, tuple)) for x in data]
-    if not any(nested):
-        return
-    length = len(data[0]) if nested[0] else None
-    for x in data:
-        if not isinstance(x, (list, tuple)):
-            if length is not None:
-                raise ValueError(f"expected sequence of length {length} at dim {depth + 1} (got a {type(x).__name__})")
-            raise TypeError(f"not a sequence at dim {depth + 1}")
-        if length is None:
-            raise TypeError(f"must be real number, not {type(x).__name__}")
-        if len(x) != length:
-            raise ValueError(f"expected sequence of length {length} at dim {depth + 1} (got {len(x)})")
-        _check_nesting(x, depth + 1)
-
-
-def _inferred_dtype(data: Any, array: np.ndarray) -> dtype_class:
-    """Arrays and NumPy scalars keep their dtype; Python's floats get the default one."""
-    if isinstance(data, (np.ndarray, np.generic)):
-        return dtypes.from_numpy(array.dtype)
-    if array.dtype.kind == "f" and (array.size == 0 or not _first_is_numpy(data)):
-        return dtypes.get_default_dtype()
-    if array.dtype.kind == "c" and not _first_is_numpy(data):
-        return dtypes.get_default_dtype().to_complex()
-    return dtypes.from_numpy(array.dtype)
-
-
-def _first_is_numpy(data: Any) -> bool:
-    while isinstance(data, (list, tuple)) and data:
-        data = data[0]
-    return isinstance(data, (np.ndarray, np.generic))
-
-
-def _check_overflow(array: np.ndarray, d: dtype_class) -> None:
-    if d.category == dtypes.INTEGER and array.dtype.kind in "iu" and array.size and array.dtype != d.numpy:
-        limits = np.iinfo(d.numpy)
-        if not isinstance(array, np.ndarray) or array.min() < limits.min - (limits.max + 1 if not d.is_signed else 0):
-            raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
-        if array.max() > limits.max:
-            raise RuntimeError(f"value cannot be converted to type {d.name} without overflow: {array.max()}")
+        return finish(data.detach().to(dtypes.checked(dtype, "tensor") or data.dtype).clone(), requires_grad, device)
+    return finish(from_data(data, dtypes.checked(dtype, "tensor")), requires_grad, device)
 
 
 def as_tensor(data: Any, dtype: dtype_class | None = None, device: Any = None) -> Any:
@@ -200,6 +102,7 @@ def as_tensor(data: Any, dtype: dtype_class | None = None, device: Any = None) -
     """
     if device is not None:
         devices.resolve(device)
+    dtype = dtypes.checked(dtype, "as_tensor")
     if isinstance(data, TensorBase):
         return data.to(dtype) if dtype is not None else data
     if isinstance(data, np.ndarray):
@@ -208,7 +111,7 @@ def as_tensor(data: Any, dtype: dtype_class | None = None, device: Any = None) -
     if not isinstance(data, (list, tuple, numbers.Number)) and hasattr(data, "__array__"):
         t = from_numpy(np.asarray(data))
         return t.to(dtype) if dtype is not None else t
-    return _from_data(data, dtype)
+    return from_data(data, dtype)
 
 
 def asarray(
@@ -277,6 +180,13 @@ def full(
         fill_value = fill_value.item()
     elif isinstance(fill_value, np.generic):
         fill_value = fill_value.item()
+    if not isinstance(fill_value, (int, float, complex)):
+        raise TypeError(f"full(): argument 'fill_value' (position 2) must be Number, not {type(fill_value).__name__}")
+    if not isinstance(size, (tuple, list)):
+        kind = type(size).__name__
+        hint = f"write torch.full(({size},), {fill_value})" if isinstance(size, int) else ""
+        fact = f"full(): argument 'size' (position 1) must be tuple of ints, not {kind}"
+        raise TypeError(errors.explain(fact, hint=hint))
     shape = sizes((size,))
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
@@ -284,11 +194,16 @@ def full(
     return finish(t, requires_grad, device, out, "full")
 
 
-def _constant(value: int, args: tuple, kwargs: dict[str, Any]) -> Any:
+KEYWORDS = frozenset({"dtype", "layout", "device", "requires_grad", "memory_format"})
+CONSTANT = KEYWORDS | {"size", "out", "pin_memory"}
+
+
+def _constant(name: str, value: int, args: tuple, kwargs: dict[str, Any]) -> Any:
+    keywords.check(name, kwargs, CONSTANT)
     size = kwargs.pop("size") if "size" in kwargs else args
     kwargs.pop("memory_format", None)
-    if kwargs.get("out") is None and kwargs.get("dtype") is None:
-        kwargs["dtype"] = dtypes.get_default_dtype()
+    if kwargs.get("out") is None or kwargs.get("dtype") is not None:
+        kwargs["dtype"] = dtypes.checked(kwargs.get("dtype"), name) or dtypes.get_default_dtype()
     return full(sizes(tuple(size) if not isinstance(size, int) else (size,)), value, **kwargs)
 
 
@@ -302,7 +217,7 @@ def zeros(*size: Any, **kwargs: Any) -> Any:
         >>> torch.zeros(2)
         tensor([0., 0.])
     """
-    return _constant(0, size, kwargs)
+    return _constant("zeros", 0, size, kwargs)
 
 
 def ones(*size: Any, **kwargs: Any) -> Any:
@@ -314,7 +229,7 @@ def ones(*size: Any, **kwargs: Any) -> Any:
         >>> torch.ones(2, dtype=torch.int64)
         tensor([1, 1])
     """
-    return _constant(1, size, kwargs)
+    return _constant("ones", 1, size, kwargs)
 
 
 def empty(*size: Any, **kwargs: Any) -> Any:
@@ -327,7 +242,7 @@ def empty(*size: Any, **kwargs: Any) -> Any:
         torch.Size([2, 3])
     """
     memory_format = kwargs.get("memory_format")
-    t = _constant(0, size, kwargs)
+    t = _constant("empty", 0, size, kwargs)
     if memory_format is not None and memory_format.ndim is not None:
         order = memory_format.order(t.dim())
         t._meta = meta(t.dtype, t.shape, strides_in_order(t.shape, order))
@@ -352,12 +267,13 @@ def empty_strided(
         >>> torch.empty_strided((2, 3), (1, 2)).stride()
         (1, 2)
     """
-    m = meta(dtype or dtypes.get_default_dtype(), size, stride)
+    m = meta(dtypes.checked(dtype, "empty_strided") or dtypes.get_default_dtype(), size, stride)
     return finish(dispatch.from_flat(np.zeros(m.extent, m.dtype.numpy), m), requires_grad, device)
 
 
-def _like(input: Any, value: Any, kwargs: dict[str, Any]) -> Any:
-    d = kwargs.get("dtype") or input.dtype
+def like(name: str, input: Any, value: Any, kwargs: dict[str, Any]) -> Any:
+    keywords.check(name, kwargs, KEYWORDS)
+    d = dtypes.checked(kwargs.get("dtype"), name) or input.dtype
     memory_format = kwargs.get("memory_format")
     m = preserved(input._meta, d)
     if memory_format is not None and memory_format.name == "contiguous_format":
@@ -379,7 +295,7 @@ def zeros_like(input: Any, **kwargs: Any) -> Any:
         >>> torch.zeros_like(torch.tensor([1, 2]))
         tensor([0, 0])
     """
-    return _like(input, 0, kwargs)
+    return like("zeros_like", input, 0, kwargs)
 
 
 @tensor_first
@@ -392,7 +308,7 @@ def ones_like(input: Any, **kwargs: Any) -> Any:
         >>> torch.ones_like(torch.tensor([1., 2.]))
         tensor([1., 1.])
     """
-    return _like(input, 1, kwargs)
+    return like("ones_like", input, 1, kwargs)
 
 
 @tensor_first
@@ -405,7 +321,7 @@ def empty_like(input: Any, **kwargs: Any) -> Any:
         >>> torch.empty_like(torch.ones(2, 3)).shape
         torch.Size([2, 3])
     """
-    return _like(input, 0, kwargs)
+    return like("empty_like", input, 0, kwargs)
 
 
 @tensor_first
@@ -418,7 +334,7 @@ def full_like(input: Any, fill_value: Any, **kwargs: Any) -> Any:
         >>> torch.full_like(torch.zeros(2), 3)
         tensor([3., 3.])
     """
-    return _like(input, fill_value.item() if isinstance(fill_value, TensorBase) else fill_value, kwargs)
+    return like("full_like", input, fill_value.item() if isinstance(fill_value, TensorBase) else fill_value, kwargs)
 
 
 # ---------------------------------------------------------------------------------------------- ranges
@@ -615,7 +531,7 @@ def new_tensor(
     """A tensor with a copy of `data` and, unless given, the dtype of this one."""
     if isinstance(data, TensorBase):
         return finish(data.detach().to(dtype or data.dtype).clone(), requires_grad, device)
-    return finish(_from_data(data, dtype or self.dtype), requires_grad, device)
+    return finish(from_data(data, dtype or self.dtype), requires_grad, device)
 
 
 def new_full(self: Any, size: Any, fill_value: Any, **kwargs: Any) -> Any:
@@ -625,17 +541,17 @@ def new_full(self: Any, size: Any, fill_value: Any, **kwargs: Any) -> Any:
 
 def new_zeros(self: Any, *size: Any, **kwargs: Any) -> Any:
     """Zeros with the dtype of this tensor."""
-    return _constant(0, size, {**kwargs, "dtype": kwargs.get("dtype") or self.dtype})
+    return _constant("new_zeros", 0, size, {**kwargs, "dtype": kwargs.get("dtype") or self.dtype})
 
 
 def new_ones(self: Any, *size: Any, **kwargs: Any) -> Any:
     """Ones with the dtype of this tensor."""
-    return _constant(1, size, {**kwargs, "dtype": kwargs.get("dtype") or self.dtype})
+    return _constant("new_ones", 1, size, {**kwargs, "dtype": kwargs.get("dtype") or self.dtype})
 
 
 def new_empty(self: Any, *size: Any, **kwargs: Any) -> Any:
     """A tensor with the dtype of this one whose elements mean nothing yet."""
-    return _constant(0, size, {**kwargs, "dtype": kwargs.get("dtype") or self.dtype})
+    return _constant("new_empty", 0, size, {**kwargs, "dtype": kwargs.get("dtype") or self.dtype})
 
 
 def new_empty_strided(self: Any, size: Any, stride: Any, **kwargs: Any) -> Any:
@@ -686,7 +602,7 @@ def dtype_of_legacy(kind: Any) -> dtype_class:
         return kind.dtype_of()
     if kind is dispatch.Tensor:
         return dtypes.get_default_dtype()
-    raise TypeError(f"type(): expected a dtype, a tensor type or its name, got {kind!r}")
+    raise ValueError(f"invalid type: expected a dtype, a tensor type or its name, got {kind!r}")
 
 
 def legacy(cls: type, d: dtype_class, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -708,7 +624,7 @@ def legacy(cls: type, d: dtype_class, args: tuple, kwargs: dict[str, Any]) -> An
     elif len(args) == 1 and type(args[0]).__name__ == "Size":
         t = full(args[0], 0, dtype=d)
     elif len(args) == 1:
-        t = _from_data(args[0], d)
+        t = from_data(args[0], d)
     else:
         raise TypeError(f"new(): expected sizes (integers) or one sequence of data, got {args!r}")
     return t if cls is dispatch.Tensor else dispatch.make_tensor(cls, t._meta, t._storage)
@@ -739,6 +655,9 @@ LEGACY_TYPES = {
 # ---------------------------------------------------------------------------------------------- Tensor.to's arguments
 
 
+TO = ("device", "dtype", "non_blocking", "copy", "memory_format", "other")
+
+
 def parse_to(args: tuple, kwargs: dict[str, Any]) -> tuple[Any, dtype_class | None, bool, Any]:
     """(device, dtype, copy, memory format) from the many forms of `Tensor.to`."""
     where, d = kwargs.pop("device", None), kwargs.pop("dtype", None)
@@ -746,7 +665,7 @@ def parse_to(args: tuple, kwargs: dict[str, Any]) -> tuple[Any, dtype_class | No
     kwargs.pop("non_blocking", None)
     other = kwargs.pop("other", None)
     if kwargs:
-        raise TypeError(f"to() got an unexpected keyword argument '{next(iter(kwargs))}'")
+        raise keywords.unexpected("to", next(iter(kwargs)), TO)
     flags = []
     for a in (*args, *(() if other is None else (other,))):
         if isinstance(a, dtype_class):
@@ -759,11 +678,13 @@ def parse_to(args: tuple, kwargs: dict[str, Any]) -> tuple[Any, dtype_class | No
             d = a._meta.dtype
         elif isinstance(a, memory_format_class):
             memory_format = a
+        elif isinstance(a, type):
+            d = dtypes.checked(a, "to")
         elif a is not None:
             raise TypeError(f"to(): expected a dtype, a device or a tensor, got {type(a).__name__}")
     if len(flags) > 1:  # to(..., non_blocking, copy)
         copy = flags[1]
-    return where, d, copy, memory_format
+    return where, dtypes.checked(d, "to"), copy, memory_format
 
 
 def scalar_tensor(

@@ -23,7 +23,7 @@ from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.program import Inference, Instruction, Storage, Value, new_instruction, new_storage, new_value
 from flambeau._ir.recording import TensorBase
-from flambeau._ops.arguments import refuse_collections, refuse_others
+from flambeau._ops.arguments import not_a_tensor, refuse_collections, refuse_others
 from flambeau._ops.convert import cast
 from flambeau._ops.infer import infer_pointwise
 from flambeau._ops.operands import Operand
@@ -226,14 +226,7 @@ def _as_operand(op: Any, i: int, a: Any) -> Any:
             return kind(a)
     if isinstance(a, np.generic):
         return a.item()
-    raise TypeError(
-        errors.explain(
-            f"{op.name}(): argument '{op.parameters[i]}' (position {i + 1}) must be Tensor or Number, not "
-            f"{type(a).__name__}",
-            hint="torch.tensor(...) makes a tensor from a list or an array",
-            site=user_site(4),
-        )
-    )
+    raise not_a_tensor(op.name, op.parameters[i], i + 1, a, "Tensor or Number")
 
 
 def library(op: Any, args: tuple) -> Any:
@@ -250,7 +243,7 @@ def library(op: Any, args: tuple) -> Any:
     except TypeError:  # an argument that cannot be a key
         inference = key = None
     if inference is None:
-        op.check_count(args)
+        op.check_arguments(args)
     window = state.window
     if op.infer is None:
         outputs = _run_now(op, args, values, metas)
@@ -385,7 +378,7 @@ def view(op: Any, args: tuple) -> Any:
     if isinstance(source, Operand):
         return source.operate(op, args)
     if not isinstance(source, TensorBase):
-        raise TypeError(f"{op.name}(): argument 'input' (position 1) must be Tensor, not {type(source).__name__}")
+        raise not_a_tensor(op.name, "input", 1, source)
     metas = (source._meta, *args[1:])
     try:
         key = (metas, *map(type, metas))
@@ -393,7 +386,7 @@ def view(op: Any, args: tuple) -> Any:
     except TypeError:  # an argument that cannot be a key
         known = key = None
     if known is None:
-        op.check_count(args)
+        op.check_arguments(args)
         made = op.body(*metas)
         several = type(made) is tuple
         known = Inference(made if several else (made,), operands=metas), several

@@ -79,7 +79,10 @@ def setitem(tensor: Any, index: Any, value: Any) -> None:
     part = _apply(tensor, reading.steps, reading.layout)
     if not reading.indices:
         if isinstance(value, TensorBase):
-            part.copy_(_without_leading_ones(value, part._meta.ndim))
+            value = _without_leading_ones(value, part._meta.ndim)
+            if value._meta.ndim > part._meta.ndim:
+                raise _too_many_values(value._meta, part._meta)
+            part.copy_(value)
         else:
             part.fill_(value)
     else:
@@ -93,6 +96,16 @@ def _put(tensor: Any, indices: list[Any], value: Any) -> None:
         dispatch.assign_shared(tensor, written, "index_put_")
     else:
         recording.assign(tensor, written)
+
+
+def _too_many_values(value: Meta, part: Meta) -> RuntimeError:
+    """The error for values with more dimensions than the part of a tensor that they are assigned to."""
+    what = "one element" if part.ndim == 0 else f"a part of shape {list(part.shape)}"
+    return RuntimeError(
+        errors.explain(
+            f"shape mismatch: values of shape {list(value.shape)} were assigned to {what}", site=user_site(3)
+        )
+    )
 
 
 # ---------------------------------------------------------------------------------------------- from an index to steps
@@ -291,7 +304,7 @@ def _value(d: dtypes.dtype, value: Any) -> Any:
     raise TypeError(
         errors.explain(
             f"can't assign a {type(value).__name__} to a torch.{errors.TYPE_NAMES[d.name]}Tensor",
-            hint="wrap it: torch.tensor(...)",
+            hint="wrap it: torch.tensor(...)" if isinstance(value, (list, tuple)) else "assign a number or a tensor",
             site=user_site(4),
         )
     )

@@ -6,7 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from flambeau._core import dtypes
+from flambeau._core import dtypes, errors
+from flambeau._core.sites import user_site
 from flambeau._core.unsupported import NAMES, Refusal
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import loader, view_variants
@@ -34,7 +35,7 @@ BINARY = (
     ("matmul", "matmul"),
 )
 COMPARISONS = (("eq", "eq"), ("ne", "ne"), ("lt", "lt"), ("le", "le"), ("gt", "gt"), ("ge", "ge"))
-UNARY = (("neg", "neg"), ("pos", "positive"), ("abs", "abs"), ("invert", "bitwise_not"))
+UNARY = (("neg", "neg"), ("pos", "positive"), ("abs", "abs"))
 OPERAND_TYPES = (TensorBase, Operand, bool, int, float, complex)
 USUAL_OPERANDS = frozenset({Tensor, *OPERAND_TYPES})
 
@@ -71,6 +72,20 @@ def bind_operators() -> None:
         setattr(Tensor, f"__{dunder}__", operator(OPS[name].record, f"__{dunder}__"))
     for dunder, name in UNARY:
         setattr(Tensor, f"__{dunder}__", lambda self, record=OPS[name].record: record((self,)))
+    Tensor.__invert__ = invert  # type: ignore[method-assign]
+
+
+def invert(self: Any) -> Any:
+    """`~self`; TypeError for floats, where the function raises NotImplementedError."""
+    if self.dtype.category > dtypes.INTEGER:
+        raise TypeError(
+            errors.explain(
+                f"~ (operator.invert) is only implemented on integer and Boolean-type tensors, this is {self.dtype}",
+                hint="of a mask of numbers take ~(x != 0)",
+                site=user_site(2),
+            )
+        )
+    return OPS["bitwise_not"].record((self,))
 
 
 def late(op: Op) -> Callable[[tuple], Any]:

@@ -192,8 +192,6 @@ class iinfo:  # noqa: N801 (PyTorch's name)
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
 
 
-
-
 def get_num_threads() -> int:
     """How many threads kernels use: by default as many as there are processors for this process, within its affinity
     mask and the quota of its control group, or FLAMBEAU_THREADS.

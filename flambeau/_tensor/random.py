@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import device as devices
-from flambeau._core import dtypes
+from flambeau._core import dtypes, errors, keywords
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.lazy import lazy_module
 from flambeau._engine.window import state
@@ -207,10 +207,14 @@ def wrap(array: np.ndarray, shape: Any, d: dtype_class) -> Any:
     return dispatch.from_flat(flat if flat.dtype == d.numpy else flat.astype(d.numpy), contiguous(d, shape))
 
 
+KEYWORDS = creation.CONSTANT | {"generator"}
+
+
 def _create(
     name: str, size: tuple, kwargs: dict[str, Any], default: dtype_class | None = None
 ) -> tuple[tuple[int, ...], dtype_class, Any]:
     """(shape, dtype, generator) from the arguments of the function `name`, like `rand`."""
+    keywords.check(name, kwargs, KEYWORDS)
     if "size" in kwargs:
         size = (kwargs.pop("size"),)
     d = chosen_dtype(name, kwargs.get("dtype"), kwargs.get("out"), default or dtypes.get_default_dtype())
@@ -284,7 +288,10 @@ def randint(*args: Any, low: int | None = None, high: int | None = None, **kwarg
     given = [a.item() if isinstance(a, TensorBase) else a for a in args]
     if "size" in kwargs:
         given.append(kwargs.pop("size"))
-    size = given.pop()
+    size = given.pop() if given else None
+    if not isinstance(size, (tuple, list)) or not given and high is None:
+        hint = "the last is the size, a tuple: torch.randint(10, (3,)), torch.randint(0, 10, (2, 3))"
+        raise TypeError(errors.explain("randint() takes (high, size) or (low, high, size)", hint=hint))
     if high is None:
         high = given.pop()
     if low is None:
@@ -313,10 +320,10 @@ def randperm(n: int, **kwargs: Any) -> Any:
     return _finished("randperm", wrap(draw(draws.randperm, generator, n, d.name), shape, d), kwargs)
 
 
-def _drawn_like(input: Any, kwargs: dict[str, Any], method: str, *bounds: Any) -> Any:
+def _drawn_like(name: str, input: Any, kwargs: dict[str, Any], method: str, *bounds: Any) -> Any:
     """A tensor with the layout of `input` (and its dtype unless given), filled by an in-place method."""
     generator, requires_grad = kwargs.pop("generator", None), kwargs.pop("requires_grad", False)
-    empty = creation.empty_like(input, **kwargs)
+    empty = creation.like(name, input, 0, kwargs)
     return finish(METHODS[method](empty, *bounds, generator=generator), requires_grad)
 
 
@@ -330,7 +337,7 @@ def rand_like(input: Any, **kwargs: Any) -> Any:
         >>> torch.rand_like(torch.zeros(2, 3)).shape
         torch.Size([2, 3])
     """
-    return _drawn_like(input, kwargs, "uniform_")
+    return _drawn_like("rand_like", input, kwargs, "uniform_")
 
 
 @tensor_first
@@ -343,7 +350,7 @@ def randn_like(input: Any, **kwargs: Any) -> Any:
         >>> torch.randn_like(torch.zeros(2, 3)).shape
         torch.Size([2, 3])
     """
-    return _drawn_like(input, kwargs, "normal_")
+    return _drawn_like("randn_like", input, kwargs, "normal_")
 
 
 @tensor_first
@@ -359,7 +366,7 @@ def randint_like(input: Any, *args: Any, low: int | None = None, high: int | Non
     given = [a.item() if isinstance(a, TensorBase) else a for a in args]
     high = given.pop() if high is None else high
     low = (given.pop() if given else 0) if low is None else low
-    return _drawn_like(input, kwargs, "random_", low, high)
+    return _drawn_like("randint_like", input, kwargs, "random_", low, high)
 
 
 def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, **kwargs: Any) -> Any:

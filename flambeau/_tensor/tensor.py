@@ -16,8 +16,9 @@ from flambeau._core import formats as _formats
 from flambeau._core.device import cpu, device
 from flambeau._core.hooks import RemovableHandle
 from flambeau._core.lazy import lazy_module
-from flambeau._core.sites import user_site
+from flambeau._core.sites import user_site, warn
 from flambeau._core.size import Size
+from flambeau._engine.window import state
 from flambeau._ir.meta import Meta, is_contiguous, meta
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import convert, fill, view
@@ -200,6 +201,8 @@ class Tensor(TensorBase):
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise RuntimeError(f"requires_grad must be a bool, got {value!r}")
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -211,6 +214,9 @@ class Tensor(TensorBase):
             >>> torch.ones(2).requires_grad_()
             tensor([1., 1.], requires_grad=True)
         """
+        if not isinstance(requires_grad, bool):
+            kind = type(requires_grad).__name__
+            raise TypeError(f"requires_grad_(): argument 'requires_grad' (position 1) must be bool, not {kind}")
         if not self.is_leaf:
             if not requires_grad:
                 raise RuntimeError(
@@ -229,6 +235,15 @@ class Tensor(TensorBase):
                 errors.explain(
                     f"only Tensors of floating point and complex dtype can require gradients, this one is {self.dtype}",
                     hint="convert it first: x.float().requires_grad_()",
+                    site=user_site(2),
+                )
+            )
+        elif self._inference and not state.inference:
+            raise RuntimeError(
+                errors.explain(
+                    "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.",
+                    hint="take a copy, which is a usual tensor: x.clone().requires_grad_(); or make it within "
+                    "`with torch.no_grad():` instead of `torch.inference_mode()`",
                     site=user_site(2),
                 )
             )
@@ -255,7 +270,12 @@ class Tensor(TensorBase):
 
     @property
     def grad(self) -> Any:
-        """The accumulated gradient, None before the first backward."""
+        """The accumulated gradient, None before the first backward; a UserWarning for a result that keeps none."""
+        if self._grad is None and not (self.is_leaf or self.retains_grad):
+            warn(
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. backward() does not fill "
+                "it: call .retain_grad() on the tensor before, or look at the leaf that it was computed from."
+            )
         return self._grad
 
     @grad.setter
@@ -386,16 +406,7 @@ class Tensor(TensorBase):
 
     def item(self) -> bool | int | float | complex:
         """The only element as a Python number; RuntimeError if there are several."""
-        if self._meta.numel != 1:
-            raise RuntimeError(
-                errors.explain(
-                    f"a Tensor with {self._meta.numel} elements cannot be converted to Scalar (shape "
-                    f"{list(self.shape)})",
-                    hint="use .tolist() for all of them, or reduce first, e.g. .sum()",
-                    site=user_site(2),
-                )
-            )
-        return interop.array(self).item()
+        return self._number(RuntimeError, "a Tensor with {} elements cannot be converted to Scalar")
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
@@ -428,8 +439,21 @@ class Tensor(TensorBase):
     def __complex__(self) -> complex:
         return complex(self._number())
 
-    def _number(self) -> Any:
-        return Tensor.item(self)
+    def _number(
+        self,
+        error: type[Exception] = ValueError,
+        fact: str = "only one element tensors can be converted to Python scalars, this one has {}",
+    ) -> Any:
+        """The only element; `error`, with `fact` about their number, if there are several."""
+        if self._meta.numel != 1:
+            raise error(
+                errors.explain(
+                    f"{fact.format(self._meta.numel)} (shape {list(self.shape)})",
+                    hint="use .tolist() for all of them, or reduce first, e.g. .sum()",
+                    site=user_site(3),
+                )
+            )
+        return interop.array(self).item()
 
     def __index__(self) -> int:
         if self._meta.numel != 1 or self.dtype.category > dtypes.INTEGER:

@@ -10,6 +10,7 @@ import warnings
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.errors import explain
 
 READY, UNSCALED, STEPPED = "ready", "unscaled", "stepped"
 
@@ -54,6 +55,7 @@ class GradScaler:
             raise AssertionError("The backoff factor must be < 1.0.")
         self._device, self._enabled = device, enabled
         self._scale, self._tracker = init_scale, 0
+        self._scaled = False
         self._growth_factor, self._backoff_factor, self._growth_interval = (
             growth_factor,
             backoff_factor,
@@ -70,6 +72,7 @@ class GradScaler:
         """A loss, or a structure of losses, times the scale."""
         if not self._enabled:
             return outputs
+        self._scaled = True
         if isinstance(outputs, torch.Tensor):
             return outputs * self._scale
         if isinstance(outputs, (tuple, list)):
@@ -78,9 +81,10 @@ class GradScaler:
 
     def unscale_(self, optimizer: Any) -> None:
         """Divide the gradients of the optimizer's parameters by the scale, once between two updates: before clipping
-        them, for instance. RuntimeError for a second time."""
+        them, for instance. RuntimeError for a second time, AssertionError before anything was scaled."""
         if not self._enabled:
             return
+        self._check_scaled("unscale_")
         stage = self._stages.get(id(optimizer), READY)
         if stage is UNSCALED:
             raise RuntimeError("unscale_() has already been called on this optimizer since the last update().")
@@ -88,6 +92,15 @@ class GradScaler:
             raise RuntimeError("unscale_() is being called after step().")
         self._found[id(optimizer)] = self._unscale(optimizer)
         self._stages[id(optimizer)] = UNSCALED
+
+    def _check_scaled(self, what: str) -> None:
+        if not self._scaled:
+            raise AssertionError(
+                explain(
+                    f"Attempted {what} but nothing was scaled: scaler.scale(loss) was not called earlier",
+                    hint="scaler.scale(loss).backward(), then scaler.step(optimizer) and scaler.update()",
+                )
+            )
 
     def _unscale(self, optimizer: Any) -> bool:
         """Divide gradients; is there inf or NaN among them?"""
@@ -108,6 +121,7 @@ class GradScaler:
         if they are not yet. RuntimeError for a second time before `update`, and for a closure."""
         if not self._enabled:
             return optimizer.step(*args, **kwargs)
+        self._check_scaled("step")
         if "closure" in kwargs:
             raise RuntimeError("Closure use is not currently supported if GradScaler is enabled.")
         stage = self._stages.get(id(optimizer), READY)
@@ -123,6 +137,7 @@ class GradScaler:
         set it. AssertionError if no gradients were unscaled."""
         if not self._enabled:
             return
+        self._check_scaled("update")
         if new_scale is not None:
             self._scale = float(new_scale)
         elif not self._found:

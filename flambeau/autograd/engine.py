@@ -167,6 +167,10 @@ def zeros_for(t: Any) -> Any:
 def start(outputs: list[Any], weights: list[Any]) -> tuple[list[tuple[Node, int]], list[Any]]:
     """The nodes where a pass starts and the gradients it starts with."""
     weights = weights or [None] * len(outputs)
+    for weight in weights:
+        if not (weight is None or isinstance(weight, (TensorBase, Operand))):
+            hint = "torch.ones_like(y) weighs all elements of y alike"
+            raise TypeError(explain(f"gradients can be either Tensors or None, got {type(weight).__name__}", hint=hint))
     if len(weights) != len(outputs):
         raise RuntimeError(f"got {len(outputs)} tensors and {len(weights)} gradients")
     roots, grads = [], []

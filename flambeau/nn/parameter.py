@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.errors import explain
 
 __all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "is_lazy"]
 
@@ -48,6 +49,9 @@ class Parameter(torch.Tensor, metaclass=_ParameterMeta):
             data = torch.empty(0)
         if type(data) in (torch.Tensor, Parameter):
             return _share(cls, data, requires_grad)
+        if not torch.is_tensor(data):
+            hint = "torch.tensor(...) makes a tensor of numbers"
+            raise TypeError(explain(f"Parameter() expects a Tensor, not {type(data).__name__}", hint=hint))
         # A tensor of the user's own subclass stays one: it is only marked.
         marked: Any = data.detach().requires_grad_(requires_grad)
         if type(marked) is not type(data):

@@ -15,6 +15,8 @@ def check(condition: Any, message: str, expected: str) -> None:
 
 
 def not_negative(what: str, value: Any) -> None:
+    if isinstance(value, str):
+        raise TypeError(explain(f"Invalid {what}: the text {value!r}", hint=f"expected a number: float({value!r})"))
     check(0.0 <= value, f"Invalid {what}: {value}", "a number >= 0")
 
 
@@ -34,6 +36,8 @@ def one_element(what: str, value: Any) -> None:
 
 
 def decay_rates(betas: Any) -> None:
+    if not isinstance(betas, (tuple, list)):
+        raise TypeError(f"betas are two numbers, such as (0.9, 0.999), got {betas!r}")
     for i in (0, 1):
         check(0.0 <= betas[i] < 1.0, f"Invalid beta parameter at index {i}: {betas[i]}", "a number in [0, 1)")
 

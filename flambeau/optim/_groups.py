@@ -17,6 +17,8 @@ def groups_from(params: Any, optimizer: str) -> list[dict[str, Any]]:
         raise TypeError(explain(f"{wanted} {type_name(params)}", hint="a single tensor goes into a list: [tensor]"))
     if callable(getattr(params, "parameters", None)):
         raise TypeError(explain(f"{wanted} the module {type(params).__name__}", hint=hint))
+    if params is None:
+        raise TypeError(explain(f"{wanted} None", hint=hint))
     groups = list(params)
     if not groups:
         hint += "; a generator is empty once it was consumed, and so is a module whose layers are in a plain list"
@@ -26,6 +28,8 @@ def groups_from(params: Any, optimizer: str) -> list[dict[str, Any]]:
 
 def list_params(group: dict[str, Any]) -> None:
     """Make `group["params"]` a list of tensors, and `group["param_names"]` that of their names, if any."""
+    if "params" not in group:
+        raise KeyError(f"a parameter group holds its parameters under 'params', got the keys {list(group)}")
     params = group["params"]
     if isinstance(params, set):
         raise TypeError(

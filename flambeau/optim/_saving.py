@@ -36,6 +36,10 @@ def unpack(
     state_dict: dict[str, Any], groups: list[dict[str, Any]], numbers: tuple[str, ...] = ()
 ) -> tuple[Any, list[dict[str, Any]]]:
     """The state by parameter and the new groups, for an optimizer that has `groups` and keeps `numbers` in Python."""
+    if "param_groups" not in state_dict:
+        raise KeyError(
+            f"the state dict of an optimizer has the key 'param_groups', this one has {list(state_dict)[:8]}"
+        )
     saved = copy.deepcopy(state_dict["param_groups"])
     sizes, saved_sizes = [[len(g["params"]) for g in gs] for gs in (groups, saved)]
     if len(sizes) != len(saved_sizes):

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from flambeau import _api as torch
 from flambeau._core.errors import explain
 from flambeau._core.hooks import RemovableHandle
+from flambeau._core.keywords import CheckedKeywords
 from flambeau._engine import window
 from flambeau._engine.repeat import Repeatable
 from flambeau.optim import _groups, _saving
@@ -66,6 +67,9 @@ def _hooked(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def step(*args: Any, **kwargs: Any) -> Any:
+        if not args:
+            hint = "call it on an optimizer: optimizer = SGD(model.parameters(), ...), then optimizer.step()"
+            raise TypeError(explain(f"{function.__qualname__}() missing 1 required argument: 'self'", hint=hint))
         self = args[0]
         if getattr(type(self), "step", None) is not step:  # called as super().step(...): the outer one has the hooks
             return function(*args, **kwargs)
@@ -88,7 +92,7 @@ def _hooked(function: Callable) -> Callable:
     return step
 
 
-class Optimizer:
+class Optimizer(CheckedKeywords):
     """Base class for all optimizers.
 
     Args:

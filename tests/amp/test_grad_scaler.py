@@ -27,6 +27,7 @@ def test_a_step_is_that_without_scaling():
 def test_infinite_gradients_leave_the_step_out_and_halve_the_scale():
     w, optimizer = parameter_and_optimizer()
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=2)
+    scaler.scale(w.sum())
     for gradient, scale in ((float("inf"), 4.0), (float("nan"), 2.0), (1.0, 2.0), (1.0, 4.0)):
         w.grad = torch.full((2,), gradient)
         before = w.tolist()
@@ -50,9 +51,12 @@ def test_the_state_goes_on():
 def test_misuse_is_refused():
     w, optimizer = parameter_and_optimizer()
     scaler = torch.amp.GradScaler("cpu")
+    for early in (lambda: scaler.step(optimizer), lambda: scaler.unscale_(optimizer), scaler.update):
+        with pytest.raises(AssertionError, match="nothing was scaled"):
+            early()
+    scaler.scale(w.sum()).backward()
     with pytest.raises(AssertionError, match="No inf checks"):
         scaler.update()
-    scaler.scale(w.sum()).backward()
     scaler.unscale_(optimizer)
     with pytest.raises(RuntimeError, match="already been called"):
         scaler.unscale_(optimizer)

@@ -86,9 +86,9 @@ def describe(error: Exception) -> str:
 
 
 def stable(text: str) -> str:
-    """A message without what changes from run to run and from machine to machine: addresses, folders, the package's
-    own lines."""
-    text = re.sub(r"0x[0-9a-f]+", "0x...", text).replace(f"{Path.cwd()}/", "")
+    """A message without what changes from run to run and from machine to machine: addresses (not sizes such as
+    1x0x5), folders, the package's own lines."""
+    text = re.sub(r"\b0x[0-9a-f]{6,}", "0x...", text).replace(f"{Path.cwd()}/", "")
     text = re.sub(r'File "[^"]*/(\w+/[\w.]+)", line \d+', r'File "\1", line ...', text)
     return re.sub(r"[ \t]+$", "", text, flags=re.M).rstrip()
 

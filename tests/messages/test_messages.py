@@ -16,33 +16,19 @@ from cases import Case, cases, kinds, outcome, pages  # noqa: E402
 CASES = cases()
 # What Flambeau raises is an instance of PyTorch's kind, under another name.
 NAMES = {"IndexOutOfBoundsError": ("IndexError", "RuntimeError"), "LinAlgError": ("_LinAlgError",)}
-# Where PyTorch raises another kind, and why Flambeau does not; "not yet" are defects.
+# Where PyTorch raises another kind, and why Flambeau does not.
 DIFFERENT = {
-    "`~` of floats": "not yet",
-    "A list of texts": "not yet",
-    "`float` of several elements": "not yet",
-    "`int` of several elements": "not yet",
-    "A NumPy array for a layer": "not yet",
-    "A list for a layer": "not yet",
-    "A list where a tensor is expected": "not yet",
     "A GPU that is not there": "every missing backend is a RuntimeError",
     "A model for a GPU that is not there": "every missing backend is a RuntimeError",
     "A tensor made for a GPU that is not there": "every missing backend is a RuntimeError",
-    "A dtype as a text": "not yet",
-    "A size that is a float": "not yet",
-    "`.grad` of a result": "not yet",
     "A Function that was called instead of applied": "one error says what PyTorch says in a warning and an error",
-    "Gradients in inference mode": "not yet",
+    "Arrays of different shapes in a list": "PyTorch's warning is that such lists are slow, which they are not here",
+    "A list as a parameter": "an argument of a wrong type is a TypeError; PyTorch's AttributeError comes from inside",
+    "An LSTM with one tensor as its state": "a state of a wrong type is a TypeError; PyTorch's error comes from inside",
+    "A GRU with the state of an LSTM": "a state of a wrong type is a TypeError; PyTorch's error comes from inside",
+    "An optimizer class that was not made": "a TypeError, as of every call without self; PyTorch's IndexError "
+    "comes from an empty tuple inside",
     "A name as an index": "PyTorch's warning is about a sequence, which a name is not meant to be",
-    "The target before the prediction": "not yet",
-    "Classes as a column": "not yet",
-    "Integers for `binary_cross_entropy_with_logits`": "not yet",
-    "Integers for `binary_cross_entropy`": "not yet",
-    "A column of predictions and a row of targets, for MSE": "not yet",
-    "Integers for MSE, where both sides are integers": "not yet",
-    "`softmax` without a dimension": "not yet",
-    "An optimizer class that was not made": "not yet",
-    "A gradient scaler that steps before it scaled": "not yet",
 }
 
 

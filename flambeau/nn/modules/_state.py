@@ -6,12 +6,14 @@ serve the other.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flambeau import _api as torch
+from flambeau._core.errors import explain
 
 from ..parameter import Parameter, is_lazy
 from ._hooks import BoundHook, Hook, Hooks, RemovableHandle, _register
@@ -143,8 +145,15 @@ class ModuleState:
             RuntimeError: listing every key that is missing, superfluous (if strict) or of another shape.
         """
         if not isinstance(state_dict, Mapping):
-            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
-        report = _LoadReport(getattr(state_dict, "_metadata", None), assign)
+            hint = (
+                "load the file first: load_state_dict(torch.load(path))"
+                if isinstance(state_dict, (str, os.PathLike))
+                else "of a module, pass its state: load_state_dict(other.state_dict())"
+                if callable(getattr(state_dict, "state_dict", None))
+                else ""
+            )
+            raise TypeError(explain(f"Expected state_dict to be dict-like, got {type(state_dict)}.", hint=hint))
+        report = _LoadReport(state_dict, assign)
         copied: Any = OrderedDict(state_dict)
         if report.metadata is not None:
             copied._metadata = report.metadata
@@ -232,8 +241,9 @@ def _overrides(module: ModuleState, method: str) -> bool:
 class _LoadReport:
     """What one `load_state_dict` gathers over all modules."""
 
-    def __init__(self, metadata: dict[str, Any] | None, assign: bool) -> None:
-        self.metadata = metadata
+    def __init__(self, state_dict: Mapping[str, Any], assign: bool) -> None:
+        self.metadata: dict[str, Any] | None = getattr(state_dict, "_metadata", None)
+        self.inner = next((key for key, value in state_dict.items() if isinstance(value, Mapping)), None)
         self.assign = assign
         self.missing: list[str] = []
         self.unexpected: list[str] = []
@@ -254,16 +264,22 @@ class _LoadReport:
                     errors.insert(0, f"{kind} key(s) in state_dict: {named}. ")
         if errors:
             listed = "\n\t".join(errors)
-            hint = self._prefix_hint() if strict else ""
-            raise RuntimeError(f"Error(s) in loading state_dict for {owner}:\n\t{listed}{hint}")
+            hint = self._hint() if strict else ""
+            raise RuntimeError(explain(f"Error(s) in loading state_dict for {owner}:\n\t{listed}", hint=hint))
 
-    def _prefix_hint(self) -> str:
-        """What to do where the state's names are the model's behind a common prefix, as a wrapper gives them."""
+    def _hint(self) -> str:
+        """What to do where the state is in a checkpoint beside other things, or where its names are the model's behind
+        a common prefix, as a wrapper gives them, or without one."""
+        if self.inner is not None and self.missing:
+            return f"this is a checkpoint that holds a state: load_state_dict(checkpoint[{self.inner!r}])"
         for key in self.missing:
             for found in self.unexpected:
                 if found.endswith("." + key):
                     prefix = found.removesuffix(key)
-                    return f"\n  hint: take the prefix off: {{k.removeprefix({prefix!r}): v for k, v in state.items()}}"
+                    return f"take the prefix off: {{k.removeprefix({prefix!r}): v for k, v in state.items()}}"
+        prefixes = {key.removesuffix(key.rpartition(".")[2]) for key in self.missing}
+        if len(prefixes) == 1 and {key.rpartition(".")[2] for key in self.missing} == set(self.unexpected):
+            return f"put the prefix in front: {{{prefixes.pop()!r} + k: v for k, v in state.items()}}"
         return ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.errors import explain
 from flambeau.nn import functional as F
 
 from .. import init
@@ -90,7 +91,15 @@ class _NormBase(Module):
         dims = self._input_dims
         if dims and input.dim() not in dims:
             expected = " or ".join(f"{d}D" for d in dims)
-            raise ValueError(f"expected {expected} input (got {input.dim()}D input)")
+            raise ValueError(
+                explain(
+                    f"expected {expected} input (got {input.dim()}D input of shape {list(input.shape)})",
+                    hint=f"the 1d, 2d and 3d of the names count the dimensions beside batch and channels: for "
+                    f"{input.dim()}D input take the {max(input.dim() - 2, 1)}d layer"
+                    if 2 <= input.dim() <= 5
+                    else "",
+                )
+            )
 
     def extra_repr(self) -> str:
         return (

@@ -41,7 +41,7 @@ def _position(index: Any, size: int) -> int:
     """`index` counted from the start; IndexError outside of `size` entries."""
     index = operator.index(index)
     if not -size <= index < size:
-        raise IndexError(f"index {index} is out of range")
+        raise IndexError(f"index {index} is out of range: the length is {size}")
     return index % size
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.errors import explain
 from flambeau.nn import functional as F
 
 from .. import _reduction
@@ -52,6 +53,12 @@ Tensor = torch.Tensor
 class _Loss(Module):
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
         super().__init__()
+        if torch.is_tensor(size_average) or torch.is_tensor(reduce):
+            name = type(self).__name__
+            hint = f"make it first, criterion = nn.{name}(), and call it then: loss = criterion(prediction, target)"
+            raise RuntimeError(
+                explain(f"{name}(...) was given data: a loss is made with options alone, not with tensors", hint=hint)
+            )
         if size_average is not None or reduce is not None:
             reduction = _reduction.legacy_get_string(size_average, reduce)
         self.reduction = reduction

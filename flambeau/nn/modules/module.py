@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from flambeau import _api as torch
+from flambeau._core.errors import explain
+from flambeau._core.keywords import CheckedKeywords, unexpected
 
 from ..parameter import Buffer, Parameter
 from ._convert import Conversion
@@ -70,7 +72,18 @@ _HOOK_DICTIONARIES = (
 CALL_INIT_FIRST = "\n  hint: call super().__init__() first, before the first assignment in __init__"
 
 
-class Module(ModuleState, HookRegistration, Conversion):
+def _child_hint(value: Any) -> str:
+    """What to give in place of something that is no child of a module."""
+    if isinstance(value, type):
+        return f"a child is an instance: {value.__name__}()"
+    if isinstance(value, (list, tuple)):
+        return "unpack the list: nn.Sequential(*layers), or keep it in an nn.ModuleList(layers)"
+    if isinstance(value, dict):
+        return "nn.Sequential takes names in an OrderedDict; an nn.ModuleDict holds any dict of modules"
+    return "a child is a module: nn.ReLU() in place of torch.relu"
+
+
+class Module(CheckedKeywords, ModuleState, HookRegistration, Conversion):
     """Base class of layers and models.
 
     A subclass creates its parameters and children in `__init__`, after `super().__init__()`, by assigning them as
@@ -102,9 +115,7 @@ class Module(ModuleState, HookRegistration, Conversion):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not self.call_super_init:
             if kwargs:
-                raise TypeError(
-                    f"{type(self).__name__}.__init__() got an unexpected keyword argument '{next(iter(kwargs))}'"
-                )
+                raise unexpected(f"{type(self).__name__}.__init__", next(iter(kwargs)), ())
             if args:
                 raise TypeError(
                     f"{type(self).__name__}.__init__() takes 1 positional argument but {len(args) + 1} were given"
@@ -208,9 +219,7 @@ class Module(ModuleState, HookRegistration, Conversion):
             TypeError: `module` is neither a Module nor None. KeyError: the name is unfit or taken.
         """
         if module is not None and not isinstance(module, Module):
-            made = isinstance(module, type)
-            wanted = f"an instance: {module.__name__}()" if made else "a module: nn.ReLU() in place of torch.relu"
-            raise TypeError(f"{_typename(module)} is not a Module subclass\n  hint: a child is {wanted}")
+            raise TypeError(explain(f"{_typename(module)} is not a Module subclass", hint=_child_hint(module)))
         self._check_name("_modules", "module", name)
         if global_module_registration_hooks:
             module = _run_registration_hooks(global_module_registration_hooks, self, name, module)
@@ -247,7 +256,11 @@ class Module(ModuleState, HookRegistration, Conversion):
             found = own["_buffers"]
             if name in found:
                 return found[name]
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        kind = type(self).__name__
+        if name in ("_parameters", "_buffers", "_modules") and name not in own:
+            hint = f"{kind}.__init__ must call super().__init__() first"
+            raise AttributeError(f"{kind} is used before Module.__init__() was called\n  hint: {hint}")
+        raise AttributeError(f"'{kind}' object has no attribute '{name}'", name=name, obj=self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         own = self.__dict__
@@ -484,7 +497,7 @@ class Module(ModuleState, HookRegistration, Conversion):
     def train(self, mode: bool = True) -> Self:
         """Set training mode here and below; it matters to layers such as dropout and batch normalisation."""
         if not isinstance(mode, bool):
-            raise ValueError("training mode is expected to be boolean")
+            raise ValueError(f"training mode is expected to be boolean, got {mode!r}: train() or train(True), eval()")
         self.training = mode
         for module in self.children():
             module.train(mode)

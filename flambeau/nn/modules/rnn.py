@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.errors import explain
 
 from .. import init
 from ..parameter import Parameter
@@ -167,6 +168,7 @@ class RNNBase(Module):
         return states if len(states) > 1 else states[0]
 
     def _with_batch(self, hx: State, batched: bool) -> State:
+        self._check_state_kind(hx)
         expected = 3 if batched else 2
         given = [tensor.dim() for tensor in _tensors(hx)]
         if any(dims != expected for dims in given):
@@ -176,6 +178,15 @@ class RNNBase(Module):
                 raise RuntimeError(f"For {kind} input, hx and cx should also be {expected}-D but got ({got}) tensors")
             raise RuntimeError(f"For {kind} input, hx should also be {expected}-D but got {given[0]}-D tensor")
         return hx if batched else _each(lambda tensor: tensor.unsqueeze(1), hx)
+
+    def _check_state_kind(self, hx: State) -> None:
+        """TypeError unless the state is one tensor, or as many as the recurrence has."""
+        count = len(self._state_sizes())
+        given = len(hx) if isinstance(hx, (tuple, list)) else 1
+        if given != count or (count == 1) is isinstance(hx, (tuple, list)):
+            wanted = "one tensor h_0" if count == 1 else "a tuple (h_0, c_0)"
+            got = f"{type(hx).__name__} of {given}" if isinstance(hx, (tuple, list)) else type(hx).__name__
+            raise TypeError(f"{self._get_name()} expects its state hx as {wanted}, got a {got}")
 
     def check_input(self, input: Tensor, batch_sizes: Tensor | None) -> None:
         """Raise ValueError for another dtype than the weights', RuntimeError for another rank or size."""
@@ -190,7 +201,11 @@ class RNNBase(Module):
             raise RuntimeError(f"input must have {expected} dimensions, got {input.dim()}")
         if input.size(-1) != self.input_size:
             raise RuntimeError(
-                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {input.size(-1)}"
+                explain(
+                    f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {input.size(-1)}: "
+                    f"the input has shape {list(input.shape)}",
+                    hint="the last dimension holds the features of each step",
+                )
             )
 
     def check_forward_args(self, input: Tensor, hidden: State, batch_sizes: Tensor | None) -> None:
@@ -201,7 +216,14 @@ class RNNBase(Module):
         names = ("hidden[0]", "hidden[1]") if isinstance(hidden, tuple) else ("hidden",)
         for name, tensor, size in zip(names, _tensors(hidden), self._state_sizes(), strict=True):
             if tuple(tensor.shape) != (count, batch, size):
-                raise RuntimeError(f"Expected {name} size {(count, batch, size)}, got {list(tensor.size())}")
+                order = "(batch, steps, features)" if self.batch_first else "(steps, batch, features)"
+                raise RuntimeError(
+                    explain(
+                        f"Expected {name} size {(count, batch, size)}, got {list(tensor.size())}",
+                        hint=f"a state is (layers * directions, batch, size), and with batch_first={self.batch_first} "
+                        f"the input, here {list(input.shape)}, is {order}",
+                    )
+                )
 
     def permute_hidden(self, hx: State, permutation: Tensor | None) -> State:
         """The state with its batch entries reordered."""
@@ -481,6 +503,17 @@ class RNNCellBase(Module):
             if tensor.dim() not in (1, 2):
                 name = f"hx[{place}]" if isinstance(hx, (tuple, list)) else "hidden"
                 raise ValueError(f"{kind}: Expected {name} to be 1D or 2D, got {tensor.dim()}D instead")
+        if input.size(-1) != self.input_size:
+            raise RuntimeError(f"input has inconsistent input_size: got {input.size(-1)} expected {self.input_size}")
+        for place, tensor in enumerate(() if hx is None else _tensors(hx)):
+            if tensor.size(-1) != self.hidden_size:
+                raise RuntimeError(
+                    f"hidden{place} has inconsistent hidden_size: got {tensor.size(-1)}, expected {self.hidden_size}"
+                )
+            if input.dim() == tensor.dim() == 2 and input.size(0) != tensor.size(0):
+                raise RuntimeError(
+                    f"Input batch size {input.size(0)} doesn't match hidden{place} batch size {tensor.size(0)}"
+                )
         batched = input.dim() == 2
         if not batched:
             input = input.unsqueeze(0)

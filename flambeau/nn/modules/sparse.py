@@ -26,7 +26,9 @@ class _EmbeddingBase(Module):
     def _set_padding_idx(self, padding_idx: int | None, name: str) -> None:
         if padding_idx is not None:
             if not -self.num_embeddings <= padding_idx < max(self.num_embeddings, 1):
-                raise AssertionError(f"{name} must be within num_embeddings")
+                raise AssertionError(
+                    f"{name} must be within num_embeddings: got {padding_idx}, the table has {self.num_embeddings} rows"
+                )
             if padding_idx < 0:
                 padding_idx += self.num_embeddings
         self.padding_idx = padding_idx

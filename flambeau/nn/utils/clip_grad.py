@@ -8,6 +8,7 @@ from types import GeneratorType
 
 from flambeau import _api as torch
 from flambeau import linalg
+from flambeau._core.errors import explain
 
 __all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
@@ -16,6 +17,10 @@ Tensors = Tensor | Iterable[Tensor]
 
 
 def _listed(tensors: Tensors) -> list[Tensor]:
+    if callable(getattr(tensors, "parameters", None)):
+        kind = type(tensors).__name__
+        hint = "pass its parameters: clip_grad_norm_(model.parameters(), ...)"
+        raise TypeError(explain(f"expected tensors, got the module {kind}", hint=hint))
     return [tensors] if isinstance(tensors, Tensor) else list(tensors)
 
 

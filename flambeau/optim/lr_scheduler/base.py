@@ -10,6 +10,7 @@ from typing import Any
 
 from flambeau import _api as torch
 from flambeau._core.errors import explain
+from flambeau._core.keywords import CheckedKeywords
 from flambeau.optim.optimizer import Optimizer
 
 EPOCH_WARNING = (
@@ -18,7 +19,7 @@ EPOCH_WARNING = (
 )
 
 
-class LRScheduler:
+class LRScheduler(CheckedKeywords):
     """Sets the learning rate of every group once an epoch; `get_lr` of a subclass says to what.
 
     Args:

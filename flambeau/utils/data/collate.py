@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, 
 from typing import TYPE_CHECKING, Any
 
 from flambeau import _api as torch
+from flambeau._core.errors import explain
 from flambeau._core.lazy import lazy_module
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 else:
     np = lazy_module("numpy")
 
+ALIKE = "all samples of a data set must be alike, or the DataLoader needs a collate_fn"
 CollateMap = dict[Any, Callable[..., Any]]
 
 
@@ -30,13 +32,17 @@ def collate(batch: Any, *, collate_fn_map: CollateMap | None = None) -> Any:
     if function is not None:
         return function(batch, collate_fn_map=collate_fn_map)
     if isinstance(first, Mapping):
+        for i, sample in enumerate(batch):
+            if isinstance(sample, Mapping) and (lacking := [key for key in first if key not in sample]):
+                raise KeyError(f"sample {i} of the batch lacks {lacking[0]!r}, which the first sample has")
         return _like_mapping(
             first, {key: collate([d[key] for d in batch], collate_fn_map=collate_fn_map) for key in first}
         )
     if isinstance(first, Sequence):
         lengths = {len(sample) for sample in batch}
         if len(lengths) > 1 and not hasattr(first, "_fields"):
-            raise RuntimeError(f"each element in list of batch should be of equal size, got lengths {sorted(lengths)}")
+            fact = f"each element in list of batch should be of equal size, got lengths {sorted(lengths)}"
+            raise RuntimeError(explain(fact, hint="pad them to one length, or give the DataLoader a collate_fn"))
         columns = zip(*batch, strict=False)
         return _like_sequence(first, [collate(column, collate_fn_map=collate_fn_map) for column in columns])
     raise TypeError(_unknown(type(first)))
@@ -87,6 +93,10 @@ def default_convert(data: Any) -> Any:
 
 def collate_tensor_fn(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> torch.Tensor:
     """Stack tensors of one shape."""
+    for i, sample in enumerate(batch):
+        if not isinstance(sample, torch.Tensor):
+            kind = type(sample).__name__
+            raise TypeError(explain(f"expected Tensor as element {i} of the batch, but got {kind}", hint=ALIKE))
     shapes = {tuple(tensor.shape) for tensor in batch}
     if len(shapes) > 1:
         raise RuntimeError(

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from flambeau import _api as torch
+from flambeau._core.keywords import CheckedKeywords
 from flambeau._core.lazy import lazy_module
 from flambeau.utils.data._iterators import LoaderIterator, WorkersIterator
 from flambeau.utils.data._worker import get_worker_info
 from flambeau.utils.data.collate import default_collate, default_convert
-from flambeau.utils.data.dataset import IterableDataset
+from flambeau.utils.data.dataset import IterableDataset, length
 from flambeau.utils.data.sampler import BatchSampler, InfiniteSampler, RandomSampler, Sampler, SequentialSampler
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ T_co = TypeVar("T_co", covariant=True)
 _FIXED = frozenset({"batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers"})
 
 
-class DataLoader(Generic[T_co]):
+class DataLoader(CheckedKeywords, Generic[T_co]):
     """Iterates over a data set in batches.
 
     - `batch_size` (1), or None for samples as they are; `drop_last` leaves out an incomplete last batch.
@@ -125,7 +126,7 @@ class DataLoader(Generic[T_co]):
         """The number of batches; of an IterableDataset an estimate from its length."""
         if not isinstance(self.dataset, IterableDataset):
             return len(self.index_sampler)
-        self.stream_length = samples = len(self.dataset)  # type: ignore[arg-type]
+        self.stream_length = samples = length(self.dataset)
         if self.batch_size is None:
             return samples
         whole, rest = divmod(samples, self.batch_size)

@@ -10,6 +10,7 @@ from itertools import accumulate
 from typing import Any, Generic, TypeVar
 
 from flambeau import _api as torch
+from flambeau._core.errors import explain
 from flambeau.utils.data._draws import permutation
 
 T_co = TypeVar("T_co", covariant=True)
@@ -37,6 +38,16 @@ class Dataset(Generic[T_co]):
 
     def __add__(self, other: Dataset[Any]) -> Dataset[Any]:
         return ConcatDataset([self, other])
+
+
+def length(dataset: Any) -> int:
+    """How many samples there are; TypeError that says what to define where a data set does not tell."""
+    if not hasattr(dataset, "__len__"):
+        kind = type(dataset).__name__
+        stream = isinstance(dataset, IterableDataset)
+        hint = f"define __len__(self) in {kind}, the number of samples" + (", if it is known" if stream else "")
+        raise TypeError(explain(f"object of type '{kind}' has no len()", hint=hint))
+    return len(dataset)
 
 
 class IterableDataset(Dataset[T_co], Iterable[T_co]):
@@ -70,6 +81,10 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
     """
 
     def __init__(self, *tensors: torch.Tensor) -> None:
+        for i, tensor in enumerate(tensors):
+            if not torch.is_tensor(tensor):
+                fact = f"TensorDataset takes tensors, but argument {i + 1} is a {type(tensor).__name__}"
+                raise TypeError(explain(fact, hint="torch.as_tensor(...) makes a tensor from a list or an array"))
         sizes = [tensor.size(0) for tensor in tensors]
         if not sizes or len(set(sizes)) > 1:
             raise AssertionError(

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from flambeau import _api as torch
 from flambeau.utils.data._draws import permutation, private_generator
+from flambeau.utils.data.dataset import length
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -31,10 +32,10 @@ class SequentialSampler(Sampler[int]):
         self.data_source = data_source
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(len(self.data_source)))
+        return iter(range(length(self.data_source)))
 
     def __len__(self) -> int:
-        return len(self.data_source)
+        return length(self.data_source)
 
 
 class RandomSampler(Sampler[int]):
@@ -68,10 +69,10 @@ class RandomSampler(Sampler[int]):
     @property
     def num_samples(self) -> int:
         """How many indices an iteration yields."""
-        return len(self.data_source) if self._num_samples is None else self._num_samples
+        return length(self.data_source) if self._num_samples is None else self._num_samples
 
     def __iter__(self) -> Iterator[int]:
-        n, generator = len(self.data_source), private_generator(self.generator)
+        n, generator = length(self.data_source), private_generator(self.generator)
         rounds, rest = divmod(self.num_samples, _DRAWS_AT_ONCE if self.replacement else n)
         for _ in range(rounds):
             yield from self._draw(_DRAWS_AT_ONCE, n, generator)
