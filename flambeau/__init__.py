@@ -42,6 +42,7 @@ distributed = lazy_module("flambeau.distributed", "Several processes: groups, co
 distributions = lazy_module("flambeau.distributions", "Probability distributions.")
 jit = lazy_module("flambeau.jit", "What programs written for TorchScript find.")
 masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
+multiprocessing = lazy_module("flambeau.multiprocessing", "Python's multiprocessing, and spawn.")
 testing = lazy_module("flambeau.testing", "Comparisons for tests.")
 signal = lazy_module("flambeau.signal", "Window functions.")
 
@@ -71,6 +72,7 @@ __all__ = [
     "jit",
     "load",
     "masked",
+    "multiprocessing",
     "nn",
     "optim",
     "random",

@@ -138,9 +138,9 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "torch.distributed",
-        "there is no DistributedDataParallel, of which these are the insides, nor groups that go on without members",
-        "torch.distributed.all_reduce of each gradient after backward(); torch.distributed.new_group",
-        "BuiltinCommHookType GradBucket Logger ProcessGroupGloo Reducer shrink_group",
+        "they are insides of PyTorch's DistributedDataParallel, or make groups go on without members",
+        "torch.nn.parallel.DistributedDataParallel, its register_comm_hook, torch.distributed.new_group",
+        "BuiltinCommHookType Logger Reducer shrink_group",
     ),
 )
 

@@ -1,0 +1,57 @@
+"""Python's `multiprocessing`, under PyTorch's name (`torch.multiprocessing`), and `spawn`, which starts several
+processes of one function and watches over them.
+
+Tensors that go through queues and pipes are pickled: the receiver gets a copy.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing import *  # noqa: F403
+
+from flambeau.multiprocessing.spawning import (
+    ProcessContext,
+    ProcessException,
+    ProcessExitedException,
+    ProcessRaisedException,
+    SpawnContext,
+    spawn,
+    start_processes,
+)
+
+__all__ = [  # noqa: PLE0604
+    *multiprocessing.__all__,  # type: ignore[attr-defined]
+    "ProcessContext", "ProcessException", "ProcessExitedException", "ProcessRaisedException", "SpawnContext",
+    "get_all_sharing_strategies", "get_sharing_strategy", "set_sharing_strategy", "spawn", "start_processes",
+]  # fmt: skip
+
+
+def get_all_sharing_strategies() -> set[str]:
+    """How tensors may travel between processes: as copies, by file descriptors in PyTorch's words.
+
+    Example::
+
+        >>> get_all_sharing_strategies()
+        {'file_descriptor'}
+    """
+    return {"file_descriptor"}
+
+
+def get_sharing_strategy() -> str:
+    """How tensors travel.
+
+    Example::
+
+        >>> get_sharing_strategy()
+        'file_descriptor'
+    """
+    return "file_descriptor"
+
+
+def set_sharing_strategy(new_strategy: str) -> None:
+    """Choose how tensors travel; there is one way. NotImplementedError for "file_system"."""
+    if new_strategy not in get_all_sharing_strategies():
+        raise NotImplementedError(
+            f"tensors travel as copies, and keep no files open: there is no strategy {new_strategy!r} to choose; leave "
+            "the call out"
+        )
