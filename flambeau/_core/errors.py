@@ -23,8 +23,19 @@ def explain(expected: str, *, hint: str = "", site: sites.Site | None = None) ->
 
 def not_implemented(op: str, dtype: object) -> RuntimeError:
     """What PyTorch raises for an operation that has no meaning, or no kernel, for a dtype."""
-    name = TYPE_NAMES.get(str(dtype).removeprefix("torch."), str(dtype))
-    return NotImplementedError(f"\"{op}\" not implemented for '{name}'")
+    return NotImplementedError(f"\"{op}\" not implemented for '{type_name(dtype)}'")
+
+
+def type_name(dtype: object) -> str:
+    """The name that PyTorch's messages have for a dtype.
+
+    Example::
+
+        >>> type_name("torch.int64"), type_name("torch.float8_e5m2")
+        ('Long', 'Float8_e5m2')
+    """
+    name = str(dtype).removeprefix("torch.")
+    return TYPE_NAMES.get(name) or name.replace("uint", "UInt")[:1].upper() + name.replace("uint", "UInt")[1:]
 
 
 TYPE_NAMES = {

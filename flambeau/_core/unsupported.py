@@ -29,11 +29,9 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "torch",
-        "NumPy and the compiler have no such dtype",
-        "torch.float16, torch.bfloat16 or torch.complex64; for fewer bits pack them into torch.uint8",
-        "bit bits16 bits1x8 bits2x4 bits4x2 bits8 chalf complex32 float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz "
-        "float8_e5m2 float8_e5m2fnuz float8_e8m0fnu int1 int2 int3 int4 int5 int6 int7 uint1 uint2 uint3 uint4 uint5 "
-        "uint6 uint7",
+        "NumPy has no complex numbers of half precision",
+        "torch.complex64, or two tensors of torch.float16",
+        "chalf complex32",
     ),
     (
         "torch",
@@ -85,18 +83,6 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "there are no nested tensors and no mkldnn layout",
         "pad with torch.nn.utils.rnn.pad_sequence",
         "to_mkldnn to_padded_tensor",
-    ),
-    (
-        "torch.nn.functional",
-        "there are no 8-bit floats for scaled products",
-        "torch.matmul of bfloat16 tensors, times the scales",
-        "ScalingType SwizzleType scaled_grouped_mm scaled_mm",
-    ),
-    (
-        "torch.nn.functional",
-        "operations do not look for __torch_function__",
-        "a function of your own around the operation",
-        "boolean_dispatch handle_torch_function",
     ),
     (
         "torch.utils.data",

@@ -17,7 +17,7 @@ from flambeau._engine.window import state
 from flambeau._ir.meta import contiguous, dense_order, meta, strides_in_order
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import fill
-from flambeau._ops.convert import preserved
+from flambeau._ops.convert import preserved, to_float8
 from flambeau._ops.registry import OPS
 from flambeau._ops.view import sizes
 from flambeau._tensor import dispatch, interop
@@ -87,6 +87,7 @@ def _from_data(data: Any, d: dtype_class | None) -> Any:
             raise RuntimeError(f"value cannot be converted to type {d.name} without overflow: it is complex")
         if d.category <= dtypes.INTEGER and array.dtype.kind == "f" and d is not dtypes.bool_:
             array = array.astype(np.int64)
+        array = to_float8(array, d) if d in dtypes.FLOAT8 else array
         flat = np.array(array, dtype=d.numpy, order="C").reshape(-1)
     return dispatch.from_flat(flat, contiguous(d, array.shape))
 

@@ -23,7 +23,7 @@ from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.program import Inference, Instruction, Storage, Value
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
-from flambeau._ops.infer import infer_pointwise
+from flambeau._ops.infer import admit, infer_pointwise
 from flambeau._ops.operands import Operand
 from flambeau._ops.registry import Library, Pointwise, View
 from flambeau._ops.reinterpret import reinterpreted
@@ -227,6 +227,7 @@ def library(op: Any, args: tuple) -> Any:
         inference = key = None
     if inference is None:
         op.check_count(args)
+        admit(op, metas)
     window = state.window
     if op.infer is None:
         outputs = _run_now(op, values, metas)
