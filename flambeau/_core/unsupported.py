@@ -37,8 +37,8 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch",
         "there is no backend of that kind",
         "the function without the prefix, which runs on the CPU",
-        "batch_norm_backward_elemt batch_norm_backward_reduce batch_norm_elemt batch_norm_gather_stats "
-        "batch_norm_gather_stats_with_counts batch_norm_stats cudnn_affine_grid_generator "
+        ""
+        "cudnn_affine_grid_generator "
         "cudnn_batch_norm cudnn_convolution cudnn_convolution_add_relu cudnn_convolution_relu "
         "cudnn_convolution_transpose cudnn_grid_sampler miopen_batch_norm miopen_convolution "
         "miopen_convolution_add_relu miopen_convolution_relu miopen_convolution_transpose miopen_ctc_loss "

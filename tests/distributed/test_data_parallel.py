@@ -167,6 +167,34 @@ def test_a_hook_on_buckets():
     assert outcome[0] == outcome[1] == ([("state", 0, True, [(1,), (1, 3)])], [[0.5, 0.5, 0.5]])
 
 
+def normalised(rank, method):
+    join(method, rank, 2)
+    torch.manual_seed(0)
+    model = DDP(nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3))))
+    x = torch.tensor(BATCHES[0][:6] if rank else BATCHES[0][6:], requires_grad=True)  # of different sizes
+    out = model(x)
+    (out * torch.arange(3.0)).pow(3).sum().backward()
+    dist.destroy_process_group()
+    return out.detach().numpy(), x.grad.numpy(), model.module[0].weight.grad.numpy() * 2, arrays(model)
+
+
+def test_joined_statistics():
+    outcome = play(normalised, 2, f"tcp://localhost:{free_port()}")
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3))
+    x = torch.tensor(BATCHES[0], requires_grad=True)
+    out = model(x)
+    (out * torch.arange(3.0)).pow(3).sum().backward()
+    close = {"rtol": 1e-3, "atol": 1e-4}
+    for rank, part in ((1, slice(0, 6)), (0, slice(6, 8))):
+        found, of_x, of_weight, state = outcome[rank]
+        np.testing.assert_allclose(found, out.detach().numpy()[part], **close)
+        np.testing.assert_allclose(of_x, x.grad.numpy()[part], **close)
+        np.testing.assert_allclose(of_weight, model[0].weight.grad.numpy(), **close)
+        for name, array in arrays(model).items():
+            np.testing.assert_allclose(state[name], array, **close)
+
+
 def different(rank, method):
     join(method, rank, 2)
     with pytest.raises(RuntimeError) as raised:
