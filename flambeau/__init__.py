@@ -91,5 +91,15 @@ __all__ = [
 ]
 
 
+_throughput, _records = lazy_module("flambeau.utils.throughput"), lazy_module("flambeau.serialization.records")
+_LATE = {  # classes of modules that few programs use
+    **dict.fromkeys(("BenchmarkConfig", "BenchmarkExecutionStats", "ThroughputBenchmark"), _throughput),
+    **dict.fromkeys(("PyTorchFileReader", "PyTorchFileWriter"), _records),
+}
+__all__ += _LATE
+
+
 def __getattr__(name: str) -> object:
+    if name in _LATE:
+        return getattr(_LATE[name], name)
     raise refuse("torch", name)

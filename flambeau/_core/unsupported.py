@@ -20,12 +20,12 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "quantized tensors are kept and turned back, not computed with",
         "the function of dequantize(), and torch.fake_quantize_per_tensor_affine for training",
         "QInt32Storage QInt8Storage QUInt2x4Storage QUInt4x2Storage QUInt8Storage choose_qparams_optimized "
-        "empty_quantized fbgemm_linear_fp16_weight fbgemm_linear_fp16_weight_fp32_activation "
-        "fbgemm_linear_int8_weight fbgemm_linear_int8_weight_fp32_activation fbgemm_linear_quantize_weight "
-        "fbgemm_pack_gemm_matrix_fp16 fbgemm_pack_quantized_matrix fused_moving_avg_obs_fake_quant "
-        "quantized_gru quantized_gru_cell quantized_lstm quantized_lstm_cell "
-        "quantized_rnn_relu_cell "
-        "quantized_rnn_tanh_cell quint2x4 quint4x2",
+        ""
+        ""
+        ""
+        "quantized_gru quantized_lstm "
+        ""
+        "quint2x4 quint4x2",
     ),
     (
         "torch",
@@ -62,7 +62,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "FileCheck FloatType FunctionSchema FutureType Gradient Graph GraphExecutorState IODescriptor "
         "InferredType IntType InterfaceType ListType LiteScriptModule LockingLogger LoggerBase "
         "ModuleDict Node NoneType NoopLogger NumberType OperatorInfo OptionalType ParameterDict PyObjectType "
-        "PyTorchFileReader PyTorchFileWriter RRefType ScriptClass ScriptClassFunction ScriptDict ScriptDictIterator "
+        "RRefType ScriptClass ScriptClassFunction ScriptDict ScriptDictIterator "
         "ScriptDictKeyIterator ScriptFunction ScriptList ScriptListIterator ScriptMethod ScriptModule "
         "ScriptModuleSerializer ScriptObject ScriptObjectProperty SerializationStorageContext StaticModule StringType "
         "SymBoolType SymIntType Tag TensorType TracingState TupleType Type UnionType Use Value import_ir_module "
@@ -73,8 +73,8 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch",
         "operations are recorded by one recorder, without a table of dispatch keys",
         "torch.autograd.Function for operations of your own",
-        "BenchmarkConfig BenchmarkExecutionStats DisableTorchFunction DisableTorchFunctionSubclass DispatchKey "
-        "DispatchKeySet ExcludeDispatchKeyGuard ThroughputBenchmark classproperty sym_fresh_size StorageBase "
+        "DispatchKey "
+        "DispatchKeySet ExcludeDispatchKeyGuard sym_fresh_size "
         "prepare_multiprocessing_environment thread_safe_generator",
     ),
     ("torch.Tensor", "NumPy has no complex numbers of half precision", "cfloat()", "chalf"),

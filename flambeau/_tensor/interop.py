@@ -184,7 +184,11 @@ def deepcopy_tensor(t: Any, memo: dict[int, Any]) -> Any:
 # ---------------------------------------------------------------------------------------------- storages
 
 
-class UntypedStorage:
+class StorageBase:
+    """What is memory of tensors, whatever it is counted in."""
+
+
+class UntypedStorage(StorageBase):
     """The memory of tensors, counted in bytes."""
 
     element_bytes = 1
