@@ -23,7 +23,7 @@ from flambeau import (
 )
 from flambeau._api import *  # noqa: F403
 from flambeau._api import _sample_dirichlet, _standard_gamma
-from flambeau._core.errors import AcceleratorError, JITException, OutOfMemoryError
+from flambeau._core.errors import AcceleratorError, FatalError, JITException, OutOfMemoryError
 from flambeau._core.lazy import lazy_module
 from flambeau._core.unsupported import refuse
 from flambeau.amp import GradScaler, autocast
@@ -49,6 +49,7 @@ signal = lazy_module("flambeau.signal", "Window functions.")
 __all__ = [
     *_api.__all__,
     "AcceleratorError",
+    "FatalError",
     "Future",
     "GradScaler",
     "JITException",

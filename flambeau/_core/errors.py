@@ -66,5 +66,9 @@ class OutOfMemoryError(RuntimeError):
     """An accelerator's memory is full; the CPU's is when Python raises MemoryError."""
 
 
+class FatalError(RuntimeError):
+    """What PyTorch cannot go on after; nothing here raises it."""
+
+
 class JITException(RuntimeError):
     """An error in a program of TorchScript; here errors are Python's."""

@@ -58,7 +58,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.compile, or the Python code itself",
         "AVG SUM AggregationType AliasDb AnyType Argument ArgumentSpec Block BoolType BufferDict CallStack Capsule "
         "ClassType Code CompilationUnit CompleteArgumentSpec ComplexType ConcreteModuleType ConcreteModuleTypeBuilder "
-        "DeepCopyMemoTable DeserializationStorageContext DictType EnumType ErrorReport ExecutionPlan FatalError "
+        "DeepCopyMemoTable DeserializationStorageContext DictType EnumType ErrorReport ExecutionPlan "
         "FileCheck FloatType FunctionSchema FutureType Gradient Graph GraphExecutorState IODescriptor "
         "InferredType IntType InterfaceType ListType LiteScriptModule LockingLogger LoggerBase "
         "ModuleDict Node NoneType NoopLogger NumberType OperatorInfo OptionalType ParameterDict PyObjectType "
@@ -75,7 +75,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.autograd.Function for operations of your own",
         "DispatchKey "
         "DispatchKeySet ExcludeDispatchKeyGuard sym_fresh_size "
-        "prepare_multiprocessing_environment thread_safe_generator",
+        "prepare_multiprocessing_environment",
     ),
     ("torch.Tensor", "NumPy has no complex numbers of half precision", "cfloat()", "chalf"),
     (
@@ -126,7 +126,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.distributed",
         "they are insides of PyTorch's DistributedDataParallel, or make groups go on without members",
         "torch.nn.parallel.DistributedDataParallel, its register_comm_hook, torch.distributed.new_group",
-        "BuiltinCommHookType Logger Reducer shrink_group",
+        "Logger Reducer shrink_group",
     ),
 )
 

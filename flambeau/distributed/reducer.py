@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from enum import IntEnum
 from functools import partial
 from typing import Any
 
@@ -53,6 +54,26 @@ class GradBucket:
     def is_last(self) -> bool:
         """Is it the last to be sent?"""
         return self._last
+
+
+class BuiltinCommHookType(IntEnum):
+    """Ways to average gradients that need no function: as they are, or on their way as float16."""
+
+    ALLREDUCE = 1
+    FP16_COMPRESS = 2
+
+
+def builtin_hook(kind: BuiltinCommHookType, group: ProcessGroup) -> Callable[[GradBucket], Any]:
+    """The hook of that kind."""
+
+    def hook(bucket: GradBucket) -> Any:
+        flat = bucket.buffer()
+        if kind is BuiltinCommHookType.FP16_COMPRESS:
+            flat = flat.to(torch.float16)
+        done = group.allreduce([flat.div_(group.size())]).get_future()
+        return done.then(lambda future: future.value()[0].to(bucket.buffer().dtype))
+
+    return hook
 
 
 class Bucket:

@@ -1,7 +1,8 @@
 """Python's `multiprocessing`, under PyTorch's name (`torch.multiprocessing`), and `spawn`, which starts several
 processes of one function and watches over them.
 
-Tensors that go through queues and pipes are pickled: the receiver gets a copy.
+Tensors that go through queues and pipes are pickled: the receiver gets a copy, unless they are in shared memory
+(`Tensor.share_memory_`), which both see then.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ __all__ = [  # noqa: PLE0604
 
 
 def get_all_sharing_strategies() -> set[str]:
-    """How tensors may travel between processes: as copies, by file descriptors in PyTorch's words.
+    """How tensors in shared memory may travel between processes: by file descriptors.
 
     Example::
 
@@ -52,6 +53,6 @@ def set_sharing_strategy(new_strategy: str) -> None:
     """Choose how tensors travel; there is one way. NotImplementedError for "file_system"."""
     if new_strategy not in get_all_sharing_strategies():
         raise NotImplementedError(
-            f"tensors travel as copies, and keep no files open: there is no strategy {new_strategy!r} to choose; leave "
-            "the call out"
+            f"shared memory travels by file descriptors, not by {new_strategy!r}: leave the call out, and raise the "
+            "limit of open files (ulimit -n) if tensors are too many"
         )

@@ -158,6 +158,11 @@ def hooked(rank, method):
 
     model.register_comm_hook("state", in_half)
     model(torch.full((1, 3), float(rank))).sum().backward()
+    for kind in dist.BuiltinCommHookType:
+        other = DDP(nn.Linear(3, 1))
+        other._register_builtin_comm_hook(kind)
+        other(torch.full((1, 3), float(rank))).sum().backward()
+        assert other.module.weight.grad.tolist() == [[0.5] * 3] and other.module.weight.grad.dtype is torch.float32
     dist.destroy_process_group()
     return seen, model.module.weight.grad.tolist()
 

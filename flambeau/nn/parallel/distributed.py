@@ -162,6 +162,11 @@ class DistributedDataParallel(Module):
             raise RuntimeError("register_comm_hook can only be called once.")
         self.reducer.hook = lambda bucket: hook(state, bucket)
 
+    def _register_builtin_comm_hook(self, comm_hook_type: Any) -> None:
+        """PyTorch's name, private but used: average by a `torch.distributed.BuiltinCommHookType`."""
+        hook = reducing.builtin_hook(reducing.BuiltinCommHookType(comm_hook_type), self.process_group)
+        self.register_comm_hook(None, lambda state, bucket: hook(bucket))
+
     # ------------------------------------------------------------------------------------ inputs of different numbers
 
     @contextmanager
