@@ -13,20 +13,35 @@ from sys import getrefcount
 from typing import Any, NamedTuple, Protocol
 
 from flambeau._compiler.capture import operands_of
+from flambeau._core.forgetting import forget_unused
 from flambeau._engine.formula import RUNTIME, key_of
-from flambeau._ir.program import Instruction, Value
+from flambeau._ir.program import Instruction, Value, new_value
 
-KNOWN = 4096  # combinations of a structure and reference counts that are remembered
+STRUCTURES = 640  # with so many, those are forgotten whose plans are; more than there are plans
+LIFETIMES = 32  # combinations of reference counts that are remembered with a structure
 
 
-# (structure of a window, reference counts of its values) -> results referred to from elsewhere, inputs that are not
-_known: dict[tuple, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+class Structure:
+    """What windows with the same operations, layouts and ties share, found by that once and then by its identity.
+
+    `lifetimes` has, by the reference counts of a window's values, the results that are referred to from elsewhere, and
+    the inputs that are not."""
+
+    __slots__ = ("lifetimes",)
+
+    def __init__(self) -> None:
+        self.lifetimes: dict[tuple[int, ...], tuple[tuple[int, ...], tuple[int, ...]]] = {}
+
+
+_structures: dict[tuple, Structure] = {}
 
 
 class Owner(Protocol):
-    """The window, seen from here. `running` is the plan that runs it."""
+    """The window, seen from here. `running` is the plan that runs it, `before` holds values for the case that an
+    instruction fails."""
 
     running: Any
+    before: list[dict[Any, Value]]
 
     def interpret(self, instruction: Instruction) -> None:
         """Run a single instruction on the reference."""
@@ -36,9 +51,9 @@ class Owner(Protocol):
 
 
 class Signature(NamedTuple):
-    """`key` names the plan. `values` are all values by slot, the first `inputs` of them from before the window; `ties`
-    are the slots of all operands in a row, `scalars` the numbers that may change from run to run; `live` the slots of
-    results that outlive the window, `dying` those of inputs that do not."""
+    """`key` names the plan: the structure, `live` and `dying`. `values` are all values by slot, the first `inputs` of
+    them from before the window; `ties` are the slots of all operands in a row, `scalars` the numbers that may change
+    from run to run; `live` the slots of results that outlive the window, `dying` those of inputs that do not."""
 
     key: tuple
     values: list[Value]
@@ -61,10 +76,10 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
         if inference is None:
             _write(instruction, key, operands)
         elif inference.plain:  # all arguments are values
-            key.append(inference.token)
+            key.append(inference)
             operands += instruction.args
         else:
-            key.append(inference.token)
+            key.append(inference)
             _mixed(instruction, key, operands, scalars)
         made += instruction.outputs
     values = [v for v in dict.fromkeys(operands) if v.window is not window]
@@ -78,8 +93,8 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
     key += ties
     operands.clear()
     made.clear()  # both count as references
-    structure = tuple(key)
-    live, dying = _lifetimes(structure, values, queue, slots, inputs)
+    structure = _structure(tuple(key))
+    live, dying = _lifetimes(structure, values, queue, slots, inputs, window.before)
     return Signature((structure, live, dying), values, inputs, slots, ties, scalars, live, frozenset(dying))
 
 
@@ -99,7 +114,7 @@ def _write(instruction: Instruction, key: list[Any], operands: list[Value]) -> N
 
 
 def _mixed(instruction: Instruction, key: list[Any], operands: list[Value], scalars: list[float | int]) -> None:
-    """Collect the arguments of an instruction that are values, and what the token does not say of the others."""
+    """Collect the arguments of an instruction that are values, and what the inference does not say of the others."""
     family = instruction.op.family
     if family == "formula":
         *values, numbers = instruction.args
@@ -107,7 +122,7 @@ def _mixed(instruction: Instruction, key: list[Any], operands: list[Value], scal
         key += numbers.key
         scalars += numbers.scalars
         return
-    pointwise = family == "pointwise"  # the statics of other operations are part of the token
+    pointwise = family == "pointwise"  # the statics of other operations are part of the inference
     for a in instruction.args:
         kind = type(a)
         if kind is Value:
@@ -131,18 +146,46 @@ def _nested(args: tuple, operands: list[Value]) -> None:
             _nested(a, operands)
 
 
+def _structure(key: tuple) -> Structure:
+    """The structure with this key."""
+    found = _structures.get(key)
+    if found is None:
+        if len(_structures) >= STRUCTURES:
+            forget_unused(_structures)
+        found = _structures.setdefault(key, Structure())
+    return found
+
+
 def _lifetimes(
-    structure: tuple, values: list[Value], queue: Sequence[Instruction], slots: dict[Value, int], inputs: int
+    structure: Structure,
+    values: list[Value],
+    queue: Sequence[Instruction],
+    slots: dict[Value, int],
+    inputs: int,
+    before: list[dict[Any, Value]],
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Which results somebody outside the window refers to, and which inputs nobody does."""
+    """Which results somebody outside the window refers to, and which inputs nobody does. What the window holds for the
+    case that an instruction fails does not count: after a plan has run, none has."""
     references = tuple(map(getrefcount, values))
-    known = _known.get((structure, references))
+    if before:
+        references = _without(before, references, slots)
+    known = structure.lifetimes.get(references)
     if known is None:
-        if len(_known) >= KNOWN:
-            _known.clear()
-        known = _known[structure, references] = _only_here(references, queue, slots, inputs)
+        if len(structure.lifetimes) >= LIFETIMES:
+            structure.lifetimes.clear()
+        known = structure.lifetimes[references] = _only_here(references, queue, slots, inputs)
     live, unneeded = known
     return live, tuple([slot for slot in unneeded if owns_its_memory(values[slot])])
+
+
+def _without(before: list[dict[Any, Value]], references: tuple[int, ...], slots: dict[Value, int]) -> tuple[int, ...]:
+    """The reference counts of the values in `slots` less the references that are in `before`."""
+    counts = list(references)
+    for held in before:
+        for slot in map(slots.get, held.values()):
+            if slot is not None:
+                counts[slot] -= 1
+    return tuple(counts)
 
 
 def _only_here(
@@ -181,7 +224,7 @@ def owns_its_memory(value: Value) -> bool:
 def _calibrate() -> int:
     """The references to a value that only `signature` holds: in its list and its table of slots. Measured, not known,
     because it differs between versions of Python."""
-    values = [Value(None)]
+    values = [new_value()]
     slots = dict(zip(values, range(1), strict=True))
     found = tuple(map(getrefcount, values))[0]
     slots.clear()

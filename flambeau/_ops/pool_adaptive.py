@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes, errors
@@ -11,7 +12,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops._separable import Taps, apply
-from flambeau._ops._spatial import Sizes, check_dtype, check_tensor, image_layout, per_dim, widened
+from flambeau._ops._spatial import Sizes, check_dtype, check_tensor, image_layout, in_format_of, per_dim, widened
 from flambeau._ops.pool import avg_pool, max_pool, max_pool_index
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL
@@ -82,7 +83,8 @@ def _mean_taps(n: int, out: int) -> Taps:
 
 def _infer_bin_means(m: Meta, size: Sizes) -> Meta:
     check_dtype(m.dtype, f"adaptive_avg_pool{len(size)}d")
-    return image_layout(m.dtype, (*m.shape[: -len(size)], *size), m)
+    shape = (*m.shape[: -len(size)], *size)
+    return image_layout(m.dtype, shape, m) if len(size) == 2 else contiguous(m.dtype, shape)
 
 
 @library(
@@ -108,6 +110,12 @@ def bin_means_backward(grad: Any, shape: Sizes, size: Sizes) -> Any:
     return apply(widened(grad), taps)
 
 
+def _average_name(n: int, input: Any, output_size: Any) -> str:
+    """A single bin is a mean, as in PyTorch."""
+    single = output_size == 1 or tuple(output_size if n > 1 and type(output_size) is not int else ()) == (1,) * n
+    return "MeanBackward1" if single else f"AdaptiveAvgPool{max(n, 2)}DBackward0"
+
+
 def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
     size = _adaptive_size(input, output_size, n, f"adaptive_avg_pool{n}d")
     window = _even(input.shape, size)
@@ -116,7 +124,7 @@ def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
     return bin_means(input, size)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name=partial(_average_name, 1), shows=("input",), namespace="nn.functional", method=False)
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """The averages of `output_size` even bins of a signal (N, C, L) or (C, L).
 
@@ -131,7 +139,7 @@ def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     return _adaptive_avg(1, input, output_size)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name=partial(_average_name, 2), shows=("input",), namespace="nn.functional", method=False)
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     """The averages of even bins of images (N, C, H, W) or (C, H, W); a None in `output_size` keeps that size.
 
@@ -144,7 +152,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     return _adaptive_avg(2, input, output_size)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name=partial(_average_name, 3), shows=("input",), namespace="nn.functional", method=False)
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
     """The averages of even bins of volumes (N, C, D, H, W) or (C, D, H, W); a None in `output_size` keeps that size.
 
@@ -193,7 +201,9 @@ def _point_back(g: Any, index: Any, m: Meta, n: int) -> Any:
 def _infer_bin_maxima(m: Meta, size: Sizes) -> tuple[Meta, Meta]:
     check_dtype(m.dtype, f"adaptive_max_pool{len(size)}d")
     shape = (*m.shape[: -len(size)], *size)
-    return image_layout(m.dtype, shape, m), contiguous(dtypes.int64, shape)
+    if len(size) != 2:
+        return contiguous(m.dtype, shape), contiguous(dtypes.int64, shape)
+    return image_layout(m.dtype, shape, m), image_layout(dtypes.int64, shape, m)
 
 
 @library(
@@ -219,11 +229,13 @@ def _adaptive_max(n: int, input: Any, output_size: Any, return_indices: bool) ->
         values, indices = bin_maxima(input, size)
         return (values, indices) if return_indices else values
     numbers = (window, window, (0,) * n, (1,) * n, False)
-    values, code = max_pool(input, *numbers)
-    return (values, max_pool_index(code, tuple(input.shape), *numbers)) if return_indices else values
+    values, code = max_pool(input if n == 2 else input.contiguous(), *numbers)
+    if not return_indices:
+        return values
+    return values, in_format_of(max_pool_index(code, tuple(input.shape), *numbers), values)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="AdaptiveMaxPool2DBackward0", shows=("input",), namespace="nn.functional", method=False)
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of `output_size` even bins of a signal (N, C, L) or (C, L), with `return_indices` also where they
     stand.
@@ -239,7 +251,7 @@ def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = Fal
     return _adaptive_max(1, input, output_size, return_indices)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="AdaptiveMaxPool2DBackward0", shows=("input",), namespace="nn.functional", method=False)
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of even bins of images (N, C, H, W) or (C, H, W); a None in `output_size` keeps that size.
 
@@ -252,7 +264,7 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     return _adaptive_max(2, input, output_size, return_indices)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="AdaptiveMaxPool3DBackward0", shows=("input",), namespace="nn.functional", method=False)
 def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of even bins of volumes (N, C, D, H, W) or (C, D, H, W); a None in `output_size` keeps that size.
 
