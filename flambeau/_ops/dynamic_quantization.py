@@ -80,8 +80,8 @@ def fbgemm_linear_int8_weight_fp32_activation(
         >>> import flambeau as torch
         >>> whole, sums, scale, zero = torch.fbgemm_linear_quantize_weight(torch.tensor([[-1., 1.5]]))
         >>> x, bias = torch.tensor([[0., 255.]]), torch.zeros(1)
-        >>> torch.fbgemm_linear_int8_weight_fp32_activation(x, whole, whole, sums, scale, zero, bias).round()
-        tensor([[383.]])
+        >>> torch.fbgemm_linear_int8_weight_fp32_activation(x, whole, whole, sums, scale, zero, bias)
+        tensor([[382.5000]])
     """
     scale, zero = scale_and_zero_point(input.min().item(), input.max().item(), 0, 255)
     whole = cast(_rounded(input, scale, zero, 0, 255), dtypes.float64) - zero

@@ -14,7 +14,7 @@ from flambeau._core import dtypes
 from flambeau._core.lazy import lazy_module
 from flambeau._engine.window import flush_all, look
 from flambeau._ir.meta import meta
-from flambeau._ir.program import Storage, Value
+from flambeau._ir.program import Storage, new_value
 from flambeau._tensor import dispatch
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def share(t: Any) -> None:
     buffer = heap.BufferWrapper(max(storage.nbytes, 1))
     flat = np.frombuffer(buffer.create_memoryview(), np.uint8, storage.nbytes).view(old.dtype)
     flat[...] = old
-    value = Value(None)
+    value = new_value()
     value.data = flat
     storage.value, storage.exposed = value, True
     _shared[storage] = buffer
