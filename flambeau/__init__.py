@@ -23,7 +23,7 @@ from flambeau import (
 )
 from flambeau._api import *  # noqa: F403
 from flambeau._api import _sample_dirichlet, _standard_gamma
-from flambeau._core.errors import AcceleratorError, JITException, OutOfMemoryError
+from flambeau._core.errors import AcceleratorError, FatalError, JITException, OutOfMemoryError
 from flambeau._core.lazy import lazy_module
 from flambeau._core.unsupported import refuse
 from flambeau.amp import GradScaler, autocast
@@ -42,12 +42,14 @@ distributed = lazy_module("flambeau.distributed", "Several processes: groups, co
 distributions = lazy_module("flambeau.distributions", "Probability distributions.")
 jit = lazy_module("flambeau.jit", "What programs written for TorchScript find.")
 masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
+multiprocessing = lazy_module("flambeau.multiprocessing", "Python's multiprocessing, and spawn.")
 testing = lazy_module("flambeau.testing", "Comparisons for tests.")
 signal = lazy_module("flambeau.signal", "Window functions.")
 
 __all__ = [
     *_api.__all__,
     "AcceleratorError",
+    "FatalError",
     "Future",
     "GradScaler",
     "JITException",
@@ -71,6 +73,7 @@ __all__ = [
     "jit",
     "load",
     "masked",
+    "multiprocessing",
     "nn",
     "optim",
     "random",
@@ -89,5 +92,15 @@ __all__ = [
 ]
 
 
+_throughput, _records = lazy_module("flambeau.utils.throughput"), lazy_module("flambeau.serialization.records")
+_LATE = {  # classes of modules that few programs use
+    **dict.fromkeys(("BenchmarkConfig", "BenchmarkExecutionStats", "ThroughputBenchmark"), _throughput),
+    **dict.fromkeys(("PyTorchFileReader", "PyTorchFileWriter"), _records),
+}
+__all__ += _LATE
+
+
 def __getattr__(name: str) -> object:
+    if name in _LATE:
+        return getattr(_LATE[name], name)
     raise refuse("torch", name)

@@ -124,8 +124,9 @@ for functions in (random.FUNCTIONS, windows.FUNCTIONS, autocasting.FUNCTIONS, se
     globals().update({f.__name__: f for f in functions})
 globals().update(sparse_operations.FUNCTIONS | quantized.FUNCTIONS)
 globals().update(extras.FUNCTIONS | extras.STORAGES | settings.BUILD)
+DisableTorchFunction = settings.DisableTorchFunction
 sym_constrain_range_for_size = settings.sym_constrain_range_for_size
-globals().update({d.name: d for d in dtypes.ALL} | dtypes.ALIASES | creation.LEGACY_TYPES)
+globals().update({d.name: d for d in dtypes.ALL} | dtypes.BITS | dtypes.ALIASES | creation.LEGACY_TYPES)
 # Names of Python's own that a module should not shadow while it defines things.
 globals().update({"complex": creation.complex_, "range": creation.range_})
 

@@ -7,3 +7,4 @@ from flambeau._tensor.random import initial_seed as initial_seed
 from flambeau._tensor.random import manual_seed as manual_seed
 from flambeau._tensor.random import seed as seed
 from flambeau._tensor.random import set_rng_state as set_rng_state
+from flambeau._tensor.random import thread_safe_generator as thread_safe_generator

@@ -35,7 +35,7 @@ LAYERS = [
     ["optim"],
     ["_replay"],
     ["distributed"],
-    ["utils", "serialization", "compiling", "running", "func", "distributions", "jit", "testing"],
+    ["utils", "serialization", "compiling", "running", "func", "distributions", "jit", "multiprocessing", "testing"],
     ["vision", "safetensors"],
     ["apparel"],
     ["cli"],

@@ -81,8 +81,8 @@ class Capture:
         node, output = bound
         if node.outputs[output].dtype is not m.dtype:
             raise Unsupported("memory seen as another dtype")
-        if m.dtype.is_complex or m.extent > node.outputs[output].numel:
-            raise Unsupported("complex numbers, or a layout beyond its memory")
+        if m.dtype.is_complex or m.dtype in dtypes.STORED or m.extent > node.outputs[output].numel:
+            raise Unsupported("complex numbers, a dtype that is only kept, or a layout beyond its memory")
         return Array(self.graph, node, output, node.outputs[output] if m is node.outputs[output] else m)
 
     def _arguments(self, args: tuple, metas: tuple) -> list[Any]:

@@ -55,16 +55,21 @@ class dtype:  # noqa: N801 (PyTorch's name)
     def __repr__(self) -> str:
         return "torch." + self.name
 
-    def __reduce__(self) -> str:
+    def __reduce__(self) -> Any:
+        if self.name in BITS:
+            return named_bits, (self.name,)
         return "bool_" if self.name == "bool" else self.name
 
     @property
     def numpy(self) -> np.dtype:
-        """The NumPy dtype with the same bits (ml_dtypes' for bfloat16)."""
+        """The NumPy dtype with the same bits: ml_dtypes' for bfloat16 and floats of 8 bits; of `BITS` the bytes."""
         if self._numpy is None:
             if self in QUANTIZED:
                 raise RuntimeError(f"a plain tensor cannot have the dtype {self!r}; use torch.quantize_per_tensor")
-            self._numpy = np.dtype(ml_dtypes.bfloat16 if self.name == "bfloat16" else self.name)
+            if BITS.get(self.name) is self:
+                self._numpy = np.dtype(f"uint{8 * self.itemsize}")
+            else:
+                self._numpy = np.dtype(getattr(ml_dtypes, self.name) if self in FOREIGN else self.name)
         return self._numpy
 
     def to_complex(self) -> dtype:
@@ -92,6 +97,15 @@ float64 = dtype("float64", 8, FLOAT)
 complex64 = dtype("complex64", 8, COMPLEX)
 complex128 = dtype("complex128", 16, COMPLEX)
 
+# Floats of 8 bits, named by the bits of exponent and mantissa: kept, moved and converted, not computed with. "fn" has
+# no infinities, "uz" no negative zero, "e8m0" nothing but powers of two.
+float8_e4m3fn = dtype("float8_e4m3fn", 1, FLOAT)
+float8_e5m2 = dtype("float8_e5m2", 1, FLOAT)
+float8_e4m3fnuz = dtype("float8_e4m3fnuz", 1, FLOAT)
+float8_e5m2fnuz = dtype("float8_e5m2fnuz", 1, FLOAT)
+float8_e8m0fnu = dtype("float8_e8m0fnu", 1, FLOAT)
+FLOAT8 = (float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, float8_e8m0fnu)
+
 ALL = (
     bool_,
     uint8,
@@ -108,7 +122,29 @@ ALL = (
     float64,
     complex64,
     complex128,
+    *FLOAT8,
 )
+FOREIGN = frozenset({bfloat16, *FLOAT8})  # those that NumPy has from ml_dtypes
+
+# Names for bytes whose meaning is the program's, as in PyTorch: tensors are seen as them by `view`, moved and copied.
+BITS = {
+    d.name: d
+    for d in (
+        *[dtype(f"uint{bits}", 1, INTEGER, False) for bits in range(1, 8)],
+        *[dtype(f"int{bits}", 1, INTEGER) for bits in range(1, 8)],
+        *[dtype(name, 1, INTEGER, False) for name in ("bits1x8", "bits2x4", "bits4x2", "bits8")],
+        dtype("bits16", 2, INTEGER, False),
+        dtype("float4_e2m1fn_x2", 1, FLOAT),
+    )
+}
+
+
+def named_bits(name: str) -> dtype:
+    """One of `BITS`, as pickle asks for it."""
+    return BITS[name]
+
+
+STORED = frozenset({*FLOAT8, *BITS.values()})  # what only a few operations know
 
 # Dtypes of quantized tensors alone, and how their integers are kept.
 qint8 = dtype("qint8", 1, INTEGER)
@@ -130,6 +166,7 @@ ALIASES = {
     "long": int64,
     "cfloat": complex64,
     "cdouble": complex128,
+    "bit": BITS["uint1"],
 }
 
 _by_numpy: dict[Any, dtype] = {}
@@ -202,7 +239,7 @@ def set_default_dtype(d: dtype) -> None:
         >>> set_default_dtype(float32)
     """
     global _default
-    if not isinstance(d, dtype) or not d.is_floating_point:
+    if not isinstance(d, dtype) or not d.is_floating_point or d in STORED:
         raise TypeError(f"only floating-point types are supported as the default type, got {d!r}")
     _default = d
 
@@ -233,6 +270,15 @@ def promote_types(a: dtype, b: dtype) -> dtype:
     """
     if a is b:
         return a
+    if a in STORED or b in STORED:
+        kind = "Float8" if a in FLOAT8 or b in FLOAT8 else "Bits"
+        a_name, b_name = errors.type_name(a), errors.type_name(b)
+        raise RuntimeError(
+            errors.explain(
+                f"Promotion for {kind} Types is not supported, attempted to promote {a_name} and {b_name}",
+                hint="convert first, by .to(dtype) or .float()",
+            )
+        )
     if a.category != b.category:
         low, high = (a, b) if a.category < b.category else (b, a)
         if high is complex64 and low is float64:

@@ -23,7 +23,7 @@ def explain(expected: str, *, hint: str = "", site: sites.Site | None = None) ->
 
 def not_implemented(op: str, dtype: object, hint: str = "") -> RuntimeError:
     """What PyTorch raises for an operation that has no meaning, or no kernel, for a dtype."""
-    name = TYPE_NAMES.get(str(dtype).removeprefix("torch."), str(dtype))
+    name = type_name(dtype)
     return NotImplementedError(
         explain(f"\"{op}\" not implemented for '{name}'", hint=hint, site=sites.user_site(2) if hint else None)
     )
@@ -39,6 +39,18 @@ def conversion(name: str) -> str:
     """
     methods = {"float32": "float", "float64": "double", "float16": "half", "bfloat16": "bfloat16", "int64": "long"}
     return f".{methods[name]}()" if name in methods else f".to(torch.{name})"
+
+
+def type_name(dtype: object) -> str:
+    """The name that PyTorch's messages have for a dtype.
+
+    Example::
+
+        >>> type_name("torch.int64"), type_name("torch.float8_e5m2")
+        ('Long', 'Float8_e5m2')
+    """
+    name = str(dtype).removeprefix("torch.")
+    return TYPE_NAMES.get(name) or name.replace("uint", "UInt")[:1].upper() + name.replace("uint", "UInt")[1:]
 
 
 TYPE_NAMES = {
@@ -67,6 +79,10 @@ class AcceleratorError(RuntimeError):
 
 class OutOfMemoryError(RuntimeError):
     """An accelerator's memory is full; the CPU's is when Python raises MemoryError."""
+
+
+class FatalError(RuntimeError):
+    """What PyTorch cannot go on after; nothing here raises it."""
 
 
 class JITException(RuntimeError):

@@ -20,27 +20,25 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "quantized tensors are kept and turned back, not computed with",
         "the function of dequantize(), and torch.fake_quantize_per_tensor_affine for training",
         "QInt32Storage QInt8Storage QUInt2x4Storage QUInt4x2Storage QUInt8Storage choose_qparams_optimized "
-        "empty_quantized fbgemm_linear_fp16_weight fbgemm_linear_fp16_weight_fp32_activation "
-        "fbgemm_linear_int8_weight fbgemm_linear_int8_weight_fp32_activation fbgemm_linear_quantize_weight "
-        "fbgemm_pack_gemm_matrix_fp16 fbgemm_pack_quantized_matrix fused_moving_avg_obs_fake_quant "
-        "quantized_gru quantized_gru_cell quantized_lstm quantized_lstm_cell "
-        "quantized_rnn_relu_cell "
-        "quantized_rnn_tanh_cell quint2x4 quint4x2",
+        ""
+        ""
+        ""
+        "quantized_gru quantized_lstm "
+        ""
+        "quint2x4 quint4x2",
     ),
     (
         "torch",
-        "NumPy and the compiler have no such dtype",
-        "torch.float16, torch.bfloat16 or torch.complex64; for fewer bits pack them into torch.uint8",
-        "bit bits16 bits1x8 bits2x4 bits4x2 bits8 chalf complex32 float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz "
-        "float8_e5m2 float8_e5m2fnuz float8_e8m0fnu int1 int2 int3 int4 int5 int6 int7 uint1 uint2 uint3 uint4 uint5 "
-        "uint6 uint7",
+        "NumPy has no complex numbers of half precision",
+        "torch.complex64, or two tensors of torch.float16",
+        "chalf complex32",
     ),
     (
         "torch",
         "there is no backend of that kind",
         "the function without the prefix, which runs on the CPU",
-        "batch_norm_backward_elemt batch_norm_backward_reduce batch_norm_elemt batch_norm_gather_stats "
-        "batch_norm_gather_stats_with_counts batch_norm_stats cudnn_affine_grid_generator "
+        ""
+        "cudnn_affine_grid_generator "
         "cudnn_batch_norm cudnn_convolution cudnn_convolution_add_relu cudnn_convolution_relu "
         "cudnn_convolution_transpose cudnn_grid_sampler miopen_batch_norm miopen_convolution "
         "miopen_convolution_add_relu miopen_convolution_relu miopen_convolution_transpose miopen_ctc_loss "
@@ -60,11 +58,11 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.compile, or the Python code itself",
         "AVG SUM AggregationType AliasDb AnyType Argument ArgumentSpec Block BoolType BufferDict CallStack Capsule "
         "ClassType Code CompilationUnit CompleteArgumentSpec ComplexType ConcreteModuleType ConcreteModuleTypeBuilder "
-        "DeepCopyMemoTable DeserializationStorageContext DictType EnumType ErrorReport ExecutionPlan FatalError "
+        "DeepCopyMemoTable DeserializationStorageContext DictType EnumType ErrorReport ExecutionPlan "
         "FileCheck FloatType FunctionSchema FutureType Gradient Graph GraphExecutorState IODescriptor "
         "InferredType IntType InterfaceType ListType LiteScriptModule LockingLogger LoggerBase "
         "ModuleDict Node NoneType NoopLogger NumberType OperatorInfo OptionalType ParameterDict PyObjectType "
-        "PyTorchFileReader PyTorchFileWriter RRefType ScriptClass ScriptClassFunction ScriptDict ScriptDictIterator "
+        "RRefType ScriptClass ScriptClassFunction ScriptDict ScriptDictIterator "
         "ScriptDictKeyIterator ScriptFunction ScriptList ScriptListIterator ScriptMethod ScriptModule "
         "ScriptModuleSerializer ScriptObject ScriptObjectProperty SerializationStorageContext StaticModule StringType "
         "SymBoolType SymIntType Tag TensorType TracingState TupleType Type UnionType Use Value import_ir_module "
@@ -75,9 +73,9 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch",
         "operations are recorded by one recorder, without a table of dispatch keys",
         "torch.autograd.Function for operations of your own",
-        "BenchmarkConfig BenchmarkExecutionStats DisableTorchFunction DisableTorchFunctionSubclass DispatchKey "
-        "DispatchKeySet ExcludeDispatchKeyGuard ThroughputBenchmark classproperty sym_fresh_size StorageBase "
-        "prepare_multiprocessing_environment thread_safe_generator",
+        "DispatchKey "
+        "DispatchKeySet ExcludeDispatchKeyGuard sym_fresh_size "
+        "prepare_multiprocessing_environment",
     ),
     ("torch.Tensor", "NumPy has no complex numbers of half precision", "cfloat()", "chalf"),
     (
@@ -85,18 +83,6 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "there are no nested tensors and no mkldnn layout",
         "pad with torch.nn.utils.rnn.pad_sequence",
         "to_mkldnn to_padded_tensor",
-    ),
-    (
-        "torch.nn.functional",
-        "there are no 8-bit floats for scaled products",
-        "torch.matmul of bfloat16 tensors, times the scales",
-        "ScalingType SwizzleType scaled_grouped_mm scaled_mm",
-    ),
-    (
-        "torch.nn.functional",
-        "operations do not look for __torch_function__",
-        "a function of your own around the operation",
-        "boolean_dispatch handle_torch_function",
     ),
     (
         "torch.utils.data",
@@ -138,9 +124,9 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "torch.distributed",
-        "there is no DistributedDataParallel, of which these are the insides, nor groups that go on without members",
-        "torch.distributed.all_reduce of each gradient after backward(); torch.distributed.new_group",
-        "BuiltinCommHookType GradBucket Logger ProcessGroupGloo Reducer shrink_group",
+        "they are insides of PyTorch's DistributedDataParallel, or make groups go on without members",
+        "torch.nn.parallel.DistributedDataParallel, its register_comm_hook, torch.distributed.new_group",
+        "Logger Reducer shrink_group",
     ),
 )
 

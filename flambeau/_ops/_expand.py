@@ -49,6 +49,8 @@ def select(c: Graph, condition: Array, x: Array, y: Array) -> Array:
 
 
 def cast(c: Graph, x: Array, d: dtype) -> Array:
+    if d in dtypes.STORED:
+        raise Unsupported("a dtype that is not computed with")
     return c.cast(x, d)
 
 
@@ -57,8 +59,8 @@ def copy(c: Graph, x: Array, dense: bool) -> Array:
 
 
 def filled(c: Graph, shape: Sequence[int], value: Any, d: dtype) -> Array:
-    if d.is_complex:
-        raise Unsupported("complex numbers")
+    if d.is_complex or d in dtypes.STORED:
+        raise Unsupported("complex numbers, or a dtype that is not computed with")
     if d.category == dtypes.FLOAT:
         return c.const(float(value), d, shape)
     return c.const(bool(value) if d.category == dtypes.BOOL else int(value), d, shape)

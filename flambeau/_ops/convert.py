@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flambeau._core.dtypes import dtype
+from flambeau._core.dtypes import FLOAT8, dtype
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import contiguous as contiguous_meta
 from flambeau._ir.meta import preserved
@@ -37,12 +37,25 @@ def cast(input: Any, dtype: dtype) -> Any:
     """
     if input.dtype.kind == "c" and not dtype.is_complex:
         input = input.real
+    if dtype in FLOAT8:
+        return to_float8(input, dtype)
     if dtype.name == "bool":
         return input != 0
     if not dtype.differentiable and input.dtype.kind not in "biuc":
         # out-of-range and NaN have no defined result; going through int64 makes small integers wrap as PyTorch's do
         return input.astype(np.int64).astype(dtype.numpy) if dtype.itemsize < 8 else input.astype(dtype.numpy)
     return input.astype(dtype.numpy)
+
+
+def to_float8(x: Any, d: dtype) -> Any:
+    """Numbers as floats of 8 bits, by way of float32, as PyTorch rounds them: what is too large becomes the largest
+    number in float8_e4m3fn, and signs are dropped in float8_e8m0fnu, which has neither them nor zero."""
+    x = x.astype(np.float32)
+    if d.name == "float8_e4m3fn":
+        x = np.clip(x, -448, 448)
+    elif d.name == "float8_e8m0fnu":
+        x = np.maximum(np.abs(x), np.float32(2.0**-127))
+    return x.astype(d.numpy)
 
 
 @library(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flambeau._core.dtypes import dtype
+from flambeau._core.dtypes import FLOAT8, dtype
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import contiguous
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import _expand
+from flambeau._ops.convert import to_float8
 from flambeau._ops.registry import composite, library
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def filled(shape: tuple[int, ...], value: Any, dtype: dtype) -> Any:
     """`shape` full of one number."""
     if dtype.category <= 1 and isinstance(value, float):
         value = int(value)
+    if dtype in FLOAT8:
+        return np.full(shape, to_float8(np.asarray(value), dtype))
     return np.full(shape, value, dtype.numpy)
 
 

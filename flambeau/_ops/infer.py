@@ -56,6 +56,7 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
         place = wrong[0]
         raise not_a_tensor(op.name, op.parameters[place], place + 1, args[place])
     promoted = dtypes.result_type_of([(m.dtype, m.ndim) if isinstance(m, Meta) else m for m in operands])
+    admit(op, metas)
     if op.check is not None:
         op.check(metas)
     if promoted.category in op.refuses:
@@ -71,6 +72,23 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
     elif promoted is not dtypes.get_default_dtype() or any(m.dtype.category >= dtypes.FLOAT for m in tensors):
         op.keep(metas, inference)
     return inference
+
+
+# What is done with dtypes that are only kept: moving, and with floats of 8 bits converting and comparing.
+MOVING = frozenset({"copy_of", "cat", "stack", "index", "index_select", "index_put"})
+CONVERTING = frozenset({"cast", "abs", "eq", "ne", "isnan", "choose"})
+
+
+def admit(op: Any, metas: Iterable[Any]) -> None:
+    """NotImplementedError for an operation on a dtype that is only kept."""
+    for m in metas:
+        if isinstance(m, tuple):
+            admit(op, m)
+        elif isinstance(m, Meta) and m.dtype in dtypes.STORED and op.name not in MOVING:
+            if m.dtype not in dtypes.FLOAT8 or op.name not in CONVERTING:
+                raise errors.not_implemented(f"{op.name}_cpu", m.dtype)
+        elif isinstance(m, dtype) and m in dtypes.STORED and m not in dtypes.FLOAT8:
+            raise errors.not_implemented(f"{op.name}_cpu", m)
 
 
 def _is_no_operand(op: Any, i: int, m: Any) -> bool:

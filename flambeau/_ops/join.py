@@ -322,6 +322,5 @@ def column_stack(tensors: Sequence[Any]) -> Any:
         tensor([[1, 3],
                 [2, 4]])
     """
-    return hstack(
-        [reshape(t, t._meta.numel, 1) if t._meta.ndim <= 1 else t for t in tensors_of(tensors, "column_stack", RuntimeError)]
-    )
+    found = tensors_of(tensors, "column_stack", RuntimeError)
+    return hstack([reshape(t, t._meta.numel, 1) if t._meta.ndim <= 1 else t for t in found])

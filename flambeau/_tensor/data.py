@@ -11,6 +11,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import contiguous
 from flambeau._ir.recording import TensorBase
+from flambeau._ops.convert import to_float8
 from flambeau._tensor import dispatch
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def from_data(data: Any, d: dtype_class | None) -> Any:
             raise RuntimeError(f"value cannot be converted to type {d.name} without overflow: it is complex")
         if d.category <= dtypes.INTEGER and array.dtype.kind == "f" and d is not dtypes.bool_:
             array = array.astype(np.int64)
+        array = to_float8(array, d) if d in dtypes.FLOAT8 else array
         flat = np.array(array, dtype=d.numpy, order="C").reshape(-1)
     return dispatch.from_flat(flat, contiguous(d, array.shape))
 

@@ -25,7 +25,7 @@ from flambeau._ir.program import Inference, Instruction, Storage, Value, new_ins
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.arguments import not_a_tensor, refuse_collections, refuse_others
 from flambeau._ops.convert import cast
-from flambeau._ops.infer import infer_pointwise
+from flambeau._ops.infer import admit, infer_pointwise
 from flambeau._ops.operands import Operand
 from flambeau._ops.registry import OPS, Library, Pointwise, View
 from flambeau._ops.reinterpret import reinterpreted
@@ -244,6 +244,7 @@ def library(op: Any, args: tuple) -> Any:
         inference = key = None
     if inference is None:
         op.check_arguments(args)
+        admit(op, metas)
     window = state.window
     if op.infer is None:
         outputs = _run_now(op, args, values, metas)

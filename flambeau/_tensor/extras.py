@@ -345,4 +345,5 @@ STORAGES: dict[str, type] = {
     )
 }  # fmt: skip
 STORAGES["TypedStorage"], STORAGES["UntypedStorage"] = interop.TypedStorage, interop.UntypedStorage
+STORAGES["StorageBase"] = interop.StorageBase
 STORAGES["Storage"] = STORAGES["FloatStorage"]

@@ -9,7 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from flambeau._backends.reference.execute import array_of
-from flambeau._core import dtypes
+from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._engine.exposure import address, expose
 from flambeau._engine.window import look
@@ -36,8 +36,9 @@ def numpy(t: Any, force: bool) -> np.ndarray:
     """`Tensor.numpy()`."""
     if t.requires_grad and not force:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-    if t.dtype is dtypes.bfloat16:
-        raise TypeError("Got unsupported ScalarType BFloat16: NumPy has no such type; use .float().numpy()")
+    if t.dtype in dtypes.FOREIGN:
+        name = errors.type_name(t.dtype)
+        raise TypeError(f"Got unsupported ScalarType {name}: NumPy has no such type; use .float().numpy()")
     return expose(t._storage, t._meta)
 
 
@@ -150,8 +151,8 @@ def rebuild(
 def reduce_tensor(t: Any, protocol: int) -> tuple:
     """How pickle takes a tensor apart: its class, its numbers, whether it requires grad."""
     data = np.ascontiguousarray(array(t))
-    if t.dtype is dtypes.bfloat16:
-        data = data.view(np.uint16)
+    if t.dtype in dtypes.FOREIGN:
+        data = data.view(f"uint{8 * t.dtype.itemsize}")
     attributes = {k: v for k, v in t.__dict__.items() if not k.startswith("_")}
     return rebuild, (type(t), data.reshape(t.shape), t.dtype, t.requires_grad, attributes or None)
 
@@ -183,7 +184,11 @@ def deepcopy_tensor(t: Any, memo: dict[int, Any]) -> Any:
 # ---------------------------------------------------------------------------------------------- storages
 
 
-class UntypedStorage:
+class StorageBase:
+    """What is memory of tensors, whatever it is counted in."""
+
+
+class UntypedStorage(StorageBase):
     """The memory of tensors, counted in bytes."""
 
     element_bytes = 1

@@ -224,6 +224,25 @@ def _made(input: Any, scale: Any, zero_point: Any, axis: int | None, dtype: dtyp
 # ---------------------------------------------------------------------------------------------- making them
 
 
+def empty_quantized(size: Any, qtensor: Any, *, dtype: Any = None, device: Any = None) -> QuantizedTensor:
+    """A quantized tensor of another size with the scales of `qtensor`; its integers are 0. NotImplementedError if each
+    channel has a scale of its own.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> q = torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)
+        >>> torch.empty_quantized([3], q).q_scale()
+        0.1
+    """
+    if qtensor._axis is not None:
+        raise NotImplementedError("empty_quantized with scales of channels: use torch.quantize_per_channel of zeros")
+    found = dtype or qtensor.dtype
+    _limits(found)
+    whole = creation.zeros(*size, dtype=dtypes.QUANTIZED[found])
+    return QuantizedTensor(whole, found, qtensor._scale, qtensor._zero_point, None)
+
+
 def quantize_per_tensor(input: Any, scale: Any, zero_point: Any, dtype: dtypes.dtype) -> Any:
     """A float32 tensor in integers: `round(input / scale) + zero_point`, as far as the dtype goes.
 
@@ -366,7 +385,8 @@ QUESTIONS = ("int_repr", "q_per_channel_axis", "q_per_channel_scales", "q_per_ch
 METHODS: dict[str, Any] = {**{name: _asked(name) for name in QUESTIONS}, "dequantize": dequantize}
 FUNCTIONS: dict[str, Any] = {
     **{name: METHODS[name] for name in QUESTIONS if name != "qscheme"},
-    **{f.__name__: f for f in (dequantize, quantize_per_channel, quantize_per_tensor, quantize_per_tensor_dynamic)},
+    **{f.__name__: f for f in (dequantize, empty_quantized, quantize_per_channel, quantize_per_tensor)},
+    "quantize_per_tensor_dynamic": quantize_per_tensor_dynamic,
     **{d.name: d for d in dtypes.QUANTIZED},
     **{f"quantized_max_pool{ndim}d": _max_pool_of(ndim) for ndim in (1, 2, 3)},
     "quantized_batch_norm": quantized_batch_norm,

@@ -155,11 +155,11 @@ class finfo:  # noqa: N801 (PyTorch's name)
             raise TypeError(
                 f"torch.finfo() requires a floating point input type, got {type!r}. Use torch.iinfo to handle integers."
             )
-        limits = ml_dtypes.finfo(d.numpy) if d is dtypes.bfloat16 else np.finfo(d.numpy)
+        limits = ml_dtypes.finfo(d.numpy) if d in dtypes.FOREIGN else np.finfo(d.numpy)
         self.bits, self.dtype = d.itemsize * 8, d.name
         self.eps, self.max, self.min = float(limits.eps), float(limits.max), float(limits.min)
         self.tiny = self.smallest_normal = float(limits.smallest_normal)
-        self.resolution = float(limits.resolution)
+        self.resolution = 1.0 if d in dtypes.FLOAT8 else float(limits.resolution)
 
     def __repr__(self) -> str:
         names = ("resolution", "min", "max", "eps", "smallest_normal", "tiny", "dtype")

@@ -588,7 +588,20 @@ METHODS: dict[str, Any] = {
     ),
 }
 
+def thread_safe_generator() -> Generator | None:
+    """The generator of the DataLoader's worker thread that asks; None, for the default one, elsewhere. Workers are
+    processes here, each with a default generator of its own, so it is always None.
+
+    Example::
+
+        >>> print(thread_safe_generator())
+        None
+    """
+    return None
+
+
 FUNCTIONS = (
+    thread_safe_generator,
     bernoulli,
     binomial,
     get_rng_state,

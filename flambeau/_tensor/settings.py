@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau._core import device as devices
-from flambeau._core import dtypes
+from flambeau._core import dtypes, errors
 from flambeau._core.config import config
 from flambeau._ir.recording import TensorBase
 from flambeau._tensor import creation, queries
@@ -257,10 +257,12 @@ def typename(obj: Any, /) -> str:
 
 
 class SymInt:
-    """A size that is not known yet. Sizes are plain integers here, also under `compile`, so nothing is one."""
+    """A size that is not known yet. Sizes are plain integers here, also under `compile`, so nothing is one, and making
+    one is NotImplementedError."""
 
     def __init__(self, node: Any = None) -> None:
-        raise TypeError(f"{type(self).__name__} cannot be made: sizes are plain Python numbers")
+        fact = f"{type(self).__name__} cannot be made: sizes are plain Python numbers, also in compiled functions"
+        raise NotImplementedError(errors.explain(fact, hint="use int, float or bool"))
 
 
 class SymFloat(SymInt):
@@ -405,13 +407,53 @@ def while_loop(cond_fn: Callable, body_fn: Callable, carried_inputs: Sequence[An
 
 
 # What PyTorch was built with, or not; of NumPy here.
+class DisableTorchFunctionSubclass:
+    """A context in which operations do not look for a `__torch_function__`. They do not look for one outside either.
+
+    Example::
+
+        >>> with DisableTorchFunctionSubclass():
+        ...     pass
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+DisableTorchFunction = DisableTorchFunctionSubclass
+
+
+class classproperty:  # noqa: N801 (PyTorch's name)
+    """Decorates a function of the class, which is then an attribute of the class and of its objects.
+
+    Example::
+
+        >>> class Point:
+        ...     @classproperty
+        ...     def kind(cls):
+        ...         return cls.__name__.lower()
+        >>> Point.kind, Point().kind
+        ('point', 'point')
+    """
+
+    def __init__(self, func: Any) -> None:
+        self.func = func.__func__ if isinstance(func, staticmethod | classmethod) else func
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self.func(type(instance) if owner is None else owner)
+
+
 BUILD = {"has_lapack": True, "has_spectral": True, "has_mkl": False, "has_openmp": False}
 
 FUNCTIONS = (
-    SymBool, SymFloat, SymInt, compiled_with_cxx11_abi, cond, cudnn_is_acceptable, get_default_device,
-    get_deterministic_debug_mode, get_device_module, get_file_path, get_float32_matmul_precision,
-    get_num_interop_threads, init_num_threads, is_deterministic_algorithms_warn_only_enabled, is_vulkan_available,
-    is_warn_always_enabled, set_default_device, set_default_tensor_type, set_deterministic_debug_mode,
-    set_float32_matmul_precision, set_flush_denormal, set_num_interop_threads, set_warn_always, sym_constrain_range,
-    sym_float, sym_int, sym_ite, sym_max, sym_min, sym_not, sym_sqrt, sym_sum, typename, while_loop,
+    DisableTorchFunctionSubclass, SymBool, SymFloat, SymInt, compiled_with_cxx11_abi, classproperty, cond,
+    cudnn_is_acceptable, get_default_device, get_deterministic_debug_mode, get_device_module, get_file_path,
+    get_float32_matmul_precision, get_num_interop_threads, init_num_threads,
+    is_deterministic_algorithms_warn_only_enabled, is_vulkan_available, is_warn_always_enabled, set_default_device,
+    set_default_tensor_type, set_deterministic_debug_mode, set_float32_matmul_precision, set_flush_denormal,
+    set_num_interop_threads, set_warn_always, sym_constrain_range, sym_float, sym_int, sym_ite, sym_max, sym_min,
+    sym_not, sym_sqrt, sym_sum, typename, while_loop,
 )  # fmt: skip

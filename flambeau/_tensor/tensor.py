@@ -22,7 +22,7 @@ from flambeau._engine.window import state
 from flambeau._ir.meta import Meta, is_contiguous, meta
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import convert, fill, view
-from flambeau._tensor import creation, dispatch, indexing, interop, printing
+from flambeau._tensor import creation, dispatch, indexing, interop, printing, sharing
 from flambeau._tensor.dispatch import make_tensor, node_of
 from flambeau.autograd import engine
 from flambeau.autograd.graph import AccumulateGrad, Node, add_hook, present
@@ -165,8 +165,8 @@ class Tensor(TensorBase):
     is_neg = is_conj
 
     def is_shared(self) -> bool:
-        """Does the tensor live in shared memory? (No: workers send copies.)"""
-        return False
+        """Does the tensor live in memory that processes share (see `share_memory_`)?"""
+        return sharing.is_shared(self)
 
     def is_pinned(self, device: Any = None) -> bool:
         """Is the memory page-locked for a GPU?"""
@@ -553,7 +553,17 @@ class Tensor(TensorBase):
         return self
 
     def share_memory_(self) -> Any:
-        """The tensor itself: worker processes send copies."""
+        """Move the tensor's memory to where other processes see it, too: those that are forked from now on, and those
+        that get the tensor through `multiprocessing`, be it as an argument or through a queue (whose sender must not
+        end before). What one writes in place the others see; nobody waits for anybody.
+
+        Example::
+
+            >>> import flambeau as torch
+            >>> torch.zeros(2).share_memory_().is_shared()
+            True
+        """
+        sharing.share(self)
         return self
 
     # ------------------------------------------------------------------------------------ changing the tensor itself

@@ -29,6 +29,11 @@ from flambeau.autograd.saved import disable_saved_tensors_hooks as disable_saved
 from flambeau.autograd.saved import save_on_cpu as save_on_cpu
 from flambeau.autograd.saved import saved_tensors_hooks as saved_tensors_hooks
 
+__all__ = [
+    "GradientEdge", "Node", "allow_mutation_on_saved_tensors", "disable_saved_tensors_hooks", "get_gradient_edge",
+    "increment_version", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks",
+]  # fmt: skip
+
 _sequence = itertools.count()
 _next_number = _sequence.__next__
 new = object.__new__

@@ -22,7 +22,8 @@ from flambeau import _api as torch
 from flambeau._core.errors import explain
 from flambeau.distributed import reductions
 from flambeau.distributed.errors import DistBackendError, DistNetworkError, DistStoreError
-from flambeau.distributed.stores import Store
+from flambeau.distributed.stores import PrefixStore, Store
+from flambeau.futures import Future
 
 AGAIN = "destroy_process_group() and init_process_group() in all processes make a new one"
 
@@ -75,6 +76,12 @@ class Work:
         """The tensors that were written."""
         self.wait()
         return self._result if isinstance(self._result, list) else []
+
+    def get_future(self) -> Future[list[Any]]:
+        """The tensors that were written, as a future, which is done: this waits for them."""
+        done: Future[list[Any]] = Future()
+        done.set_result(self.result())
+        return done
 
     def source_rank(self) -> int:
         """Of a receive, the sender's rank in the group."""
@@ -387,6 +394,21 @@ class ProcessGroup:
     def _count(self, tensors: Sequence[Any], which: str) -> None:
         if len(tensors) != self._size:
             raise ValueError(f"expected one {which} tensor for each of {self._size} processes, got {len(tensors)}")
+
+
+class ProcessGroupGloo(ProcessGroup):
+    """A `ProcessGroup` as PyTorch's backend of that name is made, with a timeout.
+
+    Example::
+
+        >>> from flambeau.distributed import HashStore
+        >>> ProcessGroupGloo(HashStore(), 0, 1, timedelta(seconds=10)).size()
+        1
+    """
+
+    def __init__(self, store: Store, rank: int, size: int, timeout: timedelta = timedelta(minutes=30)) -> None:
+        super().__init__(PrefixStore("gloo", store), rank, size)
+        self.set_timeout(timeout)
 
 
 def _listed(tensors: Any) -> list[Any]:

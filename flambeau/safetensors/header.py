@@ -20,7 +20,8 @@ DTYPES: dict[str, torch.dtype] = {
     for code, name in {
         "U64": "uint64", "I64": "int64", "F64": "float64", "C64": "complex64", "F32": "float32", "U32": "uint32",
         "I32": "int32", "BF16": "bfloat16", "F16": "float16", "U16": "uint16", "I16": "int16", "I8": "int8",
-        "U8": "uint8", "BOOL": "bool",
+        "U8": "uint8", "BOOL": "bool", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2",
+        "F8_E8M0": "float8_e8m0fnu",
     }.items()
 }  # fmt: skip  # in the order in which tensors are written: wide ones first, so that all are aligned
 CODES = {d: code for code, d in DTYPES.items()}

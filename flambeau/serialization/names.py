@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from flambeau import _api as torch
 from flambeau import nn
 from flambeau._core import formats
-from flambeau._core.dtypes import ALL
+from flambeau._core.dtypes import ALL, BITS
 from flambeau.serialization import rebuild
 from flambeau.serialization.memory import STORAGE_DTYPES
 
@@ -61,7 +61,7 @@ VALUES: dict[str, Any] = {
     **{".".join(name): kind for kind, name in PUBLIC.items()},
     **{f"torch.{name}": StorageType(d) for name, d in STORAGE_DTYPES.items()},
     **{f"torch.{name}": StorageType(None) for name in ("UntypedStorage", "storage.UntypedStorage")},
-    **{f"torch.{d.name}": d for d in ALL},
+    **{f"torch.{d.name}": d for d in (*ALL, *BITS.values())},
     **{f"torch.{f.name}": f for f in vars(formats).values() if isinstance(f, formats.memory_format)},
     "_codecs.encode": rebuild.encode,
     "torch.serialization._get_layout": rebuild.layout,

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from flambeau import _api as torch
+from flambeau._core.dtypes import FOREIGN
 from flambeau._core.lazy import lazy_module
 from flambeau.serialization.archive import DAMAGE, misfit
 from flambeau.serialization.atomic import replacing
@@ -89,8 +90,9 @@ def _write(f: Any, write: Any) -> None:
 
 
 def _plain(t: torch.Tensor) -> np.ndarray:
-    if t.dtype == torch.bfloat16:
-        raise TypeError("NumPy's files have no bfloat16\n  hint: save t.float(), or use safetensors or torch.save")
+    if t.dtype in FOREIGN:
+        hint = "save t.float(), or use safetensors or torch.save"
+        raise TypeError(f"NumPy's files have no {t.dtype.name}\n  hint: {hint}")
     return t.detach().numpy()
 
 

@@ -22,23 +22,24 @@ def free_port() -> int:
 
 def _act(scene: Callable[..., Any], rank: int, arguments: tuple[Any, ...], results: Any) -> None:
     try:
-        results.put((rank, scene(rank, *arguments)))
+        results.put((rank, scene(rank, *arguments), ""))
     except BaseException:
-        results.put((rank, traceback.format_exc()))
+        results.put((rank, None, traceback.format_exc()))
 
 
 def play(scene: Callable[..., Any], size: int, *arguments: Any, silent: int = 0) -> dict[int, Any]:
-    """What `scene(rank, *arguments)` gave in each of `size` processes, or the text of what it raised; without those of
-    `silent` processes that die."""
+    """What `scene(rank, *arguments)` gave in each of `size` processes, without those of `silent` processes that die;
+    AssertionError with the text of what it raised."""
     results = context.Queue()
     processes = [context.Process(target=_act, args=(scene, rank, arguments, results)) for rank in range(size)]
     for process in processes:
         process.start()
-    outcome = dict(results.get(timeout=120) for _ in range(size - silent))
+    outcome = [results.get(timeout=120) for _ in range(size - silent)]
     for process in processes:
         process.join(60)
         assert process.exitcode is not None, "a process goes on after its scene"
-    return outcome
+    assert not any(error for _, _, error in outcome), "\n".join(f"rank {r}: {error}" for r, _, error in outcome)
+    return {rank: value for rank, value, _ in outcome}
 
 
 def join(method: str, rank: int, size: int, seconds: float = 60) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 from flambeau import _api as torch
 from flambeau._core.errors import explain
+from flambeau._core.lazy import lazy_module
 from flambeau.nn import functional as F
 
 from .. import init
 from ..parameter import Parameter, UninitializedBuffer, UninitializedParameter
+from ._joined_statistics import JoinedBatchNorm
 from .lazy import LazyModuleMixin
 from .module import Module
 
@@ -24,6 +26,7 @@ __all__ = [
 ]
 
 Tensor = torch.Tensor
+processes = lazy_module("flambeau.distributed")
 
 
 class _NormBase(Module):
@@ -132,6 +135,9 @@ class _BatchNorm(_NormBase):
         use_batch = training or (mean is None and variance is None)
         if training and not self.track_running_stats:
             mean = variance = None
+        return self._normalized(input, mean, variance, use_batch, factor)
+
+    def _normalized(self, input: Tensor, mean: Any, variance: Any, use_batch: bool, factor: float) -> Tensor:
         return F.batch_norm(input, mean, variance, self.weight, self.bias, use_batch, factor, self.eps)
 
 
@@ -238,8 +244,11 @@ class LazyBatchNorm3d(_LazyNormBase, _BatchNorm):
 
 
 class SyncBatchNorm(_BatchNorm):
-    """Batch normalisation of (N, C, *) for training in several processes. In one process it is plain batch
-    normalisation; the statistics of several processes are not joined (yet)."""
+    """Batch normalisation of (N, C, *) for training in several processes: mean and variance are those of the batches of
+    all processes of `process_group`, by default all there are. In one process it is plain batch normalisation.
+
+    Wrap the model in DistributedDataParallel, which averages the gradients of weight and bias.
+    """
 
     def __init__(
         self,
@@ -256,6 +265,14 @@ class SyncBatchNorm(_BatchNorm):
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
         self.process_group = process_group
+
+    def _normalized(self, input: Tensor, mean: Any, variance: Any, use_batch: bool, factor: float) -> Tensor:
+        if self.training and processes.is_initialized():
+            group = self.process_group or processes.group.WORLD
+            if group.size() > 1:
+                running = mean, variance
+                return JoinedBatchNorm.apply(input, self.weight, self.bias, running, factor, self.eps, group)
+        return super()._normalized(input, mean, variance, use_batch, factor)
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() < 2:
