@@ -424,6 +424,7 @@ def _infer_mean_entropy(m: Meta, target: Meta, weight: Any, ignore_index: int) -
 
 
 @library(
+    snapshots=("input",),
     node_name=_nll_name,
     between={"input": "LogSoftmaxBackward0"},
     expand=_expand.mean_entropy,

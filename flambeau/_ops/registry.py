@@ -16,6 +16,11 @@ one computation) to a function whose own parameter names say what it needs: `g` 
 of several, `gs` for the list), `out` (`out0`...), a parameter of the op by its name, `<parameter>_meta` for its Meta
 alone, and `needs` (which of a tuple of names want one).
 
+Where backward needs what PyTorch does not save, an argument or "out" may change in place all the same: `snapshots`
+names those whose contents are kept as they are. That costs no copy, since values never change.
+
+`writes_shared` allows the in-place method on expanded tensors, of which several elements are the same memory.
+
 The node in the graph of gradients looks like PyTorch's: `node_name` is its name or a function of the metas, `shows`
 lists the parameters that its `next_functions` list (by default those with a gradient), among them numbers where
 `shows_numbers`, and `between` names a step that PyTorch has before a parameter and the operation here includes.
@@ -85,6 +90,7 @@ class Op:
         gradient: Mapping[Any, Callable] | None = None,
         method: bool = True,
         inplace: bool = False,
+        writes_shared: bool = False,
         function: bool = True,
         aliases: tuple[str, ...] = (),
         name: str | None = None,
@@ -93,6 +99,7 @@ class Op:
         shows: tuple[str, ...] | Callable[..., tuple[str, ...]] | None = None,
         shows_numbers: bool = False,
         between: Mapping[str, str] | None = None,
+        snapshots: tuple[str, ...] = (),
         out: str = "",
         overlap: str = "",
     ) -> None:
@@ -115,6 +122,7 @@ class Op:
         self.differentiable_mask = sum(1 << i for i in self.derivative_of)
         self.method = method
         self.inplace = inplace
+        self.writes_shared = writes_shared
         self.exported = function
         self.aliases = aliases
         self.namespace = namespace
@@ -122,6 +130,7 @@ class Op:
         self.doc = body.__doc__ or ""
         self.node_name = node_name or camel_case(self.name) + "Backward0"
         self.shows = shows or self.parameters
+        self.snapshots = snapshots
         self.between = {self.parameters.index(p): name for p, name in (between or {}).items()}
         self.shows_numbers = shows_numbers
         self.cache: dict[Any, Any] = {}  # what was inferred, by what that depends on
@@ -218,12 +227,14 @@ class Op:
         gradients."""
         sources = {s for i, d in self.derivative_of.items() if mask >> i & 1 for s in d.sources}
         tensors = [i for i, m in enumerate(metas) if type(m) is Meta or type(m) is tuple]
+        kept = tuple([i for i in tensors if ("arg", i) in sources])
         return Saving(
             tuple([i for i in tensors if ("arg", i) not in sources]),
-            tuple([i for i in tensors if ("arg", i) in sources]),
+            kept,
+            tuple([i for i in kept if self.parameters[i] in self.snapshots]),
             any([kind == "out" for kind, _ in sources]),
             any([type(m) is tuple for m in metas]),
-            self.node_name if type(self.node_name) is str else self.node_name(*metas),
+            self.node_name if isinstance(self.node_name, str) else self.node_name(*metas),
             self._shown(metas),
         )
 
@@ -268,7 +279,8 @@ _inferences = _Inferences()
 
 class Saving(NamedTuple):
     """What a node keeps for backward, by the numbers of arguments: those `dropped`, and the tensors `kept` (numbers and
-    other attributes stay); whether it needs outputs; whether an argument may be a list of tensors.
+    other attributes stay), of which `snapshots` are kept with their present contents; whether it needs outputs; whether
+    an argument may be a list of tensors.
 
     `name` is the node's, `shown` what its `next_functions` list: numbers of edges, -1 for a tensor that was not given;
     of the last node of a composite that PyTorch has as one operation, the edges of the whole instead.
@@ -277,6 +289,7 @@ class Saving(NamedTuple):
 
     dropped: tuple[int, ...]
     kept: tuple[int, ...]
+    snapshots: tuple[int, ...]
     outputs: bool
     grouped: bool
     name: str
@@ -460,7 +473,7 @@ def _shown_whole(body: Callable, name: str | Callable[..., str], shows: tuple[st
         result = body(*args, **kwargs)
         if recording.grad_enabled():
             inputs = [args[i] if i < len(args) else kwargs.get(p) for i, p in positions]
-            recording.present(result, name if type(name) is str else name(*args, **kwargs), inputs)
+            recording.present(result, name if isinstance(name, str) else name(*args, **kwargs), inputs)
         return result
 
     return whole

@@ -6,6 +6,7 @@ stay below 2 us without and 3 us with gradient, which is why it is written out r
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -25,7 +26,7 @@ from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
 from flambeau._ops.infer import infer_pointwise
 from flambeau._ops.operands import Operand
-from flambeau._ops.registry import Library, Pointwise, View
+from flambeau._ops.registry import OPS, Library, Pointwise, View
 from flambeau._ops.reinterpret import reinterpreted
 from flambeau._ops.strided import as_strided_
 from flambeau.autograd import graph
@@ -496,9 +497,41 @@ def original(target: Any, args: tuple) -> Any:
     return make_tensor(Tensor, target._meta, new_storage(storage.value, storage.nbytes), node, target._index)
 
 
+def shared_dims(m: Meta) -> list[int]:
+    """The dimensions along which all elements are the same memory, as `expand` makes them."""
+    if m.is_contiguous:
+        return []
+    return [d for d, (n, s) in enumerate(zip(m.shape, m.strides, strict=True)) if s == 0 and n > 1]
+
+
+def distinct(target: Any) -> Any:
+    """The part of an expanded tensor that has each of its memory once."""
+    for d in shared_dims(target._meta):
+        target = OPS["narrow"].function(target, d, 0, 1)
+    return target
+
+
+def assign_shared(target: Any, result: Any, name: str) -> Any:
+    """`assign` for the operations that PyTorch lets write some elements of an expanded tensor: memory takes what one of
+    its elements was changed to."""
+    warnings.warn(
+        f"Use of {name} on expanded tensors is deprecated. Please clone() the tensor before performing this operation. "
+        "This also applies to advanced indexing, e.g. tensor[mask] = scalar",
+        UserWarning,
+        stacklevel=3,
+    )
+    dims = shared_dims(target._meta)
+    order = [d for d in range(target.dim()) if d not in dims] + dims
+    changed = (result != target) & ~(result.isnan() & target.isnan())
+    changed, result = [OPS["flatten"].function(t.permute(order), len(order) - len(dims)) for t in (changed, result)]
+    chosen = result.gather(-1, changed.int().argmax(-1, True))
+    assign(distinct(target), chosen.reshape(distinct(target)._meta.shape))
+    return target
+
+
 def check_no_overlap(m: Meta) -> None:
     """RuntimeError if several elements of the target are the same memory, as in an expanded tensor."""
-    if not m.is_contiguous and any([s == 0 and n > 1 for n, s in zip(m.shape, m.strides, strict=True)]):
+    if shared_dims(m):
         raise RuntimeError(
             errors.explain(
                 "unsupported operation: more than one element of the written-to tensor refers to a single memory "
@@ -538,7 +571,10 @@ def _rebase(target: Any, result: Any) -> None:
     base = target._base
     node = result._node
     if base is None:
+        old, place = target._node, target._index
         target._node, target._index = node, result._index
+        if old is not None and old.retained and node is not None:
+            _retain_in(node, target, old.retained, place)
     else:
         m = target._meta
         old = base._node
@@ -548,6 +584,14 @@ def _rebase(target: Any, result: Any) -> None:
     if isinstance(node, OpNode) and node.saved_outputs is not None and base is None:
         storage = target._storage
         node.saved_outputs = [(storage, target._meta, storage.version)]
+
+
+def _retain_in(node: Node, target: Any, retained: dict[int, Any], place: int) -> None:
+    """`retain_grad` is about the tensor: after a change in place about what it is then."""
+    kept = retained.get(place)
+    if kept is not None and kept() is target:
+        del retained[place]
+        node.retained = {**(node.retained or {}), target._index: kept}
 
 
 class CopySlices(Node):
@@ -600,6 +644,7 @@ class _Recorder:
     assign: Callable = staticmethod(assign)
     original: Callable = staticmethod(original)
     present: Callable = staticmethod(present)
+    rebase: Callable = staticmethod(_rebase)
 
     @staticmethod
     def grad_enabled() -> bool:
