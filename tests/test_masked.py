@@ -76,7 +76,7 @@ def test_windows(size):
 
 
 def test_windows_refuse():
-    with pytest.raises(ValueError, match="floating-point dtypes"):
+    with pytest.raises(ValueError, match="float32 or float64 dtypes"):
         windows.hann(4, dtype=torch.int64)
     with pytest.raises(ValueError, match="M=-1"):
         windows.hann(-1)
