@@ -9,18 +9,20 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from flambeau._core.dtypes import dtype
+from flambeau._core.forgetting import Remembered
 from flambeau._core.size import Size
 
-_INTERN_LIMIT = 1 << 16
-_interned: dict[tuple, Meta] = {}
-_contiguous: dict[tuple, Meta] = {}
+INTERNED = 1 << 13  # with so many, those that nobody uses are forgotten
+
+_contiguous: dict[tuple, Meta] = {}  # a short cut to some of the interned ones
+_interned = Remembered(INTERNED, followers=[_contiguous])
 
 
 class Meta:
     """One combination of dtype, shape, strides and offset. `meta()` and `contiguous()` make them, and intern them.
 
-    Two interned metas with the same fields are the same object unless the table of interned ones was emptied in
-    between, so identity may serve as a cache key but equality of metas is never asked for.
+    Two interned metas with the same fields are the same object as long as somebody uses it, so identity may serve as a
+    cache key but equality of metas is never asked for.
     """
 
     __slots__ = ("dtype", "shape", "strides", "offset", "ndim", "numel", "nbytes", "is_contiguous", "_extent")
@@ -58,10 +60,8 @@ def meta(d: dtype, shape: Iterable[int], strides: Iterable[int], offset: int = 0
     key = (d, tuple(shape), tuple(strides), offset)
     found = _interned.get(key)
     if found is None:
-        if len(_interned) >= _INTERN_LIMIT:
-            _interned.clear()
-            _contiguous.clear()
-        found = _interned[key] = Meta(d, Size(key[1]), key[2], offset)
+        made = Meta(d, Size(key[1]), key[2], offset)
+        found = _interned.keep((d, made.shape, key[2], offset), made)  # without a second copy of the shape
     return found
 
 
@@ -96,7 +96,7 @@ def contiguous(d: dtype, shape: Sequence[int]) -> Meta:
     found = _contiguous.get(key)
     if found is None:
         found = meta(d, key[1], contiguous_strides(key[1]))
-        _contiguous[key] = found
+        _contiguous[d, found.shape] = found
     return found
 
 

@@ -204,7 +204,7 @@ def _refuse_complex(op: str) -> Any:
     return check
 
 
-@pointwise(result="bool", check=_refuse_complex("isposinf"))
+@pointwise(out="exact", result="bool", check=_refuse_complex("isposinf"))
 def isposinf(k: Any, input: Any) -> Any:
     """Is the element positive infinity? RuntimeError for complex tensors.
 
@@ -217,7 +217,7 @@ def isposinf(k: Any, input: Any) -> Any:
     return input == math.inf
 
 
-@pointwise(result="bool", check=_refuse_complex("isneginf"))
+@pointwise(out="exact", result="bool", check=_refuse_complex("isneginf"))
 def isneginf(k: Any, input: Any) -> Any:
     """Is the element negative infinity? RuntimeError for complex tensors.
 

@@ -14,13 +14,13 @@ from flambeau._ops.registry import composite, pointwise
 from flambeau._ops.strided import INTERNAL
 
 
-@pointwise(name="conj_physical", gradient={"input": lambda g: g.conj()}, **INTERNAL)
+@pointwise(name="conj_physical", node_name="ConjBackward0", gradient={"input": lambda g: g.conj()}, **INTERNAL)
 def conjugated(k: Any, input: Any) -> Any:
     """The complex conjugate."""
     return k.conj(input)
 
 
-@composite(inplace=True)
+@composite(out="exact", overlap="same", inplace=True)
 def conj_physical(input: Any) -> Any:
     """The complex conjugate, computed at once; a real tensor is itself.
 
@@ -111,6 +111,7 @@ def _check_parts(metas: tuple) -> None:
 
 
 @pointwise(
+    out="exact",
     numbers=False,
     result=lambda d: d.to_complex(),
     check=_check_parts,

@@ -19,6 +19,7 @@ else:
 
 
 @library(
+    node_name="ToCopyBackward0",
     expand=_expand.cast,
     category="pointwise",
     method=False,
@@ -45,6 +46,7 @@ def cast(input: Any, dtype: dtype) -> Any:
 
 
 @library(
+    node_name="CloneBackward0",
     expand=_expand.copy,
     category="pointwise",
     method=False,

@@ -52,6 +52,7 @@ def _infer_cholesky(m: Meta) -> Meta:
 
 
 @library(
+    node_name="LinalgCholeskyExBackward0",
     category="linalg",
     method=False,
     function=False,
@@ -103,7 +104,7 @@ def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False) -> A
     return cholesky_ex_result(linalg_cholesky(A, upper=upper), A.new_zeros(A.shape[:-2], dtype=dtypes.int32))
 
 
-@composite()
+@composite(out="castable")
 def cholesky(input: Any, upper: bool = False) -> Any:
     """`linalg.cholesky`.
 
@@ -116,7 +117,7 @@ def cholesky(input: Any, upper: bool = False) -> Any:
     return linalg_cholesky(input, upper=upper)
 
 
-@composite()
+@composite(out="castable")
 def cholesky_solve(input: Any, L: Any, upper: bool = False) -> Any:  # noqa: N803
     """X with L L^H X = input.
 
@@ -130,7 +131,7 @@ def cholesky_solve(input: Any, L: Any, upper: bool = False) -> Any:  # noqa: N80
     return solution(H(lower), solution(lower, input))
 
 
-@composite()
+@composite(out="castable")
 def cholesky_inverse(L: Any, upper: bool = False) -> Any:  # noqa: N803
     """The inverse of L L^H.
 
@@ -148,6 +149,7 @@ def cholesky_inverse(L: Any, upper: bool = False) -> Any:  # noqa: N803
 
 
 @library(
+    node_name="LinalgQrBackward0",
     category="linalg",
     method=False,
     function=False,
@@ -275,6 +277,7 @@ def svd(input: Any, some: bool = True, compute_uv: bool = True) -> Any:
 
 
 @library(
+    node_name="LinalgEighBackward0",
     category="linalg",
     method=False,
     function=False,

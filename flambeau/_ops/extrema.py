@@ -94,7 +94,7 @@ def amin(input: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     return accumulated(input).min(axis=axes(input, dim), keepdims=keepdim)
 
 
-@composite()
+@composite(node_name="AminmaxBackward0", shows=("input",))
 def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """The minimum and the maximum over `dim` (all by default).
 
@@ -246,7 +246,7 @@ def min_of_all(input: Any) -> Any:
     return accumulated(input).min()
 
 
-@composite()
+@composite(out="castable", overlap="same")
 def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:  # noqa: A001
     """`max(input)`: the largest element; `max(input, dim)`: (values, indices) along a dimension; `max(input, other)`:
     the larger of each pair.
@@ -263,7 +263,7 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
     return max_of_all(input) if dim is None else max_along(input, dim, keepdim)
 
 
-@composite()
+@composite(out="castable", overlap="same")
 def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:  # noqa: A001
     """`min(input)`: the smallest element; `min(input, dim)`: (values, indices) along a dimension; `min(input, other)`:
     the smaller of each pair.

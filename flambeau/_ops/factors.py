@@ -248,7 +248,7 @@ def _infer_geqrf(m: Meta) -> tuple[Meta, Meta]:
     return contiguous(m.dtype, m.shape), contiguous(m.dtype, (*m.shape[:-2], min(m.shape[-2:])))
 
 
-@library(category="linalg", infer=_infer_geqrf, result_type=geqrf_result)
+@library(out="castable", category="linalg", infer=_infer_geqrf, result_type=geqrf_result)
 def geqrf(input: Any) -> Any:
     """(a, tau): R in the upper triangle of `a`, below it the reflections whose product (`linalg.householder_product`)
     is Q.
@@ -275,7 +275,7 @@ def _reflect(vectors: Any, tau: Any, x: Any, adjoint: bool) -> Any:
     return x if count else x.clone()
 
 
-@linalg()
+@linalg(out="castable")
 def householder_product(A: Any, tau: Any) -> Any:  # noqa: N803
     """The first n columns, [..., m, n], of the product of Householder reflections 1 - tau_i v_i v_i^H, of which v_i
     lies in A below its diagonal.
@@ -303,7 +303,7 @@ def householder_product(A: Any, tau: Any) -> Any:  # noqa: N803
     return _reflect(A, tau, start, False)
 
 
-@composite()
+@composite(out="castable")
 def orgqr(input: Any, input2: Any) -> Any:
     """`linalg.householder_product`.
 

@@ -47,7 +47,7 @@ def hypot(k: Any, input: Any, other: Any) -> Any:
     return k.hypot(input, other)
 
 
-@composite(inplace=True)
+@composite(out="castable", overlap="same", node_name="LdexpBackward0", shows=("input", "other"), inplace=True)
 def ldexp(input: Any, other: Any) -> Any:
     """`input * 2 ** other`; of a floating-point tensor and integers without overflow on the way, in the tensor's dtype.
 
@@ -109,6 +109,8 @@ def _infer_neighbour(a: Meta, b: Meta) -> Meta:
 
 
 @library(
+    out="castable",
+    overlap="same",
     category="pointwise",
     infer=_infer_neighbour,
     inplace=True,
@@ -126,7 +128,7 @@ def nextafter(input: Any, other: Any) -> Any:
     return np.nextafter(input, other)
 
 
-@composite(inplace=True)
+@composite(overlap="same", inplace=True)
 def nan_to_num(input: Any, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
     """NaN replaced by `nan`, infinities by `posinf` and `neginf` (None: by the largest and the smallest number of the
     dtype).

@@ -16,7 +16,7 @@ from flambeau._ops.convert import cast
 from flambeau._ops.infer import broadcast_shapes, wrap_dim
 from flambeau._ops.masked import fitting_number, nonzero_positions
 from flambeau._ops.positions import add_rows, checked, widened
-from flambeau._ops.registry import composite, library
+from flambeau._ops.registry import composite, library, with_tensor
 from flambeau._ops.strided import INTERNAL, owner
 from flambeau._ops.view import expand_, reshape
 
@@ -171,6 +171,7 @@ def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
     expand=_expand_places.put_at,
     category="index",
     name="index_put",
+    shows=("input", "values"),
     fallible=True,
     infer=_infer_put,
     gradient={
@@ -252,6 +253,7 @@ def _infer_index_select(input: Meta, dim: int, index: Meta) -> Meta:
 
 
 @library(
+    overlap="none",
     expand=_expand_places.index_select,
     category="index",
     fallible=True,
@@ -309,6 +311,7 @@ def _first(x: np.ndarray, dim: int) -> np.ndarray:
 
 
 @library(
+    overlap="same",
     expand=_expand_places.index_add,
     category="index",
     fallible=True,
@@ -341,6 +344,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, alpha: float = 1) -
 
 
 @library(
+    overlap="same",
     expand=_expand_places.index_copy,
     category="index",
     fallible=True,
@@ -373,6 +377,7 @@ def _infer_fill(input: Meta, dim: int, index: Meta, value: Any) -> Meta:
 
 
 @library(
+    node_name=with_tensor("IndexFill", 3),
     expand=_expand_places.index_fill,
     category="index",
     fallible=True,
@@ -416,7 +421,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     return filled_along(input, dim, index, value)
 
 
-@composite(inplace=True)
+@composite(overlap="same", inplace=True)
 def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True) -> Any:
     """`input` with slices of `source` combined into the slices of dimension `dim` that the vector `index` names.
 
@@ -449,6 +454,7 @@ def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, *, 
 
 
 @library(
+    overlap="none",
     expand=_expand_places.take,
     category="index",
     fallible=True,
@@ -510,7 +516,7 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     return result
 
 
-@composite()
+@composite(overlap="none")
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """The elements that `indices`, from an argsort or argmax along `dim`, points at; the other dimensions broadcast.
 

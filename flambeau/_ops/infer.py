@@ -11,8 +11,6 @@ from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous, dense_order, meta, strides_in_order, walking_order
 from flambeau._ir.program import Inference
 
-_CACHE_LIMIT = 4096
-
 
 def broadcast_shapes(shapes: Iterable[Sequence[int]], op: str = "") -> tuple[int, ...]:
     """The shape all of `shapes` broadcast to; RuntimeError naming the dimension where two do not fit.
@@ -78,12 +76,10 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
     computed = dtypes.float32 if compute in dtypes.HALVES else compute
     fallible = op.fallible and computed.category <= dtypes.INTEGER
     inference = Inference((out,), computed, fallible, metas)
-    if len(op.cache) >= _CACHE_LIMIT:
-        op.cache.clear()
     if float not in metas and complex not in metas:  # the dtype of such a number follows the default dtype
-        op.cache[metas] = inference
+        op.keep(metas, inference)
     elif promoted is not dtypes.get_default_dtype() or any(m.dtype.category >= dtypes.FLOAT for m in tensors):
-        op.cache[metas] = inference
+        op.keep(metas, inference)
     return inference
 
 

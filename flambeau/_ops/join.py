@@ -137,7 +137,7 @@ def _concatenate_mixed(arrays: list[np.ndarray], dim: int) -> np.ndarray:
     return np.concatenate([a.astype(d.numpy) for a in arrays], axis=dim)
 
 
-@composite(method=False, aliases=("concat", "concatenate"))
+@composite(out="castable", overlap="none", method=False, aliases=("concat", "concatenate"))
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Tensors joined along an existing dimension; dtypes promote. Empty 1-dim tensors are skipped.
 
@@ -190,7 +190,7 @@ def stack_(tensors: tuple, dim: int) -> Any:
     )
 
 
-@composite(method=False)
+@composite(out="castable", overlap="none", method=False)
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Tensors of one shape joined in a new dimension; dtypes promote. RuntimeError if the shapes differ.
 
@@ -268,7 +268,7 @@ def atleast_3d(*tensors: Any) -> Any:
     return _each(_to_3d, tensors)
 
 
-@composite(method=False)
+@composite(out="castable", overlap="none", method=False)
 def hstack(tensors: Sequence[Any]) -> Any:
     """Tensors joined side by side: along dimension 1, or 0 for vectors.
 
@@ -282,7 +282,7 @@ def hstack(tensors: Sequence[Any]) -> Any:
     return cat(found, 0 if found[0]._meta.ndim == 1 else 1)
 
 
-@composite(method=False, aliases=("row_stack",))
+@composite(out="castable", overlap="none", method=False, aliases=("row_stack",))
 def vstack(tensors: Sequence[Any]) -> Any:
     """Tensors joined one above another: along dimension 0, vectors as rows.
 
@@ -296,7 +296,7 @@ def vstack(tensors: Sequence[Any]) -> Any:
     return cat([_to_2d(t) for t in tensors_of(tensors, "vstack")], 0)
 
 
-@composite(method=False)
+@composite(out="castable", overlap="none", method=False)
 def dstack(tensors: Sequence[Any]) -> Any:
     """Tensors joined in depth: along dimension 2, with at least three dimensions.
 
@@ -310,7 +310,7 @@ def dstack(tensors: Sequence[Any]) -> Any:
     return cat([_to_3d(t) for t in tensors_of(tensors, "dstack")], 2)
 
 
-@composite(method=False)
+@composite(out="castable", overlap="none", method=False)
 def column_stack(tensors: Sequence[Any]) -> Any:
     """Vectors as columns, and matrices, joined side by side.
 

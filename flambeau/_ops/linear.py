@@ -63,7 +63,18 @@ def infer_linear(x: Meta, weight: Meta, bias: Any = None) -> Meta:
     return contiguous(x.dtype, shape)
 
 
+def _linear_name(input: Meta, weight: Meta, bias: Any = None) -> str:
+    return "MmBackward0" if bias is None else "AddmmBackward0"
+
+
+def _linear_inputs(input: Meta, weight: Meta, bias: Any = None) -> tuple[str, ...]:
+    return ("input", "weight") if bias is None else ("bias", "input", "weight")
+
+
 @library(
+    node_name=_linear_name,
+    shows=_linear_inputs,
+    between={"weight": "TBackward0"},
     expand=_expand.linear,
     category="contract",
     method=False,
@@ -242,7 +253,9 @@ def renormalise(weight: Any, indices: Any, max_norm: float, norm_type: float) ->
     table[used] = rows * scale
 
 
-@composite(method=False, namespace="nn.functional")
+@composite(
+    node_name="EmbeddingBagBackward0", shows=("weight", "per_sample_weights"), method=False, namespace="nn.functional"
+)
 def embedding_bag(
     input: Any,
     weight: Any,
@@ -357,8 +370,8 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """
     shape = broadcast_shapes((x1.shape, x2.shape), "cosine_similarity")
     x1, x2 = x1.expand(shape), x2.expand(shape)
-    norm1 = x1.norm(2, dim, True).clamp(min=eps)
-    norm2 = x2.norm(2, dim, True).clamp(min=eps)
+    norm1 = x1.norm(2, dim, True).clamp_min(eps)
+    norm2 = x2.norm(2, dim, True).clamp_min(eps)
     return ((x1 / norm1) * (x2 / norm2)).sum(dim)
 
 
@@ -375,7 +388,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     return (x1 - x2 + eps).norm(p, -1, keepdim)
 
 
-@composite(method=False, namespace="nn.functional")
+@composite(out="castable", overlap="same", method=False, namespace="nn.functional")
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None) -> Any:
     """`input` over its p-norm along `dim`, which is kept above `eps`.
 
@@ -385,4 +398,4 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out:
         >>> torch.nn.functional.normalize(torch.tensor([[3., 4.]]))
         tensor([[0.6000, 0.8000]])
     """
-    return input / input.norm(p, dim, True).clamp(min=eps).expand_as(input)
+    return input / input.norm(p, dim, True).clamp_min(eps).expand_as(input)

@@ -57,7 +57,7 @@ def _warn_if_broadcast(name: str, input: Any, target: Any) -> None:
 # ---------------------------------------------------------------------------------------------- regression
 
 
-@functional()
+@functional(node_name="MseLossBackward0", shows=("input", "target"))
 def mse_loss(
     input: Any,
     target: Any,
@@ -111,7 +111,7 @@ def l1_loss(
     return _weighted((input - target).abs(), weight, reduction, size_average, reduce)
 
 
-@functional()
+@functional(node_name="SmoothL1LossBackward0", shows=("input", "target"))
 def smooth_l1_loss(
     input: Any,
     target: Any,
@@ -139,7 +139,7 @@ def smooth_l1_loss(
     )
 
 
-@functional()
+@functional(node_name="HuberLossBackward0", shows=("input", "target"))
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
     """Half the square below `delta`, linear above (Huber 1964).
 
@@ -214,7 +214,7 @@ def gaussian_nll_loss(
 # ---------------------------------------------------------------------------------------------- classification
 
 
-@functional()
+@functional(node_name="BinaryCrossEntropyBackward0", shows=("input", "target"))
 def binary_cross_entropy(
     input: Any,
     target: Any,
@@ -264,7 +264,7 @@ def bce_of(input: Any, target: Any) -> Any:
     return (t - 1) * np.maximum(np.log1p(-x), -100) - t * np.maximum(np.log(x), -100)
 
 
-@functional()
+@functional(node_name="BinaryCrossEntropyWithLogitsBackward0", shows=("input", "target"))
 def binary_cross_entropy_with_logits(
     input: Any,
     target: Any,
@@ -345,12 +345,17 @@ def _checked_targets(target: np.ndarray, classes: int, ignore_index: int) -> tup
     return safe, counted
 
 
+def _nll_name(input: Any, *_: Any, **named: Any) -> str:
+    """The node's name: PyTorch has an operation of its own for images."""
+    return "NllLoss2DBackward0" if len(input.shape) == 4 else "NllLossBackward0"
+
+
 @library(
+    node_name=_nll_name,
     expand=_expand.nll,
     category="norm",
     method=False,
     function=False,
-    node_name="NllLossBackward0",
     infer=_infer_nll,
     fallible=True,
     nondifferentiable=(1,),
@@ -379,7 +384,7 @@ def _nll_grad(g: Any, m: Meta, target: Any, weights: Any) -> Any:
     return zeros.scatter(1, safe.unsqueeze(1), scale.unsqueeze(1))
 
 
-@functional()
+@functional(node_name=_nll_name, shows=("input",))
 def nll_loss(
     input: Any,
     target: Any,
@@ -414,11 +419,12 @@ def _infer_mean_entropy(m: Meta, target: Meta, weight: Any, ignore_index: int) -
 
 
 @library(
+    node_name=_nll_name,
+    between={"input": "LogSoftmaxBackward0"},
     expand=_expand.mean_entropy,
     category="norm",
     method=False,
     function=False,
-    node_name="NllLossBackward0",
     infer=_infer_mean_entropy,
     fallible=True,
     nondifferentiable=(1,),
@@ -575,7 +581,7 @@ def hinge_embedding_loss(
         >>> torch.nn.functional.hinge_embedding_loss(torch.tensor([0.5]), torch.tensor([-1]))
         tensor(0.5000)
     """
-    loss = choose(target != 1, (margin - input).clamp(min=0), 0) + choose(target != -1, input, 0)
+    loss = choose(target != 1, (margin - input).clamp_min(0), 0) + choose(target != -1, input, 0)
     return reduced(loss, reduction, size_average, reduce)
 
 
@@ -603,10 +609,10 @@ def margin_ranking_loss(
             f"{input1.shape}, "
             f"input2: {input2.shape}, target: {target.shape} "
         )
-    return reduced((-target * (input1 - input2) + margin).clamp(min=0), reduction, size_average, reduce)
+    return reduced((-target * (input1 - input2) + margin).clamp_min(0), reduction, size_average, reduce)
 
 
-@functional()
+@functional(node_name="SoftMarginLossBackward0", shows=("input",))
 def soft_margin_loss(
     input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Any:
@@ -643,7 +649,7 @@ def multilabel_soft_margin_loss(
     return reduced(loss.sum(-1) / input.shape[-1], reduction, size_average, reduce)
 
 
-@functional()
+@functional(node_name="MultiMarginLossBackward0", shows=("input",))
 def multi_margin_loss(
     input: Any,
     target: Any,
@@ -673,7 +679,7 @@ def multi_margin_loss(
     return reduced(loss if input.dim() > 1 else loss.squeeze(0), reduction, size_average, reduce)
 
 
-@functional()
+@functional(node_name="MultilabelMarginLossBackward0", shows=("input",))
 def multilabel_margin_loss(
     input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Any:
@@ -722,7 +728,7 @@ def cosine_embedding_loss(
         (input2 * input2).sum(-1) + epsilon,
     )
     cosine = product / (one * two).sqrt()
-    loss = choose(target == 1, 1 - cosine, 0) + choose(target == -1, (cosine - margin).clamp(min=0), 0)
+    loss = choose(target == 1, 1 - cosine, 0) + choose(target == -1, (cosine - margin).clamp_min(0), 0)
     return reduced(loss, reduction, size_average, reduce)
 
 
@@ -761,7 +767,7 @@ def _triplet(
     far = distance(anchor, negative)
     if swap:
         far = far.minimum(distance(positive, negative))
-    return finish((distance(anchor, positive) - far + margin).clamp(min=0), *arguments)
+    return finish((distance(anchor, positive) - far + margin).clamp_min(0), *arguments)
 
 
 @functional()

@@ -114,7 +114,9 @@ def _check_channels(name: str, input: Any, **tensors: Any) -> None:
             )
 
 
-@composite(method=False, namespace="nn.functional")
+@composite(
+    node_name="NativeBatchNormBackward0", shows=("input", "weight", "bias"), method=False, namespace="nn.functional"
+)
 def batch_norm(
     input: Any,
     running_mean: Any,
@@ -218,7 +220,9 @@ def _trailing(name: str, input: Any, normalized_shape: Sequence[int]) -> tuple[i
     return tuple(range(input.dim() - len(shape), input.dim()))
 
 
-@composite(method=False, namespace="nn.functional")
+@composite(
+    node_name="NativeLayerNormBackward0", shows=("input", "weight", "bias"), method=False, namespace="nn.functional"
+)
 def layer_norm(
     input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
@@ -289,7 +293,9 @@ def torch_rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = No
     return rms_norm(input, normalized_shape, weight, eps)
 
 
-@composite(method=False, namespace="nn.functional")
+@composite(
+    node_name="NativeGroupNormBackward0", shows=("input", "weight", "bias"), method=False, namespace="nn.functional"
+)
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """The channels (dimension 1) of every sample standardised in `num_groups` groups (Wu & He 2018).
 

@@ -35,6 +35,7 @@ def _infer_norm(m: Meta, ord: float, dim: Dims, keepdim: bool) -> Meta:  # noqa:
 
 
 @library(
+    node_name="LinalgVectorNormBackward0",
     expand=_expand.p_norm,
     category="reduce",
     method=False,
@@ -199,7 +200,7 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
     return vector_norm(input, 2 if p is None or p == "fro" else p, dim, keepdim, dtype=dtype)
 
 
-@composite()
+@composite(node_name="DistBackward0", shows=("input", "other"))
 def dist(input: Any, other: Any, p: float = 2) -> Any:
     """The p-norm of `input - other`.
 
@@ -212,7 +213,7 @@ def dist(input: Any, other: Any, p: float = 2) -> Any:
     return vector_norm(input - other, p)
 
 
-@composite(inplace=True)
+@composite(overlap="same", node_name="RenormBackward0", shows=("input",), inplace=True)
 def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     """Slices along `dim` scaled down to a p-norm of at most `maxnorm`.
 

@@ -228,7 +228,11 @@ def equal_lengths(n: int, length: int) -> tuple[int, ...]:
     return (length,) * (n // length) + ((n % length,) if n % length else ())
 
 
-@composite(aliases=("unsafe_split",))
+@composite(
+    node_name=lambda x, size, *_, **named: "SplitBackward0" if type(size) is int else "SplitWithSizesBackward0",
+    shows=("input",),
+    aliases=("unsafe_split",),
+)
 def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Views of consecutive pieces of a dimension: all of one size (the last may be smaller), or of the sizes listed.
 
@@ -260,7 +264,7 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
     return split_(input, equal_lengths(n, size), dim)
 
 
-@composite(aliases=("unsafe_split_with_sizes",))
+@composite(node_name="SplitWithSizesBackward0", shows=("input",), aliases=("unsafe_split_with_sizes",))
 def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Views of consecutive pieces of the sizes listed, which must add up to the size of the dimension.
 

@@ -121,6 +121,7 @@ def _code_dtype(kernel: Sizes) -> dtypes.dtype:
 
 
 @library(
+    node_name=lambda m, kernel, *_: f"MaxPool{max(len(kernel), 2)}DWithIndicesBackward0",
     expand=_expand_windows.template("max_pool", _infer_max),
     category="window",
     **INTERNAL,
@@ -436,6 +437,7 @@ def _divisors(windows: kernels.Windows, include_pad: bool, divisor: int | None) 
 
 
 @library(
+    node_name=lambda m, kernel, *_: f"AvgPool{max(len(kernel), 2)}DBackward0",
     expand=_expand_windows.average(_infer_average),
     category="window",
     **INTERNAL,

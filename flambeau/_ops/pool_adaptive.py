@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand_windows
 from flambeau._ops._separable import Taps, apply
 from flambeau._ops._spatial import (
     Sizes,
@@ -103,6 +105,7 @@ def _infer_bin_means(m: Meta, size: Sizes) -> Meta:
     category="window",
     **INTERNAL,
     infer=_infer_bin_means,
+    expand=_expand_windows.bin_means,
     gradient={"input": lambda g, input_meta, size: bin_means_backward(g, tuple(input_meta.shape), size)},
 )
 def bin_means(input: Any, size: Sizes) -> Any:
@@ -114,12 +117,19 @@ def bin_means(input: Any, size: Sizes) -> Any:
     category="window",
     **INTERNAL,
     infer=lambda g, shape, size: contiguous(g.dtype, shape),
+    expand=_expand_windows.bin_means_backward,
     gradient={"grad": lambda g, size: bin_means(g, size)},
 )
 def bin_means_backward(grad: Any, shape: Sizes, size: Sizes) -> Any:
     """The transpose of `bin_means`, to an input of the given shape."""
     taps = [_mean_taps(n, o).transposed() for n, o in zip(shape[-len(size) :], size, strict=True)]
     return apply(widened(grad), taps)
+
+
+def _average_name(n: int, input: Any, output_size: Any) -> str:
+    """A single bin is a mean, as in PyTorch."""
+    single = output_size == 1 or tuple(output_size if n > 1 and type(output_size) is not int else ()) == (1,) * n
+    return "MeanBackward1" if single else f"AdaptiveAvgPool{max(n, 2)}DBackward0"
 
 
 def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
@@ -130,7 +140,7 @@ def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
     return bin_means(input, size)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name=partial(_average_name, 1), shows=("input",), namespace="nn.functional", method=False)
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """The averages of `output_size` even bins of a signal (N, C, L) or (C, L).
 
@@ -145,7 +155,7 @@ def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     return _adaptive_avg(1, input, output_size)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name=partial(_average_name, 2), shows=("input",), namespace="nn.functional", method=False)
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     """The averages of even bins of images (N, C, H, W) or (C, H, W); a None in `output_size` keeps that size.
 
@@ -158,7 +168,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     return _adaptive_avg(2, input, output_size)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name=partial(_average_name, 3), shows=("input",), namespace="nn.functional", method=False)
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
     """The averages of even bins of volumes (N, C, D, H, W) or (C, D, H, W); a None in `output_size` keeps that size.
 
@@ -241,7 +251,7 @@ def _adaptive_max(n: int, input: Any, output_size: Any, return_indices: bool) ->
     return values, in_format_of(max_pool_index(code, tuple(input.shape), *numbers), values)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="AdaptiveMaxPool2DBackward0", shows=("input",), namespace="nn.functional", method=False)
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of `output_size` even bins of a signal (N, C, L) or (C, L), with `return_indices` also where they
     stand.
@@ -257,7 +267,7 @@ def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = Fal
     return _adaptive_max(1, input, output_size, return_indices)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="AdaptiveMaxPool2DBackward0", shows=("input",), namespace="nn.functional", method=False)
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of even bins of images (N, C, H, W) or (C, H, W); a None in `output_size` keeps that size.
 
@@ -270,7 +280,7 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     return _adaptive_max(2, input, output_size, return_indices)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="AdaptiveMaxPool3DBackward0", shows=("input",), namespace="nn.functional", method=False)
 def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of even bins of volumes (N, C, D, H, W) or (C, D, H, W); a None in `output_size` keeps that size.
 

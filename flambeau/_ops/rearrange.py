@@ -125,7 +125,7 @@ def roll(input: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | No
     return roll_(input, moves, tuple([wrap_dim(d, input._meta.ndim) for d in axes]))
 
 
-@composite()
+@composite(node_name="Rot90Backward0", shows=("input",))
 def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     """The plane of two dimensions turned by `k` times 90 degrees, from the first towards the second.
 
@@ -161,7 +161,7 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
 # ---------------------------------------------------------------------------------------------- repeat
 
 
-@composite(function=False)
+@composite(node_name="RepeatBackward0", shows=("input",), function=False)
 def repeat(input: Any, *args: Any, repeats: Any = None) -> Any:
     """The tensor set side by side this many times along each dimension, in a new tensor; more repeats add dimensions in
     front.
@@ -195,7 +195,7 @@ def repeat(input: Any, *args: Any, repeats: Any = None) -> Any:
     return owner(reshape(result, [s * t for s, t in zip(shape, times, strict=True)]))
 
 
-@composite()
+@composite(node_name="RepeatBackward0", shows=("input",))
 def tile(input: Any, *args: Any, dims: Any = None) -> Any:
     """The tensor set side by side this many times along its last dimensions, as NumPy's `tile` does.
 

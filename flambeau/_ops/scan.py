@@ -35,6 +35,8 @@ def reversed_cumsum(g: Any, dim: int) -> Any:
 
 
 @library(
+    out="computed",
+    overlap="same",
     expand=_expand_orders.accumulation("sum"),
     category="scan",
     inplace=True,
@@ -55,6 +57,8 @@ def cumsum(input: Any, dim: int, dtype: dtype | None = None) -> Any:
 
 
 @library(
+    out="computed",
+    overlap="same",
     expand=_expand_orders.accumulation("prod"),
     category="scan",
     inplace=True,
@@ -95,6 +99,7 @@ def _cumprod_grad(g: Any, x: Any, out: Any, dim: int) -> Any:
 
 
 @library(
+    overlap="same",
     category="scan",
     inplace=True,
     infer=lambda m, dim: _infer_scan(m, dim, m.dtype if m.dtype.differentiable else dtypes.get_default_dtype()),

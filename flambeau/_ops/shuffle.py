@@ -31,7 +31,7 @@ def _merged(parts: Any, shape: tuple[int, ...], input: Any) -> Any:
     return in_format_of(owner(copy_of(parts, False).reshape(shape)), input)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="PixelShuffleBackward0", shows=("input",), namespace="nn.functional", method=False)
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     """(..., C r^2, H, W) to (..., C, H r, W r): every pixel becomes an r x r block, r being `upscale_factor`.
 
@@ -58,7 +58,7 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     return _merged(blocks, (*lead, c, height * r, width * r), input)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="PixelUnshuffleBackward0", shows=("input",), namespace="nn.functional", method=False)
 def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     """(..., C, H r, W r) to (..., C r^2, H, W): the inverse of `pixel_shuffle`, r being `downscale_factor`.
 

@@ -57,6 +57,7 @@ def _singular_values_grad(g: Any, x: Any) -> Any:
 
 
 @library(
+    node_name="LinalgSvdBackward0",
     category="linalg",
     method=False,
     function=False,

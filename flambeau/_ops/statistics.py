@@ -17,7 +17,7 @@ from flambeau._ops.strided import owner
 histogramdd_result = named("histogramdd", "hist", "bin_edges")
 
 
-@composite()
+@composite(out="castable", node_name="TraceBackward0", shows=("input",))
 def trace(input: Any) -> Any:
     """The sum of the diagonal of a matrix; RuntimeError for anything but 2 dimensions.
 
@@ -32,7 +32,7 @@ def trace(input: Any) -> Any:
     return input.diagonal().sum()
 
 
-@composite()
+@composite(out="castable")
 def kron(input: Any, other: Any) -> Any:
     """The Kronecker product: every element of `input` times the whole of `other`; missing leading dimensions count as
     1.
@@ -130,7 +130,7 @@ def corrcoef(input: Any) -> Any:
     return c / deviation.unsqueeze(1) / deviation.unsqueeze(0)
 
 
-@composite(method=False)
+@composite(node_name="CdistBackward0", shows=("x1", "x2"), method=False)
 def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: Any = None) -> Any:
     """The p-norms of the differences of every row of `x1`, [..., n, d], from every row of `x2`, [..., m, d]: [..., n,
     m].

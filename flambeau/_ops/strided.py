@@ -117,6 +117,7 @@ def window(flat: np.ndarray, shape: Sequence[int], strides: Sequence[int], offse
 
 
 @library(
+    node_name="DiagEmbedBackward0",
     expand=_expand_places.embed,
     category="index",
     infer=lambda input, shape, strides, offset: contiguous(input.dtype, shape),

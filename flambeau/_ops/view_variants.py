@@ -125,7 +125,7 @@ def _with_part(input: Any, src: Any, name: str, body: Callable, *args: Any) -> A
     return overwritten(input, src, part.strides, part.offset)
 
 
-@composite()
+@composite(node_name="SelectScatterBackward0", shows=("input", "src"))
 def select_scatter(input: Any, src: Any, dim: int, index: int) -> Any:
     """A copy of `input` whose index `index` of dimension `dim` holds `src`.
 
@@ -139,7 +139,7 @@ def select_scatter(input: Any, src: Any, dim: int, index: int) -> Any:
     return _with_part(input, src, "select_scatter", parts.select_layout, dim, index)
 
 
-@composite()
+@composite(node_name="SliceScatterBackward0", shows=("input", "src"))
 def slice_scatter(
     input: Any, src: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Any:
@@ -154,7 +154,7 @@ def slice_scatter(
     return _with_part(input, src, "slice_scatter", parts.slice_layout, dim, start, end, step)
 
 
-@composite()
+@composite(node_name="DiagonalScatterBackward0", shows=("input", "src"))
 def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """A copy of `input` whose diagonal of two dimensions holds `src`.
 

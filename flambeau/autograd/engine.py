@@ -14,7 +14,7 @@ from flambeau._core.errors import explain
 from flambeau._core.sites import describe, user_site
 from flambeau._engine.exposure import is_exposed
 from flambeau._engine.window import state
-from flambeau._ir.program import Storage
+from flambeau._ir.program import new_storage
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import copy_of
 from flambeau._ops.fill import filled
@@ -361,10 +361,15 @@ def run_tensor_hooks(node: Node, received: list[Any]) -> list[Any]:
 
 
 def run_post_hooks(node: Node, produced: list[Any], received: list[Any]) -> list[Any]:
+    """Show the gradients of what `next_functions` lists to the node's hooks, and take what they give instead."""
+    numbers = [i if type(i) is int and i >= 0 else None for i in node.shown]
     for hook in list((node.post_hooks or {}).values()):
-        replaced = hook(tuple(produced), tuple(received))
-        if replaced is not None:
-            produced = list(replaced)
+        replaced = hook(tuple([None if i is None else produced[i] for i in numbers]), tuple(received))
+        if replaced is None:
+            continue
+        for i, grad in zip(numbers, replaced if isinstance(replaced, tuple) else (replaced,), strict=True):
+            if i is not None:
+                produced[i] = grad
     return produced
 
 
@@ -390,4 +395,4 @@ def own_copy(grad: Any) -> Any:
     storage, m = grad._storage, grad._meta
     if not m.is_contiguous or is_exposed(storage) or storage.nbytes != m.nbytes:
         return copy_of(grad.detach(), False)
-    return graph.unpack(Storage(storage.value, storage.nbytes), m, None, 0)
+    return graph.unpack(new_storage(storage.value, storage.nbytes), m, None, 0)

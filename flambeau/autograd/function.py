@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau._core.sites import user_site
@@ -106,8 +106,18 @@ class FunctionNode(Node):
         self.ctx = ctx
         self.input_metas = input_metas
 
-    def name(self) -> str:
-        return self.function.__name__ + "Backward"
+    @property
+    def shown(self) -> Sequence[int]:
+        return [i for i, m in enumerate(self.input_metas) if m is not None]
+
+    def __getattr__(self, name: str) -> Any:
+        """What `forward` left in the context, which is the node in PyTorch."""
+        if name not in FunctionNode.__slots__:
+            try:
+                return getattr(self.ctx, name)
+            except AttributeError:
+                pass
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def release(self) -> None:
         if self.ctx._saved:
@@ -178,6 +188,7 @@ class Function:
     """
 
     setup_context: Callable[..., Any] | None = None
+    _kind_of_node: type[FunctionNode]
 
     def __init__(self) -> None:
         raise RuntimeError(f"{type(self).__name__} should not be instantiated: call {type(self).__name__}.apply(...)")
@@ -194,6 +205,15 @@ class Function:
             "You must implement either the backward or vjp method for your custom autograd.Function to use it with "
             "backward mode AD."
         )
+
+    @classmethod
+    def _node_class(cls) -> type[FunctionNode]:
+        """The class of this function's nodes, made at the first application."""
+        found = cls.__dict__.get("_kind_of_node")
+        if found is None:
+            found = type(cls.__name__ + "Backward", (FunctionNode,), {"__slots__": (), "__module__": cls.__module__})
+            cls._kind_of_node = found
+        return found
 
     @classmethod
     def apply(cls, *args: Any) -> Any:
@@ -218,7 +238,7 @@ class Function:
         if tracked:
             edges = tuple([gradient_edge(a) if is_tensor else None for a, is_tensor in zip(args, tensors, strict=True)])
             metas = tuple([a._meta if is_tensor else None for a, is_tensor in zip(args, tensors, strict=True)])
-            node = FunctionNode(cls, ctx, edges, metas)
+            node = cls._node_class()(cls, ctx, edges, metas)
             _connect(node, outputs, ctx)
         ctx._keep(outputs)
         return tuple(outputs) if isinstance(result, tuple) else outputs[0]
