@@ -36,14 +36,11 @@ from typing import Any, NamedTuple
 
 from flambeau._core import dtypes, errors, keywords
 from flambeau._core.forgetting import forget_unused, room_for
-from flambeau._core.lazy import lazy_module
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.arguments import not_a_tensor, refuse_others
 from flambeau._ops.outs import OutRule, write_out
-
-inspect = lazy_module("inspect")
 
 OPS: dict[str, Op] = {}
 INFERENCES = 1 << 13  # with so many, those that no plan uses are forgotten
