@@ -224,11 +224,12 @@ class _Outlining:
         return Part(work, call.places + nest.places, nest.scalars, origins, what), numbers + finishing
 
     def _call(self, node: Node, origins: frozenset[int], what: str) -> tuple[Part, tuple]:
-        operands = tuple([a.meta for a in node.inputs])
+        first = 1 if self.placement.is_in_place(node) else 0
+        operands = tuple([a.meta for a in node.inputs[first:]])
         kinds = tuple([(m.dtype, m.ndim) for m in operands]), tuple([(m.dtype, m.ndim) for m in node.outputs])
         work = CallPart(node.name, *kinds)
         numbers = (node.params, *layout_numbers((*operands, *node.outputs)))
-        return Part(work, self._lie_at(places_of(node)), (), origins, what), numbers
+        return Part(work, self._lie_at(places_of(node)[first:]), (), origins, what), numbers
 
     def _lie_at(self, places: Sequence[Place]) -> tuple[int, ...]:
         return tuple([self.placement.lies_at(place) for place in places])

@@ -50,8 +50,8 @@ class Work(NamedTuple):
 
 class Program(NamedTuple):
     """A compiled window. Table slots: the inputs, then `fresh` results that get memory of their own, then host results,
-    then the arena. `results` are (value slot, table slot, NumPy dtype) of what lives on. `scalars` are the run-time scalars that
-    follow from sizes, after those that arrive."""
+    then the arena. `results` are (value slot, table slot, NumPy dtype) of what lives on. `scalars` are the run-time
+    scalars that follow from sizes, after those that arrive."""
 
     works: tuple[Work, ...]
     inputs: int

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau._core.forgetting import Remembered
 from flambeau._ir.meta import Meta, meta
-from flambeau._ir.program import Instruction, Place, Value
+from flambeau._ir.program import Instruction, Place, Value, new_instruction, new_value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,7 @@ def _moved(instruction: Instruction, moved: dict[tuple[Value, Meta], Value]) -> 
         if key not in moved:
             moved[key] = _beginning_at(*key)
         args[i] = moved[key]
-    return Instruction(instruction.op, tuple(args), *form, instruction.outputs, instruction.site)
+    return new_instruction(instruction.op, tuple(args), *form, instruction.outputs, instruction.site)
 
 
 def _is_movable(a: Any, m: Any) -> bool:
@@ -93,7 +93,7 @@ def _same_computation(instruction: Instruction, metas: tuple) -> Any:
 
 def _beginning_at(value: Value, m: Meta) -> Value:
     """The memory of a value from the first element of a layout on."""
-    part = Value(None)
+    part = new_value()
     part.buffer = Part(value, m)
     return part
 

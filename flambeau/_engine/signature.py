@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from flambeau._core.forgetting import Remembered
 from flambeau._engine.formula import RUNTIME, key_of
-from flambeau._ir.program import Instruction, Value
+from flambeau._ir.program import Instruction, Value, new_value
 
 STRUCTURES = 640  # with so many, those are forgotten whose plans are; more than there are plans
 LIFETIMES = 512  # combinations of ties and reference counts that are remembered
@@ -25,9 +25,11 @@ _structures = Remembered(STRUCTURES)
 
 
 class Owner(Protocol):
-    """The window, seen from here. `running` is the plan that runs it."""
+    """The window, seen from here. `running` is the plan that runs it, `before` holds values for the case that an
+    instruction fails."""
 
     running: Any
+    before: list[dict[Any, Value]]
 
     def interpret(self, instruction: Instruction) -> None:
         """Run a single instruction on the reference."""
@@ -81,7 +83,10 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
     made.clear()  # both count as references
     whole = tuple(key)
     structure = _structures.get(whole) or _structures.keep(whole, object())
-    live, unneeded = _only_here(ties, tuple(map(getrefcount, values)), inputs)
+    references = tuple(map(getrefcount, values))
+    if window.before:
+        references = _without(window.before, references, slots)
+    live, unneeded = _only_here(ties, references, inputs)
     dying = frozenset([slot for slot in unneeded if owns_its_memory(values[slot])])
     return Signature((structure, live, dying), values, inputs, slots, ties, scalars, live, dying)
 
@@ -134,6 +139,17 @@ def _nested(args: tuple, operands: list[Value]) -> None:
             _nested(a, operands)
 
 
+def _without(before: list[dict[Any, Value]], references: tuple[int, ...], slots: dict[Value, int]) -> tuple[int, ...]:
+    """The reference counts of the values in `slots` less the references that are in `before`, which the window holds in
+    case an instruction fails: after a plan has run, none has."""
+    counts = list(references)
+    for held in before:
+        for slot in map(slots.get, held.values()):
+            if slot is not None:
+                counts[slot] -= 1
+    return tuple(counts)
+
+
 @lru_cache(LIFETIMES)
 def _only_here(
     ties: tuple[int, ...], references: tuple[int, ...], inputs: int
@@ -171,7 +187,7 @@ def owns_its_memory(value: Value) -> bool:
 def _calibrate() -> int:
     """The references to a value that only `signature` holds: in its list and its table of slots. Measured, not known,
     because it differs between versions of Python."""
-    values = [Value(None)]
+    values = [new_value()]
     slots = dict(zip(values, range(1), strict=True))
     found = tuple(map(getrefcount, values))[0]
     slots.clear()

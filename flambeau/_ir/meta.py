@@ -134,6 +134,34 @@ def dense_order(m: Meta) -> list[int] | None:
     return order
 
 
+def walking_order(shape: Sequence[int], operands: Iterable[Sequence[int]]) -> list[int]:
+    """The dimensions from slowest to fastest in which operands with these strides (0 where they are broadcast) are
+    walked: by the strides of the first operand that tells two dimensions apart. New results lie in this order."""
+    strides = [tuple(s) for s in operands]
+    order = list(range(len(shape)))  # sorted by insertion, since not every pair of dimensions can be compared
+    for i in range(len(order) - 2, -1, -1):
+        at = i
+        for other in range(i + 1, len(order)):
+            compared = _compared(shape, strides, order[other], order[at])
+            if compared < 0:
+                break
+            if compared > 0:
+                order[at], order[other] = order[other], order[at]
+                at = other
+    return order
+
+
+def _compared(shape: Sequence[int], strides: Sequence[Sequence[int]], inner: int, outer: int) -> int:
+    """Should `inner` be walked more slowly than `outer`? (1: yes, -1: no, 0: no operand tells.)"""
+    for s in strides:
+        if s[inner] and s[outer]:
+            if s[inner] != s[outer]:
+                return 1 if s[inner] > s[outer] else -1
+            if shape[inner] > shape[outer]:
+                return 1
+    return 0
+
+
 def strides_in_order(shape: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
     """Dense strides for `shape` whose dimensions lie, from slowest to fastest, in `order`."""
     strides, step = [0] * len(shape), 1
@@ -141,6 +169,16 @@ def strides_in_order(shape: Sequence[int], order: Sequence[int]) -> tuple[int, .
         strides[i] = step
         step *= max(shape[i], 1)
     return tuple(strides)
+
+
+def preserved(m: Meta, d: dtype | None = None) -> Meta:
+    """The meta of a copy of `m` that keeps the order of dimensions and leaves no gaps."""
+    d = d or m.dtype
+    if m.is_contiguous:
+        return contiguous(d, m.shape)
+    if dense_order(m) is not None:
+        return meta(d, m.shape, m.strides)
+    return meta(d, m.shape, strides_in_order(m.shape, walking_order(m.shape, [m.strides])))
 
 
 def overlaps(shape: Sequence[int], strides: Sequence[int]) -> bool:

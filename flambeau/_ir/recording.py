@@ -3,7 +3,8 @@
 `_tensor.dispatch` installs the recorder when the package is imported: the families' `record(args)`, which return the
 resulting tensor(s), and the functions here. `assign(target, result)` writes a result into an existing tensor (the end
 of every in-place operation), `original(target, args)` is what that result is computed from. `grad_enabled()` says
-whether operations build a graph for gradients.
+whether operations build a graph for gradients, `present(result, name, inputs)` lets the graph show a composite as one
+operation, and `rebase(target, result)` hands the history of what was written into a tensor to it and its views.
 """
 
 from __future__ import annotations
@@ -53,15 +54,20 @@ class Recorder(Protocol):
 
     def grad_enabled(self) -> bool: ...
 
+    def rebase(self, target: Any, result: Any) -> None: ...
+
+    def present(self, result: Any, name: Any, inputs: Any) -> None: ...
+
 
 def _not_installed(*_: Any) -> Any:
     raise RuntimeError("no recorder is installed: import flambeau, not its parts")
 
 
-assign = original = grad_enabled = _not_installed
+assign = original = grad_enabled = present = rebase = _not_installed
 
 
 def install(recorder: Any) -> None:
     """Make `recorder` (a module or object with these functions) the one that operations record through."""
-    global assign, original, grad_enabled
+    global assign, original, grad_enabled, present, rebase
     assign, original, grad_enabled = recorder.assign, recorder.original, recorder.grad_enabled
+    present, rebase = recorder.present, recorder.rebase

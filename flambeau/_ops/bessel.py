@@ -9,7 +9,7 @@ from flambeau._ops.registry import composite
 from flambeau._ops.special import special
 
 
-@special(gradient={"input": lambda g, input: g * i1(input)})
+@special(node_name="I0Backward0", gradient={"input": lambda g, input: g * i1(input)})
 def i0(k: Any, input: Any) -> Any:
     """The modified Bessel function of the first kind, order 0.
 
@@ -22,7 +22,7 @@ def i0(k: Any, input: Any) -> Any:
     return k.bessel_i0(input)
 
 
-@composite(name="i0", inplace=True)
+@composite(out="castable", overlap="same", name="i0", inplace=True)
 def torch_i0(input: Any) -> Any:
     """The modified Bessel function of the first kind, order 0, as :func:`special.i0`.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from flambeau._core import errors
 from flambeau._core.sites import user_site
+from flambeau._ir.meta import Meta
 from flambeau._ops._spatial import check_tensor
 from flambeau._ops.pointwise import choose
 from flambeau._ops.registry import composite, pointwise
@@ -106,7 +107,14 @@ def _check_bounds(metas: tuple) -> None:
         raise NotImplementedError(errors.explain("clamp is not supported for complex types", site=user_site(5)))
 
 
+def _bounds(*bounds: Any) -> tuple[str, ...]:
+    """The bounds that the node shows: all if one is a tensor."""
+    return ("min", "max") if any([type(b) is Meta for b in bounds]) else ()
+
+
 @pointwise(
+    node_name=lambda input, *bounds: f"ClampBackward{0 if _bounds(*bounds) else 1}",
+    shows=lambda input, *bounds: ("input", *_bounds(*bounds)),
     inplace=True,
     refuses=("complex",),
     operands=("input", "min", "max"),
@@ -141,7 +149,13 @@ def _inside(x: Any, low: Any, high: Any) -> Any:
     return (x >= low) & (x <= high)
 
 
-@composite(inplace=True)
+@composite(
+    out="castable",
+    overlap="same",
+    node_name=lambda input, min: f"ClampMinBackward{1 if hasattr(min, 'shape') else 0}",
+    shows=("input", "min"),
+    inplace=True,
+)
 def clamp_min(input: Any, min: Any) -> Any:
     """`input`, but at least `min` (a number or a tensor).
 
@@ -155,7 +169,13 @@ def clamp_min(input: Any, min: Any) -> Any:
     return clamp(input, min)
 
 
-@composite(inplace=True)
+@composite(
+    out="castable",
+    overlap="same",
+    node_name=lambda input, max: f"ClampMaxBackward{1 if hasattr(max, 'shape') else 0}",
+    shows=("input", "max"),
+    inplace=True,
+)
 def clamp_max(input: Any, max: Any) -> Any:
     """`input`, but at most `max` (a number or a tensor).
 

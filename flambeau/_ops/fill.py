@@ -85,7 +85,7 @@ def insensitive(value: Any, source: Any) -> Any:
     return value
 
 
-@library(node_name="FillBackward0", **INSENSITIVE)
+@library(node_name="FillBackward0", shows=("source",), **INSENSITIVE)
 def in_place_of(value: Any, source: Any) -> Any:
     """`value`, which was written over `source`: its gradient is zero."""
     return value

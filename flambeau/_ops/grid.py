@@ -175,7 +175,12 @@ def _sample(input: Any, grid: Any, mode: str, padding: str, align: bool) -> Any:
     return _linear(image, points).to(d)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(
+    node_name=lambda input, *_, **named: f"GridSampler{input.dim() - 2}DBackward0",
+    shows=("input", "grid"),
+    namespace="nn.functional",
+    method=False,
+)
 def grid_sample(
     input: Any, grid: Any, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
 ) -> Any:
@@ -230,7 +235,7 @@ def _base(theta: Any, n: int, align: bool) -> Any:
     return theta.new_tensor(positions)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="AffineGridGeneratorBackward0", shows=("theta",), namespace="nn.functional", method=False)
 def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = None) -> Any:
     """The grid for `grid_sample` that maps each output pixel by an affine matrix.
 

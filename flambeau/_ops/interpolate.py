@@ -144,7 +144,17 @@ def _steps(x: Any, shape: Sequence[int], size: Sizes, align: bool, scales: Scale
     return [float(real(_step(n, out, align, scale))) for n, out, scale in space]
 
 
+# The nodes' names, as PyTorch has an operation for each way and number of dimensions.
+_NODE_STEMS = {
+    "nearest": ["UpsampleNearest"] * 3,
+    "nearest-exact": ["UpsampleNearestExact"] * 3,
+    "linear": ["UpsampleLinear", "UpsampleBilinear", "UpsampleTrilinear"],
+    "cubic": ["", "UpsampleBicubic", ""],
+}
+
+
 @library(
+    node_name=lambda m, size, kind, *_: f"{_NODE_STEMS[kind][len(size) - 1]}{len(size)}DBackward0",
     expand=lambda c, x, size, kind, align, scales: _expand_windows.resample(
         c, x, size, kind, align, _steps(x, x.shape, size, align, scales)
     ),

@@ -22,6 +22,13 @@ else:
 
 def infer_linear(x: Meta, weight: Meta, bias: Any = None) -> Meta:
     """The meta of `x @ weight.T + bias`; RuntimeError that says which layer would fit."""
+    if weight.ndim > 2:
+        raise RuntimeError(
+            errors.explain(
+                f"linear expects a weight of 1 or 2 dimensions, but got one of shape {list(weight.shape)}",
+                site=user_site(5),
+            )
+        )
     features = weight.shape[-1]
     if x.ndim == 0 or x.shape[-1] != features:
         rows = x.numel // max(x.shape[-1], 1) if x.ndim else 1
@@ -53,7 +60,18 @@ def infer_linear(x: Meta, weight: Meta, bias: Any = None) -> Meta:
     return contiguous(x.dtype, (*x.shape[:-1], *weight.shape[:-1]))
 
 
+def _linear_name(input: Meta, weight: Meta, bias: Any = None) -> str:
+    return "MmBackward0" if bias is None else "AddmmBackward0"
+
+
+def _linear_inputs(input: Meta, weight: Meta, bias: Any = None) -> tuple[str, ...]:
+    return ("input", "weight") if bias is None else ("bias", "input", "weight")
+
+
 @library(
+    node_name=_linear_name,
+    shows=_linear_inputs,
+    between={"weight": "TBackward0"},
     expand=_expand.linear,
     category="contract",
     method=False,
@@ -208,6 +226,8 @@ def embedding(
         tensor([[3., 4.],
                 [1., 2.]])
     """
+    if weight.dim() != 2:
+        raise RuntimeError(f"embedding(): 'weight' must be 2-D, got shape {list(weight.shape)}")
     padding = _padding_row(padding_idx, weight.shape[0])
     if max_norm is not None:
         renormalise(weight, input, max_norm, norm_type)
@@ -232,7 +252,9 @@ def renormalise(weight: Any, indices: Any, max_norm: float, norm_type: float) ->
     table[used] = rows * scale
 
 
-@composite(method=False, namespace="nn.functional")
+@composite(
+    node_name="EmbeddingBagBackward0", shows=("weight", "per_sample_weights"), method=False, namespace="nn.functional"
+)
 def embedding_bag(
     input: Any,
     weight: Any,
@@ -347,8 +369,8 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """
     shape = broadcast_shapes((x1.shape, x2.shape), "cosine_similarity")
     x1, x2 = x1.expand(shape), x2.expand(shape)
-    norm1 = x1.norm(2, dim, True).clamp(min=eps)
-    norm2 = x2.norm(2, dim, True).clamp(min=eps)
+    norm1 = x1.norm(2, dim, True).clamp_min(eps)
+    norm2 = x2.norm(2, dim, True).clamp_min(eps)
     return ((x1 / norm1) * (x2 / norm2)).sum(dim)
 
 
@@ -365,7 +387,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     return (x1 - x2 + eps).norm(p, -1, keepdim)
 
 
-@composite(method=False, namespace="nn.functional")
+@composite(out="castable", overlap="same", method=False, namespace="nn.functional")
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None) -> Any:
     """`input` over its p-norm along `dim`, which is kept above `eps`.
 
@@ -375,4 +397,4 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out:
         >>> torch.nn.functional.normalize(torch.tensor([[3., 4.]]))
         tensor([[0.6000, 0.8000]])
     """
-    return input / input.norm(p, dim, True).clamp(min=eps).expand_as(input)
+    return input / input.norm(p, dim, True).clamp_min(eps).expand_as(input)

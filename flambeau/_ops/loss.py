@@ -29,17 +29,18 @@ def functional(**options: Any) -> Any:
     return lambda body: declare(in_float32(body))
 
 
+def check_reduction(reduction: str) -> None:
+    """ValueError for a word that names no reduction."""
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not a valid value for reduction: expected 'none', 'mean' or 'sum'")
+
+
 def reduced(loss: Any, reduction: str, size_average: bool | None = None, reduce: bool | None = None) -> Any:
     """The loss averaged, summed or as it is; ValueError for another word."""
     if size_average is not None or reduce is not None:  # PyTorch's names before 1.0
         reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
-    if reduction == "mean":
-        return loss.mean()
-    if reduction == "sum":
-        return loss.sum()
-    if reduction == "none":
-        return loss
-    raise ValueError(f"{reduction} is not a valid value for reduction: expected 'none', 'mean' or 'sum'")
+    check_reduction(reduction)
+    return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
 
 
 def _warn_if_broadcast(name: str, input: Any, target: Any) -> None:
@@ -56,7 +57,7 @@ def _warn_if_broadcast(name: str, input: Any, target: Any) -> None:
 # ---------------------------------------------------------------------------------------------- regression
 
 
-@functional()
+@functional(node_name="MseLossBackward0", shows=("input", "target"))
 def mse_loss(
     input: Any,
     target: Any,
@@ -110,7 +111,7 @@ def l1_loss(
     return _weighted((input - target).abs(), weight, reduction, size_average, reduce)
 
 
-@functional()
+@functional(node_name="SmoothL1LossBackward0", shows=("input", "target"))
 def smooth_l1_loss(
     input: Any,
     target: Any,
@@ -138,7 +139,7 @@ def smooth_l1_loss(
     )
 
 
-@functional()
+@functional(node_name="HuberLossBackward0", shows=("input", "target"))
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
     """Half the square below `delta`, linear above (Huber 1964).
 
@@ -213,7 +214,7 @@ def gaussian_nll_loss(
 # ---------------------------------------------------------------------------------------------- classification
 
 
-@functional()
+@functional(node_name="BinaryCrossEntropyBackward0", shows=("input", "target"))
 def binary_cross_entropy(
     input: Any,
     target: Any,
@@ -263,7 +264,7 @@ def bce_of(input: Any, target: Any) -> Any:
     return (t - 1) * np.maximum(np.log1p(-x), -100) - t * np.maximum(np.log(x), -100)
 
 
-@functional()
+@functional(node_name="BinaryCrossEntropyWithLogitsBackward0", shows=("input", "target"))
 def binary_cross_entropy_with_logits(
     input: Any,
     target: Any,
@@ -349,12 +350,17 @@ def _checked_targets(target: np.ndarray, classes: int, ignore_index: int) -> tup
     return safe, counted
 
 
+def _nll_name(input: Any, *_: Any, **named: Any) -> str:
+    """The node's name: PyTorch has an operation of its own for images."""
+    return "NllLoss2DBackward0" if len(input.shape) == 4 else "NllLossBackward0"
+
+
 @library(
+    node_name=_nll_name,
     expand=_expand.nll,
     category="norm",
     method=False,
     function=False,
-    node_name="NllLossBackward0",
     infer=_infer_nll,
     fallible=True,
     nondifferentiable=(1,),
@@ -383,7 +389,7 @@ def _nll_grad(g: Any, m: Meta, target: Any, weights: Any) -> Any:
     return zeros.scatter(1, safe.unsqueeze(1), scale.unsqueeze(1))
 
 
-@functional()
+@functional(node_name=_nll_name, shows=("input",))
 def nll_loss(
     input: Any,
     target: Any,
@@ -418,11 +424,13 @@ def _infer_mean_entropy(m: Meta, target: Meta, weight: Any, ignore_index: int) -
 
 
 @library(
+    snapshots=("input",),
+    node_name=_nll_name,
+    between={"input": "LogSoftmaxBackward0"},
     expand=_expand.mean_entropy,
     category="norm",
     method=False,
     function=False,
-    node_name="NllLossBackward0",
     infer=_infer_mean_entropy,
     fallible=True,
     nondifferentiable=(1,),
@@ -579,7 +587,7 @@ def hinge_embedding_loss(
         >>> torch.nn.functional.hinge_embedding_loss(torch.tensor([0.5]), torch.tensor([-1]))
         tensor(0.5000)
     """
-    loss = choose(target != 1, (margin - input).clamp(min=0), 0) + choose(target != -1, input, 0)
+    loss = choose(target != 1, (margin - input).clamp_min(0), 0) + choose(target != -1, input, 0)
     return reduced(loss, reduction, size_average, reduce)
 
 
@@ -607,10 +615,10 @@ def margin_ranking_loss(
             f"{input1.shape}, "
             f"input2: {input2.shape}, target: {target.shape} "
         )
-    return reduced((-target * (input1 - input2) + margin).clamp(min=0), reduction, size_average, reduce)
+    return reduced((-target * (input1 - input2) + margin).clamp_min(0), reduction, size_average, reduce)
 
 
-@functional()
+@functional(node_name="SoftMarginLossBackward0", shows=("input",))
 def soft_margin_loss(
     input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Any:
@@ -647,7 +655,7 @@ def multilabel_soft_margin_loss(
     return reduced(loss.sum(-1) / input.shape[-1], reduction, size_average, reduce)
 
 
-@functional()
+@functional(node_name="MultiMarginLossBackward0", shows=("input",))
 def multi_margin_loss(
     input: Any,
     target: Any,
@@ -666,8 +674,11 @@ def multi_margin_loss(
         >>> torch.nn.functional.multi_margin_loss(torch.tensor([[0., 0.]]), torch.tensor([0]))
         tensor(0.5000)
     """
+    check_reduction(reduction)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
+    if weight is not None and weight.dim() != 1:
+        raise ValueError(f"weight must be one-dimensional, got shape {list(weight.shape)}")
     rows = input if input.dim() > 1 else input.reshape(1, -1)
     target = target.reshape(-1)
     right = rows.gather(1, target.unsqueeze(1))
@@ -677,7 +688,7 @@ def multi_margin_loss(
     return reduced(loss if input.dim() > 1 else loss.squeeze(0), reduction, size_average, reduce)
 
 
-@functional()
+@functional(node_name="MultilabelMarginLossBackward0", shows=("input",))
 def multilabel_margin_loss(
     input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Any:
@@ -689,6 +700,7 @@ def multilabel_margin_loss(
         >>> torch.nn.functional.multilabel_margin_loss(torch.tensor([0.1, 0.2, 0.4, 0.8]), torch.tensor([3, 0, -1, 1]))
         tensor(0.8500)
     """
+    check_reduction(reduction)
     if input.dim() > 2 or input.shape != target.shape:
         raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")
     rows, labels = (input, target) if input.dim() == 2 else (input.reshape(1, -1), target.reshape(1, -1))
@@ -726,7 +738,7 @@ def cosine_embedding_loss(
         (input2 * input2).sum(-1) + epsilon,
     )
     cosine = product / (one * two).sqrt()
-    loss = choose(target == 1, 1 - cosine, 0) + choose(target == -1, (cosine - margin).clamp(min=0), 0)
+    loss = choose(target == 1, 1 - cosine, 0) + choose(target == -1, (cosine - margin).clamp_min(0), 0)
     return reduced(loss, reduction, size_average, reduce)
 
 
@@ -752,6 +764,8 @@ def triplet_margin_loss(
         >>> torch.nn.functional.triplet_margin_loss(a, a, a + 1)
         tensor(0.)
     """
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
 
     def distance(a: Any, b: Any) -> Any:
         return (a - b + eps).norm(p, -1)
@@ -765,7 +779,7 @@ def _triplet(
     far = distance(anchor, negative)
     if swap:
         far = far.minimum(distance(positive, negative))
-    return finish((distance(anchor, positive) - far + margin).clamp(min=0), *arguments)
+    return finish((distance(anchor, positive) - far + margin).clamp_min(0), *arguments)
 
 
 @functional()
@@ -809,11 +823,26 @@ def linear_cross_entropy(
 ) -> Any:
     """`cross_entropy(linear(input, linear_weight, linear_bias), target)`: both are fused when they are compiled.
 
+    A weight [C, d1, ..., in] and a bias [C, d1, ...] give losses for targets [N, d1, ...].
+
     Example::
 
         >>> import flambeau as torch
         >>> torch.nn.functional.linear_cross_entropy(torch.ones(1, 2), torch.zeros(2, 2), torch.tensor([0]))
         tensor(0.6931)
     """
-    logits = OPS["nn.functional.linear"].function(input, linear_weight, linear_bias)
+    if input.dim() not in (1, 2):
+        raise RuntimeError(f"linear_cross_entropy: expected input with dimensionality 1 or 2, got {list(input.shape)}")
+    if input.dim() == 1 and linear_weight.dim() > 2:
+        raise RuntimeError(
+            f"linear_cross_entropy: a weight of shape {list(linear_weight.shape)} requires batched input, got "
+            f"{list(input.shape)}"
+        )
+    if target.dtype.is_floating_point and ignore_index >= 0:
+        raise RuntimeError("linear_cross_entropy: ignore_index cannot be specified when target contains probabilities")
+    classes = tuple(linear_weight.shape[:-1])
+    rows = linear_weight.flatten(0, -2) if len(classes) > 1 else linear_weight
+    bias = linear_bias.flatten() if linear_bias is not None and len(classes) > 1 else linear_bias
+    logits = OPS["nn.functional.linear"].function(input, rows, bias)
+    logits = logits.unflatten(-1, classes) if len(classes) > 1 else logits
     return cross_entropy(logits, target, weight, None, ignore_index, None, reduction, label_smoothing)

@@ -10,7 +10,7 @@ from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.infer import broadcast_shapes
-from flambeau._ops.registry import composite, library, pointwise
+from flambeau._ops.registry import composite, library, pointwise, with_tensor
 from flambeau._ops.strided import INTERNAL
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def check_mask(mask: Any, name: str) -> None:
 
 
 @pointwise(
+    node_name=with_tensor("MaskedFill", 2),
     name="masked_fill",
     operands=("input",),
     gradient={
@@ -48,7 +49,7 @@ def filled_where(k: Any, input: Any, mask: Any, value: Any) -> Any:
     return k.where(mask, value, input)
 
 
-@composite(inplace=True)
+@composite(inplace=True, writes_shared=True)
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """`input` with `value`, a number or a 0-dim tensor, wherever the boolean `mask` is true; the mask broadcasts.
 
@@ -72,6 +73,8 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
                     site=user_site(3),
                 )
             )
+        if value._meta.dtype.is_complex and not d.is_complex:
+            fitting_number(value.item(), d)
         if value._meta.dtype is not d:
             value = value.to(d)
     else:
@@ -124,7 +127,7 @@ def selected_where(input: Any, mask: Any) -> Any:
     return input[mask]
 
 
-@composite()
+@composite(overlap="none")
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements where the boolean `mask` is true, in row-major order, in one dimension; both broadcast.
 

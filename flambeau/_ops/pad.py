@@ -88,7 +88,11 @@ def _folded_back(g: np.ndarray, shape: Sequence[int], padding: Sizes, mode: str)
     return g[_inside(shape, padding)]
 
 
+_PAD_NAMES = {"reflect": "ReflectionPad", "replicate": "ReplicationPad", "circular": "CircularPad"}  # of nodes
+
+
 @library(
+    node_name=lambda m, padding, mode: f"{_PAD_NAMES[mode]}{len(padding) // 2}DBackward0",
     expand=_expand_places.repeated_pad,
     category="view",
     **INTERNAL,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flambeau._core import errors
+from flambeau._core import dtypes, errors
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, meta
 from flambeau._ir.recording import TensorBase
@@ -95,6 +95,13 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     m = input._meta
     if not m.ndim:
         raise RuntimeError(errors.explain("narrow() cannot be applied to a 0-dim tensor.", site=user_site(3)))
+    if isinstance(start, TensorBase) and (start.dim() or start.dtype.category != dtypes.INTEGER):
+        raise RuntimeError(
+            errors.explain(
+                f"narrow(): start must be an 0-dim integral Tensor, got {start.dtype} {list(start.shape)}",
+                site=user_site(3),
+            )
+        )
     dim, start, length = wrap_dim(dim, m.ndim), int(start), int(length)
     n = m.shape[dim]
     if length < 0:
@@ -228,7 +235,11 @@ def equal_lengths(n: int, length: int) -> tuple[int, ...]:
     return (length,) * (n // length) + ((n % length,) if n % length else ())
 
 
-@composite(aliases=("unsafe_split",))
+@composite(
+    node_name=lambda x, size, *_, **named: "SplitBackward0" if type(size) is int else "SplitWithSizesBackward0",
+    shows=("input",),
+    aliases=("unsafe_split",),
+)
 def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Views of consecutive pieces of a dimension: all of one size (the last may be smaller), or of the sizes listed.
 
@@ -260,7 +271,7 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
     return split_(input, equal_lengths(n, size), dim)
 
 
-@composite(aliases=("unsafe_split_with_sizes",))
+@composite(node_name="SplitWithSizesBackward0", shows=("input",), aliases=("unsafe_split_with_sizes",))
 def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Views of consecutive pieces of the sizes listed, which must add up to the size of the dimension.
 
@@ -420,7 +431,9 @@ def unbind(input: Meta, dim: int = 0) -> tuple[Meta, ...]:
         (tensor([1, 2]), tensor([3, 4]))
     """
     if not input.ndim:
-        raise RuntimeError(errors.explain("unbind expects at least a 1-dimensional tensor", site=user_site(4)))
+        raise IndexError(
+            errors.explain("unbind(): Dimension specified as 0 but tensor has no dimensions", site=user_site(4))
+        )
     return tuple(slices_of(input, dim))
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from flambeau._core import dtypes, errors
 from flambeau._core.dtypes import BOOL, FLOAT
 from flambeau._core.sites import user_site
-from flambeau._ops.registry import composite, pointwise
+from flambeau._ir.meta import Meta
+from flambeau._ops.registry import OPS, composite, pointwise, with_tensor
 
 FLOATS_ONLY = ("bool", "integer", "complex")  # `refuses` of what PyTorch has for floating-point tensors alone
 
@@ -101,8 +102,17 @@ def _is_one(number: Any) -> bool:
 # ---------------------------------------------------------------------------------------------- sums and products
 
 
+def _tensor_first(first: Any, *_: Any) -> tuple[str, str]:
+    """The operands of an operation that commutes: Python asks the tensor's class for `2 * x`."""
+    return ("input", "other") if type(first) is Meta else ("other", "input")
+
+
 @pointwise(
-    inplace=True, check=_check_alpha, gradient={"input": lambda g: g, "other": lambda g, alpha: _scaled(g, alpha)}
+    shows_numbers=True,
+    shows=_tensor_first,
+    inplace=True,
+    check=_check_alpha,
+    gradient={"input": lambda g: g, "other": lambda g, alpha: _scaled(g, alpha)},
 )
 def add(k: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
     """`input + alpha * other`, for operands of any dtypes and shapes that broadcast; of booleans the logical or.
@@ -119,6 +129,9 @@ def add(k: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
 
 
 @pointwise(
+    shows_numbers=True,
+    node_name=lambda first, *rest: "SubBackward0" if type(first) is Meta else "RsubBackward1",
+    shows=lambda first, *rest: ("input", "other") if type(first) is Meta else ("other",),
     inplace=True,
     aliases=("subtract",),
     check=_check_subtraction,
@@ -137,9 +150,10 @@ def sub(k: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
 
 
 @pointwise(
+    numbers="later",
+    node_name=with_tensor("Rsub", 1, 0, 1),
     check=_check_subtraction,
     gradient={"input": lambda g, alpha: -_scaled(g, alpha), "other": lambda g: g},
-    node_name="RsubBackward1",
     method=False,
 )
 def rsub(k: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
@@ -155,6 +169,8 @@ def rsub(k: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
 
 
 @pointwise(
+    shows_numbers=True,
+    shows=_tensor_first,
     inplace=True,
     aliases=("multiply",),
     gradient={"input": lambda g, other: g * conj(other), "other": lambda g, input: g * conj(input)},
@@ -171,7 +187,7 @@ def mul(k: Any, input: Any, other: Any) -> Any:
     return input * other
 
 
-@pointwise(inplace=True, aliases=("negative",), check=_check_negation, gradient={"input": lambda g: -g})
+@pointwise(out="exact", inplace=True, aliases=("negative",), check=_check_negation, gradient={"input": lambda g: -g})
 def neg(k: Any, input: Any) -> Any:
     """`-input`; RuntimeError for booleans.
 
@@ -203,10 +219,14 @@ def positive(input: Any) -> Any:
 
 
 @pointwise(
+    shows_numbers=True,
     inplace=True,
     result="float",
     node_name="DivBackward0",
-    gradient={"input": lambda g, other: g / conj(other), "other": lambda g, out, other: -g * conj(out / other)},
+    gradient={
+        "input": lambda g, other: g / conj(other),
+        "other": lambda g, input, other: -g * conj(input / other / other),
+    },
 )
 def true_divide(k: Any, input: Any, other: Any) -> Any:
     """`input / other`; integers give the default floating-point dtype.
@@ -225,7 +245,7 @@ quotient = true_divide
 
 @composite(name="__rdiv__", function=False)
 def divided(input: Any, other: Any) -> Any:
-    """`other / input`, under the name that Python 2 gave it.
+    """`other / input` as Python asks the tensor for it: times the reciprocal, as PyTorch rounds it.
 
     Example::
 
@@ -233,10 +253,10 @@ def divided(input: Any, other: Any) -> Any:
         >>> torch.tensor([2., 4.]).__rdiv__(1)
         tensor([0.5000, 0.2500])
     """
-    return true_divide(other, input)
+    return mul(OPS["reciprocal"].function(input), other)
 
 
-@composite(inplace=True, aliases=("divide",))
+@composite(out="castable", overlap="same", inplace=True, aliases=("divide",))
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """`input / other`; `rounding_mode` "floor" rounds the quotient down, "trunc" towards zero, and keeps integers
     integers.
@@ -284,6 +304,7 @@ def floor_divide(k: Any, input: Any, other: Any) -> Any:
 
 
 @pointwise(
+    shows_numbers=True,
     method=False,
     function=False,
     refuses=("bool", "complex"),
@@ -297,6 +318,7 @@ def truncated_quotient(k: Any, input: Any, other: Any) -> Any:
 
 
 @pointwise(
+    node_name=with_tensor("Remainder", 1),
     inplace=True,
     refuses=("bool", "complex"),
     fallible=True,
@@ -317,6 +339,8 @@ def remainder(k: Any, input: Any, other: Any) -> Any:
 
 
 @pointwise(
+    numbers="later",
+    node_name=with_tensor("Fmod", 1),
     inplace=True,
     refuses=("bool", "complex"),
     fallible=True,
@@ -352,6 +376,9 @@ def _refuse_negative_power(input: Any, exponent: Any) -> None:
 
 
 @pointwise(
+    node_name=lambda base, exponent: (
+        f"PowBackward{1 if type(base) is type(exponent) else 0 if type(base) is Meta else 2}"
+    ),
     inplace=True,
     refuses=("bool",),
     guard=_refuse_negative_power,
@@ -396,7 +423,7 @@ def _doubled(x: Any) -> Any:
     return x.to(dtypes.complex128 if x._meta.dtype.is_complex else dtypes.float64)
 
 
-@composite()
+@composite(out="castable", overlap="same")
 def float_power(input: Any, exponent: Any) -> Any:
     """`input` to the power of `exponent`, in double precision whatever the operands are.
 
@@ -433,7 +460,7 @@ def float_power_(input: Any, exponent: Any) -> Any:
     return input.copy_(result)
 
 
-@composite(inplace=True)
+@composite(out="castable", overlap="same", inplace=True)
 def square(input: Any) -> Any:
     """`input * input`.
 
@@ -528,6 +555,8 @@ def _check_lerp(metas: tuple) -> None:
 
 
 @pointwise(
+    node_name=with_tensor("Lerp", 2),
+    out="exact",
     inplace=True,
     check=_check_lerp,
     gradient={
@@ -561,13 +590,14 @@ def lerp(k: Any, input: Any, end: Any, weight: Any) -> Any:
     method=False,
     function=False,
     node_name="WhereBackward0",
+    shows_numbers=True,
 )
 def choose(k: Any, condition: Any, input: Any, other: Any) -> Any:
     """`input` where `condition` holds, else `other`."""
     return k.where(condition, input, other)
 
 
-@composite(method=False)
+@composite(overlap="same", method=False)
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """`input` where `condition` (bool) holds, else `other` (tensors or numbers that broadcast).
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand_windows
 from flambeau._ops._separable import Taps, apply
-from flambeau._ops._spatial import Sizes, check_dtype, check_tensor, image_layout, per_dim, widened
+from flambeau._ops._spatial import Sizes, check_dtype, check_tensor, image_layout, in_format_of, per_dim, widened
 from flambeau._ops.pool import avg_pool, max_pool, max_pool_index
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL
@@ -46,6 +48,12 @@ def _adaptive_size(input: Any, output_size: Any, n: int, op: str) -> Sizes:
     """The output sizes (None keeps the input's); the user's errors."""
     check_tensor(input, op)
     shape = input.shape
+    if len(shape) <= n > 1:
+        raise ValueError(
+            errors.explain(
+                f"{op}(): Input dimension should be at least {n + 1}, but got shape {list(shape)}", site=user_site(4)
+            )
+        )
     if len(shape) not in (n + 1, n + 2):
         _fail(f"{op}(): Expected {n + 1}D or {n + 2}D tensor, but got {list(shape)}")
     if 0 in shape[-n - (len(shape) == n + 1) :]:
@@ -82,13 +90,15 @@ def _mean_taps(n: int, out: int) -> Taps:
 
 def _infer_bin_means(m: Meta, size: Sizes) -> Meta:
     check_dtype(m.dtype, f"adaptive_avg_pool{len(size)}d")
-    return image_layout(m.dtype, (*m.shape[: -len(size)], *size), m)
+    shape = (*m.shape[: -len(size)], *size)
+    return image_layout(m.dtype, shape, m) if len(size) == 2 else contiguous(m.dtype, shape)
 
 
 @library(
     category="window",
     **INTERNAL,
     infer=_infer_bin_means,
+    expand=_expand_windows.bin_means,
     gradient={"input": lambda g, input_meta, size: bin_means_backward(g, tuple(input_meta.shape), size)},
 )
 def bin_means(input: Any, size: Sizes) -> Any:
@@ -100,12 +110,19 @@ def bin_means(input: Any, size: Sizes) -> Any:
     category="window",
     **INTERNAL,
     infer=lambda g, shape, size: contiguous(g.dtype, shape),
+    expand=_expand_windows.bin_means_backward,
     gradient={"grad": lambda g, size: bin_means(g, size)},
 )
 def bin_means_backward(grad: Any, shape: Sizes, size: Sizes) -> Any:
     """The transpose of `bin_means`, to an input of the given shape."""
     taps = [_mean_taps(n, o).transposed() for n, o in zip(shape[-len(size) :], size, strict=True)]
     return apply(widened(grad), taps)
+
+
+def _average_name(n: int, input: Any, output_size: Any) -> str:
+    """A single bin is a mean, as in PyTorch."""
+    single = output_size == 1 or tuple(output_size if n > 1 and type(output_size) is not int else ()) == (1,) * n
+    return "MeanBackward1" if single else f"AdaptiveAvgPool{max(n, 2)}DBackward0"
 
 
 def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
@@ -116,7 +133,7 @@ def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
     return bin_means(input, size)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name=partial(_average_name, 1), shows=("input",), namespace="nn.functional", method=False)
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """The averages of `output_size` even bins of a signal (N, C, L) or (C, L).
 
@@ -131,7 +148,7 @@ def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     return _adaptive_avg(1, input, output_size)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name=partial(_average_name, 2), shows=("input",), namespace="nn.functional", method=False)
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     """The averages of even bins of images (N, C, H, W) or (C, H, W); a None in `output_size` keeps that size.
 
@@ -144,7 +161,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     return _adaptive_avg(2, input, output_size)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name=partial(_average_name, 3), shows=("input",), namespace="nn.functional", method=False)
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
     """The averages of even bins of volumes (N, C, D, H, W) or (C, D, H, W); a None in `output_size` keeps that size.
 
@@ -193,7 +210,9 @@ def _point_back(g: Any, index: Any, m: Meta, n: int) -> Any:
 def _infer_bin_maxima(m: Meta, size: Sizes) -> tuple[Meta, Meta]:
     check_dtype(m.dtype, f"adaptive_max_pool{len(size)}d")
     shape = (*m.shape[: -len(size)], *size)
-    return image_layout(m.dtype, shape, m), contiguous(dtypes.int64, shape)
+    if len(size) != 2:
+        return contiguous(m.dtype, shape), contiguous(dtypes.int64, shape)
+    return image_layout(m.dtype, shape, m), image_layout(dtypes.int64, shape, m)
 
 
 @library(
@@ -219,11 +238,13 @@ def _adaptive_max(n: int, input: Any, output_size: Any, return_indices: bool) ->
         values, indices = bin_maxima(input, size)
         return (values, indices) if return_indices else values
     numbers = (window, window, (0,) * n, (1,) * n, False)
-    values, code = max_pool(input, *numbers)
-    return (values, max_pool_index(code, tuple(input.shape), *numbers)) if return_indices else values
+    values, code = max_pool(input if n == 2 else input.contiguous(), *numbers)
+    if not return_indices:
+        return values
+    return values, in_format_of(max_pool_index(code, tuple(input.shape), *numbers), values)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="AdaptiveMaxPool2DBackward0", shows=("input",), namespace="nn.functional", method=False)
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of `output_size` even bins of a signal (N, C, L) or (C, L), with `return_indices` also where they
     stand.
@@ -239,7 +260,7 @@ def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = Fal
     return _adaptive_max(1, input, output_size, return_indices)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="AdaptiveMaxPool2DBackward0", shows=("input",), namespace="nn.functional", method=False)
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of even bins of images (N, C, H, W) or (C, H, W); a None in `output_size` keeps that size.
 
@@ -252,7 +273,7 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     return _adaptive_max(2, input, output_size, return_indices)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(node_name="AdaptiveMaxPool3DBackward0", shows=("input",), namespace="nn.functional", method=False)
 def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of even bins of volumes (N, C, D, H, W) or (C, D, H, W); a None in `output_size` keeps that size.
 

@@ -3,34 +3,42 @@
 An operation is declared by decorating its body with its family:
 
 * `@pointwise(...)`: the body is a scalar expression over a builder `k` (`k.exp(x)`, `k.where(c, a, b)`, and Python's
-arithmetic and
-  comparison operators); shapes broadcast and dtypes promote by themselves.
+  arithmetic and comparison operators); shapes broadcast and dtypes promote by themselves.
 * `@library(...)`: the body takes and returns NumPy arrays; `infer` says the result's meta from the arguments' metas.
-Without
-  `infer` the op runs at once and the result tells (data-dependent shapes, LAPACK).
+  Without `infer` the op runs at once and the result tells (data-dependent shapes, LAPACK).
 * `@view(...)`: the body takes the Meta of the input and returns the Meta of the view; no data moves.
 * `@composite(...)`: plain Python over other operations.
 
-The record becomes the public function, the Tensor method, the in-place method and the `out=` form. Gradients are
-written beside the op in public operations: a dict from a parameter's name (or a tuple of names that share one
-computation) to a
-function whose own parameter names say what it needs: `g` (gradient of the output; `g0`, `g1`... of several, `gs` for
-the list),
-`out` (`out0`...), a parameter of the op by its name, `<parameter>_meta` for its Meta alone, and `needs` (which of a
-tuple of names want
-one).
+The record becomes the public function, the Tensor method, the in-place method and the `out=` form.
+
+Gradients are written beside the op in public operations: a dict from a parameter's name (or a tuple of names that share
+one computation) to a function whose own parameter names say what it needs: `g` (gradient of the output; `g0`, `g1`...
+of several, `gs` for the list), `out` (`out0`...), a parameter of the op by its name, `<parameter>_meta` for its Meta
+alone, and `needs` (which of a tuple of names want one).
+
+Where backward needs what PyTorch does not save, an argument or "out" may change in place all the same: `snapshots`
+names those whose contents are kept as they are. That costs no copy, since values never change.
+
+`writes_shared` allows the in-place method on expanded tensors, of which several elements are the same memory.
+
+The node in the graph of gradients looks like PyTorch's: `node_name` is its name or a function of the metas, `shows`
+lists the parameters that its `next_functions` list (by default those with a gradient), among them numbers where
+`shows_numbers`, and `between` names a step that PyTorch has before a parameter and the operation here includes.
 """
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable, Mapping
 from math import copysign
 from typing import Any, NamedTuple
 
-from flambeau._core import errors
 from flambeau._core.forgetting import forget_unused, room_for
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta
+from flambeau._ir.recording import TensorBase
+from flambeau._ops.outs import OutRule, write_out
 
 OPS: dict[str, Op] = {}
 INFERENCES = 1 << 13  # with so many, those that no plan uses are forgotten
@@ -65,9 +73,13 @@ def _source(name: str, parameters: tuple[str, ...]) -> tuple[str, int]:
 
 
 class Op:
-    """One operation: its name, family, parameters, body, gradient, and the public function made from them."""
+    """One operation: its name, family, parameters, body, gradient, and the public function made from them.
+
+    `out` and `overlap` say what it asks of `out=`; see `OutRule`.
+    """
 
     family = ""
+    out_rule = OutRule()
     nondifferentiable: frozenset[int] = frozenset()  # outputs that never carry a gradient
 
     def __init__(
@@ -78,11 +90,18 @@ class Op:
         gradient: Mapping[Any, Callable] | None = None,
         method: bool = True,
         inplace: bool = False,
+        writes_shared: bool = False,
         function: bool = True,
         aliases: tuple[str, ...] = (),
         name: str | None = None,
         namespace: str = "",
-        node_name: str = "",
+        node_name: str | Callable[..., str] = "",
+        shows: tuple[str, ...] | Callable[..., tuple[str, ...]] | None = None,
+        shows_numbers: bool = False,
+        between: Mapping[str, str] | None = None,
+        snapshots: tuple[str, ...] = (),
+        out: str = "",
+        overlap: str = "",
     ) -> None:
         code = body.__code__
         count = code.co_argcount + code.co_kwonlyargcount
@@ -103,11 +122,17 @@ class Op:
         self.differentiable_mask = sum(1 << i for i in self.derivative_of)
         self.method = method
         self.inplace = inplace
+        self.writes_shared = writes_shared
         self.exported = function
         self.aliases = aliases
         self.namespace = namespace
+        self.out_rule = OutRule(out or self.out_rule.dtype, overlap or self.out_rule.overlap)
         self.doc = body.__doc__ or ""
-        self.node_name = node_name or "".join(part.capitalize() for part in self.name.split("_")) + "Backward0"
+        self.node_name = node_name or camel_case(self.name) + "Backward0"
+        self.shows = shows or self.parameters
+        self.snapshots = snapshots
+        self.between = {self.parameters.index(p): name for p, name in (between or {}).items()}
+        self.shows_numbers = shows_numbers
         self.cache: dict[Any, Any] = {}  # what was inferred, by what that depends on
         self.function = self._make_function()
         qualified = f"{namespace}.{self.name}" if namespace else self.name
@@ -133,9 +158,19 @@ class Op:
 
     def call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         """A call with keywords, among them perhaps `out`."""
-        out = kwargs.pop("out", None)
-        result = self.record(self.bind(args, kwargs))
-        return result if out is None else write_out(out, result)
+        if "out" in kwargs:
+            return self.into(kwargs.pop("out"), args, kwargs)
+        return self.record(self.bind(args, kwargs))
+
+    def into(self, out: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """The `out=` form; as without if `out` is None."""
+        if out is None:
+            return self.call(args, kwargs)
+        if self.out_rule.dtype == "computed" and isinstance(out, TensorBase) and kwargs.get("dtype") is None:
+            if len(args) <= self.parameters.index("dtype"):
+                kwargs["dtype"] = out._meta.dtype
+        result = self.call(args, kwargs)
+        return write_out(self.name, out, result, self.out_rule, (*args, *kwargs.values()))
 
     def bind(self, args: tuple, kwargs: dict[str, Any]) -> tuple:
         """The arguments in the order of the parameters, up to the last one given."""
@@ -192,12 +227,33 @@ class Op:
         gradients."""
         sources = {s for i, d in self.derivative_of.items() if mask >> i & 1 for s in d.sources}
         tensors = [i for i, m in enumerate(metas) if type(m) is Meta or type(m) is tuple]
+        kept = tuple([i for i in tensors if ("arg", i) in sources])
         return Saving(
             tuple([i for i in tensors if ("arg", i) not in sources]),
-            tuple([i for i in tensors if ("arg", i) in sources]),
+            kept,
+            tuple([i for i in kept if self.parameters[i] in self.snapshots]),
             any([kind == "out" for kind, _ in sources]),
             any([type(m) is tuple for m in metas]),
+            self.node_name if isinstance(self.node_name, str) else self.node_name(*metas),
+            self._shown(metas),
         )
+
+    def _shown(self, metas: tuple) -> tuple[int, ...]:
+        """The edges that users see, in PyTorch's order: those of the tensors that may have a gradient, whether or not
+        these have one. A tensor left out is -1."""
+        places: list[list[int]] = []  # of each parameter
+        position = 0
+        for i, m in enumerate(metas):
+            several = sum([isinstance(x, Meta) for x in m]) if type(m) is tuple else 0
+            here = range(position, position + (several or 1))
+            position = here.stop
+            is_tensor = several or type(m) is Meta or m is None or (self.shows_numbers and _is_number(m))
+            places.append(list(here) if i in self.derivative_of and is_tensor else [])
+        for i in range(len(metas), self.most):
+            left_out = i in self.derivative_of and self.defaults.get(self.parameters[i], 0) is None
+            places.append([-1] if left_out else [])
+        order = self.shows(*metas) if callable(self.shows) else self.shows
+        return tuple([place for p in order for place in places[self.parameters.index(p)]])
 
 
 class _Inferences:
@@ -223,12 +279,45 @@ _inferences = _Inferences()
 
 class Saving(NamedTuple):
     """What a node keeps for backward, by the numbers of arguments: those `dropped`, and the tensors `kept` (numbers and
-    other attributes stay); whether it needs outputs; whether an argument may be a list of tensors."""
+    other attributes stay), of which `snapshots` are kept with their present contents; whether it needs outputs; whether
+    an argument may be a list of tensors.
+
+    `name` is the node's, `shown` what its `next_functions` list: numbers of edges, -1 for a tensor that was not given;
+    of the last node of a composite that PyTorch has as one operation, the edges of the whole instead.
+    `kind` is the class of the node, filled in by the graph.
+    """
 
     dropped: tuple[int, ...]
     kept: tuple[int, ...]
+    snapshots: tuple[int, ...]
     outputs: bool
     grouped: bool
+    name: str
+    shown: tuple
+    kind: Any = None
+
+
+def with_option(stem: str, i: int, given: int = 1, missing: int = 0) -> Callable[..., str]:
+    """The name of a node whose number says whether argument `i` was given: PyTorch numbers an operation's forms."""
+    return lambda *metas: f"{stem}Backward{missing if len(metas) <= i or metas[i] is None else given}"
+
+
+def with_tensor(stem: str, i: int, tensor: int = 1, number: int = 0) -> Callable[..., str]:
+    """The name of a node whose number says whether argument `i` is a tensor."""
+    return lambda *metas: f"{stem}Backward{tensor if len(metas) > i and type(metas[i]) is Meta else number}"
+
+
+def camel_case(name: str) -> str:
+    """An operation's name as PyTorch's nodes write it: `log1p` is `Log1P`."""
+    return "".join([part[:1].upper() + part[1:] for part in re.split(r"_|(?<=\d)(?=[a-z])", name)])
+
+
+def _is_number(m: Any) -> bool:
+    """Is that a number, or the type of one, which stands in a number's place for a pointwise operation?"""
+    return (m if type(m) is type else type(m)) in NUMBERS
+
+
+NUMBERS = (bool, int, float, complex)
 
 
 # PyTorch accepts NumPy's names for these parameters.
@@ -255,23 +344,6 @@ def inplace_of(function: Callable, name: str) -> Callable:
     return inplace
 
 
-def write_out(out: Any, result: Any) -> Any:
-    """The `out=` form: write `result` into `out`, resizing it if it has another shape; a dtype of a lower category is
-    refused."""
-    if isinstance(out, (tuple, list)) and isinstance(result, tuple):
-        written = [write_out(o, r) for o, r in zip(out, result, strict=True)]
-        return tuple(written) if type(result) is tuple else type(result)(*written)
-    if tuple(out.shape) != tuple(result.shape):
-        out.resize_(result.shape)
-    if result.dtype.category > out.dtype.category:
-        raise RuntimeError(
-            f"result type {errors.TYPE_NAMES[result.dtype.name]} can't be cast to the desired output type "
-            f"{errors.TYPE_NAMES[out.dtype.name]}"
-        )
-    recording.assign(out, result)
-    return out
-
-
 # ---------------------------------------------------------------------------------------------- the families
 
 
@@ -284,7 +356,7 @@ class Pointwise(Op):
     meaning for,
     out of "bool", "integer", "float", "complex".
 
-    `numbers` says whether a Python number may stand for an operand.
+    `numbers` says whether a Python number may stand for an operand; "later": for another than the first.
 
     `check(metas)` raises errors that follow from the dtypes and shapes (for a number its type stands in the place of a
     Meta); it runs once for each combination. `guard(*args)` looks at the arguments themselves, at every call. A
@@ -292,6 +364,7 @@ class Pointwise(Op):
     """
 
     family = "pointwise"
+    out_rule = OutRule("castable", "same")
 
     def __init__(
         self,
@@ -303,7 +376,7 @@ class Pointwise(Op):
         check: Callable[[tuple], None] | None = None,
         guard: Callable[..., None] | None = None,
         fallible: bool = False,
-        numbers: bool = True,
+        numbers: bool | str = True,
         **common: Any,
     ) -> None:
         self.numbers = numbers
@@ -359,24 +432,51 @@ class View(Op):
 
 
 class Composite(Op):
-    """Plain Python over other operations; differentiated through them."""
+    """Plain Python over other operations; differentiated through them. With a `node_name`, what PyTorch has as one
+    operation: the last node has this name, and shows the nodes of the parameters `shows` as those it leads to."""
 
     family = "composite"
+
+    def __init__(self, body: Callable, *, node_name: Any = "", shows: tuple[str, ...] = (), **common: Any) -> None:
+        self.whole = node_name, shows
+        super().__init__(body, **common)
 
     def record(self, args: tuple) -> Any:
         return self.body(*args)
 
     def _make_function(self) -> Callable:
+        if self.whole[0]:
+            self.body = _shown_whole(self.body, *self.whole)
         body = self.body
 
         def function(*args: Any, **kwargs: Any) -> Any:
-            if not kwargs:
-                return body(*args)
-            out = kwargs.pop("out", None)
-            result = body(*args, **{self.keyword(name): value for name, value in kwargs.items()})
-            return result if out is None else write_out(out, result)
+            return self.call(args, kwargs) if kwargs else body(*args)
 
         return named_like(function, body, self.name)
+
+    def call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        if "out" in kwargs:
+            return self.into(kwargs.pop("out"), args, kwargs)
+        return self.body(*args, **{self.keyword(name): value for name, value in kwargs.items()})
+
+
+def _shown_whole(body: Callable, name: str | Callable[..., str], shows: tuple[str, ...]) -> Callable:
+    """The body of a composite whose result shows the composite as one operation."""
+    plain: Any = body
+    while hasattr(plain, "__wrapped__"):
+        plain = plain.__wrapped__
+    code = plain.__code__
+    positions = [(code.co_varnames.index(p), p) for p in shows]
+
+    @functools.wraps(body)
+    def whole(*args: Any, **kwargs: Any) -> Any:
+        result = body(*args, **kwargs)
+        if recording.grad_enabled():
+            inputs = [args[i] if i < len(args) else kwargs.get(p) for i, p in positions]
+            recording.present(result, name if isinstance(name, str) else name(*args, **kwargs), inputs)
+        return result
+
+    return whole
 
 
 def _decorator(family: type[Op]) -> Callable[..., Callable[[Callable], Callable]]:

@@ -13,7 +13,7 @@ from flambeau._ops import _expand_places
 from flambeau._ops.infer import wrap_dim
 from flambeau._ops.masked import fitting_number
 from flambeau._ops.positions import along, reduce_at, widened
-from flambeau._ops.registry import composite, library
+from flambeau._ops.registry import composite, library, with_tensor
 from flambeau._ops.strided import INTERNAL
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def _infer_gather(input: Meta, dim: int, index: Meta, sparse_grad: bool = False)
 
 
 @library(
+    overlap="none",
     expand=_expand_places.gather,
     category="index",
     fallible=True,
@@ -118,6 +119,7 @@ def _places(target: np.ndarray, dim: int, index: np.ndarray, src: Any) -> tuple[
 
 
 @library(
+    node_name=with_tensor("Scatter", 3, 0, 1),
     expand=_expand_places.scattered,
     category="index",
     fallible=True,
@@ -152,6 +154,7 @@ def _fitted(g: Any, m: Meta) -> Any:
 
 
 @library(
+    overlap="same",
     expand=_expand_places.scatter_add,
     category="index",
     fallible=True,
@@ -176,7 +179,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     return result
 
 
-@composite(inplace=True)
+@composite(overlap="same", inplace=True)
 def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
     """`input` with the elements of `src`, or a number, written where `index` says along `dim`.
 
@@ -229,7 +232,7 @@ def reduced_at(input: Any, dim: int, index: Any, src: Any, reduce: str, include_
     return result
 
 
-@composite(inplace=True)
+@composite(overlap="same", inplace=True)
 def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Any:
     """`input` with the elements of `src` combined where `index` says along `dim`.
 

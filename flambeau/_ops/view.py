@@ -11,12 +11,13 @@ from flambeau._core import errors
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.sites import user_site
 from flambeau._core.size import Size
+from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous_strides, meta
 from flambeau._ops.infer import broadcast_shapes, wrap_dim, wrap_dims
 from flambeau._ops.registry import composite
 from flambeau._ops.registry import view as view_op
 from flambeau._ops.reinterpret import view_dtype
-from flambeau._ops.strided import INTERNAL
+from flambeau._ops.strided import INTERNAL, owner
 
 
 def sizes(args: tuple) -> tuple[int, ...]:
@@ -130,9 +131,13 @@ def reshape(input: Any, *args: Any, shape: Any = None) -> Any:
         torch.Size([2, 3])
     """
     wanted = sizes_or(args, shape)
-    if not _is_view(input._meta, wanted):
-        input = input.contiguous()
-    return view_(input, wanted)
+    if _is_view(input._meta, wanted):
+        return view_(input, wanted)
+    copy = input.contiguous()
+    result = owner(view_(copy, wanted))
+    if recording.grad_enabled():
+        recording.present(result, "UnsafeViewBackward0", [copy])
+    return result
 
 
 @lru_cache(maxsize=4096)
@@ -562,7 +567,10 @@ def matrices_hermitian(input: Any) -> Any:
 # ---------------------------------------------------------------------------------------------- dimensions of size 1
 
 
-@view_op(gradient={"input": lambda g, input_meta: reshape(g, input_meta.shape)})
+@view_op(
+    node_name=lambda input, dim=None: f"SqueezeBackward{0 if dim is None else 1 if type(dim) is int else 2}",
+    gradient={"input": lambda g, input_meta: reshape(g, input_meta.shape)},
+)
 def squeeze(input: Meta, dim: int | Sequence[int] | None = None) -> Meta:
     """Dimensions of size 1 dropped: all, or those in `dim` that have size 1.
 

@@ -14,13 +14,13 @@ from flambeau import _api as torch
 from flambeau._core.dtypes import uint8
 from flambeau._engine.window import state
 from flambeau._ir.meta import Meta, contiguous
-from flambeau._ir.program import Storage
+from flambeau._ir.program import Storage, new_storage
 from flambeau._ir.recording import TensorBase
 from flambeau._replay.capture import Before, CapturingWindow
 from flambeau._replay.outcome import Outcome
 from flambeau._replay.recording import Draft, Failed, Recording
 from flambeau._replay.refusal import Refusal
-from flambeau._tensor.dispatch import SliceWrite, make_tensor, node_of
+from flambeau._tensor.dispatch import CopySlices, make_tensor, node_of
 from flambeau.autograd.engine import Pass
 from flambeau.autograd.graph import AccumulateGrad, Node, OpNode, already_freed, changed_in_place
 
@@ -94,7 +94,7 @@ class Template:
                 if node in roots:
                     raise Refusal("a leaf that requires a gradient is made and returned")
                 continue
-            if node.seq < self._start or type(node) not in (OpNode, SliceWrite):
+            if node.seq < self._start or not isinstance(node, (OpNode, CopySlices)):
                 raise Refusal(f"{node.name()} is part of the gradient's graph")
             if node.pre_hooks or node.post_hooks or node.retained or node.extra:
                 raise Refusal("there are hooks in the gradient's graph")
@@ -106,7 +106,7 @@ class Template:
 
     def _inner(self, node: Any) -> Inner:
         edges = tuple([self._edge(edge) for edge in node.edges])
-        if isinstance(node, SliceWrite):
+        if isinstance(node, CopySlices):
             return Inner(node, edges, None, None)
         args = [self._saved(a, node.versions.get(i)) for i, a in enumerate(node.args)]
         outputs = None if node.saved_outputs is None else [
@@ -168,15 +168,15 @@ class Template:
 
     # ------------------------------------------------------------------------------------------ building it again
 
-    def node(self, tensors: Sequence[Any], values: Sequence[Any], fresh: Sequence[Storage]) -> ReplayNode:
+    def node(self, tensors: Sequence[Any], values: Sequence[Any], fresh: Sequence[Storage]) -> CompiledFunctionBackward:
         """The node for the results of a run."""
         storages = []
         for owner, number, place, nbytes in self.places:
             if owner >= 0:
                 storages.append(tensors[owner]._storage)
             else:
-                storages.append(fresh[number] if number >= 0 else Storage(values[place], nbytes))
-        return ReplayNode(self, tensors, storages)
+                storages.append(fresh[number] if number >= 0 else new_storage(values[place], nbytes))
+        return CompiledFunctionBackward(self, tensors, storages)
 
     def build(self, tensors: dict[int, Any], storages: Sequence[Storage], borders: Sequence[Node]) -> list[Node]:
         """The graph over these saved tensors: its nodes, as many as the template has."""
@@ -222,10 +222,10 @@ def _rebuilt(node: Any, edges: tuple) -> Any:
     """The same step in another graph; of what it saved, nothing."""
     fresh: Any = object.__new__(type(node))
     Node.__init__(fresh, edges, node.output_metas, node.site)
-    if isinstance(node, SliceWrite):
+    if isinstance(node, CopySlices):
         fresh.part = node.part
     else:
-        fresh.op, fresh.metas, fresh.grouped = node.op, node.metas, node.grouped
+        fresh.op, fresh.metas, fresh.saving = node.op, node.metas, node.saving._replace(shown=())
         fresh.args, fresh.versions, fresh.saved_outputs = [], {}, None
     return fresh
 
@@ -252,7 +252,7 @@ class Backward(NamedTuple):
     outcome: Outcome
 
 
-class ReplayNode(Node):
+class CompiledFunctionBackward(Node):
     """The gradient history of a replay's results."""
 
     __slots__ = ("template", "tensors", "storages", "versions")
@@ -264,9 +264,6 @@ class ReplayNode(Node):
         self.tensors: dict[int, Any] | None = {i: tensors[i] for i in template.saved_known}
         self.storages = storages
         self.versions = [t._storage.version for t in self.tensors.values()], [s.version for s in storages]
-
-    def name(self) -> str:
-        return "CompiledFunctionBackward"
 
     def release(self) -> None:
         self.tensors = None

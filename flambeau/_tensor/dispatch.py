@@ -6,6 +6,7 @@ stay below 2 us without and 3 us with gradient, which is why it is written out r
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -20,16 +21,16 @@ from flambeau._engine.memory import settle
 from flambeau._engine.window import realize, state
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous
-from flambeau._ir.program import Inference, Instruction, Storage, Value
+from flambeau._ir.program import Inference, Instruction, Storage, Value, new_instruction, new_storage, new_value
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
 from flambeau._ops.infer import infer_pointwise
 from flambeau._ops.operands import Operand
-from flambeau._ops.registry import Library, Pointwise, View
+from flambeau._ops.registry import OPS, Library, Pointwise, View
 from flambeau._ops.reinterpret import reinterpreted
 from flambeau._ops.strided import as_strided_
 from flambeau.autograd import graph
-from flambeau.autograd.graph import AccumulateGrad, Node, OpNode, gradient_edge
+from flambeau.autograd.graph import AccumulateGrad, Node, OpNode, gradient_edge, present, record_node
 
 np = lazy_module("numpy")
 
@@ -68,10 +69,10 @@ def make_tensor(cls: type, m: Meta, storage: Storage, node: Node | None = None, 
 
 def from_flat(flat: Any, m: Meta, exposed: bool = False) -> Any:
     """A tensor over a flat array that nobody else uses, unless it is `exposed`."""
-    value = Value(None)
+    value = new_value()
     value.data = flat
     state.window.made(value)
-    storage = Storage(value, flat.nbytes)
+    storage = new_storage(value, flat.nbytes)
     storage.exposed = exposed
     if not exposed:
         settle(value)
@@ -114,7 +115,10 @@ def pointwise(op: Any, args: tuple) -> Any:
     """Record a pointwise operation; tensors and numbers in `args`, trailing defaults left out."""
     if op.guard is not None:
         op.guard(*args)
-    if len(args) == 2 and type(args[0]) is type(args[1]) is Tensor:  # very often: written out for speed
+    values: tuple
+    metas: tuple
+    count = len(args)  # the two usual cases are written out for speed
+    if count == 2 and type(args[0]) is type(args[1]) is Tensor:
         a, b = args
         storage, other = a._storage, b._storage
         values, metas = (storage.value, other.value), (a._meta, b._meta)
@@ -122,6 +126,11 @@ def pointwise(op: Any, args: tuple) -> Any:
         mask = 0 if (a._node if a._base is None else node_of(a)) is None else 1
         if (b._node if b._base is None else node_of(b)) is not None:
             mask += 2
+    elif count == 1 and type(args[0]) is Tensor:
+        (a,) = args
+        storage = a._storage
+        values, metas, exposed = (storage.value,), (a._meta,), storage.exposed
+        mask = 0 if (a._node if a._base is None else node_of(a)) is None else 1
     else:
         mask, bit, exposed = 0, 1, False
         read: list[Any] = []
@@ -149,20 +158,34 @@ def pointwise(op: Any, args: tuple) -> Any:
     if inference is None:
         inference = infer_pointwise(op, args, metas)
     window = state.window
-    value = Value(window)
+    value = Value()  # `new_value`, `new_instruction` and `new_storage`, written out
+    value.array = value.buffer = value.failure = None
+    value.window = window
+    instruction = Instruction()
+    instruction.op, instruction.args, instruction.metas, instruction.inference = op, values, metas, inference
+    instruction.outputs = (value,)
+    instruction.site = None
+    if inference.fallible:
+        instruction.site = user_site(3)
+        window.can_fail()
     queue = window.queue
-    site = user_site(3) if inference.fallible else None
-    queue.append(Instruction(op, values, metas, inference, (value,), site))
+    queue.append(instruction)
     window.nbytes += inference.nbytes
     m = inference.outputs[0]
+    storage = Storage()
+    storage.value = value
+    storage.version = 0
+    storage.nbytes = m.nbytes
+    storage.exposed = False
+    storage.changed_at = None
     t: Any = new(Tensor)
     t._meta = m
-    t._storage = Storage(value, m.nbytes)
+    t._storage = storage
     t._index = 0
     t._node = t._base = t._base_node = None
     mask &= op.differentiable_mask
     if mask and state.grad_enabled and inference.differentiable:
-        t._node = node = OpNode(op, args, metas, _edges(args, mask), inference, mask, user_site(3))
+        t._node = node = record_node(op, args, metas, _edges(args, mask), inference, mask, user_site(3))
         if node.saved_outputs is not None:
             node.save_outputs((t,))
     if exposed:
@@ -237,10 +260,13 @@ def library(op: Any, args: tuple) -> Any:
             inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred, operands=metas)
             if key is not None:
                 op.remember(key, inference)
-        outputs = tuple([make_tensor(Tensor, m, Storage(Value(window), m.nbytes)) for m in inference.outputs])
+        outputs = tuple([make_tensor(Tensor, m, new_storage(new_value(window), m.nbytes)) for m in inference.outputs])
         results = tuple([t._storage.value for t in outputs])
-        site = user_site(3) if op.fallible else None
-        window.queue.append(Instruction(op, values, metas, inference, results, site))
+        site = None
+        if op.fallible:
+            site = user_site(3)
+            window.can_fail()
+        window.queue.append(new_instruction(op, values, metas, inference, results, site))
         window.nbytes += inference.nbytes
     mask &= op.differentiable_mask
     if mask and state.grad_enabled and inference.differentiable:
@@ -292,7 +318,7 @@ def _attach(op: Any, args: tuple, metas: tuple, inference: Inference, mask: int,
     else:  # lists become tuples: what is saved must not change with the caller's list
         args = tuple([tuple(a) if type(a) is list else a for a in args])
         edges = tuple([e for i, a in enumerate(args) for e in _edges_of(a, mask >> i & 1)])
-    node = OpNode(op, args, metas, edges, inference, mask, user_site(4))
+    node = record_node(op, args, metas, edges, inference, mask, user_site(4))
     for i, t in enumerate(outputs):
         if t._meta.dtype.differentiable and i not in op.nondifferentiable:
             t._node, t._index = node, i
@@ -360,7 +386,7 @@ def view(op: Any, args: tuple) -> Any:
     node = source._node if source._base is None else node_of(source)
     if node is not None and state.grad_enabled and metas[0].dtype.differentiable:
         edges = ((node, source._index),) + (None,) * (len(args) - 1)
-        maker = OpNode(op, args, metas, edges, inference, 1, user_site(3))
+        maker = record_node(op, args, metas, edges, inference, 1, user_site(3))
         views = tuple([view_of(source, m, maker, i) for i, m in enumerate(inference.outputs)])
     else:
         views = tuple([view_of(source, m) for m in inference.outputs])
@@ -468,12 +494,44 @@ def original(target: Any, args: tuple) -> Any:
     storage = target._storage
     if is_exposed(storage):
         return target.clone()
-    return make_tensor(Tensor, target._meta, Storage(storage.value, storage.nbytes), node, target._index)
+    return make_tensor(Tensor, target._meta, new_storage(storage.value, storage.nbytes), node, target._index)
+
+
+def shared_dims(m: Meta) -> list[int]:
+    """The dimensions along which all elements are the same memory, as `expand` makes them."""
+    if m.is_contiguous:
+        return []
+    return [d for d, (n, s) in enumerate(zip(m.shape, m.strides, strict=True)) if s == 0 and n > 1]
+
+
+def distinct(target: Any) -> Any:
+    """The part of an expanded tensor that has each of its memory once."""
+    for d in shared_dims(target._meta):
+        target = OPS["narrow"].function(target, d, 0, 1)
+    return target
+
+
+def assign_shared(target: Any, result: Any, name: str) -> Any:
+    """`assign` for the operations that PyTorch lets write some elements of an expanded tensor: memory takes what one of
+    its elements was changed to."""
+    warnings.warn(
+        f"Use of {name} on expanded tensors is deprecated. Please clone() the tensor before performing this operation. "
+        "This also applies to advanced indexing, e.g. tensor[mask] = scalar",
+        UserWarning,
+        stacklevel=3,
+    )
+    dims = shared_dims(target._meta)
+    order = [d for d in range(target.dim()) if d not in dims] + dims
+    changed = (result != target) & ~(result.isnan() & target.isnan())
+    changed, result = [OPS["flatten"].function(t.permute(order), len(order) - len(dims)) for t in (changed, result)]
+    chosen = result.gather(-1, changed.int().argmax(-1, True))
+    assign(distinct(target), chosen.reshape(distinct(target)._meta.shape))
+    return target
 
 
 def check_no_overlap(m: Meta) -> None:
     """RuntimeError if several elements of the target are the same memory, as in an expanded tensor."""
-    if not m.is_contiguous and any([s == 0 and n > 1 for n, s in zip(m.shape, m.strides, strict=True)]):
+    if shared_dims(m):
         raise RuntimeError(
             errors.explain(
                 "unsupported operation: more than one element of the written-to tensor refers to a single memory "
@@ -488,16 +546,18 @@ def store(target: Any, result: Any) -> None:
     """Change the numbers of `target`, without any thought of gradients."""
     storage, m, r = target._storage, target._meta, result._meta
     source = result._storage
+    window = state.window
+    if window.before:
+        window.writes(storage)
     shown = storage.exposed and is_exposed(storage)
     source_shown = source.exposed and is_exposed(source)
     whole = m is r and source.nbytes == storage.nbytes and m.numel * m.dtype.itemsize == storage.nbytes
     if whole and not shown and not source_shown and source is not storage and result._base is None:
         storage.value = source.value  # the whole storage gets a fresh result: no copy
     else:
-        window = state.window
-        value = Value(window)
+        value = new_value(window)
         args = (storage.value, source.value, shown)
-        window.queue.append(Instruction(_write, args, (m, r, None), None, (value,), None))
+        window.queue.append(new_instruction(_write, args, (m, r, None), None, (value,), None))
         storage.value = value
         if shown or source_shown or window.full():
             window.flush()
@@ -511,11 +571,14 @@ def _rebase(target: Any, result: Any) -> None:
     base = target._base
     node = result._node
     if base is None:
+        old, place = target._node, target._index
         target._node, target._index = node, result._index
+        if old is not None and old.retained and node is not None:
+            _retain_in(node, target, old.retained, place)
     else:
         m = target._meta
         old = base._node
-        base._node = SliceWrite(base, m, old, result)
+        base._node = CopySlices(base, m, old, result)
         base._index = 0
         renew_view(target)
     if isinstance(node, OpNode) and node.saved_outputs is not None and base is None:
@@ -523,7 +586,15 @@ def _rebase(target: Any, result: Any) -> None:
         node.saved_outputs = [(storage, target._meta, storage.version)]
 
 
-class SliceWrite(Node):
+def _retain_in(node: Node, target: Any, retained: dict[int, Any], place: int) -> None:
+    """`retain_grad` is about the tensor: after a change in place about what it is then."""
+    kept = retained.get(place)
+    if kept is not None and kept() is target:
+        del retained[place]
+        node.retained = {**(node.retained or {}), target._index: kept}
+
+
+class CopySlices(Node):
     """The node of a tensor after something was written into a view of it: the part's gradient goes to what was
     written, the rest to what the tensor was before."""
 
@@ -535,7 +606,14 @@ class SliceWrite(Node):
         self.part = part
 
     def name(self) -> str:
-        return "CopySlices"
+        return "torch::autograd::CopySlices"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """Where the rest leads, and where what was written comes from."""
+        before, written = self.edges
+        from_outside = written[0].next_functions[1:] if written and isinstance(written[0], OpNode) else ((None, 0),)
+        return (before or (None, 0), *from_outside)
 
     def apply(self, grads: list[Any]) -> list[Any]:
         base_meta = self.output_metas[0]
@@ -565,6 +643,8 @@ def _restride(g: Any, m: Meta) -> Any:
 class _Recorder:
     assign: Callable = staticmethod(assign)
     original: Callable = staticmethod(original)
+    present: Callable = staticmethod(present)
+    rebase: Callable = staticmethod(_rebase)
 
     @staticmethod
     def grad_enabled() -> bool:

@@ -49,6 +49,8 @@ def getitem(tensor: Any, index: Any) -> Any:
         args = (0, _checked_int(m, 0, index))
         return _apply(tensor, [(_SELECT, args)], parts.select_layout(m, *args))
     reading = _Reading(tensor._meta, index)
+    if reading.indices and not reading.steps:
+        return index_at(tensor, expanded_indices(tensor._meta, reading.indices))
     part = _apply(tensor, reading.steps, reading.layout)
     return index_at(part, expanded_indices(part._meta, reading.indices)) if reading.indices else part
 
@@ -71,6 +73,9 @@ def setitem(tensor: Any, index: Any, value: Any) -> None:
     if tensor._node is not None or tensor._base is not None:
         dispatch.check_writable(tensor)
     value = _value(tensor._meta.dtype, value)
+    if reading.indices and not reading.steps:
+        _put(tensor, reading.indices, value)
+        return
     part = _apply(tensor, reading.steps, reading.layout)
     if not reading.indices:
         if isinstance(value, TensorBase):
@@ -78,7 +83,16 @@ def setitem(tensor: Any, index: Any, value: Any) -> None:
         else:
             part.fill_(value)
     else:
-        recording.assign(part, _written(part, reading.indices, value))
+        _put(part, reading.indices, value)
+
+
+def _put(tensor: Any, indices: list[Any], value: Any) -> None:
+    """Write the value at the indices."""
+    written = _written(recording.original(tensor, (value,)), indices, value)
+    if isinstance(tensor, TensorBase) and dispatch.shared_dims(tensor._meta):
+        dispatch.assign_shared(tensor, written, "index_put_")
+    else:
+        recording.assign(tensor, written)
 
 
 # ---------------------------------------------------------------------------------------------- from an index to steps
@@ -300,7 +314,10 @@ def _written(part: Any, indices: list[Any], value: Any) -> Any:
         lead = len(indices) - 1
         if tuple(mask._meta.shape) == tuple(m.shape)[lead : lead + mask._meta.ndim]:
             spread = view.reshape(mask, (*mask._meta.shape, *[1] * (m.ndim - lead - mask._meta.ndim)))
-            return filled_where(part, spread, value.to(d) if isinstance(value, TensorBase) else value)
+            filled = filled_where(part, spread, value.to(d) if isinstance(value, TensorBase) else value)
+            if recording.grad_enabled():
+                recording.present(filled, "IndexPutBackward0", (part, value if isinstance(value, TensorBase) else None))
+            return filled
     if not isinstance(value, TensorBase):
         value = creation.full((), value, dtype=d)
     elif number:

@@ -24,7 +24,7 @@ from flambeau._ops import convert, fill, view
 from flambeau._tensor import creation, dispatch, indexing, interop, printing
 from flambeau._tensor.dispatch import make_tensor, node_of
 from flambeau.autograd import engine
-from flambeau.autograd.graph import AccumulateGrad, Node, add_hook
+from flambeau.autograd.graph import AccumulateGrad, Node, add_hook, present
 
 if TYPE_CHECKING:
     import numpy as np
@@ -374,6 +374,8 @@ class Tensor(TensorBase):
     def register_post_accumulate_grad_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(leaf)` after a gradient was added to the leaf's `.grad`."""
         node = node_of(self)
+        if node is None:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if not isinstance(node, AccumulateGrad):
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         if node.post_accumulate_hooks is None:
@@ -546,7 +548,9 @@ class Tensor(TensorBase):
         result = convert.cast(src, self.dtype) if src.dtype is not self.dtype else src
         if result.shape != self.shape:
             result = view.expand_(result, tuple(self.shape))
-        return dispatch.assign(self, convert.copy_of(result, False) if result._storage is src._storage else result)
+        if result._storage is src._storage:
+            result = convert.copy_of(result, False)
+        return self._overwrite(result, src, "torch::autograd::CopyBackwards")
 
     def fill_(self, value: Any) -> Any:
         """Fill with a number or a 0-dim tensor."""
@@ -555,18 +559,31 @@ class Tensor(TensorBase):
                 raise RuntimeError(
                     f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} dimensions."
                 )
-            return self.copy_(value)
+            dispatch.check_writable(self)
+            filled = view.expand_(convert.cast(value, self.dtype), tuple(self.shape))
+            return self._overwrite(convert.copy_of(filled, False), value, "FillBackward3")
         dispatch.check_writable(self)
-        return self._forget(creation.full(self.shape, value, dtype=self.dtype))
+        if dispatch.shared_dims(self._meta):
+            dispatch.distinct(self).fill_(value)
+            return self
+        return self._overwrite(creation.full(self.shape, value, dtype=self.dtype), None, "FillBackward2")
 
     def zero_(self) -> Any:
         """Fill with zeros."""
         dispatch.check_writable(self)
-        return self._forget(creation.zeros(self.shape, dtype=self.dtype))
+        if dispatch.shared_dims(self._meta):
+            return self.fill_(0)
+        return self._overwrite(creation.zeros(self.shape, dtype=self.dtype), None, "ZeroBackward0")
 
-    def _forget(self, fresh: Any) -> Any:
-        """Write numbers that do not depend on the old ones: their gradient is zero, but history there remains."""
-        return dispatch.assign(self, fill.in_place_of(fresh, self) if self.requires_grad else fresh)
+    def _overwrite(self, fresh: Any, source: Any, name: str) -> Any:
+        """Write numbers made from `source` alone: the gradient of the old ones is zero, but history there remains. The
+        node has this name."""
+        if not self.requires_grad and not fresh.requires_grad:
+            return dispatch.assign(self, fresh)
+        if not fresh.requires_grad:
+            fresh = fill.in_place_of(fresh, self)
+        present(fresh, name, [self] if source is None else [self, source])
+        return dispatch.assign(self, fresh)
 
     def set_(self, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Any:
         """Look at the memory of another tensor or storage from now on."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -18,10 +19,11 @@ from flambeau._core import errors, sites
 from flambeau._core.hooks import RemovableHandle
 from flambeau._engine import exposure
 from flambeau._ir.meta import Meta
-from flambeau._ir.program import Storage
+from flambeau._ir.program import new_storage
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
 from flambeau._ops.reduce import sum_to_size
+from flambeau._ops.registry import Saving
 from flambeau.autograd.saved import Packed, stack
 from flambeau.autograd.saved import disable_saved_tensors_hooks as disable_saved_tensors_hooks
 from flambeau.autograd.saved import save_on_cpu as save_on_cpu
@@ -29,6 +31,7 @@ from flambeau.autograd.saved import saved_tensors_hooks as saved_tensors_hooks
 
 _sequence = itertools.count()
 _next_number = _sequence.__next__
+new = object.__new__
 LEAF = 1 << 62  # leaves come after all other nodes
 _NOTHING: dict[int, Any] = {}
 Edge = tuple["Node", int] | None
@@ -76,17 +79,32 @@ class Node:
         return type(self).__name__
 
     def __repr__(self) -> str:
-        return f"<{self.name()} object at {id(self):#x}>"
+        return f"<{type(self).__name__} object at {id(self):#x}>"
+
+    @property
+    def shown(self) -> Sequence[Any]:
+        """What `next_functions` lists: numbers of edges, in its order."""
+        return range(len(self.edges))
 
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
-        return tuple(e if e is not None else (None, 0) for e in self.edges)
+        """Where the gradients go: (node, number of its output) for each tensor that may have one, or (None, 0)."""
+        return tuple([self.edges[i] or (None, 0) for i in self.shown])
 
     @property
     def metadata(self) -> dict[str, Any]:
         if self.extra is None:
             self.extra = {}
         return self.extra
+
+    @property
+    def requires_grad(self) -> bool:
+        """True: there is a node where a gradient is wanted."""
+        return True
+
+    def _sequence_nr(self) -> int:
+        """The place in the order in which nodes were made; leaves come last."""
+        return self.seq
 
     def register_prehook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(grad_outputs)` before the node runs; it may return replacements."""
@@ -122,48 +140,80 @@ class AccumulateGrad(Node):
         self.leaf = weakref.ref(leaf)  # the leaf owns this node; a strong reference back would be a cycle
         self.post_accumulate_hooks: dict[int, Callable] | None = None
 
+    def name(self) -> str:
+        return "torch::autograd::AccumulateGrad"
+
     @property
     def variable(self) -> Any:
+        """The leaf."""
         return self.leaf()
 
 
 # ---------------------------------------------------------------------------------------------- operations
 
 
+def record_node(
+    op: Any, args: tuple, metas: tuple, edges: tuple, inference: Any, mask: int, site: sites.Site | None
+) -> OpNode:
+    """The node of an operation: written out, as it runs for every operation recorded with gradients."""
+    saving = inference.savings.get(mask)
+    if saving is None:
+        saving = op.saving(mask, metas)
+        saving = inference.savings[mask] = saving._replace(kind=kind_of_node(op, saving.name))
+    dropped, kept, snapshots, outputs, _, _, _, kind = saving
+    node = new(kind)
+    node.edges = edges
+    node.output_metas = inference.outputs
+    node.seq = _next_number()
+    node.site = site
+    node.pre_hooks = node.post_hooks = node.retained = node.extra = None
+    node.op = op
+    node.metas = metas
+    node.saving = saving
+    if dropped:
+        held = list(args)
+        for i in dropped:
+            held[i] = None
+        node.args = held
+    else:
+        node.args = args
+    if snapshots:
+        node.args = [_snapshot(a) if i in snapshots else a for i, a in enumerate(node.args)]
+    node.versions = {i: _version(node.args[i]) for i in kept} if kept else _NOTHING
+    if kept and stack.top is not None:
+        node._pack(kept, stack.top)
+    node.saved_outputs = [] if outputs else None
+    return node
+
+
 class OpNode(Node):
-    """The backward step of an operation of the op table."""
+    """The backward step of an operation of the op table. Each name has a class of its own, as in PyTorch."""
 
-    __slots__ = ("op", "args", "versions", "saved_outputs", "metas", "grouped")
+    __slots__ = ("op", "args", "versions", "saved_outputs", "metas", "saving")
 
-    def __init__(
-        self, op: Any, args: tuple, metas: tuple, edges: tuple, inference: Any, mask: int, site: sites.Site | None
-    ) -> None:
-        # Written out, without super(): this runs for every operation recorded with gradients.
-        self.edges = edges
-        self.output_metas = inference.outputs
-        self.seq = _next_number()
-        self.site = site
-        self.pre_hooks = self.post_hooks = self.retained = self.extra = None
-        self.op = op
-        self.metas = metas
-        saving = inference.savings.get(mask)
-        if saving is None:
-            saving = inference.savings[mask] = op.saving(mask, metas)
-        dropped, kept, outputs, self.grouped = saving
-        if dropped:
-            held = list(args)
-            for i in dropped:
-                held[i] = None
-            self.args: Any = held
-        else:
-            self.args = args
-        self.versions = {i: _version(args[i]) for i in kept} if kept else _NOTHING
-        if kept and stack.top is not None:
-            self._pack(kept, stack.top)
-        self.saved_outputs: list[tuple] | None = [] if outputs else None
+    op: Any
+    args: Any
+    versions: dict[int, Any]
+    saved_outputs: list[tuple] | None
+    metas: tuple
+    saving: Saving
+
+    @property
+    def shown(self) -> Sequence[Any]:
+        return self.saving.shown
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        edges, between = self.edges, self.op.between
+        if between and any([type(e) is int and e in between for e in self.saving.shown]):
+            steps = {i: Between.before(edges[i], name) for i, name in between.items()}
+            shown = [steps.get(e, edges[e] if e >= 0 else None) for e in self.saving.shown]
+            self.saving = self.saving._replace(shown=tuple(shown))  # the same steps whenever somebody looks
+        found = [(edges[e] if e >= 0 else None) if type(e) is int else e for e in self.saving.shown]
+        return tuple([(None, 0) if e is None else e for e in found])
 
     def name(self) -> str:
-        return self.op.node_name
+        return self.saving.name
 
     def _pack(self, kept: tuple[int, ...], hooks: tuple[Callable, Callable]) -> None:
         """Let the hooks on saved tensors have what is kept."""
@@ -178,6 +228,8 @@ class OpNode(Node):
             kept = [unpack(o._storage, o._meta, None, 0) for o in outputs]
             self.saved_outputs = [(Packed(k, stack.top), k._meta, None) for k in kept]
             return
+        if "out" in self.op.snapshots:
+            outputs = tuple([_snapshot(o) for o in outputs])
         self.saved_outputs = [(o._storage, o._meta, o._storage.version) for o in outputs]
 
     def release(self) -> None:
@@ -187,7 +239,7 @@ class OpNode(Node):
     def apply(self, grads: list[Any]) -> list[Any]:
         if self.args is None:
             raise already_freed(self)
-        if self.grouped:
+        if self.saving.grouped:
             return self._apply_grouped(grads)
         edges, metas = self.edges, self.metas
         count = len(edges)
@@ -250,7 +302,7 @@ class OpNode(Node):
         if type(arg) is Packed:
             return arg.unpack()
         if i in self.versions:
-            check_versions(arg, self.versions[i], self)
+            check_versions(arg, self.versions[i], self, self.edges[i] if len(self.edges) == len(self.metas) else None)
         return arg
 
     def _unpack_output(self, i: int) -> Any:
@@ -261,7 +313,7 @@ class OpNode(Node):
             found = storage.unpack()
             return unpack(found._storage, found._meta, node, i)
         if storage.version != version:
-            raise changed_in_place(storage, m, version, self)
+            raise changed_in_place(storage, m, version, self, (self, i))
         return unpack(storage, m, node, i)
 
     def _deliver(self, results: list[Any], group: list[tuple[int, Edge]], metas: Any, value: Any) -> None:
@@ -269,6 +321,84 @@ class OpNode(Node):
         for (p, edge), v, m in zip(group, value if many else (value,), metas if many else (metas,), strict=False):
             if edge is not None and v is not None:
                 results[p] = fit(v, m)
+
+
+class Between(Node):
+    """A step of PyTorch's graph that the node before it includes: it is there to be seen, and never runs."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def before(edge: Edge, name: str) -> Edge:
+        """An edge to a step of this name that leads where `edge` does."""
+        if edge is None:
+            return None
+        node, index = edge
+        step = type(name, (Between,), {"__slots__": (), "__module__": "builtins"})
+        return step((edge,), (node.output_metas[index],), node.site), 0
+
+    def _refuse(self, hook: Callable) -> RemovableHandle:
+        raise RuntimeError(
+            f"{self.name()} is a part of the operation before it and does not run by itself, so that no hook can be "
+            "registered on it: register it on that operation's node, or on the tensor"
+        )
+
+    register_hook = register_prehook = _refuse
+
+
+_kinds: dict[tuple[Any, str], type[OpNode]] = {}
+
+
+def kind_of_node(op: Any, name: str) -> type[OpNode]:
+    """The class of an operation's nodes of this name, which shows what they save as `_saved_...`."""
+    kind = _kinds.get((op, name))
+    if kind is None:
+        members = {"__slots__": (), "__module__": "builtins", **saved_attributes(op)}
+        kind = _kinds[op, name] = type(name.split("::")[-1], (OpNode,), members)
+    return kind
+
+
+def saved_attributes(op: Any) -> dict[str, property]:
+    """What the nodes of `op` save, under PyTorch's names: arguments that its gradient needs, and results."""
+    sources = dict.fromkeys([s for derivative in op.gradient for s in derivative.sources])
+    found = {}
+    for kind, i in sources:
+        if kind == "arg":
+            name = op.parameters[i]
+            found["_saved_" + ("self" if name == "input" else name)] = property(functools.partial(_saved_argument, i))
+        elif kind == "out":
+            found["_saved_result" + (str(i) if i else "")] = property(functools.partial(_saved_output, i))
+    return found
+
+
+def _saved_argument(i: int, node: OpNode) -> Any:
+    if node.args is None:
+        raise already_freed(node)
+    return node._argument(i)
+
+
+def _saved_output(i: int, node: OpNode) -> Any:
+    if node.args is None:
+        raise already_freed(node)
+    return node._unpack_output(i) if node.saved_outputs else None
+
+
+def present(result: Any, name: str, inputs: Sequence[Any]) -> None:
+    """Let the node of `result`, the last of a composite that PyTorch has as one operation, be seen as that: by its
+    name, and leading to the `inputs` of the whole. The pass goes through the nodes between, as ever."""
+    if isinstance(result, tuple):
+        for r in result:
+            present(r, name, inputs)
+        return
+    node = getattr(result, "_node", None)
+    if not isinstance(node, OpNode):
+        return
+    edges = [None if x is None else gradient_edge(x) for x in inputs if x is None or isinstance(x, TensorBase)]
+    if any([e is not None and e[0] is node for e in edges]):  # the result is an input
+        return
+    node.__class__ = kind_of_node(node.op, name)
+    shown = [node.edges.index(e) if e is not None and e in node.edges else e for e in edges]
+    node.saving = node.saving._replace(name=name, shown=tuple(shown))
 
 
 def _wanted(group: list[tuple[int, Edge]]) -> bool:
@@ -294,14 +424,22 @@ def _version(arg: Any) -> Any:
     return arg._storage.version
 
 
-def check_versions(arg: Any, versions: Any, node: Node) -> None:
-    """RuntimeError if a saved tensor was changed in place after it was saved."""
+def check_versions(arg: Any, versions: Any, node: Node, maker: Edge = None) -> None:
+    """RuntimeError if a saved tensor, which was the result of `maker`, was changed in place after it was saved."""
     if isinstance(arg, TensorBase):
         if arg._storage.version != versions:
-            raise changed_in_place(arg._storage, arg._meta, versions, node)
+            raise changed_in_place(arg._storage, arg._meta, versions, node, maker)
     elif type(arg) is tuple and isinstance(versions, list):
         for a, v in zip(arg, versions, strict=True):
             check_versions(a, v, node)
+
+
+def _snapshot(t: Any) -> Any:
+    """The present contents of `t`, with its place in the graph."""
+    storage = t._storage
+    if exposure.is_exposed(storage):
+        return t.clone()
+    return unpack(new_storage(storage.value, storage.nbytes), t._meta, t._node, t._index)
 
 
 def already_freed(node: Node | None) -> RuntimeError:
@@ -317,16 +455,26 @@ def already_freed(node: Node | None) -> RuntimeError:
     )
 
 
-def changed_in_place(storage: Any, m: Meta, version: int, node: Node) -> RuntimeError:
-    """The error about a saved tensor that was changed: which, saved where, changed where."""
+def changed_in_place(storage: Any, m: Meta, version: int, node: Node, maker: Edge = None) -> RuntimeError:
+    """The error about a saved tensor that was changed: which, the result of which node, saved where, changed where."""
+    made = maker is not None and not isinstance(maker[0], AccumulateGrad)
+    origin = f", which is output {maker[1]} of {maker[0].name()}," if made and maker else ""
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"[torch.{m.dtype.name} {list(m.shape)}], which {node.name()} saved, is at version {storage.version}; "
+        f"[torch.{errors.TYPE_NAMES[m.dtype.name]}Tensor {list(m.shape)}]{origin} is at version {storage.version}; "
         f"expected version {version} instead.\n"
-        f"  saved at {sites.describe(node.site)}\n  changed at {sites.describe(storage.changed_at)}\n"
+        f"  saved by {node.name()} at {sites.describe(node.site)}\n  changed at {sites.describe(storage.changed_at)}\n"
         "  hint: use the operation that is not in-place there, or change a .clone()"
     )
 
+
+class Running(threading.local):
+    """The pass over a graph that this thread is in."""
+
+    walk: Any = None
+
+
+running = Running()
 
 # (storage, meta, node, output number) -> Tensor; set by _tensor.dispatch
 unpack: Callable[[Any, Meta, Node | None, int], Any] = None  # type: ignore[assignment]
@@ -394,19 +542,23 @@ def register_multi_grad_hook(
     """
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
-    arrived: list[Any] = [None] * len(tensors)
-    count = 0
+    nodes = [gradient_edge(t) for t in tensors]
+    walk: Any = None  # the pass whose gradients are collected
+    arrived: list[Any] = []
+    missing = 0
 
     def receive(i: int, grad: Any) -> None:
-        nonlocal count, arrived
-        count += 1
+        nonlocal walk, arrived, missing
+        first = walk is not running.walk
+        if first:
+            walk, arrived = running.walk, [None] * len(tensors)
+            missing = sum([edge is not None and walk.reaches(edge[0]) for edge in nodes])
         arrived[i] = grad
-        if mode == "any" and count == 1:
+        missing -= 1
+        if mode == "any" and first:
             fn(grad)
-        if count == len(tensors):
-            grads, arrived, count = arrived, [None] * len(tensors), 0
-            if mode == "all":
-                fn(grads)
+        elif mode == "all" and not missing:
+            fn(arrived)
 
     handles = [t.register_hook(functools.partial(receive, i)) for i, t in enumerate(tensors)]
     return _Handles(handles)
@@ -431,14 +583,6 @@ def allow_mutation_on_saved_tensors() -> Iterator[None]:
     """
     with saved_tensors_hooks(_snapshot, lambda t: t):
         yield
-
-
-def _snapshot(t: Any) -> Any:
-    """The present contents of `t`, with its place in the graph."""
-    storage = t._storage
-    if exposure.is_exposed(storage):
-        return t.clone()
-    return unpack(Storage(storage.value, storage.nbytes), t._meta, t._node, t._index)
 
 
 class _Handles(RemovableHandle):

@@ -76,6 +76,29 @@ def test_parameters_are_updated_where_they_lie(programs):
     assert programs[-1].fresh == ()  # no memory for the result: it takes that of the old value
 
 
+def test_what_is_scattered_into_is_not_copied_when_it_dies(programs):
+    index, source = torch.tensor([1, 2, 1]), torch.ones(3, 4)
+    window.flush()
+    total = torch.zeros(5, 4).index_add(0, index, source)
+    assert total[:, 0].tolist() == [0, 2, 1, 0, 0]
+    fill, add = programs[-1].works
+    assert add.places[-1] == fill.places[-1] and len(add.places) == 3
+
+
+def test_what_is_scattered_into_is_copied_when_it_lives(programs):
+    index, source = torch.tensor([1, 2, 1]), torch.ones(3)
+    base = torch.ones(5) * 2
+    first, second = base.index_add(0, index, source), base.scatter_add(0, index, source * 2)
+    assert first.tolist() == [2, 4, 3, 2, 2] and second.tolist() == [2, 6, 4, 2, 2] and base.tolist() == [2] * 5
+    x = torch.zeros(3) + 1
+    assert x.index_add(0, index - 1, x).tolist() == [3, 2, 1]  # what is added to is read as well
+    x = torch.ones(2, 3) * torch.arange(3.0)
+    assert x.t().index_add(0, index - 1, torch.ones(3, 2)).tolist() == [[2, 2], [2, 2], [2, 2]]
+    with pytest.raises(IndexError, match="index 6 is out of bounds"):
+        base.index_add(0, index + 4, source).tolist()
+    assert base.tolist() == [2] * 5
+
+
 def test_a_value_that_is_still_seen_is_not_written_over(programs):
     w = torch.ones(5)
     old = w + 0
