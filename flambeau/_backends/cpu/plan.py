@@ -233,6 +233,7 @@ class _Skeleton:
                 records += (0, 8 * (base + first), 0, 0)
             base += words
         self.patches = base
+        self._words_of_blocks = struct.Struct(f"{self.patches - self.words}n")
         self.added = base + len(patches)
         patches += passed
         self.records = base + len(patches)
@@ -261,7 +262,7 @@ class _Skeleton:
             for launch in block.launches:
                 launches += launch
         memory = self.content.copy()
-        memory[self.words : self.patches] = words
+        self._words_of_blocks.pack_into(memory, 8 * self.words, *words)  # in half the time of an assignment
         memory[self.patches + 2 : self.added : PATCH_WORDS] = added
         memory[self.in_arena] += np.array(offsets, np.int64)[self.intervals]
         for i, place in enumerate((0, 2, 3)):
