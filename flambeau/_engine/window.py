@@ -37,7 +37,8 @@ UNBROKEN = -(1 << 60)  # bytes: far below the bound
 class Window:
     """A queue of instructions in the order they were recorded."""
 
-    __slots__ = ("queue", "nbytes", "lock", "compile_now", "running", "before", "failed", "undone", "__weakref__")
+    __slots__ = ("queue", "nbytes", "lock", "compile_now", "running", "before", "failed", "undone", "thread",
+                 "__weakref__")  # fmt: skip
 
     def __init__(self) -> None:
         self.queue: deque[Instruction] = deque()
@@ -48,6 +49,7 @@ class Window:
         self.before: list[dict[weakref.ref[Storage], Value]] = []
         self.failed = False  # whether an instruction ever did: then any write may be of a value that failed
         self.undone = False  # whether the last run took a write back
+        self.thread = threading.get_ident()  # whose window this is
         self.lock = threading.RLock()
         _windows.add(self)
 
@@ -177,7 +179,8 @@ class Window:
             queue.popleft()  # last: what Ctrl-C interrupts is run by the next flush
         if failure is not None:
             self.failed = True
-            self._take_back()
+            if self.thread == threading.get_ident():  # another thread would not tell: whoever looks sees the error
+                self._take_back()
             self._forget()
             raise failure
 
@@ -218,7 +221,7 @@ def realize(value: Value, not_in: Window | None = None) -> None:
             owner.looked()
             owner.flush()
         except Exception:
-            if value.failure is None and value.data is None or owner.undone and not_in is None:
+            if value.failure is None and value.data is None or owner.undone:
                 raise
     if value.failure is not None:
         raise value.failure

@@ -4,7 +4,7 @@
 resulting tensor(s), and the functions here. `assign(target, result)` writes a result into an existing tensor (the end
 of every in-place operation), `original(target, args)` is what that result is computed from. `grad_enabled()` says
 whether operations build a graph for gradients, `present(result, name, inputs)` lets the graph show a composite as one
-operation.
+operation, and `rebase(target, result)` hands the history of what was written into a tensor to it and its views.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class Recorder(Protocol):
 
     def grad_enabled(self) -> bool: ...
 
+    def rebase(self, target: Any, result: Any) -> None: ...
+
     def present(self, result: Any, name: Any, inputs: Any) -> None: ...
 
 
@@ -61,11 +63,11 @@ def _not_installed(*_: Any) -> Any:
     raise RuntimeError("no recorder is installed: import flambeau, not its parts")
 
 
-assign = original = grad_enabled = present = _not_installed
+assign = original = grad_enabled = present = rebase = _not_installed
 
 
 def install(recorder: Any) -> None:
     """Make `recorder` (a module or object with these functions) the one that operations record through."""
-    global assign, original, grad_enabled, present
+    global assign, original, grad_enabled, present, rebase
     assign, original, grad_enabled = recorder.assign, recorder.original, recorder.grad_enabled
-    present = recorder.present
+    present, rebase = recorder.present, recorder.rebase

@@ -301,7 +301,8 @@ def mean_entropy(c: Graph, x: Array, target: Array, weight: Array | None, ignore
 def mean_entropy_grad(c: Graph, g: Array, x: Array, target: Array, weights: Array) -> Array:
     axis = 1 if x.ndim > 1 else 0
     g, w = wide(g), wide(weights)
-    scale = g / total(c, w) * w
+    whole = total(c, w)
+    scale = g / c.map("where", c.map("eq", whole, 0.0), 1.0, whole) * w  # nothing comes of targets all ignored
     target = c.cast(target, dtypes.int64)
     if x.ndim > 1:
         target, scale = target.unsqueeze(axis), scale.unsqueeze(axis)

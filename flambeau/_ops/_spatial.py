@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import errors
@@ -26,9 +27,9 @@ def per_dim(value: Any, n: int, name: str, op: str) -> Sizes:
     """`value`, an int or a sequence of one or `n` ints, as `n` ints."""
     if isinstance(value, (tuple, list)):
         if len(value) == n:
-            return tuple([int(v) for v in value])
+            return tuple([as_size(v, name, op) for v in value])
         if len(value) == 1:
-            return (int(value[0]),) * n
+            return (as_size(value[0], name, op),) * n
         raise RuntimeError(
             errors.explain(
                 f"expected {name} to be a single integer value or a list of {n} values to match the dimensions of "
@@ -37,9 +38,17 @@ def per_dim(value: Any, n: int, name: str, op: str) -> Sizes:
                 site=user_site(3),
             )
         )
-    if isinstance(value, float | str):
-        raise TypeError(f"{op}(): argument '{name}' must be tuple of ints, not {type(value).__name__}")
-    return (int(value),) * n
+    return (as_size(value, name, op),) * n
+
+
+def as_size(value: Any, name: str, op: str) -> int:
+    """A whole number, or a TypeError."""
+    try:
+        return index(value)
+    except TypeError:
+        kind = type(value).__name__
+        message = f"{op}(): argument '{name}' must be tuple of ints, not {kind}"
+        raise TypeError(errors.explain(message, site=user_site(4))) from None
 
 
 def check_tensor(input: Any, op: str, name: str = "input", position: int = 1) -> None:

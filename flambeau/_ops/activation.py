@@ -169,6 +169,13 @@ def prelu(input: Any, weight: Any) -> Any:
         raise RuntimeError(
             errors.explain(f"prelu: Type promoting not supported. Got {m.dtype} and {w.dtype}", site=user_site(2))
         )
+    if w.ndim > 1:
+        raise RuntimeError(
+            errors.explain(
+                f"prelu: Expected `weight` to be a scalar or 1D tensor, but got shape {list(w.shape)}",
+                site=user_site(2),
+            )
+        )
     if w.numel == 1:
         return learned_leak(input, weight.reshape(()) if m.ndim == 0 else weight.reshape((1,) * m.ndim))
     channels = m.shape[1] if m.ndim > 1 else 1

@@ -100,6 +100,7 @@ def _laid_out(d: dtypes.dtype, shape: tuple[int, ...], inside: bool) -> Meta:
 
 
 @library(
+    snapshots=("query", "key", "value", "out"),
     category="attention",
     method=False,
     function=False,

@@ -76,7 +76,8 @@ def bitwise_left_shift(k: Any, input: Any, other: Any) -> Any:
 
 @pointwise(inplace=True, refuses=("bool", *INEXACT))
 def bitwise_right_shift(k: Any, input: Any, other: Any) -> Any:
-    """`input >> other`, the sign being kept.
+    """`input >> other`, the sign being kept; the sign alone (0 or -1) where more bits are asked for than there are, or
+    a negative number of them.
 
     Example::
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from flambeau._core import errors
+from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
@@ -307,7 +307,7 @@ def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> A
 
 @composite(out="castable", overlap="same", node_name="AddrBackward0", shows=("input", "vec1", "vec2"), inplace=True)
 def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """`beta * input + alpha * outer(vec1, vec2)`.
+    """`beta * input + alpha * outer(vec1, vec2)`; of booleans, with "and" for times and "or" for plus.
 
     Example::
 
@@ -316,6 +316,8 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> 
         tensor([[1., 1.],
                 [1., 1.]])
     """
+    if all([t._meta.dtype is dtypes.bool_ for t in (input, vec1, vec2)]):
+        return (input & bool(beta)) | (outer(vec1, vec2) & bool(alpha))
     return _added(input, outer(vec1, vec2), beta, alpha)
 
 

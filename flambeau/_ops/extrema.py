@@ -10,6 +10,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import _expand
+from flambeau._ops._spatial import check_tensor
 from flambeau._ops.infer import wrap_dim, wrap_dims
 from flambeau._ops.reduce import Dims, accumulated, axes, reduced_shape, restored
 from flambeau._ops.registry import composite, library
@@ -257,6 +258,7 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
         >>> torch.max(torch.tensor([[1., 5.], [3., 2.]]), 1).indices
         tensor([1, 0])
     """
+    check_tensor(input, "max")
     other = dim if isinstance(dim, TensorBase) else other
     if other is not None:
         return input.maximum(other)
@@ -274,6 +276,7 @@ def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
         >>> torch.min(torch.tensor([4., 2.]))
         tensor(2.)
     """
+    check_tensor(input, "min")
     other = dim if isinstance(dim, TensorBase) else other
     if other is not None:
         return input.minimum(other)

@@ -327,6 +327,11 @@ def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool =
         >>> torch.ormqr(torch.zeros(1, 1), torch.tensor([2.]), torch.ones(1, 1))
         tensor([[-1.]])
     """
+    if input.dim() < 2 or other.dim() < 2:
+        raise RuntimeError(
+            f"torch.ormqr: input and other must have at least 2 dimensions, got {list(input.shape)} and "
+            f"{list(other.shape)}"
+        )
     if left:
         return _reflect(input, tau, other, transpose)
     return owner(H(_reflect(input, tau, H(other), not transpose)))

@@ -8,6 +8,7 @@ from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops._spatial import check_tensor
 from flambeau._ops.infer import broadcast_shapes, result_layout
 from flambeau._ops.pointwise import FLOATS_ONLY, choose, no_gradient
 from flambeau._ops.registry import composite, library, pointwise
@@ -49,7 +50,7 @@ def hypot(k: Any, input: Any, other: Any) -> Any:
 
 @composite(out="castable", overlap="same", node_name="LdexpBackward0", shows=("input", "other"), inplace=True)
 def ldexp(input: Any, other: Any) -> Any:
-    """`input * 2 ** other`.
+    """`input * 2 ** other`; of a floating-point tensor and integers without overflow on the way, in the tensor's dtype.
 
     Example::
 
@@ -57,7 +58,14 @@ def ldexp(input: Any, other: Any) -> Any:
         >>> torch.ldexp(torch.tensor([1., 3.]), torch.tensor([2, -1]))
         tensor([4.0000, 1.5000])
     """
-    return input * 2.0**other
+    check_tensor(input, "ldexp")
+    check_tensor(other, "ldexp", "other", 2)
+    if not input.dtype.differentiable or other.dtype.category > dtypes.INTEGER:
+        return input * 2.0**other
+    if input.dtype.is_complex:
+        return (input * 2.0**other).to(input.dtype)
+    first = other.int().div(2, rounding_mode="floor").double()  # half of the way: 2 ** other itself may be infinite
+    return (input.double() * 2.0**first * 2.0 ** (other.double() - first)).to(input.dtype)
 
 
 Frexp = named("frexp", "mantissa", "exponent")

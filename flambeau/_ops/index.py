@@ -209,7 +209,7 @@ def put_at(input: Any, indices: tuple, values: Any, accumulate: bool) -> Any:
     return target.transpose(np.argsort(dims + rest))
 
 
-@composite(inplace=True)
+@composite(inplace=True, writes_shared=True)
 def index_put(input: Any, indices: Indices, values: Any, accumulate: bool = False) -> Any:
     """`input` with `values` (which broadcast) written at `input[indices]`, or added there with `accumulate`.
 
@@ -397,7 +397,7 @@ def filled_along(input: Any, dim: int, index: Any, value: Any) -> Any:
     return np.moveaxis(result, 0, dim).reshape(input.shape)
 
 
-@composite(inplace=True)
+@composite(inplace=True, writes_shared=True)
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """`input` with the slices of dimension `dim` that the vector `index` names filled with a number or a 0-dim tensor.
 

@@ -10,7 +10,7 @@ from flambeau._core.dtypes import dtype
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous, dense_order, meta, strides_in_order, walking_order
 from flambeau._ir.program import Inference
-from flambeau._ops.registry import not_a_tensor
+from flambeau._ops.arguments import not_a_tensor
 
 
 def broadcast_shapes(shapes: Iterable[Sequence[int]], op: str = "") -> tuple[int, ...]:
@@ -50,8 +50,8 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
     operands = [metas[i] for i in range(len(metas)) if i in op.operands and metas[i] is not type(None)]
     tensors = [m for m in metas if isinstance(m, Meta)]
     if not tensors:
-        raise not_a_tensor(op.name, op.parameters[0], 0, args[0])
-    wrong = [i for i in sorted(op.operands) if i < len(metas) and _is_no_operand(op, metas[i])]
+        raise not_a_tensor(op.name, op.parameters[0], 1, args[0])
+    wrong = [i for i in sorted(op.operands) if i < len(metas) and _is_no_operand(op, i, metas[i])]
     if wrong:
         place = wrong[0]
         raise TypeError(
@@ -79,9 +79,12 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
     return inference
 
 
-def _is_no_operand(op: Any, m: Any) -> bool:
-    """Is this a word, or a number where the op wants tensors alone?"""
-    return isinstance(m, str) or not (op.numbers or isinstance(m, Meta))
+def _is_no_operand(op: Any, i: int, m: Any) -> bool:
+    """Is operand `i` a word, a None that must not be left out, or a number where the op wants a tensor?"""
+    if isinstance(m, Meta):
+        return False
+    missing = m is type(None) and i < op.required
+    return missing or isinstance(m, str) or not op.numbers or (op.numbers == "later" and i == 0)
 
 
 def _result_dtype(op: Any, promoted: dtype) -> tuple[dtype, dtype]:

@@ -57,7 +57,10 @@ def infer_linear(x: Meta, weight: Meta, bias: Any = None) -> Meta:
                 site=user_site(5),
             )
         )
-    return contiguous(x.dtype, (*x.shape[:-1], *weight.shape[:-1]))
+    shape = (*x.shape[:-1], *weight.shape[:-1])
+    if bias is not None:
+        broadcast_shapes((shape, bias.shape), "linear")
+    return contiguous(x.dtype, shape)
 
 
 def _linear_name(input: Meta, weight: Meta, bias: Any = None) -> str:
@@ -226,6 +229,8 @@ def embedding(
         tensor([[3., 4.],
                 [1., 2.]])
     """
+    if weight.dim() != 2:
+        raise RuntimeError(f"embedding(): 'weight' must be 2-D, got shape {list(weight.shape)}")
     padding = _padding_row(padding_idx, weight.shape[0])
     if max_norm is not None:
         renormalise(weight, input, max_norm, norm_type)

@@ -10,6 +10,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site, warn
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand
+from flambeau._ops.activation import logsigmoid
 from flambeau._ops.lowering import in_float32
 from flambeau._ops.pointwise import choose
 from flambeau._ops.reduce import accumulated
@@ -28,17 +29,18 @@ def functional(**options: Any) -> Any:
     return lambda body: declare(in_float32(body))
 
 
+def check_reduction(reduction: str) -> None:
+    """ValueError for a word that names no reduction."""
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not a valid value for reduction: expected 'none', 'mean' or 'sum'")
+
+
 def reduced(loss: Any, reduction: str, size_average: bool | None = None, reduce: bool | None = None) -> Any:
     """The loss averaged, summed or as it is; ValueError for another word."""
     if size_average is not None or reduce is not None:  # PyTorch's names before 1.0
         reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
-    if reduction == "mean":
-        return loss.mean()
-    if reduction == "sum":
-        return loss.sum()
-    if reduction == "none":
-        return loss
-    raise ValueError(f"{reduction} is not a valid value for reduction: expected 'none', 'mean' or 'sum'")
+    check_reduction(reduction)
+    return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
 
 
 def _warn_if_broadcast(name: str, input: Any, target: Any) -> None:
@@ -308,15 +310,10 @@ def binary_cross_entropy_with_logits(
                 site=user_site(),
             )
         )
-    log_sigmoid = _log_sigmoid(input)
+    log_sigmoid = logsigmoid(input)
     scale = log_sigmoid if pos_weight is None else ((pos_weight - 1) * target + 1) * log_sigmoid
     loss = (1 - target) * input - scale
     return reduced(loss if weight is None else loss * weight, reduction, size_average, reduce)
-
-
-def _log_sigmoid(x: Any) -> Any:
-    """log(sigmoid(x)), without overflow on either side."""
-    return x.clamp(max=0) - (-x.abs()).exp().log1p()
 
 
 def _classes(name: str, m: Meta, target: Meta) -> None:
@@ -410,8 +407,8 @@ def nll_of(input: Any, target: Any, weight: Any, ignore_index: int) -> Any:
 
 
 def _nll_grad(g: Any, m: Meta, target: Any, weights: Any) -> Any:
-    """Minus the weight at the target's place."""
-    scale = -(g * weights)
+    """Minus the weight at the target's place; nothing where it is 0, even of a mean over nothing."""
+    scale = choose(weights == 0, 0, -(g * weights))
     safe = target.long().clamp(0, m.shape[1 if m.ndim > 1 else 0] - 1)
     zeros = g.new_zeros(m.shape)
     if m.ndim == 1:
@@ -454,6 +451,7 @@ def _infer_mean_entropy(m: Meta, target: Meta, weight: Any, ignore_index: int) -
 
 
 @library(
+    snapshots=("input",),
     node_name=_nll_name,
     between={"input": "LogSoftmaxBackward0"},
     expand=_expand.mean_entropy,
@@ -494,7 +492,7 @@ def mean_entropy_grad(g: Any, input: Any, target: Any, weights: Any) -> Any:
     safe = np.clip(target.astype(np.int64), 0, input.shape[axis] - 1)  # ignored ones have no weight
     at = np.expand_dims(safe, axis) if input.ndim > 1 else safe.reshape(1)
     np.put_along_axis(slope, at, np.take_along_axis(slope, at, axis) - 1, axis)
-    scale = accumulated(g) * w / w.sum()
+    scale = accumulated(g) * w / (w.sum() or 1)  # nothing comes of targets all ignored
     return slope * (np.expand_dims(scale, axis) if input.ndim > 1 else scale)
 
 
@@ -659,7 +657,7 @@ def soft_margin_loss(
         >>> torch.nn.functional.soft_margin_loss(torch.zeros(1), torch.ones(1))
         tensor(0.6931)
     """
-    return reduced(-_log_sigmoid(target * input), reduction, size_average, reduce)
+    return reduced(-logsigmoid(target * input), reduction, size_average, reduce)
 
 
 @functional()
@@ -679,7 +677,7 @@ def multilabel_soft_margin_loss(
         >>> torch.nn.functional.multilabel_soft_margin_loss(torch.zeros(1, 2), torch.ones(1, 2))
         tensor(0.6931)
     """
-    loss = -(target * _log_sigmoid(input) + (1 - target) * _log_sigmoid(-input))
+    loss = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     loss = loss if weight is None else loss * weight
     return reduced(loss.sum(-1) / input.shape[-1], reduction, size_average, reduce)
 
@@ -703,8 +701,11 @@ def multi_margin_loss(
         >>> torch.nn.functional.multi_margin_loss(torch.tensor([[0., 0.]]), torch.tensor([0]))
         tensor(0.5000)
     """
+    check_reduction(reduction)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
+    if weight is not None and weight.dim() != 1:
+        raise ValueError(f"weight must be one-dimensional, got shape {list(weight.shape)}")
     rows = input if input.dim() > 1 else input.reshape(1, -1)
     target = target.reshape(-1)
     right = rows.gather(1, target.unsqueeze(1))
@@ -726,6 +727,7 @@ def multilabel_margin_loss(
         >>> torch.nn.functional.multilabel_margin_loss(torch.tensor([0.1, 0.2, 0.4, 0.8]), torch.tensor([3, 0, -1, 1]))
         tensor(0.8500)
     """
+    check_reduction(reduction)
     if input.dim() > 2 or input.shape != target.shape:
         raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")
     rows, labels = (input, target) if input.dim() == 2 else (input.reshape(1, -1), target.reshape(1, -1))
@@ -789,6 +791,8 @@ def triplet_margin_loss(
         >>> torch.nn.functional.triplet_margin_loss(a, a, a + 1)
         tensor(0.)
     """
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
 
     def distance(a: Any, b: Any) -> Any:
         return (a - b + eps).norm(p, -1)
@@ -854,6 +858,15 @@ def linear_cross_entropy(
         >>> torch.nn.functional.linear_cross_entropy(torch.ones(1, 2), torch.zeros(2, 2), torch.tensor([0]))
         tensor(0.6931)
     """
+    if input.dim() not in (1, 2):
+        raise RuntimeError(f"linear_cross_entropy: expected input with dimensionality 1 or 2, got {list(input.shape)}")
+    if input.dim() == 1 and linear_weight.dim() > 2:
+        raise RuntimeError(
+            f"linear_cross_entropy: a weight of shape {list(linear_weight.shape)} requires batched input, got "
+            f"{list(input.shape)}"
+        )
+    if target.dtype.is_floating_point and ignore_index >= 0:
+        raise RuntimeError("linear_cross_entropy: ignore_index cannot be specified when target contains probabilities")
     classes = tuple(linear_weight.shape[:-1])
     rows = linear_weight.flatten(0, -2) if len(classes) > 1 else linear_weight
     bias = linear_bias.flatten() if linear_bias is not None and len(classes) > 1 else linear_bias

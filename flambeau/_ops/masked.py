@@ -49,7 +49,7 @@ def filled_where(k: Any, input: Any, mask: Any, value: Any) -> Any:
     return k.where(mask, value, input)
 
 
-@composite(inplace=True)
+@composite(inplace=True, writes_shared=True)
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """`input` with `value`, a number or a 0-dim tensor, wherever the boolean `mask` is true; the mask broadcasts.
 
@@ -73,6 +73,8 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
                     site=user_site(3),
                 )
             )
+        if value._meta.dtype.is_complex and not d.is_complex:
+            fitting_number(value.item(), d)
         if value._meta.dtype is not d:
             value = value.to(d)
     else:

@@ -36,6 +36,7 @@ def _infer_standardize(m: Meta, dims: tuple[int, ...], eps: float) -> tuple[Meta
 
 
 @library(
+    snapshots=("out",),
     expand=_expand.standardize,
     category="norm",
     method=False,

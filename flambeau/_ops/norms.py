@@ -223,6 +223,8 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
         >>> torch.tensor([[3., 4.]]).renorm(2, 0, 1)
         tensor([[0.6000, 0.8000]])
     """
+    if input.dim() < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got shape {list(input.shape)}")
     dims = tuple([d for d in range(input.dim()) if d != dim % input.dim()])
     norms = vector_norm(input, p, dims, True)
     factor = (maxnorm / (norms + 1e-7)).masked_fill(norms <= maxnorm, 1)

@@ -15,6 +15,11 @@ class Operand:
         """The result of `op` for arguments with this operand among them."""
         raise NotImplementedError
 
+    def apply_function(self, function: Any, args: tuple) -> Any:
+        """The result of a custom function for arguments with this operand among them; NotImplemented if that is like
+        that of any tensor."""
+        return NotImplemented
+
     def as_root(self, weight: Any) -> tuple[Any, Any]:
         """(the tensor that a backward pass from this operand starts with, the gradient it starts with)."""
         raise NotImplementedError(f"backward of a {type(self).__name__}; inside vmap use torch.func.grad")

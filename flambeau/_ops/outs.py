@@ -18,9 +18,11 @@ class OutRule(NamedTuple):
     """What an operation asks of `out`.
 
     `dtype`: "exact", that of the result; "castable", any that the result's converts to, if there is one result;
-    "computed", any, for the operation has a parameter `dtype`, which is that of `out` unless given.
+    "joined", the same, but a TypeError otherwise, as PyTorch's `cat` raises; "computed", any, for the operation has a
+    parameter `dtype`, which is that of `out` unless given.
 
-    `overlap`: memory shared with an argument, which may be "free", "same" (all of it or nothing) or "none".
+    `overlap`: memory shared with an argument, which may be "free", "same" (all of it or nothing) or "none". Unless
+    it is free, a resized `out` has its dimensions in the order of the result's.
 
     `warns`: whether there is a warning where `out` has elements and gets another shape.
     """
@@ -93,8 +95,9 @@ def _check(name: str, out: Any, result: Any, rule: OutRule, given: Iterable[Any]
             )
         )
     ours, wanted = out._meta.dtype, result._meta.dtype
-    if rule.dtype == "castable" and wanted.category > ours.category:
-        raise RuntimeError(
+    converts = rule.dtype in ("castable", "joined")
+    if converts and wanted.category > ours.category:
+        raise (TypeError if rule.dtype == "joined" else RuntimeError)(
             errors.explain(
                 f"result type {errors.TYPE_NAMES[wanted.name]} can't be cast to the desired output type "
                 f"{errors.TYPE_NAMES[ours.name]}",
@@ -102,7 +105,7 @@ def _check(name: str, out: Any, result: Any, rule: OutRule, given: Iterable[Any]
                 site=user_site(5),
             )
         )
-    if rule.dtype != "castable" and wanted is not ours:
+    if not converts and wanted is not ours:
         raise RuntimeError(
             errors.explain(
                 f"{name}(): Expected out tensor to have dtype {wanted}, but got {ours} instead",
@@ -115,7 +118,17 @@ def _check(name: str, out: Any, result: Any, rule: OutRule, given: Iterable[Any]
 
 
 def _check_overlap(out: Any, given: Iterable[Any], same: bool) -> None:
-    """RuntimeError where `out` shares memory with an argument, unless it is the `same` memory and may be."""
+    """RuntimeError where `out` shares memory with an argument, unless it is the `same` memory and may be, or, if not
+    even that is allowed, where elements of `out` share theirs."""
+    if not same and any([s == 0 and n > 1 for n, s in zip(out.shape, out.stride(), strict=True)]):
+        raise RuntimeError(
+            errors.explain(
+                "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+                "location.",
+                hint="Please clone() the tensor before performing the operation.",
+                site=user_site(6),
+            )
+        )
     for x in _tensors(given):
         if x is out and same or x._storage is not out._storage or not _meet(x._meta, out._meta):
             continue
@@ -165,7 +178,7 @@ def _written(out: Any, result: Any, rule: OutRule) -> Any:
                 stacklevel=6,
             )
         out.resize_(r.shape)
-        if not r.is_contiguous and result._base is None and dense_order(r) is not None:  # channels_last, for instance
+        if not r.is_contiguous and rule.overlap != "free" and dense_order(r) is not None:  # as channels_last
             out._meta = meta(m.dtype, r.shape, r.strides, out._meta.offset)
     recording.assign(out, result)
     return out

@@ -12,7 +12,7 @@ from flambeau._core import dtypes, errors
 from flambeau._core.dtypes import BOOL, FLOAT
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta
-from flambeau._ops.registry import composite, pointwise, with_tensor
+from flambeau._ops.registry import OPS, composite, pointwise, with_tensor
 
 FLOATS_ONLY = ("bool", "integer", "complex")  # `refuses` of what PyTorch has for floating-point tensors alone
 
@@ -150,6 +150,7 @@ def sub(k: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
 
 
 @pointwise(
+    numbers="later",
     node_name=with_tensor("Rsub", 1, 0, 1),
     check=_check_subtraction,
     gradient={"input": lambda g, alpha: -_scaled(g, alpha), "other": lambda g: g},
@@ -244,7 +245,7 @@ quotient = true_divide
 
 @composite(name="__rdiv__", function=False)
 def divided(input: Any, other: Any) -> Any:
-    """`other / input`, under the name that Python 2 gave it.
+    """`other / input` as Python asks the tensor for it: times the reciprocal, as PyTorch rounds it.
 
     Example::
 
@@ -252,7 +253,7 @@ def divided(input: Any, other: Any) -> Any:
         >>> torch.tensor([2., 4.]).__rdiv__(1)
         tensor([0.5000, 0.2500])
     """
-    return true_divide(other, input)
+    return mul(OPS["reciprocal"].function(input), other)
 
 
 @composite(out="castable", overlap="same", inplace=True, aliases=("divide",))
@@ -338,6 +339,7 @@ def remainder(k: Any, input: Any, other: Any) -> Any:
 
 
 @pointwise(
+    numbers="later",
     node_name=with_tensor("Fmod", 1),
     inplace=True,
     refuses=("bool", "complex"),

@@ -13,7 +13,16 @@ from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand_windows
 from flambeau._ops._separable import Taps, apply
-from flambeau._ops._spatial import Sizes, check_dtype, check_tensor, image_layout, in_format_of, per_dim, widened
+from flambeau._ops._spatial import (
+    Sizes,
+    as_size,
+    check_dtype,
+    check_tensor,
+    image_layout,
+    in_format_of,
+    per_dim,
+    widened,
+)
 from flambeau._ops.pool import avg_pool, max_pool, max_pool_index
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL
@@ -48,9 +57,16 @@ def _adaptive_size(input: Any, output_size: Any, n: int, op: str) -> Sizes:
     """The output sizes (None keeps the input's); the user's errors."""
     check_tensor(input, op)
     shape = input.shape
+    if len(shape) <= n > 1:
+        raise ValueError(
+            errors.explain(
+                f"{op}(): Input dimension should be at least {n + 1}, but got shape {list(shape)}", site=user_site(4)
+            )
+        )
     if len(shape) not in (n + 1, n + 2):
         _fail(f"{op}(): Expected {n + 1}D or {n + 2}D tensor, but got {list(shape)}")
-    if 0 in shape[-n - (len(shape) == n + 1) :]:
+    no_channels_needed = op in ("adaptive_avg_pool1d", "adaptive_avg_pool2d")
+    if 0 in shape[-n - (not no_channels_needed or len(shape) == n + 1) :]:
         _fail(
             f"{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(shape)}"
         )
@@ -62,7 +78,10 @@ def _adaptive_size(input: Any, output_size: Any, n: int, op: str) -> Sizes:
         given = output_size
     else:
         given = (output_size,) * n
-    size = tuple([own if o is None else int(o) for o, own in zip(given, shape[-n:], strict=True)])
+    kept = isinstance(output_size, (tuple, list)) and n > 1  # a None in a list keeps the size
+    size = tuple(
+        [own if o is None and kept else as_size(o, "output_size", op) for o, own in zip(given, shape[-n:], strict=True)]
+    )
     if min(size) < 0:
         _fail(f"{op}: elements of output_size must be greater than or equal to 0 but received {list(size)}")
     return size

@@ -16,6 +16,11 @@ one computation) to a function whose own parameter names say what it needs: `g` 
 of several, `gs` for the list), `out` (`out0`...), a parameter of the op by its name, `<parameter>_meta` for its Meta
 alone, and `needs` (which of a tuple of names want one).
 
+Where backward needs what PyTorch does not save, an argument or "out" may change in place all the same: `snapshots`
+names those whose contents are kept as they are. That costs no copy, since values never change.
+
+`writes_shared` allows the in-place method on expanded tensors, of which several elements are the same memory.
+
 The node in the graph of gradients looks like PyTorch's: `node_name` is its name or a function of the metas, `shows`
 lists the parameters that its `next_functions` list (by default those with a gradient), among them numbers where
 `shows_numbers`, and `between` names a step that PyTorch has before a parameter and the operation here includes.
@@ -32,11 +37,10 @@ from typing import Any, NamedTuple
 from flambeau._core import dtypes, errors, keywords
 from flambeau._core.forgetting import forget_unused, room_for
 from flambeau._core.lazy import lazy_module
-from flambeau._core.sites import user_site
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta
 from flambeau._ir.recording import TensorBase
-from flambeau._ops.operands import Operand
+from flambeau._ops.arguments import not_a_tensor, refuse_others
 from flambeau._ops.outs import OutRule, write_out
 
 inspect = lazy_module("inspect")
@@ -92,6 +96,7 @@ class Op:
         gradient: Mapping[Any, Callable] | None = None,
         method: bool = True,
         inplace: bool = False,
+        writes_shared: bool = False,
         function: bool = True,
         aliases: tuple[str, ...] = (),
         name: str | None = None,
@@ -100,21 +105,23 @@ class Op:
         shows: tuple[str, ...] | Callable[..., tuple[str, ...]] | None = None,
         shows_numbers: bool = False,
         between: Mapping[str, str] | None = None,
+        snapshots: tuple[str, ...] = (),
         out: str = "",
         overlap: str = "",
     ) -> None:
-        code = body.__code__
+        signature = getattr(body, "__wrapped__", body)
+        code = signature.__code__
         count = code.co_argcount + code.co_kwonlyargcount
         self.name = name or body.__name__.rstrip("_")
         self.body = body
         self.parameters = code.co_varnames[skip:count]
         self.positional = code.co_argcount - skip
         self.body_positional = code.co_argcount
-        defaults = body.__defaults__ or ()
+        defaults = signature.__defaults__ or ()
         self.defaults: dict[str, Any] = dict(
             zip(self.parameters[self.positional - len(defaults) : self.positional], defaults, strict=True)
         )
-        self.defaults.update(body.__kwdefaults__ or {})
+        self.defaults.update(signature.__kwdefaults__ or {})
         self.most = len(self.parameters)
         self.required = len([p for p in self.parameters[: self.positional] if p not in self.defaults])
         self.gradient = tuple(Derivative(n, f, self.parameters) for n, f in (gradient or {}).items())
@@ -122,6 +129,7 @@ class Op:
         self.differentiable_mask = sum(1 << i for i in self.derivative_of)
         self.method = method
         self.inplace = inplace
+        self.writes_shared = writes_shared
         self.exported = function
         self.aliases = aliases
         self.namespace = namespace
@@ -129,6 +137,7 @@ class Op:
         self.doc = body.__doc__ or ""
         self.node_name = node_name or camel_case(self.name) + "Backward0"
         self.shows = shows or self.parameters
+        self.snapshots = snapshots
         self.between = {self.parameters.index(p): name for p, name in (between or {}).items()}
         self.shows_numbers = shows_numbers
         self.cache: dict[Any, Any] = {}  # what was inferred, by what that depends on
@@ -199,7 +208,7 @@ class Op:
             raise TypeError(errors.explain(f"{self.name}() {what}", hint=f"it takes ({expected})"))
         for i in self.tensors:
             if not isinstance(args[i], TensorBase):
-                raise not_a_tensor(self.name, self.parameters[i], i, args[i])
+                raise not_a_tensor(self.name, self.parameters[i], i + 1, args[i])
         for name, value in zip(self.parameters, args, strict=False):
             if name == "dtype":
                 dtypes.checked(value, self.name)
@@ -233,12 +242,14 @@ class Op:
         gradients."""
         sources = {s for i, d in self.derivative_of.items() if mask >> i & 1 for s in d.sources}
         tensors = [i for i, m in enumerate(metas) if type(m) is Meta or type(m) is tuple]
+        kept = tuple([i for i in tensors if ("arg", i) in sources])
         return Saving(
             tuple([i for i in tensors if ("arg", i) not in sources]),
-            tuple([i for i in tensors if ("arg", i) in sources]),
+            kept,
+            tuple([i for i in kept if self.parameters[i] in self.snapshots]),
             any([kind == "out" for kind, _ in sources]),
             any([type(m) is tuple for m in metas]),
-            self.node_name if type(self.node_name) is str else self.node_name(*metas),
+            self.node_name if isinstance(self.node_name, str) else self.node_name(*metas),
             self._shown(metas),
         )
 
@@ -283,7 +294,8 @@ _inferences = _Inferences()
 
 class Saving(NamedTuple):
     """What a node keeps for backward, by the numbers of arguments: those `dropped`, and the tensors `kept` (numbers and
-    other attributes stay); whether it needs outputs; whether an argument may be a list of tensors.
+    other attributes stay), of which `snapshots` are kept with their present contents; whether it needs outputs; whether
+    an argument may be a list of tensors.
 
     `name` is the node's, `shown` what its `next_functions` list: numbers of edges, -1 for a tensor that was not given;
     of the last node of a composite that PyTorch has as one operation, the edges of the whole instead.
@@ -292,6 +304,7 @@ class Saving(NamedTuple):
 
     dropped: tuple[int, ...]
     kept: tuple[int, ...]
+    snapshots: tuple[int, ...]
     outputs: bool
     grouped: bool
     name: str
@@ -331,27 +344,6 @@ ALWAYS_TENSORS = frozenset({"input", "A", "query", "index"})
 OFTEN_TENSORS = frozenset({"other", "weight", "target", "B", "key", "source", "mask", "condition"})
 
 
-def not_a_tensor(function: str, parameter: str, place: int, value: Any, wanted: str = "Tensor") -> TypeError:
-    """The error for an argument that should have been a tensor."""
-    return TypeError(
-        errors.explain(
-            f"{function}(): argument '{parameter}' (position {place + 1}) must be {wanted}, not {type(value).__name__}",
-            hint=_tensor_hint(function, value),
-            site=user_site(2),
-        )
-    )
-
-
-def _tensor_hint(function: str, value: Any) -> str:
-    if function == "matmul" and isinstance(value, (int, float)):
-        return "with a number multiply by *"
-    if isinstance(value, tuple) and any(isinstance(x, TensorBase) for x in value):
-        return "this is a tuple of tensors: take one of them, as in output, state = lstm(x)"
-    if isinstance(value, (list, tuple, int, float)) or hasattr(value, "__array__"):
-        return "torch.tensor(...) makes a tensor of numbers, lists and arrays"
-    return ""
-
-
 def named_like(function: Callable, body: Callable, name: str) -> Callable:
     """Give a derived function the name, the place and the documentation of the body it was derived from."""
     function.__name__ = function.__qualname__ = name
@@ -384,7 +376,7 @@ class Pointwise(Op):
     meaning for,
     out of "bool", "integer", "float", "complex".
 
-    `numbers` says whether a Python number may stand for an operand.
+    `numbers` says whether a Python number may stand for an operand; "later": for another than the first.
 
     `check(metas)` raises errors that follow from the dtypes and shapes (for a number its type stands in the place of a
     Meta); it runs once for each combination. `guard(*args)` looks at the arguments themselves, at every call. A
@@ -404,7 +396,7 @@ class Pointwise(Op):
         check: Callable[[tuple], None] | None = None,
         guard: Callable[..., None] | None = None,
         fallible: bool = False,
-        numbers: bool = True,
+        numbers: bool | str = True,
         **common: Any,
     ) -> None:
         self.numbers = numbers
@@ -476,16 +468,6 @@ class Composite(Op):
     def record(self, args: tuple) -> Any:
         return self.body(*args)
 
-    def explained(self, error: Exception, args: tuple, kwargs: dict[str, Any]) -> TypeError | None:
-        """The error of a call in the caller's terms, where it arose because an argument is no tensor or a keyword names
-        no parameter; else None."""
-        given = {**dict(zip(inspect.signature(self.body).parameters, args, strict=False)), **kwargs}
-        for i, (name, value) in enumerate(given.items()):
-            wrong = i == 0 and not isinstance(value, (TensorBase, Operand))
-            if wrong and name in ALWAYS_TENSORS or name in OFTEN_TENSORS and value is getattr(error, "obj", self):
-                return not_a_tensor(self.name, name, i, value)
-        return keywords.explained(error, self.body, self.name, kwargs) if isinstance(error, TypeError) else None
-
     def _make_function(self) -> Callable:
         if self.whole[0]:
             self.body = _shown_whole(self.body, *self.whole)
@@ -494,8 +476,10 @@ class Composite(Op):
         def function(*args: Any, **kwargs: Any) -> Any:
             try:
                 return self.call(args, kwargs) if kwargs else body(*args)
-            except (TypeError, AttributeError) as error:
-                better = self.explained(error, args, kwargs)
+            except (AttributeError, TypeError) as error:
+                parameters = tuple(inspect.signature(body).parameters)
+                refuse_others(self.name, parameters, args, kwargs, error)
+                better = keywords.explained(error, body, self.name, kwargs) if isinstance(error, TypeError) else None
                 if better is None:
                     raise
                 raise better from None
@@ -521,7 +505,7 @@ def _shown_whole(body: Callable, name: str | Callable[..., str], shows: tuple[st
         result = body(*args, **kwargs)
         if recording.grad_enabled():
             inputs = [args[i] if i < len(args) else kwargs.get(p) for i, p in positions]
-            recording.present(result, name if type(name) is str else name(*args, **kwargs), inputs)
+            recording.present(result, name if isinstance(name, str) else name(*args, **kwargs), inputs)
         return result
 
     return whole

@@ -42,7 +42,7 @@ def _check_sign(metas: tuple) -> None:
 
 @pointwise(out="exact", inplace=True, check=_check_sign, gradient={"input": lambda g: no_gradient(g)})
 def sign(k: Any, input: Any) -> Any:
-    """-1, 0 or 1, the sign of each element; NotImplementedError for complex tensors.
+    """-1, 0 or 1, the sign of each element, 0 of NaN; NotImplementedError for complex tensors.
 
     Example::
 
@@ -87,6 +87,7 @@ def signbit(k: Any, input: Any) -> Any:
 
 
 @pointwise(
+    numbers="later",
     inplace=True,
     result="float",
     refuses=("complex",),

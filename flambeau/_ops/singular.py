@@ -44,6 +44,8 @@ def lapack(op: str, function: Any, *args: Any) -> Any:
     function=False,
     infer=lambda m: contiguous(m.dtype.to_real(), (*m.shape[:-2], min(m.shape[-2:]))),
     gradient={"input": lambda g, input: _singular_values_grad(g, input)},
+    snapshots=("input",),
+    node_name="LinalgSvdBackward0",
 )
 def singular_values(input: Any) -> Any:
     """The singular values of matrices, largest first."""

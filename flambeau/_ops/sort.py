@@ -410,12 +410,13 @@ def nanquantile(
 
 @library(category="sort", method=False, function=False)
 def unique_of(input: Any, dim: int | None) -> Any:
-    """(sorted unique elements or slices, the position of each input among them, how often each occurs)."""
+    """(sorted unique elements or slices, the position of each input among them, how often each occurs); every NaN
+    differs from every other."""
     x = accumulated(input)
     if dim is None:
-        values, inverse, counts = np.unique(x.reshape(-1), return_inverse=True, return_counts=True)
+        values, inverse, counts = np.unique(x.reshape(-1), return_inverse=True, return_counts=True, equal_nan=False)
         return values.astype(input.dtype), inverse.reshape(x.shape), counts
-    values, inverse, counts = np.unique(x, axis=dim, return_inverse=True, return_counts=True)
+    values, inverse, counts = np.unique(x, axis=dim, return_inverse=True, return_counts=True, equal_nan=False)
     return values.astype(input.dtype), inverse.reshape(-1), counts
 
 

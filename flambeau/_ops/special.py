@@ -50,7 +50,7 @@ def erfc(k: Any, input: Any) -> Any:
     inplace=True,
     result="float",
     refuses=("complex",),
-    gradient={"input": lambda g, out: g * (out * out).exp() * (math.sqrt(math.pi) / 2)},
+    gradient={"input": lambda g, input: g * (erfinv(input) * erfinv(input)).exp() * (math.sqrt(math.pi) / 2)},
 )
 def erfinv(k: Any, input: Any) -> Any:
     """The inverse of the error function.
@@ -99,7 +99,9 @@ def special(**options: Any) -> Any:
 
 
 @special(
-    overlap="free", gradient={"input": lambda g, input: g * (input * input * -0.5).exp() * (1 / math.sqrt(2 * math.pi))}
+    overlap="free",
+    snapshots=("input",),
+    gradient={"input": lambda g, input: g * (input * input * -0.5).exp() * (1 / math.sqrt(2 * math.pi))},
 )
 def ndtr(k: Any, input: Any) -> Any:
     """The normal distribution function.

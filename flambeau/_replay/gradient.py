@@ -168,7 +168,7 @@ class Template:
 
     # ------------------------------------------------------------------------------------------ building it again
 
-    def node(self, tensors: Sequence[Any], values: Sequence[Any], fresh: Sequence[Storage]) -> ReplayNode:
+    def node(self, tensors: Sequence[Any], values: Sequence[Any], fresh: Sequence[Storage]) -> CompiledFunctionBackward:
         """The node for the results of a run."""
         storages = []
         for owner, number, place, nbytes in self.places:
@@ -176,7 +176,7 @@ class Template:
                 storages.append(tensors[owner]._storage)
             else:
                 storages.append(fresh[number] if number >= 0 else new_storage(values[place], nbytes))
-        return ReplayNode(self, tensors, storages)
+        return CompiledFunctionBackward(self, tensors, storages)
 
     def build(self, tensors: dict[int, Any], storages: Sequence[Storage], borders: Sequence[Node]) -> list[Node]:
         """The graph over these saved tensors: its nodes, as many as the template has."""
@@ -252,7 +252,7 @@ class Backward(NamedTuple):
     outcome: Outcome
 
 
-class ReplayNode(Node):
+class CompiledFunctionBackward(Node):
     """The gradient history of a replay's results."""
 
     __slots__ = ("template", "tensors", "storages", "versions")
@@ -264,9 +264,6 @@ class ReplayNode(Node):
         self.tensors: dict[int, Any] | None = {i: tensors[i] for i in template.saved_known}
         self.storages = storages
         self.versions = [t._storage.version for t in self.tensors.values()], [s.version for s in storages]
-
-    def name(self) -> str:
-        return "CompiledFunctionBackward"
 
     def release(self) -> None:
         self.tensors = None

@@ -18,6 +18,7 @@ from flambeau._ir import recording
 from flambeau._ir.meta import contiguous, meta, preserved, strides_in_order
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import fill
+from flambeau._ops.arguments import tensor_first
 from flambeau._ops.outs import FACTORY, OutRule, check_tensor, write_out
 from flambeau._ops.registry import OPS
 from flambeau._ops.strided import owner
@@ -284,6 +285,7 @@ def like(name: str, input: Any, value: Any, kwargs: dict[str, Any]) -> Any:
     return finish(t, kwargs.get("requires_grad", False), kwargs.get("device"))
 
 
+@tensor_first
 def zeros_like(input: Any, **kwargs: Any) -> Any:
     """Zeros with the shape, dtype and layout of `input`; keywords `dtype`, `device`, `requires_grad`, `memory_format`.
 
@@ -296,6 +298,7 @@ def zeros_like(input: Any, **kwargs: Any) -> Any:
     return like("zeros_like", input, 0, kwargs)
 
 
+@tensor_first
 def ones_like(input: Any, **kwargs: Any) -> Any:
     """Ones with the shape, dtype and layout of `input`; keywords as `zeros_like`.
 
@@ -308,6 +311,7 @@ def ones_like(input: Any, **kwargs: Any) -> Any:
     return like("ones_like", input, 1, kwargs)
 
 
+@tensor_first
 def empty_like(input: Any, **kwargs: Any) -> Any:
     """A tensor like `input` whose elements mean nothing yet; keywords as `zeros_like`.
 
@@ -320,6 +324,7 @@ def empty_like(input: Any, **kwargs: Any) -> Any:
     return like("empty_like", input, 0, kwargs)
 
 
+@tensor_first
 def full_like(input: Any, fill_value: Any, **kwargs: Any) -> Any:
     """`fill_value` in the shape, dtype and layout of `input`; keywords as `zeros_like`.
 
@@ -437,6 +442,8 @@ def linspace(
         tensor([0.0000, 0.5000, 1.0000])
     """
     start, end = _plain(start), _plain(end)
+    if not hasattr(steps, "__index__"):
+        raise TypeError(f"linspace(): argument 'steps' (position 3) must be int, not {type(steps).__name__}")
     if steps < 0:
         raise RuntimeError(f"number of steps must be non-negative, got {steps}")
     wide = isinstance(start, complex) or isinstance(end, complex)

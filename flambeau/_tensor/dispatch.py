@@ -6,6 +6,7 @@ stay below 2 us without and 3 us with gradient, which is why it is written out r
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -22,10 +23,11 @@ from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.program import Inference, Instruction, Storage, Value, new_instruction, new_storage, new_value
 from flambeau._ir.recording import TensorBase
+from flambeau._ops.arguments import not_a_tensor, refuse_collections, refuse_others
 from flambeau._ops.convert import cast
 from flambeau._ops.infer import infer_pointwise
 from flambeau._ops.operands import Operand
-from flambeau._ops.registry import Library, Pointwise, View, not_a_tensor
+from flambeau._ops.registry import OPS, Library, Pointwise, View
 from flambeau._ops.reinterpret import reinterpreted
 from flambeau._ops.strided import as_strided_
 from flambeau.autograd import graph
@@ -224,7 +226,7 @@ def _as_operand(op: Any, i: int, a: Any) -> Any:
             return kind(a)
     if isinstance(a, np.generic):
         return a.item()
-    raise not_a_tensor(op.name, op.parameters[i], i, a, "Tensor or Number")
+    raise not_a_tensor(op.name, op.parameters[i], i + 1, a, "Tensor or Number")
 
 
 def library(op: Any, args: tuple) -> Any:
@@ -244,11 +246,11 @@ def library(op: Any, args: tuple) -> Any:
         op.check_arguments(args)
     window = state.window
     if op.infer is None:
-        outputs = _run_now(op, values, metas)
+        outputs = _run_now(op, args, values, metas)
         inference = Inference(tuple([t._meta for t in outputs]), operands=metas)
     else:
         if inference is None:
-            inferred = op.infer(*metas)
+            inferred = _inferred(op, args, metas)
             inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred, operands=metas)
             if key is not None:
                 op.remember(key, inference)
@@ -268,6 +270,17 @@ def library(op: Any, args: tuple) -> Any:
     if op.result_type is None:
         return outputs[0] if len(outputs) == 1 else outputs
     return op.result_type(*outputs)
+
+
+def _inferred(op: Any, args: tuple, metas: tuple) -> Any:
+    """The metas of the results; TypeError for an argument that should have been a tensor."""
+    refuse_collections(op, op.derivative_of, args)
+    try:
+        return op.infer(*metas)
+    except AttributeError as error:
+        if op.exported or op.method:  # else the operation that the user has called says it
+            refuse_others(op.name, op.parameters, args, {}, error)
+        raise
 
 
 def _examine(args: tuple) -> tuple[tuple, tuple, Any, int, bool]:
@@ -325,13 +338,18 @@ def _edges_of(arg: Any, wanted: int) -> list[Any]:
     return [gradient_edge(x) if wanted else None for x in arg if isinstance(x, TensorBase)] or [None]
 
 
-def _run_now(op: Any, values: tuple, metas: tuple) -> tuple:
+def _run_now(op: Any, args: tuple, values: tuple, metas: tuple) -> tuple:
     """Run an operation at once and make tensors of what it returned."""
+    refuse_collections(op, (0,) if op.parameters[:1] == ("input",) else (), args)
     state.window.looked()
     realize_all(values)
     arrays = reference.read_arguments(values, metas)
-    with np.errstate(all="ignore"):
-        results = op.run(*arrays)
+    try:
+        with np.errstate(all="ignore"):
+            results = op.run(*arrays)
+    except AttributeError as error:
+        refuse_others(op.name, op.parameters, args, {}, error)
+        raise
     inputs = reference.flat_arrays(arrays)
     tensors = []
     for r in results if isinstance(results, tuple) else (results,):
@@ -360,7 +378,7 @@ def view(op: Any, args: tuple) -> Any:
     if isinstance(source, Operand):
         return source.operate(op, args)
     if not isinstance(source, TensorBase):
-        raise not_a_tensor(op.name, "input", 0, source)
+        raise not_a_tensor(op.name, "input", 1, source)
     metas = (source._meta, *args[1:])
     try:
         key = (metas, *map(type, metas))
@@ -489,9 +507,41 @@ def original(target: Any, args: tuple) -> Any:
     return make_tensor(Tensor, target._meta, new_storage(storage.value, storage.nbytes), node, target._index)
 
 
+def shared_dims(m: Meta) -> list[int]:
+    """The dimensions along which all elements are the same memory, as `expand` makes them."""
+    if m.is_contiguous:
+        return []
+    return [d for d, (n, s) in enumerate(zip(m.shape, m.strides, strict=True)) if s == 0 and n > 1]
+
+
+def distinct(target: Any) -> Any:
+    """The part of an expanded tensor that has each of its memory once."""
+    for d in shared_dims(target._meta):
+        target = OPS["narrow"].function(target, d, 0, 1)
+    return target
+
+
+def assign_shared(target: Any, result: Any, name: str) -> Any:
+    """`assign` for the operations that PyTorch lets write some elements of an expanded tensor: memory takes what one of
+    its elements was changed to."""
+    warnings.warn(
+        f"Use of {name} on expanded tensors is deprecated. Please clone() the tensor before performing this operation. "
+        "This also applies to advanced indexing, e.g. tensor[mask] = scalar",
+        UserWarning,
+        stacklevel=3,
+    )
+    dims = shared_dims(target._meta)
+    order = [d for d in range(target.dim()) if d not in dims] + dims
+    changed = (result != target) & ~(result.isnan() & target.isnan())
+    changed, result = [OPS["flatten"].function(t.permute(order), len(order) - len(dims)) for t in (changed, result)]
+    chosen = result.gather(-1, changed.int().argmax(-1, True))
+    assign(distinct(target), chosen.reshape(distinct(target)._meta.shape))
+    return target
+
+
 def check_no_overlap(m: Meta) -> None:
     """RuntimeError if several elements of the target are the same memory, as in an expanded tensor."""
-    if not m.is_contiguous and any([s == 0 and n > 1 for n, s in zip(m.shape, m.strides, strict=True)]):
+    if shared_dims(m):
         raise RuntimeError(
             errors.explain(
                 "unsupported operation: more than one element of the written-to tensor refers to a single memory "
@@ -531,7 +581,10 @@ def _rebase(target: Any, result: Any) -> None:
     base = target._base
     node = result._node
     if base is None:
+        old, place = target._node, target._index
         target._node, target._index = node, result._index
+        if old is not None and old.retained and node is not None:
+            _retain_in(node, target, old.retained, place)
     else:
         m = target._meta
         old = base._node
@@ -541,6 +594,14 @@ def _rebase(target: Any, result: Any) -> None:
     if isinstance(node, OpNode) and node.saved_outputs is not None and base is None:
         storage = target._storage
         node.saved_outputs = [(storage, target._meta, storage.version)]
+
+
+def _retain_in(node: Node, target: Any, retained: dict[int, Any], place: int) -> None:
+    """`retain_grad` is about the tensor: after a change in place about what it is then."""
+    kept = retained.get(place)
+    if kept is not None and kept() is target:
+        del retained[place]
+        node.retained = {**(node.retained or {}), target._index: kept}
 
 
 class CopySlices(Node):
@@ -593,6 +654,7 @@ class _Recorder:
     assign: Callable = staticmethod(assign)
     original: Callable = staticmethod(original)
     present: Callable = staticmethod(present)
+    rebase: Callable = staticmethod(_rebase)
 
     @staticmethod
     def grad_enabled() -> bool:

@@ -74,8 +74,7 @@ def setitem(tensor: Any, index: Any, value: Any) -> None:
         dispatch.check_writable(tensor)
     value = _value(tensor._meta.dtype, value)
     if reading.indices and not reading.steps:
-        before = recording.original(tensor, (value,))
-        recording.assign(tensor, _written(before, reading.indices, value))
+        _put(tensor, reading.indices, value)
         return
     part = _apply(tensor, reading.steps, reading.layout)
     if not reading.indices:
@@ -87,7 +86,16 @@ def setitem(tensor: Any, index: Any, value: Any) -> None:
         else:
             part.fill_(value)
     else:
-        recording.assign(part, _written(part, reading.indices, value))
+        _put(part, reading.indices, value)
+
+
+def _put(tensor: Any, indices: list[Any], value: Any) -> None:
+    """Write the value at the indices."""
+    written = _written(recording.original(tensor, (value,)), indices, value)
+    if isinstance(tensor, TensorBase) and dispatch.shared_dims(tensor._meta):
+        dispatch.assign_shared(tensor, written, "index_put_")
+    else:
+        recording.assign(tensor, written)
 
 
 def _too_many_values(value: Meta, part: Meta) -> RuntimeError:

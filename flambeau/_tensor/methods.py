@@ -103,6 +103,8 @@ def reflectable(op: Op) -> Callable[[tuple], Any]:
     """`number op tensor`: most operations take a number on the left as it is; matmul and shifts want tensors."""
     if op.name in ("matmul", "bitwise_left_shift", "bitwise_right_shift"):
         return lambda pair: op.record((creation.as_tensor(pair[0]), pair[1]))
+    if op.name == "true_divide":
+        return lambda pair: OPS["__rdiv__"].function(pair[1], pair[0])
     return op.record
 
 
@@ -115,7 +117,7 @@ def bind_methods() -> None:
             if not hasattr(Tensor, name) or name in Tensor.__mro__[-1].__dict__:
                 setattr(Tensor, name, op.function)
             if op.inplace:
-                setattr(Tensor, name + "_", checked_inplace(op.function, name))
+                setattr(Tensor, name + "_", checked_inplace(op, name))
     for method in creation.METHODS:
         setattr(Tensor, method.__name__, method)
     for name, draw in random.METHODS.items():
@@ -153,14 +155,16 @@ def bind_conversions() -> None:
         setattr(Tensor, name, convert)
 
 
-def checked_inplace(function: Callable, name: str) -> Callable:
+def checked_inplace(op: Op, name: str) -> Callable:
     """An in-place method that refuses a leaf before anything is computed."""
-    inplace = inplace_of(function, name)
+    inplace = inplace_of(op.function, name)
 
     @functools.wraps(inplace)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self._node is not None or self._base is not None:
             dispatch.check_writable(self)
+        if op.writes_shared and isinstance(self, Tensor) and dispatch.shared_dims(self._meta):
+            return dispatch.assign_shared(self, op.function(self, *args, **kwargs), name + "_")
         return inplace(self, *args, **kwargs)
 
     return method

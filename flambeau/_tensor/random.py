@@ -20,6 +20,7 @@ from flambeau._engine.window import state
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import draws, draws_normal, draws_rejection, fill, mersenne
+from flambeau._ops.arguments import tensor_first
 from flambeau._ops.drawn import gamma_drawn
 from flambeau._ops.mersenne import MersenneTwister
 from flambeau._ops.outs import OutRule, write_out
@@ -326,6 +327,7 @@ def _drawn_like(name: str, input: Any, kwargs: dict[str, Any], method: str, *bou
     return finish(METHODS[method](empty, *bounds, generator=generator), requires_grad)
 
 
+@tensor_first
 def rand_like(input: Any, **kwargs: Any) -> Any:
     """`rand` with the shape and dtype of `input`.
 
@@ -338,6 +340,7 @@ def rand_like(input: Any, **kwargs: Any) -> Any:
     return _drawn_like("rand_like", input, kwargs, "uniform_")
 
 
+@tensor_first
 def randn_like(input: Any, **kwargs: Any) -> Any:
     """`randn` with the shape and dtype of `input`.
 
@@ -350,6 +353,7 @@ def randn_like(input: Any, **kwargs: Any) -> Any:
     return _drawn_like("randn_like", input, kwargs, "normal_")
 
 
+@tensor_first
 def randint_like(input: Any, *args: Any, low: int | None = None, high: int | None = None, **kwargs: Any) -> Any:
     """`randint` with the shape and dtype of `input`.
 
@@ -392,6 +396,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, **kwargs: Any) -> 
     return _finished("normal", wrap(drawn, template.shape, template.dtype), kwargs)
 
 
+@tensor_first
 def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None = None, out: Any = None) -> Any:
     """0 or 1 for each element, 1 with the probability that `input` holds there (or `p` everywhere).
 
@@ -414,6 +419,7 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
     return finish(result, False, out=out, name="bernoulli")
 
 
+@tensor_first
 def multinomial(
     input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None, out: Any = None
 ) -> Any:

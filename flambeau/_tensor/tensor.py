@@ -394,6 +394,8 @@ class Tensor(TensorBase):
     def register_post_accumulate_grad_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(leaf)` after a gradient was added to the leaf's `.grad`."""
         node = node_of(self)
+        if node is None:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if not isinstance(node, AccumulateGrad):
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         if node.post_accumulate_hooks is None:
@@ -585,11 +587,16 @@ class Tensor(TensorBase):
             filled = view.expand_(convert.cast(value, self.dtype), tuple(self.shape))
             return self._overwrite(convert.copy_of(filled, False), value, "FillBackward3")
         dispatch.check_writable(self)
+        if dispatch.shared_dims(self._meta):
+            dispatch.distinct(self).fill_(value)
+            return self
         return self._overwrite(creation.full(self.shape, value, dtype=self.dtype), None, "FillBackward2")
 
     def zero_(self) -> Any:
         """Fill with zeros."""
         dispatch.check_writable(self)
+        if dispatch.shared_dims(self._meta):
+            return self.fill_(0)
         return self._overwrite(creation.zeros(self.shape, dtype=self.dtype), None, "ZeroBackward0")
 
     def _overwrite(self, fresh: Any, source: Any, name: str) -> Any:

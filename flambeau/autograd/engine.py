@@ -10,10 +10,11 @@ import heapq
 from collections.abc import Sequence
 from typing import Any
 
-from flambeau._core.errors import explain
+from flambeau._core.errors import TYPE_NAMES, explain
 from flambeau._core.sites import describe, user_site
 from flambeau._engine.exposure import is_exposed
 from flambeau._engine.window import state
+from flambeau._ir.meta import Meta
 from flambeau._ir.program import new_storage
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import copy_of
@@ -21,7 +22,7 @@ from flambeau._ops.fill import filled
 from flambeau._ops.operands import Operand
 from flambeau._ops.registry import OPS
 from flambeau.autograd import graph
-from flambeau.autograd.graph import AccumulateGrad, Node
+from flambeau.autograd.graph import AccumulateGrad, GradientEdge, Node, running
 
 
 def backward(
@@ -52,9 +53,10 @@ def backward(
         if not wanted:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
         for t in wanted:
-            if t.requires_grad and not t.is_leaf:
+            if not isinstance(t, GradientEdge) and t.requires_grad and not t.is_leaf:
                 t.retain_grad()
-        accumulate_into = {id(t._node) for t in wanted if t._node is not None}
+        places = [edge_of(t) for t in wanted]
+        accumulate_into = {id(node) for node, _ in places if node is not None}
     retain = create_graph if retain_graph is None else retain_graph
     Pass(retain, create_graph, None, accumulate_into).run(roots, grads)
 
@@ -73,7 +75,8 @@ def grad(
     """The gradients of `outputs`, weighted with `grad_outputs`, with respect to `inputs`, as a tuple; `.grad` is left
     alone.
 
-    RuntimeError for an input that the outputs do not depend on, unless `allow_unused` (None then) or
+    Outputs and inputs may be places in the graph (`graph.GradientEdge`). RuntimeError for an input that the outputs do
+    not depend on, unless `allow_unused` (None then) or
     `materialize_grads` (zeros).
 
     Example::
@@ -84,15 +87,22 @@ def grad(
         (tensor(6.),)
     """
     wanted = as_sequence(inputs)
+    if not wanted:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
     if is_grads_batched:
         return _batched_grad(outputs, wanted, grad_outputs, create_graph, allow_unused, materialize_grads)
     roots, grads = start(as_sequence(outputs), as_sequence(grad_outputs))
     capture: dict[tuple[int, int], int] = {}
     slots = []
     for t in wanted:
-        if not t.requires_grad:
+        node, index = edge_of(t)
+        if node is None:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
-        key = (id(t._node), t._index)
+        key = (id(node), index)
         slots.append(capture.setdefault(key, len(capture)))
     retain = create_graph if retain_graph is None else retain_graph
     captured = Pass(retain, create_graph, capture, None).run(roots, grads)
@@ -100,8 +110,9 @@ def grad(
     if materialize_grads:
         results = [zeros_for(t) if r is None else r for t, r in zip(wanted, results, strict=True)]
     elif not allow_unused and any(r is None for r in results):
+        unused = next(i for i, r in enumerate(results) if r is None)
         raise RuntimeError(
-            "One of the differentiated Tensors appears to not have been used in the graph. "
+            f"The differentiated Tensor at index {unused} appears to not have been used in the graph. "
             "Set allow_unused=True if this is the desired behavior."
         )
     return tuple(results)
@@ -136,10 +147,20 @@ def as_sequence(tensors: Any) -> list[Any]:
     """One tensor or several, as a list; [] for None."""
     if tensors is None:
         return []
-    return [tensors] if isinstance(tensors, TensorBase) else list(tensors)
+    return [tensors] if isinstance(tensors, (TensorBase, GradientEdge)) else list(tensors)
+
+
+def edge_of(t: Any) -> tuple[Node | None, int]:
+    """The place in the graph that a tensor, or a GradientEdge itself, stands for."""
+    if isinstance(t, GradientEdge):
+        return t.node, t.output_nr
+    return (t._node if t.requires_grad else None), t._index
 
 
 def zeros_for(t: Any) -> Any:
+    if isinstance(t, GradientEdge):
+        m = t.node.output_metas[t.output_nr]
+        return filled(tuple(m.shape), 0, m.dtype)
     return t.new_zeros(t.shape)
 
 
@@ -156,7 +177,8 @@ def start(outputs: list[Any], weights: list[Any]) -> tuple[list[tuple[Node, int]
     for t, weight in zip(outputs, weights, strict=True):
         if isinstance(t, Operand):
             t, weight = t.as_root(weight)
-        if not t.requires_grad:
+        node, index = edge_of(t)
+        if node is None:
             raise RuntimeError(
                 explain(
                     "element 0 of tensors does not require grad and does not have a grad_fn",
@@ -164,29 +186,29 @@ def start(outputs: list[Any], weights: list[Any]) -> tuple[list[tuple[Node, int]
                     site=user_site(3),
                 )
             )
-        roots.append((t._node, t._index))
-        grads.append(_first_gradient(t, weight))
+        roots.append((node, index))
+        grads.append(_first_gradient(node.output_metas[index] if isinstance(t, GradientEdge) else t._meta, weight))
     return roots, grads
 
 
-def _first_gradient(t: Any, weight: Any) -> Any:
+def _first_gradient(m: Meta, weight: Any) -> Any:
     if weight is None:
-        if t._meta.numel != 1:
+        if m.numel != 1:
             raise RuntimeError(
                 explain(
-                    f"grad can be implicitly created only for scalar outputs, got shape {list(t.shape)}",
+                    f"grad can be implicitly created only for scalar outputs, got shape {list(m.shape)}",
                     hint="reduce it first, e.g. .sum() or .mean(), or pass gradient=",
                     site=user_site(4),
                 )
             )
-        if t._meta.dtype.is_complex:
-            raise RuntimeError("grad can be implicitly created only for real scalar outputs but got " + repr(t.dtype))
-        return filled(t.shape, 1, t.dtype)
-    if weight._meta.shape != t._meta.shape:
+        if m.dtype.is_complex:
+            raise RuntimeError("grad can be implicitly created only for real scalar outputs but got " + repr(m.dtype))
+        return filled(tuple(m.shape), 1, m.dtype)
+    if weight._meta.shape != m.shape:
         raise RuntimeError(
-            f"Mismatch in shape: grad_output[0] has a shape of {weight.shape} and output[0] has a shape of {t.shape}."
+            f"Mismatch in shape: grad_output[0] has a shape of {weight.shape} and output[0] has a shape of {m.shape}."
         )
-    return weight.to(t.dtype) if weight.dtype is not t.dtype else weight
+    return weight.to(m.dtype) if weight.dtype is not m.dtype else weight
 
 
 class Pass:
@@ -209,15 +231,15 @@ class Pass:
         self.buffers: dict[Node, list[Any]] = {}
 
     def run(self, roots: Sequence[tuple[Node, int]], grads: Sequence[Any]) -> dict[int, Any]:
-        waiting = count_dependencies([node for node, _ in roots])
-        useful = self._useful(roots)
+        self.waiting = waiting = count_dependencies([node for node, _ in roots])
+        self.useful = useful = self._useful(roots)
         for (node, index), grad in zip(roots, grads, strict=True):
             self._add(node, index, grad)
         # leaves first, then the newest node
         heap = [(-node.seq, node) for node in dict.fromkeys([node for node, _ in roots]) if waiting[node] == 0]
         heapq.heapify(heap)
-        before = state.grad_enabled
-        state.grad_enabled = self.create_graph
+        before, outer = state.grad_enabled, running.walk
+        state.grad_enabled, running.walk = self.create_graph, self
         try:
             while heap:
                 node = heapq.heappop(heap)[1]
@@ -225,8 +247,12 @@ class Pass:
                 produced = self._run_node(node, received) if useful is None or id(node) in useful else None
                 self._send(node, produced, waiting, heap)
         finally:
-            state.grad_enabled = before
+            state.grad_enabled, running.walk = before, outer
         return self.captured
+
+    def reaches(self, node: Node) -> bool:
+        """Will this pass run the node, or has it?"""
+        return node in self.waiting and (self.useful is None or id(node) in self.useful)
 
     def _useful(self, roots: Sequence[tuple[Node, int]]) -> set[int] | None:
         """With captures: the nodes from which a captured gradient can be reached; the others need not run."""
@@ -265,6 +291,8 @@ class Pass:
             allowed = id(node) in self.accumulate_into if self.accumulate_into is not None else not self.only_capture
             if received[0] is not None and allowed:
                 accumulate(node, received[0], self.create_graph)
+                for hook in list((node.post_hooks or {}).values()):
+                    hook((), tuple(received))
             return None
         if all([g is None for g in received]) or (self.only_capture and not any(node.edges)):
             return None
@@ -351,17 +379,32 @@ def run_tensor_hooks(node: Node, received: list[Any]) -> list[Any]:
                 received = received if replaced is None else list(replaced)
             elif received[index] is not None:
                 replaced = hook(received[index])
-                if not (replaced is None or isinstance(replaced, (TensorBase, Operand))):
-                    raise TypeError(
-                        f"expected a hook to return a Tensor or None, but it returned '{type(replaced).__name__}'"
-                    )
-                received[index] = received[index] if replaced is None else replaced
+                if replaced is not None:
+                    received[index] = _checked_gradient(replaced, received[index], hook)
     if node.retained:
         for index, reference in node.retained.items():
             tensor = reference()
-            if tensor is not None and received[index] is not None:
-                tensor._grad = received[index]
+            grad = received[index]
+            if tensor is not None and grad is not None:
+                own = grad.clone() if state.grad_enabled or grad.is_sparse else own_copy(grad)
+                tensor._grad = own if tensor._grad is None else tensor._grad + grad
     return received
+
+
+def _checked_gradient(found: Any, given: Any, hook: Any) -> Any:
+    """What a hook returned in place of a gradient; an error for another kind, shape or dtype."""
+    if not isinstance(found, (TensorBase, Operand)):
+        kind = type(found).__name__
+        raise TypeError(f"expected Variable, but hook returned '{kind}': a hook returns a Tensor or None")
+    if isinstance(found, Operand) or isinstance(given, Operand):
+        return found
+    name, own, m = getattr(hook, "__name__", type(hook).__name__), found._meta, given._meta
+    if own.shape != m.shape:
+        raise RuntimeError(f"hook '{name}' has changed the size of value")
+    if own.dtype is not m.dtype:
+        was, got = [f"torch.{TYPE_NAMES[d.name]}Tensor" for d in (m.dtype, own.dtype)]
+        raise RuntimeError(f"hook '{name}' has changed the type of value (was {was} got {got})")
+    return found
 
 
 def run_post_hooks(node: Node, produced: list[Any], received: list[Any]) -> list[Any]:
@@ -371,7 +414,14 @@ def run_post_hooks(node: Node, produced: list[Any], received: list[Any]) -> list
         replaced = hook(tuple([None if i is None else produced[i] for i in numbers]), tuple(received))
         if replaced is None:
             continue
-        for i, grad in zip(numbers, replaced if isinstance(replaced, tuple) else (replaced,), strict=True):
+        if not isinstance(replaced, tuple):
+            raise TypeError(f"expected tuple, but hook returned '{type(replaced).__name__}'")
+        if len(replaced) != len(numbers):
+            raise RuntimeError(
+                f"hook '{getattr(hook, '__name__', type(hook).__name__)}' has returned an incorrect number of values "
+                f"(got {len(replaced)}, but expected {len(numbers)})"
+            )
+        for i, grad in zip(numbers, replaced, strict=True):
             if i is not None:
                 produced[i] = grad
     return produced

@@ -8,8 +8,10 @@ from typing import Any
 
 from flambeau._core.sites import user_site
 from flambeau._engine.window import state
+from flambeau._ir import recording
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.fill import filled
+from flambeau._ops.operands import Operand
 from flambeau.autograd import graph
 from flambeau.autograd.graph import Node, already_freed, changed_in_place, fit, gradient_edge
 from flambeau.autograd.saved import Packed, stack
@@ -70,11 +72,11 @@ class FunctionCtx:
             return graph.unpack(found._storage, found._meta, self._node, index)
         if kind == "input":
             if saved._storage.version != version:
-                raise changed_in_place(saved._storage, saved._meta, version, self._node)
+                raise changed_in_place(saved._storage, saved._meta, version, self._node, gradient_edge(saved))
             return saved
         storage, meta, index = saved
         if storage.version != version:
-            raise changed_in_place(storage, meta, version, self._node)
+            raise changed_in_place(storage, meta, version, self._node, (self._node, index))
         return graph.unpack(storage, meta, self._node, index)
 
     def _keep(self, outputs: list[Any]) -> None:
@@ -125,7 +127,8 @@ class FunctionNode(Node):
 
     def apply(self, grads: list[Any]) -> list[Any]:
         if self.ctx.materialize_grads:
-            grads = [zeros(m) if g is None else g for g, m in zip(grads, self.output_metas, strict=True)]
+            metas = self.output_metas
+            grads = [zeros(m) if g is None and m is not None else g for g, m in zip(grads, metas, strict=True)]
         results = self.function.backward(self.ctx, *grads)
         results = list(results) if isinstance(results, tuple) else [results]
         expected = len(self.edges)
@@ -145,8 +148,10 @@ class FunctionNode(Node):
         meta = self.input_metas[i]
         if grad is None or meta is None:
             return grad
+        if isinstance(grad, Operand):
+            return grad
         if not isinstance(grad, TensorBase):
-            return grad  # a sparse gradient
+            raise RuntimeError(f"expected Variable or None (got {type(grad).__name__})")
         try:
             return fit(grad, meta)
         except Exception:
@@ -169,6 +174,9 @@ class Function:
     `setup_context(ctx, inputs,
     output)`. Use it by `MyFunction.apply(*args)`.
 
+    Inside `vmap` a function either has `generate_vmap_rule = True`, and its methods run on a whole batch (in the
+    form with `setup_context`), or a static method `vmap(info, in_dims, *args)` that returns (result, out_dims).
+
     Example::
 
         >>> import flambeau as torch
@@ -188,6 +196,7 @@ class Function:
     """
 
     setup_context: Callable[..., Any] | None = None
+    generate_vmap_rule = False  # may `vmap` run the methods on batched tensors?
     _kind_of_node: type[FunctionNode]
 
     def __init__(self) -> None:
@@ -218,6 +227,11 @@ class Function:
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Run `forward` and connect the result to the graph."""
+        operands = [a for a in args if isinstance(a, Operand)]
+        if operands:
+            found = max(operands, key=lambda a: getattr(a, "level", 0)).apply_function(cls, args)
+            if found is not NotImplemented:
+                return found
         ctx = FunctionCtx()
         tensors = [isinstance(a, TensorBase) for a in args]
         ctx.needs_input_grad = tuple(
@@ -234,6 +248,7 @@ class Function:
         finally:
             state.grad_enabled = before
         outputs = list(result) if isinstance(result, tuple) else [result]
+        _check_dirty(ctx._dirty, outputs)
         outputs = [_own(o, args, ctx) for o in outputs]
         if tracked:
             edges = tuple([gradient_edge(a) if is_tensor else None for a, is_tensor in zip(args, tensors, strict=True)])
@@ -242,6 +257,18 @@ class Function:
             _connect(node, outputs, ctx)
         ctx._keep(outputs)
         return tuple(outputs) if isinstance(result, tuple) else outputs[0]
+
+
+def _check_dirty(dirty: tuple, outputs: list[Any]) -> None:
+    """RuntimeError for inputs that were changed in place and must not be, or are not returned."""
+    for d in dirty:
+        if isinstance(d._node, graph.AccumulateGrad) and state.grad_enabled:
+            raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
+        if not any(d is o for o in outputs):
+            raise RuntimeError(
+                "Some elements marked as dirty during the forward method were not returned as output. The inputs that "
+                "are modified inplace must all be outputs of the Function."
+            )
 
 
 def _own(output: Any, args: tuple, ctx: FunctionCtx) -> Any:
@@ -263,7 +290,10 @@ def _connect(node: FunctionNode, outputs: list[Any], ctx: FunctionCtx) -> None:
             or not o._meta.dtype.differentiable
         ):
             continue
-        o._node, o._index = node, i
+        if o._base is not None and any(o is d for d in ctx._dirty):  # the rest of its memory keeps its history
+            recording.rebase(o, graph.unpack(o._storage, o._meta, node, i))
+        else:
+            o._node, o._index = node, i
     node.output_metas = tuple(metas)  # type: ignore[arg-type]
 
 

@@ -6,6 +6,7 @@ are perturbed separately, and gradients follow the convention of PyTorch: the co
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,7 @@ def gradcheck(
         True
     """
     arguments = tuple(as_sequence(inputs))
+    _warn_of_low_precision(arguments)
     try:
         with _alike_at_every_sight():
             _check(func, arguments, eps, atol, rtol, nondet_tol)
@@ -163,6 +165,17 @@ def _check(func: Callable, arguments: tuple, eps: float, atol: float, rtol: floa
                     f"Jacobian mismatch for output {o} with respect to input "
                     f"{i},\nnumerical:{numerical}\nanalytical:{ours}\n"
                 )
+
+
+def _warn_of_low_precision(arguments: tuple) -> None:
+    for i, a in enumerate(arguments):
+        if isinstance(a, TensorBase) and a.requires_grad and a.dtype.name not in ("float64", "complex128"):
+            warnings.warn(
+                f"Input #{i} requires gradient and is not a double precision floating point or complex. This check "
+                "will likely fail if all the inputs are not of double precision floating point or complex.",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def _outputs_like(result: Any, o: int) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -96,6 +97,15 @@ class Node:
             self.extra = {}
         return self.extra
 
+    @property
+    def requires_grad(self) -> bool:
+        """True: there is a node where a gradient is wanted."""
+        return True
+
+    def _sequence_nr(self) -> int:
+        """The place in the order in which nodes were made; leaves come last."""
+        return self.seq
+
     def register_prehook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(grad_outputs)` before the node runs; it may return replacements."""
         if self.pre_hooks is None:
@@ -150,7 +160,7 @@ def record_node(
     if saving is None:
         saving = op.saving(mask, metas)
         saving = inference.savings[mask] = saving._replace(kind=kind_of_node(op, saving.name))
-    dropped, kept, outputs, _, _, _, kind = saving
+    dropped, kept, snapshots, outputs, _, _, _, kind = saving
     node = new(kind)
     node.edges = edges
     node.output_metas = inference.outputs
@@ -167,7 +177,9 @@ def record_node(
         node.args = held
     else:
         node.args = args
-    node.versions = {i: _version(args[i]) for i in kept} if kept else _NOTHING
+    if snapshots:
+        node.args = [_snapshot(a) if i in snapshots else a for i, a in enumerate(node.args)]
+    node.versions = {i: _version(node.args[i]) for i in kept} if kept else _NOTHING
     if kept and stack.top is not None:
         node._pack(kept, stack.top)
     node.saved_outputs = [] if outputs else None
@@ -216,6 +228,8 @@ class OpNode(Node):
             kept = [unpack(o._storage, o._meta, None, 0) for o in outputs]
             self.saved_outputs = [(Packed(k, stack.top), k._meta, None) for k in kept]
             return
+        if "out" in self.op.snapshots:
+            outputs = tuple([_snapshot(o) for o in outputs])
         self.saved_outputs = [(o._storage, o._meta, o._storage.version) for o in outputs]
 
     def release(self) -> None:
@@ -288,7 +302,7 @@ class OpNode(Node):
         if type(arg) is Packed:
             return arg.unpack()
         if i in self.versions:
-            check_versions(arg, self.versions[i], self)
+            check_versions(arg, self.versions[i], self, self.edges[i] if len(self.edges) == len(self.metas) else None)
         return arg
 
     def _unpack_output(self, i: int) -> Any:
@@ -299,7 +313,7 @@ class OpNode(Node):
             found = storage.unpack()
             return unpack(found._storage, found._meta, node, i)
         if storage.version != version:
-            raise changed_in_place(storage, m, version, self)
+            raise changed_in_place(storage, m, version, self, (self, i))
         return unpack(storage, m, node, i)
 
     def _deliver(self, results: list[Any], group: list[tuple[int, Edge]], metas: Any, value: Any) -> None:
@@ -383,7 +397,8 @@ def present(result: Any, name: str, inputs: Sequence[Any]) -> None:
     if any([e is not None and e[0] is node for e in edges]):  # the result is an input
         return
     node.__class__ = kind_of_node(node.op, name)
-    node.saving = node.saving._replace(name=name, shown=tuple(edges))
+    shown = [node.edges.index(e) if e is not None and e in node.edges else e for e in edges]
+    node.saving = node.saving._replace(name=name, shown=tuple(shown))
 
 
 def _wanted(group: list[tuple[int, Edge]]) -> bool:
@@ -409,14 +424,22 @@ def _version(arg: Any) -> Any:
     return arg._storage.version
 
 
-def check_versions(arg: Any, versions: Any, node: Node) -> None:
-    """RuntimeError if a saved tensor was changed in place after it was saved."""
+def check_versions(arg: Any, versions: Any, node: Node, maker: Edge = None) -> None:
+    """RuntimeError if a saved tensor, which was the result of `maker`, was changed in place after it was saved."""
     if isinstance(arg, TensorBase):
         if arg._storage.version != versions:
-            raise changed_in_place(arg._storage, arg._meta, versions, node)
+            raise changed_in_place(arg._storage, arg._meta, versions, node, maker)
     elif type(arg) is tuple and isinstance(versions, list):
         for a, v in zip(arg, versions, strict=True):
             check_versions(a, v, node)
+
+
+def _snapshot(t: Any) -> Any:
+    """The present contents of `t`, with its place in the graph."""
+    storage = t._storage
+    if exposure.is_exposed(storage):
+        return t.clone()
+    return unpack(new_storage(storage.value, storage.nbytes), t._meta, t._node, t._index)
 
 
 def already_freed(node: Node | None) -> RuntimeError:
@@ -432,16 +455,26 @@ def already_freed(node: Node | None) -> RuntimeError:
     )
 
 
-def changed_in_place(storage: Any, m: Meta, version: int, node: Node) -> RuntimeError:
-    """The error about a saved tensor that was changed: which, saved where, changed where."""
+def changed_in_place(storage: Any, m: Meta, version: int, node: Node, maker: Edge = None) -> RuntimeError:
+    """The error about a saved tensor that was changed: which, the result of which node, saved where, changed where."""
+    made = maker is not None and not isinstance(maker[0], AccumulateGrad)
+    origin = f", which is output {maker[1]} of {maker[0].name()}," if made and maker else ""
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"[torch.{m.dtype.name} {list(m.shape)}], which {node.name()} saved, is at version {storage.version}; "
+        f"[torch.{errors.TYPE_NAMES[m.dtype.name]}Tensor {list(m.shape)}]{origin} is at version {storage.version}; "
         f"expected version {version} instead.\n"
-        f"  saved at {sites.describe(node.site)}\n  changed at {sites.describe(storage.changed_at)}\n"
+        f"  saved by {node.name()} at {sites.describe(node.site)}\n  changed at {sites.describe(storage.changed_at)}\n"
         "  hint: use the operation that is not in-place there, or change a .clone()"
     )
 
+
+class Running(threading.local):
+    """The pass over a graph that this thread is in."""
+
+    walk: Any = None
+
+
+running = Running()
 
 # (storage, meta, node, output number) -> Tensor; set by _tensor.dispatch
 unpack: Callable[[Any, Meta, Node | None, int], Any] = None  # type: ignore[assignment]
@@ -509,19 +542,23 @@ def register_multi_grad_hook(
     """
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
-    arrived: list[Any] = [None] * len(tensors)
-    count = 0
+    nodes = [gradient_edge(t) for t in tensors]
+    walk: Any = None  # the pass whose gradients are collected
+    arrived: list[Any] = []
+    missing = 0
 
     def receive(i: int, grad: Any) -> None:
-        nonlocal count, arrived
-        count += 1
+        nonlocal walk, arrived, missing
+        first = walk is not running.walk
+        if first:
+            walk, arrived = running.walk, [None] * len(tensors)
+            missing = sum([edge is not None and walk.reaches(edge[0]) for edge in nodes])
         arrived[i] = grad
-        if mode == "any" and count == 1:
+        missing -= 1
+        if mode == "any" and first:
             fn(grad)
-        if count == len(tensors):
-            grads, arrived, count = arrived, [None] * len(tensors), 0
-            if mode == "all":
-                fn(grads)
+        elif mode == "all" and not missing:
+            fn(arrived)
 
     handles = [t.register_hook(functools.partial(receive, i)) for i, t in enumerate(tensors)]
     return _Handles(handles)
@@ -546,14 +583,6 @@ def allow_mutation_on_saved_tensors() -> Iterator[None]:
     """
     with saved_tensors_hooks(_snapshot, lambda t: t):
         yield
-
-
-def _snapshot(t: Any) -> Any:
-    """The present contents of `t`, with its place in the graph."""
-    storage = t._storage
-    if exposure.is_exposed(storage):
-        return t.clone()
-    return unpack(new_storage(storage.value, storage.nbytes), t._meta, t._node, t._index)
 
 
 class _Handles(RemovableHandle):

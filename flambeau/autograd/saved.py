@@ -39,7 +39,16 @@ class Packed:
 
     @staticmethod
     def _pack(t: Any, pack: Callable) -> Any:
-        return (pack(t),) if isinstance(t, TensorBase) else t
+        if not isinstance(t, TensorBase):
+            return t
+        version = t._storage.version
+        packed = pack(t)
+        if t._storage.version != version:
+            raise RuntimeError(
+                "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook "
+                "cannot be modified by in-place operations as this can lead to unexpected side-effects."
+            )
+        return (packed,)
 
     def unpack(self) -> Any:
         """The tensor again."""

@@ -1,5 +1,7 @@
 """Writes of what could not be computed are taken back: the error comes once, and tensors are what they were before."""
 
+import threading
+
 import pytest
 
 import flambeau as torch
@@ -111,3 +113,15 @@ def test_what_is_held_for_a_failure_counts_as_no_reference():
     assert len(found.live) == 1 and found.slots[x._storage.value] in found.live
     held = [v for values in state.window.before for v in values.values()]
     assert held and [found.values[slot] for slot in found.dying] == held
+
+
+def test_a_write_that_another_thread_runs_is_not_taken_back_in_silence():
+    x, z = torch.zeros(3), torch.ones(3) + 1
+    x.copy_(taken(3))
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(z.tolist()))
+    thread.start()
+    thread.join()
+    assert seen == [[2, 2, 2]]
+    with pytest.raises(IndexError):
+        x.tolist()

@@ -88,3 +88,35 @@ def test_what_is_filled_keeps_its_history_with_gradient_zero(write):
     assert x.requires_grad
     x.sum().backward()
     assert leaf.grad.tolist() == ([0, 0, 2] if x[2] == 2 else [0, 0, 0])
+
+
+@pytest.mark.parametrize("write, expected", [
+    (lambda e: e.fill_(5.0), [5.0, 5.0, 5.0]),
+    (lambda e: e.zero_(), [0.0, 0.0, 0.0]),
+    (lambda e: e.masked_fill_(torch.tensor([[True, False, False], [False, False, True]]), 5.0), [5.0, 1.0, 5.0]),
+    (lambda e: e.index_fill_(1, torch.tensor([1]), 5.0), [0.0, 5.0, 2.0]),
+    (lambda e: e.index_put_((torch.tensor([0]),), torch.tensor([[5.0, 6.0, 7.0]])), [5.0, 6.0, 7.0]),
+    (lambda e: e.__setitem__(e > 1, 5.0), [0.0, 1.0, 5.0]),
+    (lambda e: e.__setitem__((torch.tensor([1]), 0), float("nan")), [float("nan"), 1.0, 2.0]),
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Use of .* on expanded tensors")
+def test_writing_to_some_elements_of_an_expanded_tensor(write, expected):
+    """Memory takes what any of its elements became, as in PyTorch."""
+    row = torch.arange(3.0)
+    write(row.expand(2, 3))
+    assert torch.equal(row.nan_to_num(-1.0), torch.tensor(expected).nan_to_num(-1.0))
+
+
+def test_an_expanded_tensor_is_refused_where_all_elements_are_written():
+    for write in (lambda e: e.add_(1), lambda e: e.copy_(torch.ones(2, 3)), lambda e: e.normal_()):
+        with pytest.raises(RuntimeError, match="more than one element of the written-to tensor refers to a single"):
+            write(torch.ones(3).expand(2, 3))
+    with pytest.warns(UserWarning, match="Use of masked_fill_ on expanded tensors is deprecated"):
+        torch.ones(3).expand(2, 3).masked_fill_(torch.tensor(True), 0)
+
+
+def test_gradients_of_what_was_filled_in_an_expanded_tensor():
+    x = torch.ones(3, requires_grad=True)
+    spread = (x * 2).expand(2, 3)
+    spread.fill_(3.0)
+    assert torch.autograd.grad(spread.sum(), x)[0].tolist() == [0.0, 0.0, 0.0]

@@ -57,6 +57,13 @@ def test_a_hook_must_return_a_tensor():
         y.backward()
 
 
+def test_a_pack_hook_leaves_its_tensor_alone():
+    x = torch.ones(1, requires_grad=True)
+    with graph.saved_tensors_hooks(lambda t: t.detach().mul_(2), lambda kept: kept):
+        with pytest.raises(RuntimeError, match="A saved tensor pack hook is modifying its input in place"):
+            x.exp()
+
+
 def test_mutation_of_saved_tensors():
     x = torch.tensor([3.0], requires_grad=True)
     with graph.allow_mutation_on_saved_tensors():

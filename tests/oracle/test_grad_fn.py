@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
 
 # Over `t`, the package, and `F`, its nn.functional; the names of tensors are those of `inputs`.
 EXPRESSIONS = """
-x + y; x + 1; 1 + x; x - y; x - 1; 1 - x; x * y; x * 2; 2 * x; x / y; x / 2; -x; x ** 2; x ** y; 2 ** x; x + p
+2 / x; x + y; x + 1; 1 + x; x - y; x - 1; 1 - x; x * y; x * 2; 2 * x; x / y; x / 2; -x; x ** 2; x ** y; 2 ** x; x + p
 p * x; t.where(x > 0, x, y); t.where(x > 0, x, 0.0); x % 2; t.fmod(x, 2); t.remainder(x, y); t.addcmul(x, x, y)
 t.addcdiv(x, x, y); t.lerp(x, y, 0.5); t.lerp(x, y, p); t.atan2(x, y); t.hypot(x, y); t.maximum(x, y)
 t.minimum(x, y); t.fmax(x, y); t.clamp(x, 0.5); t.clamp(x, 0.1, 0.5); t.clamp(x, min=p); t.clamp_min(x, 0.1)
@@ -102,7 +102,7 @@ DIFFERENT = {
         x // 2; t.floor_divide(x, y); t.heaviside(x, p); t.unique(x)
     """,
     "composed of other steps": """
-        2 / x; t.quantile(v, 0.5); t.trapezoid(v); t.outer(v, v); t.einsum("ij,jk->ik", x, m); t.kron(m, m); t.logdet(m)
+        t.quantile(v, 0.5); t.trapezoid(v); t.outer(v, v); t.einsum("ij,jk->ik", x, m); t.kron(m, m); t.logdet(m)
         t.fft.fft(x); F.cosine_similarity(x, y); F.pairwise_distance(x, y); F.bilinear(x, y, b[:, :3, :3], v)
         F.conv1d(b, b[:, :4, :2]); F.fold(i.flatten(1)[:, :48].view(2, 12, 4), (3, 3), 2); F.rms_norm(x, (3,), v)
         F.local_response_norm(i, 2); F.cross_entropy(x, p.softmax(1)); F.cross_entropy(x, index, label_smoothing=0.1)

@@ -7,7 +7,7 @@ from flambeau._compiler.loops import Expr, Loops
 
 SIMPLE = frozenset({"load", "store", "const", "scalar", "index", "cast", "where", "checked", "reduce", "neg", "abs",
                     "invert", "add", "sub", "mul", "maximum", "minimum", "fmax", "fmin", "floor", "ceil", "trunc",
-                    "round", "copysign", "sgn", "sign"})  # fmt: skip
+                    "round", "copysign", "sgn"})  # fmt: skip
 ROOTS = frozenset({"truediv", "sqrt", "rsqrt", "reciprocal"})
 WORTH_KEEPING = 6  # what must be spent on a value before memory in cache is cheaper than computing it anew
 

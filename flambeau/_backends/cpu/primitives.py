@@ -104,11 +104,10 @@ def _rsqrt(f: Function, a: Val) -> Val:
 
 
 def _sign(f: Function, a: Val) -> Val:
-    """-1, 0 or 1; NaN stays."""
+    """-1, 0 or 1; 0 of NaN."""
     zero, one = f.float(0.0, a.type), f.float(1.0, a.type)
     positive = f.select(f.fcompare("ogt", a, zero), one, zero)
-    signed = f.select(f.fcompare("olt", a, zero), f.fneg(one), positive)
-    return f.select(v.is_nan(f, a), a, signed)
+    return f.select(f.fcompare("olt", a, zero), f.fneg(one), positive)
 
 
 def _truthy(f: Function, a: Val) -> Val:
@@ -179,7 +178,7 @@ FLOAT: dict[str, Body] = {
     "neg": lambda f, a: f.fneg(a), "abs": _intrinsic("fabs"), "sqrt": _intrinsic("sqrt"), "rsqrt": _rsqrt,
     "reciprocal": _reciprocal, "floor": _intrinsic("floor"), "ceil": _intrinsic("ceil"),
     "trunc": _intrinsic("trunc"), "round": _intrinsic("rint"), "copysign": lambda f, a, b: f.copysign(a, b),
-    "maximum": maximum, "minimum": minimum, "fmax": _fmax, "fmin": _fmin, "sgn": _sign, "sign": _sign,
+    "maximum": maximum, "minimum": minimum, "fmax": _fmax, "fmin": _fmin, "sgn": _sign,
     "lt": _fcompare("olt"), "le": _fcompare("ole"), "gt": _fcompare("ogt"), "ge": _fcompare("oge"),
     "eq": _fcompare("oeq"), "ne": _fcompare("une"), "isnan": v.is_nan, "isinf": _isinf,
     "isfinite": _isfinite, "signbit": _signbit, "trunc_divide": _trunc_divide, "remainder": _remainder,
@@ -269,15 +268,17 @@ def _shift_left(f: Function, a: Val, b: Val) -> Val:
     return f.select(inside, f.binary("shl", a, b), f.int(0, a.type))
 
 
-def _shift_right(instruction: str, less: str) -> Body:
-    """The bits moved right, by 0 to all but one of them."""
+def _shift_right(f: Function, a: Val, b: Val) -> Val:
+    """The bits moved right, the sign behind them; the sign alone if further than there are bits, or by a negative
+    number."""
+    most = f.int(int(a.element[1:]) - 1, a.type)
+    return f.binary("ashr", a, f.select(f.compare("ult", b, most), b, most))
 
-    def shift(f: Function, a: Val, b: Val) -> Val:
-        most, zero = f.int(int(a.element[1:]) - 1, a.type), f.int(0, a.type)
-        b = f.select(f.compare(less, b, zero), zero, b)
-        return f.binary(instruction, a, f.select(f.compare(less, most, b), most, b))
 
-    return shift
+def _unsigned_shift_right(f: Function, a: Val, b: Val) -> Val:
+    """The bits moved right; 0 if further than there are bits."""
+    inside = f.compare("ult", b, _integer_bits(f, a))
+    return f.select(inside, f.binary("lshr", a, b), f.int(0, a.type))
 
 
 def _unsigned_pow(f: Function, x: Val, y: Val) -> Val:
@@ -310,17 +311,17 @@ INTEGER: dict[str, Body] = {
 }  # fmt: skip
 
 SIGNED: dict[str, Body] = INTEGER | {
-    "abs": _integer_abs, "sgn": _integer_sign, "sign": _integer_sign, "maximum": _chosen("sgt"),
+    "abs": _integer_abs, "sgn": _integer_sign, "maximum": _chosen("sgt"),
     "minimum": _chosen("slt"), "fmax": _chosen("sgt"), "fmin": _chosen("slt"), "lt": _compare("slt"),
     "le": _compare("sle"), "gt": _compare("sgt"), "ge": _compare("sge"), "pow": _signed_pow,
-    "shift_right": _shift_right("ashr", "slt"),
+    "shift_right": _shift_right,
 }  # fmt: skip
 
 UNSIGNED: dict[str, Body] = INTEGER | {
     "abs": lambda f, a: a, "maximum": _chosen("ugt"), "minimum": _chosen("ult"), "fmax": _chosen("ugt"),
     "fmin": _chosen("ult"), "lt": _compare("ult"), "le": _compare("ule"), "gt": _compare("ugt"),
     "ge": _compare("uge"), "sgn": lambda f, a: f.cast("zext", _nonzero(f, a), "i8"), "pow": _unsigned_pow,
-    "shift_right": _shift_right("lshr", "ult"),
+    "shift_right": _unsigned_shift_right,
 }  # fmt: skip
 
 BOOLEAN: dict[str, Body] = {

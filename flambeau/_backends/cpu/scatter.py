@@ -119,7 +119,7 @@ class Kind(NamedTuple):
     along a line."""
 
     element: str
-    index: str
+    index_type: str
     combine: str
     form: str
     neighbours: int | None
@@ -143,7 +143,7 @@ class Line(NamedTuple):
 
     out: Val
     out_step: int
-    index: Val
+    indices: Val
     index_step: Val | int
     source: Val
     source_step: Val | int
@@ -153,7 +153,7 @@ class _Scatter:
     """The function being written. `w` has the fields."""
 
     def __init__(self, module: Module, kind: Kind) -> None:
-        self.kind, self.element, self.index = kind, kind.element, kind.index
+        self.kind, self.element, self.index = kind, kind.element, kind.index_type
         self.lanes = module.target.lanes(BYTES[kind.element])
         self.f, args, self.lo, self.hi = module.entry("scatter")
         self.w = dict(zip(FIELDS.names, FIELDS.read(self.f, args, " ".join(FIELDS.names)), strict=True))
@@ -198,18 +198,18 @@ class _Scatter:
         f = self.f
         start, end = f.int(0), f.binary("and", count, -TOGETHER)
         for together in (TOGETHER, 1):
-            with f.loop(start, end, together, [line.index, line.source]) as i:
+            with f.loop(start, end, together, [line.indices, line.source]) as i:
                 here = line._replace(out=f.offset(line.out, f.mul(i.index, line.out_step), self.element),
-                                     index=i.carried[0], source=i.carried[1])  # fmt: skip
+                                     indices=i.carried[0], source=i.carried[1])  # fmt: skip
                 i.next = self._put_some(here, together)
-            line, start, end = line._replace(index=i.results[0], source=i.results[1]), end, count
+            line, start, end = line._replace(indices=i.results[0], source=i.results[1]), end, count
 
     def _put_some(self, line: Line, count: int) -> list[Val]:
         """The first elements of a line; where its index and source go on."""
         f = self.f
         steps = [[k * s if isinstance(s, int) else f.mul(s, k) for k in range(count + 1)]
                  for s in (line.index_step, line.source_step)]  # fmt: skip
-        indices = [f.offset(line.index, s, self.index) for s in steps[0]]
+        indices = [f.offset(line.indices, s, self.index) for s in steps[0]]
         sources = [f.offset(line.source, s, self.element) for s in steps[1]]
         places = [self._place(at) for at in indices[:-1]]
         with f.when(self._inside(places), self._tell):

@@ -109,9 +109,9 @@ class NumpyBuilder:
         return np.where(y < 0, small, np.power(x, np.maximum(y, 0)))
 
     def shift_right(self, x: Any, y: Any) -> Any:
-        """The bits moved right; further than there are bits leaves the sign."""
-        bits = np.asarray(x).dtype.itemsize * 8
-        return np.right_shift(x, np.clip(y, 0, bits - 1))
+        """The bits moved right; further than there are bits, or by a negative number, leaves the sign alone."""
+        kept = np.asarray(x).dtype.itemsize * 8 - (np.asarray(x).dtype.kind == "i")
+        return np.right_shift(x, np.where(np.less(y, 0) | np.greater(y, kept), kept, y))
 
     # ------------------------------------------------------------------------------------ functions
 
@@ -127,10 +127,10 @@ class NumpyBuilder:
         return np.divide(1, t, out=t if isinstance(t, np.ndarray) else None)
 
     def sgn(self, x: Any) -> Any:
-        """The sign; of complex numbers the number over its modulus."""
-        kind = np.asarray(x).dtype.kind
-        if kind != "c":
-            return x if kind == "b" else np.sign(x)
+        """The sign, 0 of NaN; of complex numbers the number over its modulus."""
+        x = np.asarray(x)
+        if x.dtype.kind != "c":
+            return x if x.dtype.kind == "b" else (x > 0).astype(x.dtype) - (x < 0).astype(x.dtype)
         modulus = np.abs(x)
         return np.where(modulus == 0, 0, x / np.where(modulus == 0, 1, modulus))
 

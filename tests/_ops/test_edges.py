@@ -1,0 +1,44 @@
+"""Elements that formulas forget: NaN among signs and unique values, shifts by more bits than there are, powers of two
+beyond the largest number."""
+
+from __future__ import annotations
+
+import pytest
+
+import flambeau as torch
+
+nan = float("nan")
+SIGNED = [torch.int8, torch.int16, torch.int32, torch.int64]
+
+
+def test_nan_has_no_sign():
+    x = torch.tensor([nan, -nan, 2.0, -3.0, -0.0], requires_grad=True)
+    assert x.sign().tolist() == x.sgn().tolist() == [0.0, 0.0, 1.0, -1.0, 0.0]
+    x.abs().sum().backward()
+    assert x.grad.tolist() == [0.0, 0.0, 1.0, -1.0, 0.0]
+
+
+def test_every_nan_is_unique():
+    values, inverse, counts = torch.tensor([nan, 1.0, nan, 1.0]).unique(return_inverse=True, return_counts=True)
+    assert values[0] == 1 and values[1:].isnan().tolist() == [True, True]
+    assert (inverse.tolist(), counts.tolist()) == ([1, 0, 2, 0], [2, 1, 1])
+
+
+@pytest.mark.parametrize("dtype", SIGNED, ids=str)
+def test_shifts_beyond_the_bits(dtype):
+    bits = torch.iinfo(dtype).bits
+    x = torch.tensor([-5, 5], dtype=dtype)
+    for count in (bits - 1, bits, bits + 1, -1):
+        assert (x >> count).tolist() == (x >> torch.full((2,), count, dtype=dtype)).tolist() == [-1, 0]
+    assert (x << bits).tolist() == (x << -1).tolist() == [0, 0]
+    bytes_ = torch.tensor([255, 128], dtype=torch.uint8)
+    assert (bytes_ >> 7).tolist() == [1, 1] and (bytes_ >> 8).tolist() == [0, 0]
+
+
+def test_powers_of_two_beyond_the_largest_number():
+    x = torch.tensor([2.0**-100, 1.0], requires_grad=True)
+    assert torch.ldexp(x, torch.tensor([200, -149])).tolist() == [2.0**100, 2.0**-149]
+    half = torch.ldexp(torch.tensor([2.0**-24], dtype=torch.float16), torch.tensor([20]))
+    assert half.dtype is torch.float16 and half.item() == 2.0**-4
+    torch.ldexp(x, torch.tensor([1, 2])).sum().backward()
+    assert x.grad.tolist() == [2.0, 4.0]
