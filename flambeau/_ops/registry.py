@@ -477,8 +477,8 @@ class Composite(Op):
             try:
                 return self.call(args, kwargs) if kwargs else body(*args)
             except (AttributeError, TypeError) as error:
-                parameters = tuple(inspect.signature(body).parameters)
-                refuse_others(self.name, parameters, args, kwargs, error)
+                named = [p for p in inspect.signature(body).parameters.values() if p.kind != p.VAR_POSITIONAL]
+                refuse_others(self.name, [p.name for p in named], args, kwargs, error)
                 better = keywords.explained(error, body, self.name, kwargs) if isinstance(error, TypeError) else None
                 if better is None:
                     raise
