@@ -36,11 +36,14 @@ from typing import Any, NamedTuple
 
 from flambeau._core import dtypes, errors, keywords
 from flambeau._core.forgetting import forget_unused, room_for
+from flambeau._core.lazy import lazy_module
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.arguments import not_a_tensor, refuse_others
 from flambeau._ops.outs import OutRule, write_out
+
+inspect = lazy_module("inspect")
 
 OPS: dict[str, Op] = {}
 INFERENCES = 1 << 13  # with so many, those that no plan uses are forgotten
@@ -474,8 +477,9 @@ class Composite(Op):
             try:
                 return self.call(args, kwargs) if kwargs else body(*args)
             except (AttributeError, TypeError) as error:
-                refuse_others(self.name, self.parameters, args, kwargs, error)
-                better = keywords.explained(error, self.body, self.name, kwargs)
+                named = [p for p in inspect.signature(body).parameters.values() if p.kind != p.VAR_POSITIONAL]
+                refuse_others(self.name, [p.name for p in named], args, kwargs, error)
+                better = keywords.explained(error, body, self.name, kwargs) if isinstance(error, TypeError) else None
                 if better is None:
                     raise
                 raise better from None
