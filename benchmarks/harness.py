@@ -52,12 +52,14 @@ class Failed(Exception):
 
 
 def environment(threads: int, **more: str) -> dict[str, str]:
-    """As many threads for everybody's pool. Inductor's compiled code is kept beside the packages."""
+    """As many threads for everybody's pool. Inductor's compiled code is kept beside the packages, and so is byte code,
+    as pip leaves it there: else the time to the first step would be that of compiling a framework's source."""
     pools = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM", "FLAMBEAU")
     numbers = {f"{pool}_NUM_THREADS" if pool != "FLAMBEAU" else "FLAMBEAU_THREADS": str(threads) for pool in pools}
     caches = {"TORCHINDUCTOR_CACHE_DIR": str(Path(sys.prefix) / "inductor")}
     # NPROC is what XLA makes its pool of threads by.
-    return os.environ | numbers | caches | {"NPROC": str(threads), "JAX_PLATFORMS": "cpu"} | more
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | numbers | caches | {"NPROC": str(threads), "JAX_PLATFORMS": "cpu"} | more
 
 
 class Worker:

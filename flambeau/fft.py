@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau import _api
 from flambeau._api import operations
+from flambeau._tensor import creation as _creation
 
 globals().update(operations("fft"))
 
@@ -52,10 +53,8 @@ def _frequencies(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Any:
-    result = steps.to(_api.get_default_dtype() if dtype is None else dtype) * (1.0 / (n * d))
-    if out is not None:
-        return out.resize_(result.shape).copy_(result)
-    return result.to(device=device).requires_grad_(requires_grad)
+    dtype = _creation.chosen_dtype("fftfreq", dtype, out, _api.get_default_dtype())
+    return _creation.finish(steps.to(dtype) * (1.0 / (n * d)), requires_grad, device, out, "fftfreq")
 
 
 __all__ = [

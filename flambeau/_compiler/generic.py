@@ -17,7 +17,7 @@ from flambeau._compiler.capture import is_static
 from flambeau._compiler.outline import Dump, Numbers, Outline, Window, outline_of
 from flambeau._compiler.pipeline import Backend, Lowering, Program, Refused, compile_window, realised
 from flambeau._ir.meta import Meta, meta
-from flambeau._ir.program import Inference, Instruction, Value
+from flambeau._ir.program import Inference, Instruction, Value, new_instruction
 from flambeau._ir.symbols import Trace, like
 
 SAMPLES = 3  # with how many a pattern gets an outline for all
@@ -105,7 +105,7 @@ def _renewed(instruction: Instruction, rest: Iterator[Any]) -> Instruction:
     op, args, inference, metas = instruction.op, instruction.args, instruction.inference, instruction.metas
     if inference is None:
         metas = (*[_renewed_item(m, rest) for m in metas[:2]], *metas[2:])
-        return Instruction(op, args, metas, None, instruction.outputs, instruction.site)
+        return new_instruction(op, args, metas, None, instruction.outputs, instruction.site)
     metas = tuple([_renewed_item(m, rest) for m in metas])
     outputs = tuple([_renewed_item(m, rest) for m in inference.outputs])
     inference = Inference(outputs, inference.compute, inference.fallible)
@@ -113,7 +113,7 @@ def _renewed(instruction: Instruction, rest: Iterator[Any]) -> Instruction:
         args = tuple([_renewed_item(a, rest) if type(a) is not Value and is_static(a) else a for a in args])
     else:
         args = tuple([_with_statics(a, m) for a, m in zip(args, metas, strict=True)])
-    return Instruction(op, args, metas, inference, instruction.outputs, instruction.site)
+    return new_instruction(op, args, metas, inference, instruction.outputs, instruction.site)
 
 
 def _renewed_item(m: Any, rest: Iterator[Any]) -> Any:
@@ -168,15 +168,24 @@ class Pattern:
     ) -> Program:
         """The program of a window of this pattern with these numbers; the window is asked for if it must be looked
         at."""
-        few = len(self.samples) < SAMPLES and numbers not in self.samples
-        if few or (len(self.samples) in range(SAMPLES, MOST_SAMPLES) and not self._covers(numbers)):
-            self.samples.append(numbers)
-            if len(self.samples) >= SAMPLES:
-                self._learn()
-        if len(self.samples) < SAMPLES or not self._covers(numbers) or self.abandoned:
+        if not self._learnt(numbers) or self.abandoned:
             return compile_window(window(), backend, dump)
         values = self.values(numbers)
         return self._known(values) or self._new(window(), numbers, values, backend, dump)
+
+    def _learnt(self, numbers: tuple[int, ...]) -> bool:
+        """Is it known, perhaps from these numbers, which ones change, and do they differ from the others in these
+        alone?"""
+        samples = self.samples
+        if len(samples) >= SAMPLES and self._covers(numbers):
+            return True
+        if len(samples) < SAMPLES and numbers in samples or len(samples) >= MOST_SAMPLES:
+            return False
+        samples.append(numbers)
+        if len(samples) < SAMPLES:
+            return False
+        self._learn()
+        return self._covers(numbers)
 
     def _learn(self) -> None:
         """Find out from the samples which numbers change, and which of these together."""

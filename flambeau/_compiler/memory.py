@@ -7,6 +7,8 @@ one block, first fit, by the time between their first and their last use.
 
 from __future__ import annotations
 
+from bisect import insort
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from flambeau._compiler.nests import Place
@@ -46,27 +48,28 @@ class Interval(NamedTuple):
     nbytes: int
 
 
-def arena(intervals: list[Interval]) -> tuple[dict[Any, int], int]:
-    """Offsets of the sets in one block, and the block's size; sets whose times overlap do not overlap in memory.
+def arena(spans: Sequence[tuple[int, int]], nbytes: Sequence[int]) -> tuple[tuple[int, ...], int]:
+    """Offsets in one block of what needs so many bytes each from one unit to another (both included), and the block's
+    size; what is needed at the same time does not overlap.
 
     Example::
 
-        >>> offsets, size = arena([Interval("a", 0, 1, 64), Interval("b", 1, 2, 64), Interval("c", 2, 3, 64)])
-        >>> offsets["a"] == offsets["c"], size
-        (True, 128)
+        >>> arena([(0, 1), (1, 2), (2, 3)], [64, 64, 64])
+        ((0, 64, 0), 128)
     """
-    offsets: dict[Any, int] = {}
-    placed: list[tuple[int, int, Interval]] = []  # (offset, end, interval)
+    offsets = [0] * len(spans)
+    placed: list[tuple[int, int, int]] = []  # (offset, end, last unit), by offset
     size = 0
-    for interval in sorted(intervals, key=lambda i: (i.first, -i.nbytes)):
-        need = max(ALIGNMENT, -(-interval.nbytes // ALIGNMENT) * ALIGNMENT)
-        placed = [p for p in placed if p[2].last >= interval.first]
+    for i in sorted(range(len(spans)), key=lambda i: (spans[i][0], -nbytes[i])):
+        first, last = spans[i]
+        need = max(ALIGNMENT, -(-nbytes[i] // ALIGNMENT) * ALIGNMENT)
+        placed = [p for p in placed if p[2] >= first]
         start = 0
-        for offset, end, _ in sorted(placed, key=lambda p: p[0]):
+        for offset, end, _ in placed:
             if offset - start >= need:
                 break
-            start = max(start, end)
-        offsets[interval.key] = start
-        placed.append((start, start + need, interval))
+            start = end
+        offsets[i] = start
+        insort(placed, (start, start + need, last))
         size = max(size, start + need)
-    return offsets, size
+    return tuple(offsets), size

@@ -96,15 +96,15 @@ class Numbers(NamedTuple):
 
 class Outline(NamedTuple):
     """Table slots: the inputs, then fresh results, then `hosted` host results, then the arena. `spans` are the first
-    and last part-owning unit of each interval, `results` the table slot of each live value slot, `host_slots` that of
-    each host result's value slot."""
+    and last part-owning unit of each interval, `results` of each live value the slot, the table slot and the NumPy
+    dtype, except of host results; `host_slots` is the table slot of each host result's value slot."""
 
     parts: tuple[Part, ...]
     numbers: Numbers
     inputs: int
     hosted: int
     spans: tuple[tuple[int, int], ...]
-    results: dict[int, int]
+    results: tuple[tuple[int, int, Any], ...]
     host_slots: dict[int, int]
 
 
@@ -205,7 +205,9 @@ class _Outlining:
                           tuple(placement.fresh), tuple([symbol for _, symbol in self.derived]))  # fmt: skip
         spans = tuple([(i.first, i.last) for i in placement.intervals])
         parts = tuple([part for part, _ in made])
-        return Outline(parts, numbers, self.window.inputs, placement.hosted, spans, self._results(), self._host_slots())
+        hosts = self._host_slots()
+        results = self._results(hosts)
+        return Outline(parts, numbers, self.window.inputs, placement.hosted, spans, results, hosts)
 
     def _nest(self, fused: Fused, origins: frozenset[int], what: str) -> tuple[Part, tuple]:
         nest = fused.nest
@@ -222,11 +224,12 @@ class _Outlining:
         return Part(work, call.places + nest.places, nest.scalars, origins, what), numbers + finishing
 
     def _call(self, node: Node, origins: frozenset[int], what: str) -> tuple[Part, tuple]:
-        operands = tuple([a.meta for a in node.inputs])
+        first = 1 if self.placement.is_in_place(node) else 0
+        operands = tuple([a.meta for a in node.inputs[first:]])
         kinds = tuple([(m.dtype, m.ndim) for m in operands]), tuple([(m.dtype, m.ndim) for m in node.outputs])
         work = CallPart(node.name, *kinds)
         numbers = (node.params, *layout_numbers((*operands, *node.outputs)))
-        return Part(work, self._lie_at(places_of(node)), (), origins, what), numbers
+        return Part(work, self._lie_at(places_of(node)[first:]), (), origins, what), numbers
 
     def _lie_at(self, places: Sequence[Place]) -> tuple[int, ...]:
         return tuple([self.placement.lies_at(place) for place in places])
@@ -238,8 +241,15 @@ class _Outlining:
         key = type(scalar.value), scalar  # 2 equals 2.0 but arrives in another form
         return self.derived.setdefault(key, self.window.scalars + len(self.derived))
 
-    def _results(self) -> dict[int, int]:
-        return {slot: self.placement.lies_at(place) for place, slots in self.kept.items() for slot in slots}
+    def _results(self, hosts: Collection[int]) -> tuple[tuple[int, int, Any], ...]:
+        dtypes: dict[int, Any] = {}
+        for instruction in self.window.instructions:
+            inference = instruction.inference
+            metas = instruction.metas[:1] if inference is None else inference.outputs
+            for value, m in zip(instruction.outputs, metas, strict=True):
+                dtypes[self.window.slots[value]] = m.dtype.numpy
+        lie_at = [(slot, self.placement.lies_at(place)) for place, slots in self.kept.items() for slot in slots]
+        return tuple([(slot, place, dtypes[slot]) for slot, place in lie_at if slot not in hosts])
 
     def _host_slots(self) -> dict[int, int]:
         found = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from flambeau._compiler.memory import Interval, arena
+from flambeau._compiler.memory import arena
 from flambeau._compiler.outline import CallPart, Dump, HostPart, NestPart, Numbers, Outline, Part, Window, outline_of
 from flambeau._core.dtypes import dtype
 
@@ -50,8 +50,8 @@ class Work(NamedTuple):
 
 class Program(NamedTuple):
     """A compiled window. Table slots: the inputs, then `fresh` results that get memory of their own, then host results,
-    then the arena. `results` has for every live slot its location's table slot. `scalars` are the run-time scalars that
-    follow from sizes, after those that arrive."""
+    then the arena. `results` are (value slot, table slot, NumPy dtype) of what lives on. `scalars` are the run-time
+    scalars that follow from sizes, after those that arrive."""
 
     works: tuple[Work, ...]
     inputs: int
@@ -59,7 +59,7 @@ class Program(NamedTuple):
     hosted: int  # how many slots host results take
     arena: int  # bytes
     offsets: tuple[int, ...]  # of each interval in the arena
-    results: dict[int, int]  # value slot -> table slot
+    results: tuple[tuple[int, int, Any], ...]
     host_slots: dict[int, int]  # value slot of a host result -> table slot
     scalars: tuple[float | int, ...]
 
@@ -133,15 +133,10 @@ class Lowering:
 
 def realised(outline: Outline, numbers: Numbers, lowering: Lowering) -> Program:
     """The program that an outline becomes with these numbers."""
-    intervals = [
-        Interval(i, first, last, nbytes)
-        for i, ((first, last), nbytes) in enumerate(zip(outline.spans, numbers.intervals, strict=True))
-    ]
-    offsets, size = arena(intervals)
+    offsets, size = arena(outline.spans, numbers.intervals)
     works = []
     for part, step in zip(outline.parts, lowering.steps(outline, numbers), strict=True):
         host = part.work.instruction if type(part.work) is HostPart else None
         works.append(Work(step, part.places, part.scalars, host, part.what))
     return Program(tuple(works), outline.inputs, numbers.fresh, outline.hosted, size,
-                   tuple([offsets[i] for i in range(len(intervals))]), outline.results,
-                   outline.host_slots, numbers.scalars)  # fmt: skip
+                   offsets, outline.results, outline.host_slots, numbers.scalars)  # fmt: skip

@@ -12,8 +12,10 @@ from flambeau._compiler.memory import Interval, Sets
 from flambeau._compiler.nests import Fused, Place
 from flambeau._ir.graph import Node
 
+# Call templates that begin with a copy of their first operand. Without that operand they find it in their result.
+COPYING = frozenset({"index_add", "scatter_add", "scatter"})
 # Call templates that can find an index out of range.
-CHECKING = frozenset({"index_add", "scatter_add", "scatter", "max_unpool"})
+CHECKING = COPYING | {"max_unpool"}
 
 
 class Placement:
@@ -86,6 +88,8 @@ class Placement:
                 self._join_map(i, parts[0])
             elif type(parts[0]) is Finished:
                 self._join_map(i, parts[0].fused, parts[0].operands)
+            elif unit.kind == "call" and unit.nodes[0].name in COPYING:
+                self._join_call(i, unit.nodes[0])
 
     def _join_write(self, i: int, node: Node) -> None:
         """Write in place if the old contents are not needed any more, else into a copy."""
@@ -113,6 +117,14 @@ class Placement:
                 if alike and self._try_join(i, old, new):
                     taken.add(old)
                     break
+
+    def _join_call(self, i: int, node: Node) -> None:
+        """Let the result take the memory of the first operand if it is dense, dies here and is no other operand."""
+        base, result = node.inputs[0].meta, node.outputs[0]
+        old, *others, new = places_of(node)
+        dense = base.strides == result.strides and base.offset == 0 and self.nbytes(old) == result.nbytes
+        if dense and old not in others:
+            self._try_join(i, old, new)
 
     def _try_join(self, i: int, old: Place, new: Place) -> bool:
         """Join if `old` dies at unit i and its memory may be written."""
@@ -157,6 +169,13 @@ class Placement:
                 first, last, nbytes = min(first, old.first), max(last, old.last), max(nbytes, old.nbytes)
             spans[root] = Interval(root, first, last, nbytes)
         return list(spans.values())
+
+    def is_in_place(self, node: Node) -> bool:
+        """Does a call find its first operand in its result?"""
+        if node.name not in COPYING:
+            return False
+        old, *_, new = places_of(node)
+        return self.sets.find(old) == self.sets.find(new)
 
     def lies_at(self, place: Place) -> int:
         """The table slot of a place; of one in the arena, ~ the number of its interval."""

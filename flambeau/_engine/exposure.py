@@ -15,7 +15,7 @@ from flambeau._core import locks
 from flambeau._engine.signature import owns_its_memory
 from flambeau._engine.window import look, state
 from flambeau._ir.meta import Meta
-from flambeau._ir.program import Storage, Value
+from flambeau._ir.program import Storage, new_value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ def expose(storage: Storage, m: Meta) -> np.ndarray:
             # By the storage, the local variable and the argument; or by an instruction or another storage that still
             # reads this value, which is left to them.
             referred_to = sys.getrefcount(storage.value)
-            own = value if referred_to <= 3 or is_exposed(storage) else Value(None)
+            own = value if referred_to <= 3 or is_exposed(storage) else new_value()
             if own is not value:
                 own.data = data.copy()
             array = array_of(own, m)

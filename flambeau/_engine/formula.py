@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from flambeau._compiler.capture import is_static
 from flambeau._ir.meta import Meta
-from flambeau._ir.program import Inference, Instruction, Value
+from flambeau._ir.program import Inference, Instruction, new_instruction, new_value
 
 RUNTIME = object()  # in a plan's key, in the place of a number that may change from run to run
 
@@ -100,9 +100,9 @@ class Formula:
         outputs = dict(zip(self.finals, instruction.outputs, strict=True))
         written = []
         for op, arguments, metas, inference in instruction.inference.steps:
-            value = outputs.get(len(things)) or Value(None)
+            value = outputs.get(len(things)) or new_value()
             args = tuple([things[i] for i in arguments])
-            written.append(Instruction(op, args, metas, inference, (value,), instruction.site))
+            written.append(new_instruction(op, args, metas, inference, (value,), instruction.site))
             things.append(value)
         return written
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from flambeau._core.forgetting import Remembered
 from flambeau._ir.meta import Meta, meta
-from flambeau._ir.program import Instruction, Place, Value
+from flambeau._ir.program import Instruction, Place, Value, new_instruction, new_value
 
 if TYPE_CHECKING:
     import numpy as np
 
-KNOWN = 1 << 14  # computations that are remembered
+KNOWN = 1 << 12  # computations that are remembered, and what became of others
 
-_inferences: dict[tuple, Any] = {}
 _forms: dict[tuple, tuple[tuple, Any]] = {}  # (inference, places that begin elsewhere) -> metas, inference
+_inferences = Remembered(KNOWN, followers=[_forms])
 
 
 def without_offsets(
@@ -51,7 +52,7 @@ def _moved(instruction: Instruction, moved: dict[tuple[Value, Meta], Value]) -> 
         if key not in moved:
             moved[key] = _beginning_at(*key)
         args[i] = moved[key]
-    return Instruction(instruction.op, tuple(args), *form, instruction.outputs, instruction.site)
+    return new_instruction(instruction.op, tuple(args), *form, instruction.outputs, instruction.site)
 
 
 def _is_movable(a: Any, m: Any) -> bool:
@@ -86,15 +87,13 @@ def _same_computation(instruction: Instruction, metas: tuple) -> Any:
     except TypeError:  # an argument that cannot be a key
         return None
     if found is None:
-        if len(_inferences) >= KNOWN:
-            _inferences.clear()
-        found = _inferences[key] = instruction.inference
+        found = _inferences.keep(key, instruction.inference)
     return found
 
 
 def _beginning_at(value: Value, m: Meta) -> Value:
     """The memory of a value from the first element of a layout on."""
-    part = Value(None)
+    part = new_value()
     part.buffer = Part(value, m)
     return part
 

@@ -229,7 +229,7 @@ class Plan:
         self.segments = self._segments(program.works, program.offsets)
         self.derived: list[float | int] = [bits_of(s) for s in program.scalars]
         self.lock = threading.Lock()
-        self.results = self._bound(program.results, queue, found)
+        self.results = program.results
         dtypes = {place: dtype for _, place, dtype in self.results}
         # bytes, capacity and NumPy dtype of each new block
         self.fresh = [(n, size_class(n), dtypes.get(place)) for place, n in enumerate(program.fresh, self.inputs)]
@@ -239,18 +239,6 @@ class Plan:
         """The results of this plan that a host instruction reads."""
         read = {found.slots[v] for v in operands_of(instruction)}
         return [r for r in self.results if r[0] in read]
-
-    def _bound(
-        self, results: dict[int, int], queue: Sequence[Instruction], found: Signature
-    ) -> list[tuple[int, int, Any]]:
-        """Where results are: (value slot, table slot, NumPy dtype)."""
-        of_value: dict[int, Any] = {}
-        for instruction in queue:
-            inference = instruction.inference
-            metas = instruction.metas[:1] if inference is None else inference.outputs
-            for value, m in zip(instruction.outputs, metas, strict=True):
-                of_value[found.slots[value]] = m.dtype.numpy
-        return [(slot, place, of_value[slot]) for slot, place in results.items() if slot not in self.host_slots]
 
     def _segments(self, works: Sequence[Work], offsets: Sequence[int]) -> list[Any]:
         """Native plans and, between them, numbers of host instructions."""

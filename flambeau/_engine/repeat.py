@@ -18,7 +18,7 @@ from flambeau._engine.formula import KNOWN, Formula, Numbers, Step, formula
 from flambeau._engine.signature import unseen
 from flambeau._engine.window import state
 from flambeau._ir.meta import Meta
-from flambeau._ir.program import Instruction, Value
+from flambeau._ir.program import Instruction, Value, new_instruction, new_value
 
 
 class Repeatable:
@@ -82,7 +82,7 @@ class Repeatable:
     def _record(self, op: Formula, values: list[Value], m: Meta, outputs: tuple[Value, ...], first: int) -> None:
         """Put the formula behind the window's first `first` instructions. That is done at one go, for Ctrl-C."""
         metas = (m,) * len(values) + (None,)
-        made = Instruction(op, (*values, self._numbers), metas, op.inferred(m), outputs, None)
+        made = new_instruction(op, (*values, self._numbers), metas, op.inferred(m), outputs, None)
         state.window.queue = deque((*islice(state.window.queue, first), made))
 
     def repeat(self, tensors: Sequence[Any], key: Any) -> bool:
@@ -97,12 +97,15 @@ class Repeatable:
         values = [t._storage.value for t in tensors]
         if inference is None or len(set(values)) < len(values):
             return False
-        outputs = tuple([Value(window) for _ in inference.outputs])
+        outputs = tuple([new_value(window) for _ in inference.outputs])
         metas = (m,) * len(values) + (None,)
-        window.queue.append(Instruction(op, (*values, self._numbers), metas, inference, outputs, None))
+        window.queue.append(new_instruction(op, (*values, self._numbers), metas, inference, outputs, None))
         window.nbytes += inference.nbytes
         for i, output in self._finals:
-            tensors[i]._storage.value = outputs[output]
+            storage = tensors[i]._storage
+            if window.before:
+                window.writes(storage)
+            storage.value = outputs[output]
         for t, changes in zip(tensors, self._versions, strict=True):
             t._storage.version += changes
         return True

@@ -9,24 +9,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from sys import getrefcount
 from typing import Any, NamedTuple, Protocol
 
-from flambeau._compiler.capture import operands_of
+from flambeau._core.forgetting import Remembered
 from flambeau._engine.formula import RUNTIME, key_of
-from flambeau._ir.program import Instruction, Value
+from flambeau._ir.program import Instruction, Value, new_value
 
-KNOWN = 4096  # combinations of a structure and reference counts that are remembered
+STRUCTURES = 640  # with so many, those are forgotten whose plans are; more than there are plans
+LIFETIMES = 512  # combinations of ties and reference counts that are remembered
 
-
-# (structure of a window, reference counts of its values) -> results referred to from elsewhere, inputs that are not
-_known: dict[tuple, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+# What windows with the same operations, layouts and ties share: found by these once, and from then on by its identity.
+_structures = Remembered(STRUCTURES)
 
 
 class Owner(Protocol):
-    """The window, seen from here. `running` is the plan that runs it."""
+    """The window, seen from here. `running` is the plan that runs it, `before` holds values for the case that an
+    instruction fails."""
 
     running: Any
+    before: list[dict[Any, Value]]
 
     def interpret(self, instruction: Instruction) -> None:
         """Run a single instruction on the reference."""
@@ -36,9 +39,9 @@ class Owner(Protocol):
 
 
 class Signature(NamedTuple):
-    """`key` names the plan. `values` are all values by slot, the first `inputs` of them from before the window; `ties`
-    are the slots of all operands in a row, `scalars` the numbers that may change from run to run; `live` the slots of
-    results that outlive the window, `dying` those of inputs that do not."""
+    """`key` names the plan: the structure, `live` and `dying`. `values` are all values by slot, the first `inputs` of
+    them from before the window; `ties` are the slots of all operands in a row, `scalars` the numbers that may change
+    from run to run; `live` the slots of results that outlive the window, `dying` those of inputs that do not."""
 
     key: tuple
     values: list[Value]
@@ -61,10 +64,10 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
         if inference is None:
             _write(instruction, key, operands)
         elif inference.plain:  # all arguments are values
-            key.append(inference.token)
+            key.append(inference)
             operands += instruction.args
         else:
-            key.append(inference.token)
+            key.append(inference)
             _mixed(instruction, key, operands, scalars)
         made += instruction.outputs
     values = [v for v in dict.fromkeys(operands) if v.window is not window]
@@ -78,9 +81,14 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
     key += ties
     operands.clear()
     made.clear()  # both count as references
-    structure = tuple(key)
-    live, dying = _lifetimes(structure, values, queue, slots, inputs)
-    return Signature((structure, live, dying), values, inputs, slots, ties, scalars, live, frozenset(dying))
+    whole = tuple(key)
+    structure = _structures.get(whole) or _structures.keep(whole, object())
+    references = tuple(map(getrefcount, values))
+    if window.before:
+        references = _without(window.before, references, slots)
+    live, unneeded = _only_here(ties, references, inputs)
+    dying = frozenset([slot for slot in unneeded if owns_its_memory(values[slot])])
+    return Signature((structure, live, dying), values, inputs, slots, ties, scalars, live, dying)
 
 
 def _in_memory(values: list[Value], window: Owner) -> bool:
@@ -99,7 +107,7 @@ def _write(instruction: Instruction, key: list[Any], operands: list[Value]) -> N
 
 
 def _mixed(instruction: Instruction, key: list[Any], operands: list[Value], scalars: list[float | int]) -> None:
-    """Collect the arguments of an instruction that are values, and what the token does not say of the others."""
+    """Collect the arguments of an instruction that are values, and what the inference does not say of the others."""
     family = instruction.op.family
     if family == "formula":
         *values, numbers = instruction.args
@@ -107,7 +115,7 @@ def _mixed(instruction: Instruction, key: list[Any], operands: list[Value], scal
         key += numbers.key
         scalars += numbers.scalars
         return
-    pointwise = family == "pointwise"  # the statics of other operations are part of the token
+    pointwise = family == "pointwise"  # the statics of other operations are part of the inference
     for a in instruction.args:
         kind = type(a)
         if kind is Value:
@@ -131,25 +139,23 @@ def _nested(args: tuple, operands: list[Value]) -> None:
             _nested(a, operands)
 
 
-def _lifetimes(
-    structure: tuple, values: list[Value], queue: Sequence[Instruction], slots: dict[Value, int], inputs: int
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Which results somebody outside the window refers to, and which inputs nobody does."""
-    references = tuple(map(getrefcount, values))
-    known = _known.get((structure, references))
-    if known is None:
-        if len(_known) >= KNOWN:
-            _known.clear()
-        known = _known[structure, references] = _only_here(references, queue, slots, inputs)
-    live, unneeded = known
-    return live, tuple([slot for slot in unneeded if owns_its_memory(values[slot])])
+def _without(before: list[dict[Any, Value]], references: tuple[int, ...], slots: dict[Value, int]) -> tuple[int, ...]:
+    """The reference counts of the values in `slots` less the references that are in `before`, which the window holds in
+    case an instruction fails: after a plan has run, none has."""
+    counts = list(references)
+    for held in before:
+        for slot in map(slots.get, held.values()):
+            if slot is not None:
+                counts[slot] -= 1
+    return tuple(counts)
 
 
+@lru_cache(LIFETIMES)
 def _only_here(
-    references: tuple[int, ...], queue: Sequence[Instruction], slots: dict[Value, int], inputs: int
+    ties: tuple[int, ...], references: tuple[int, ...], inputs: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The results that are referred to from elsewhere, and the inputs that are not."""
-    uses = Counter([slots[v] for instruction in queue for v in operands_of(instruction)])
+    """The results that somebody outside the window refers to, and the inputs that nobody does."""
+    uses = Counter(ties)
     alone = _ALONE + 1  # the instruction's tuple of outputs
     live = [slot for slot in range(inputs, len(references)) if references[slot] - uses[slot] > alone]
     unneeded = [slot for slot in range(inputs) if references[slot] - uses[slot] == _ALONE]
@@ -181,7 +187,7 @@ def owns_its_memory(value: Value) -> bool:
 def _calibrate() -> int:
     """The references to a value that only `signature` holds: in its list and its table of slots. Measured, not known,
     because it differs between versions of Python."""
-    values = [Value(None)]
+    values = [new_value()]
     slots = dict(zip(values, range(1), strict=True))
     found = tuple(map(getrefcount, values))[0]
     slots.clear()

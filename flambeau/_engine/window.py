@@ -24,7 +24,7 @@ from flambeau._engine import plans
 from flambeau._engine.formula import Formula
 from flambeau._engine.memory import settle
 from flambeau._engine.signature import owns_its_memory
-from flambeau._ir.program import Instruction, Value
+from flambeau._ir.program import Instruction, Storage, Value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,13 +37,19 @@ UNBROKEN = -(1 << 60)  # bytes: far below the bound
 class Window:
     """A queue of instructions in the order they were recorded."""
 
-    __slots__ = ("queue", "nbytes", "lock", "compile_now", "running", "__weakref__")
+    __slots__ = ("queue", "nbytes", "lock", "compile_now", "running", "before", "failed", "undone", "thread",
+                 "__weakref__")  # fmt: skip
 
     def __init__(self) -> None:
         self.queue: deque[Instruction] = deque()
         self.nbytes = 0
         self.compile_now = False  # whether what it holds is to be compiled at first sight
         self.running: plans.Run | None = None  # the plan that runs it, or was interrupted
+        # What storages held when they were first written after an instruction that can fail, latest such last.
+        self.before: list[dict[weakref.ref[Storage], Value]] = []
+        self.failed = False  # whether an instruction ever did: then any write may be of a value that failed
+        self.undone = False  # whether the last run took a write back
+        self.thread = threading.get_ident()  # whose window this is
         self.lock = threading.RLock()
         _windows.add(self)
 
@@ -60,6 +66,35 @@ class Window:
         finally:
             if self.nbytes < 0:  # else somebody had a look, and it ran
                 self.nbytes += before - UNBROKEN
+
+    # A write of what could not be computed is taken back: its tensor is as it was before, as if the error had been
+    # raised where the failing operation stands.
+
+    def can_fail(self) -> None:
+        """An instruction that can fail is about to wait here: what is written from now on may depend on it."""
+        if not self.before or self.before[-1]:
+            self.before.append({})
+
+    def writes(self, storage: Storage) -> None:
+        """A storage is about to get another value; to be told if there is something `before`."""
+        self.before[-1].setdefault(weakref.ref(storage), storage.value)
+
+    def _forget(self) -> None:
+        """All that waited has run: no write is taken back any more."""
+        self.before = [{}] if self.failed else []
+
+    def _cannot_fail(self) -> bool:
+        """Can no instruction that waits fail, and has no operand?"""
+        return all(i.site is None and not any(v.failure for v in operands_of(i)) for i in self.queue)
+
+    def _take_back(self) -> None:
+        """Give storages whose value could not be computed the last one that could."""
+        for held in reversed(self.before):
+            for cell, value in held.items():
+                storage = cell()
+                if storage is not None and storage.value.failure is not None and value.failure is None:
+                    storage.value = value
+                    self.undone = True
 
     # What a window that captures a function wants to know (`_replay.capture`).
 
@@ -80,12 +115,15 @@ class Window:
         an instruction that fails does not stop the ones that do not need it; its error is raised at the end, and again
         by whoever looks at its result."""
         with self.lock:
+            self.undone = False
             if self.running is not None:
                 self._conclude()
             nbytes, self.nbytes = self.nbytes, 0
             if self.queue and not self._run_plan(nbytes):
                 with np.errstate(all="ignore"):
                     self._run_reference()
+            if self.before and not self.queue:
+                self._forget()
 
     def _run_plan(self, nbytes: int) -> bool:
         if plans.never_compiled(self.queue, nbytes, self.compile_now):
@@ -118,6 +156,8 @@ class Window:
     def _run_reference(self) -> None:
         failure: BaseException | None = None
         queue = self.queue
+        if self.before and self._cannot_fail():
+            self._forget()  # what nobody holds is written in place
         while queue:
             instruction = queue[0]
             try:
@@ -138,6 +178,10 @@ class Window:
                 value.window = None
             queue.popleft()  # last: what Ctrl-C interrupts is run by the next flush
         if failure is not None:
+            self.failed = True
+            if self.thread == threading.get_ident():  # another thread would not tell: whoever looks sees the error
+                self._take_back()
+            self._forget()
             raise failure
 
     def interpret(self, instruction: Instruction) -> None:
@@ -169,14 +213,15 @@ def _name_line(error: Exception, instruction: Instruction) -> None:
 
 
 def realize(value: Value, not_in: Window | None = None) -> None:
-    """Make `value` hold data, running the window it waits in; raise the error that running it raised."""
+    """Make `value` hold data, running the window it waits in; raise the error that running it raised, or why a write
+    in that window was taken back."""
     owner = value.window
     if owner is not None and owner is not not_in:
         try:
             owner.looked()
             owner.flush()
         except Exception:
-            if value.failure is None and value.data is None:
+            if value.failure is None and value.data is None or owner.undone:
                 raise
     if value.failure is not None:
         raise value.failure

@@ -9,18 +9,20 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from flambeau._core.dtypes import dtype
+from flambeau._core.forgetting import Remembered
 from flambeau._core.size import Size
 
-_INTERN_LIMIT = 1 << 16
-_interned: dict[tuple, Meta] = {}
-_contiguous: dict[tuple, Meta] = {}
+INTERNED = 1 << 13  # with so many, those that nobody uses are forgotten
+
+_contiguous: dict[tuple, Meta] = {}  # a short cut to some of the interned ones
+_interned = Remembered(INTERNED, followers=[_contiguous])
 
 
 class Meta:
     """One combination of dtype, shape, strides and offset. `meta()` and `contiguous()` make them, and intern them.
 
-    Two interned metas with the same fields are the same object unless the table of interned ones was emptied in
-    between, so identity may serve as a cache key but equality of metas is never asked for.
+    Two interned metas with the same fields are the same object as long as somebody uses it, so identity may serve as a
+    cache key but equality of metas is never asked for.
     """
 
     __slots__ = ("dtype", "shape", "strides", "offset", "ndim", "numel", "nbytes", "is_contiguous", "_extent")
@@ -58,10 +60,8 @@ def meta(d: dtype, shape: Iterable[int], strides: Iterable[int], offset: int = 0
     key = (d, tuple(shape), tuple(strides), offset)
     found = _interned.get(key)
     if found is None:
-        if len(_interned) >= _INTERN_LIMIT:
-            _interned.clear()
-            _contiguous.clear()
-        found = _interned[key] = Meta(d, Size(key[1]), key[2], offset)
+        made = Meta(d, Size(key[1]), key[2], offset)
+        found = _interned.keep((d, made.shape, key[2], offset), made)  # without a second copy of the shape
     return found
 
 
@@ -96,7 +96,7 @@ def contiguous(d: dtype, shape: Sequence[int]) -> Meta:
     found = _contiguous.get(key)
     if found is None:
         found = meta(d, key[1], contiguous_strides(key[1]))
-        _contiguous[key] = found
+        _contiguous[d, found.shape] = found
     return found
 
 
@@ -134,6 +134,34 @@ def dense_order(m: Meta) -> list[int] | None:
     return order
 
 
+def walking_order(shape: Sequence[int], operands: Iterable[Sequence[int]]) -> list[int]:
+    """The dimensions from slowest to fastest in which operands with these strides (0 where they are broadcast) are
+    walked: by the strides of the first operand that tells two dimensions apart. New results lie in this order."""
+    strides = [tuple(s) for s in operands]
+    order = list(range(len(shape)))  # sorted by insertion, since not every pair of dimensions can be compared
+    for i in range(len(order) - 2, -1, -1):
+        at = i
+        for other in range(i + 1, len(order)):
+            compared = _compared(shape, strides, order[other], order[at])
+            if compared < 0:
+                break
+            if compared > 0:
+                order[at], order[other] = order[other], order[at]
+                at = other
+    return order
+
+
+def _compared(shape: Sequence[int], strides: Sequence[Sequence[int]], inner: int, outer: int) -> int:
+    """Should `inner` be walked more slowly than `outer`? (1: yes, -1: no, 0: no operand tells.)"""
+    for s in strides:
+        if s[inner] and s[outer]:
+            if s[inner] != s[outer]:
+                return 1 if s[inner] > s[outer] else -1
+            if shape[inner] > shape[outer]:
+                return 1
+    return 0
+
+
 def strides_in_order(shape: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
     """Dense strides for `shape` whose dimensions lie, from slowest to fastest, in `order`."""
     strides, step = [0] * len(shape), 1
@@ -141,6 +169,16 @@ def strides_in_order(shape: Sequence[int], order: Sequence[int]) -> tuple[int, .
         strides[i] = step
         step *= max(shape[i], 1)
     return tuple(strides)
+
+
+def preserved(m: Meta, d: dtype | None = None) -> Meta:
+    """The meta of a copy of `m` that keeps the order of dimensions and leaves no gaps."""
+    d = d or m.dtype
+    if m.is_contiguous:
+        return contiguous(d, m.shape)
+    if dense_order(m) is not None:
+        return meta(d, m.shape, m.strides)
+    return meta(d, m.shape, strides_in_order(m.shape, walking_order(m.shape, [m.strides])))
 
 
 def overlaps(shape: Sequence[int], strides: Sequence[int]) -> bool:

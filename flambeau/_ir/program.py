@@ -1,4 +1,8 @@
-"""The recorded program: values (static single assignment), the storages that name them, and instructions."""
+"""The recorded program: values (static single assignment), the storages that name them, and instructions.
+
+Every operation makes one of each. Calling an `__init__` takes longer than making the object, so these classes have
+none: `new_value`, `new_storage` and `new_instruction` fill the slots, and so does the recorder where it is hottest.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +26,10 @@ class Value:
 
     __slots__ = ("array", "buffer", "window", "failure")
 
-    def __init__(self, window: Any) -> None:
-        self.array: np.ndarray | None = None
-        self.buffer: Any = None
-        self.window = window
-        self.failure: BaseException | None = None
+    array: np.ndarray | None
+    buffer: Any
+    window: Any
+    failure: BaseException | None
 
     @property
     def data(self) -> np.ndarray | None:
@@ -80,12 +83,11 @@ class Storage:
 
     __slots__ = ("value", "version", "nbytes", "exposed", "changed_at", "__weakref__")
 
-    def __init__(self, value: Value, nbytes: int) -> None:
-        self.value = value
-        self.version = 0
-        self.nbytes = nbytes
-        self.exposed = False
-        self.changed_at: Site | None = None
+    value: Value
+    version: int
+    nbytes: int
+    exposed: bool
+    changed_at: Site | None
 
 
 class Instruction:
@@ -98,13 +100,12 @@ class Instruction:
 
     __slots__ = ("op", "args", "metas", "inference", "outputs", "site")
 
-    def __init__(self, op: Any, args: tuple, metas: tuple, inference: Any, outputs: tuple, site: Site | None) -> None:
-        self.op = op
-        self.args = args
-        self.metas = metas
-        self.inference = inference
-        self.outputs = outputs
-        self.site = site
+    op: Any
+    args: tuple
+    metas: tuple
+    inference: Any
+    outputs: tuple
+    site: Site | None
 
 
 class Inference:
@@ -113,12 +114,11 @@ class Inference:
 
     Of `operands`, from which it was inferred, it remembers whether all are tensors (`plain`) and whether one begins
     within its storage (`offset`). `savings` has, by the mask of operands that want gradients, what is saved for them.
-    `token` stands for the op, its static arguments and the metas of its operands in a
-    plan's key: the inference itself if it is remembered for the same arguments, and otherwise something that no other
-    call shares. `pattern` is what the compiler keeps of it to recognise the same in other sizes.
+    `pattern` is what the compiler keeps of it to recognise the same in other sizes. In a plan's key the inference
+    itself stands for the op, its static arguments and the metas of its operands.
     """
 
-    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "plain", "offset", "savings", "token",
+    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "plain", "offset", "savings",
                  "pattern")  # fmt: skip
 
     def __init__(
@@ -132,5 +132,37 @@ class Inference:
         self.plain = all([type(m) is Meta for m in operands])
         self.offset = any([type(m) is Meta and m.offset for m in operands])
         self.savings: dict[int, Any] = {}
-        self.token: Any = self
         self.pattern: Any = None
+
+
+def new_value(window: Any = None) -> Value:
+    """What an instruction that waits in `window` will make; without a window, a value to be given memory."""
+    value = Value()
+    value.array = value.buffer = value.failure = None
+    value.window = window
+    return value
+
+
+def new_storage(value: Value, nbytes: int) -> Storage:
+    """A storage nobody has changed or seen yet."""
+    storage = Storage()
+    storage.value = value
+    storage.version = 0
+    storage.nbytes = nbytes
+    storage.exposed = False
+    storage.changed_at = None
+    return storage
+
+
+def new_instruction(
+    op: Any, args: tuple, metas: tuple, inference: Any, outputs: tuple, site: Site | None
+) -> Instruction:
+    """An instruction; the window is not told."""
+    instruction = Instruction()
+    instruction.op = op
+    instruction.args = args
+    instruction.metas = metas
+    instruction.inference = inference
+    instruction.outputs = outputs
+    instruction.site = site
+    return instruction

@@ -117,6 +117,55 @@ def images(
     return whole
 
 
+# ---------------------------------------------------------------------------------------------- bins
+
+
+def bin_means(c: Graph, x: Array, size: Sizes) -> Array:
+    """Averages of bins, along one dimension after the other, those that shrink most first."""
+    if 0 in size:
+        raise Unsupported("no bins")
+    x, lead = wide(nonempty(x)), x.ndim - len(size)
+    for i in sorted(range(len(size)), key=lambda i: size[i] / x.shape[lead + i]):
+        dim, n = lead + i, x.shape[lead + i]
+        x = _bin_sums(c, x, dim, size[i]) / _facing(_bin_sizes(c, n, size[i], x.dtype), dim, x.ndim)
+    return x
+
+
+def bin_means_backward(c: Graph, g: Array, shape: Sizes, size: Sizes) -> Array:
+    """The transpose of `bin_means`. The bins that an element is in are one of as many bins over these as there are
+    elements."""
+    g, lead = wide(nonempty(g)), g.ndim - len(size)
+    for i in range(len(size)):
+        dim, n = lead + i, shape[lead + i]
+        g = _bin_sums(c, g / _facing(_bin_sizes(c, n, size[i], g.dtype), dim, g.ndim), dim, n)
+    return g
+
+
+def _bin_edges(c: Graph, i: Array, n: int, out: int) -> tuple[Array, Array]:
+    """Where bins number `i` of `out` over n elements begin, floor(i n / out), and end, ceil((i + 1) n / out). Half an
+    element to the side of what is rounded, the inverse of a number will do for division."""
+    i = c.cast(i, dtypes.float64)
+    low, high = (c.map("floor", at * (1.0 / out)) for at in (i * n + 0.5, (i + 1.0) * n - 0.5))
+    return c.cast(low, dtypes.int64), c.cast(high, dtypes.int64) + 1
+
+
+def _bin_sizes(c: Graph, n: int, out: int, d: dtypes.dtype) -> Array:
+    start, end = _bin_edges(c, c.index((out,), 0), n, out)
+    return c.cast(end - start, d)
+
+
+def _bin_sums(c: Graph, x: Array, dim: int, out: int) -> Array:
+    """The sum of every bin along a dimension."""
+    n = x.shape[dim]
+    widest = max([-(-(i + 1) * n // out) - i * n // out for i in range(out)])
+    spread = (out, widest)
+    start, end = _bin_edges(c, c.index(spread, 0), n, out)
+    place = start + c.index(spread, 1)
+    values = c.gather(x, dim, c.map("minimum", place, end - 1), check=False)
+    inside = (place < end).reshape([*[1] * dim, *spread, *[1] * (x.ndim - dim - 1)])
+    return c.reduce("sum", c.map("where", inside, values, 0.0), (dim + 1,)).squeeze(dim + 1)
+
+
 # ---------------------------------------------------------------------------------------------- interpolation
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau._core import errors
 from flambeau._core.dtypes import BOOL, INTEGER, dtype, int64, uint8
+from flambeau._core.formats import channels_last, channels_last_3d
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous, dense_order, meta, strides_in_order
 from flambeau._ir.recording import TensorBase
+from flambeau._ops.convert import laid_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,6 +94,12 @@ def image_layout(d: dtype, shape: Sequence[int], *sources: Meta) -> Meta:
             if dense_order(m) == order:
                 return meta(d, shape, strides_in_order(shape, order))
     return contiguous(d, shape)
+
+
+def in_format_of(t: Any, like: Any) -> Any:
+    """A fresh row-major tensor, or a copy with channels innermost if those of `like` are."""
+    innermost = not image_layout(t.dtype, t.shape, like._meta).is_contiguous
+    return laid_out(t, channels_last if t.dim() == 4 else channels_last_3d) if innermost else t
 
 
 def widened(x: np.ndarray) -> np.ndarray:

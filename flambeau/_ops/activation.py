@@ -169,6 +169,13 @@ def prelu(input: Any, weight: Any) -> Any:
         raise RuntimeError(
             errors.explain(f"prelu: Type promoting not supported. Got {m.dtype} and {w.dtype}", site=user_site(2))
         )
+    if w.ndim > 1:
+        raise RuntimeError(
+            errors.explain(
+                f"prelu: Expected `weight` to be a scalar or 1D tensor, but got shape {list(w.shape)}",
+                site=user_site(2),
+            )
+        )
     if w.numel == 1:
         return learned_leak(input, weight.reshape(()) if m.ndim == 0 else weight.reshape((1,) * m.ndim))
     channels = m.shape[1] if m.ndim > 1 else 1
@@ -242,7 +249,7 @@ def shrink(k: Any, input: Any, lambd: Any = 0.5) -> Any:
     return k.where(input > lambd, input - lambd, k.where(input < -lambd, input + lambd, input * 0))
 
 
-@composite(**FUNCTIONAL)
+@composite(overlap="same", **FUNCTIONAL)
 def softshrink(input: Any, lambd: float = 0.5) -> Any:
     """`input` moved towards 0 by `lambd` (not negative), but not past it.
 
@@ -311,7 +318,7 @@ def hardswish(input: Any, inplace: bool = False) -> Any:
     return _applied(hard_swish, input, inplace)
 
 
-@composite(name="hardshrink", **FUNCTIONAL)
+@composite(overlap="same", name="hardshrink", **FUNCTIONAL)
 def functional_hardshrink(input: Any, lambd: float = 0.5) -> Any:
     """`input` where its absolute value exceeds `lambd`, else 0.
 
@@ -401,7 +408,7 @@ def soft_plus(k: Any, input: Any, beta: Any = 1.0, threshold: Any = 20.0) -> Any
     return k.where(scaled > threshold, input, (k.maximum(scaled, 0) + k.log1p(k.exp(-k.abs(scaled)))) / beta)
 
 
-@composite(**FUNCTIONAL)
+@composite(overlap="same", **FUNCTIONAL)
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """log(1 + exp(beta * input)) / beta, a smooth relu; `input` itself where beta * input exceeds `threshold`.
 
@@ -415,6 +422,8 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
 
 
 @pointwise(
+    out="exact",
+    overlap="free",
     namespace="nn.functional",
     method=False,
     refuses=FLOATS_ONLY,
@@ -540,7 +549,7 @@ def _gelu_tanh_grad(g: Any, x: Any) -> Any:
     return g * ((t + 1) * 0.5 + x * (1 - t * t) * slope * 0.5)
 
 
-@composite(**FUNCTIONAL)
+@composite(overlap="same", **FUNCTIONAL)
 def gelu(input: Any, approximate: str = "none") -> Any:
     """input * P(N(0, 1) <= input), or with `approximate="tanh"` its approximation: D. Hendrycks, K. Gimpel (2016).
 

@@ -22,7 +22,7 @@ def i0(k: Any, input: Any) -> Any:
     return k.bessel_i0(input)
 
 
-@composite(name="i0", inplace=True)
+@composite(out="castable", overlap="same", name="i0", inplace=True)
 def torch_i0(input: Any) -> Any:
     """The modified Bessel function of the first kind, order 0, as :func:`special.i0`.
 

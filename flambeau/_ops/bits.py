@@ -48,7 +48,7 @@ def bitwise_xor(k: Any, input: Any, other: Any) -> Any:
     return input ^ other
 
 
-@pointwise(inplace=True, refuses=INEXACT)
+@pointwise(out="exact", inplace=True, refuses=INEXACT)
 def bitwise_not(k: Any, input: Any) -> Any:
     """Every bit inverted; of booleans the logical not.
 

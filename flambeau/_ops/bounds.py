@@ -150,6 +150,8 @@ def _inside(x: Any, low: Any, high: Any) -> Any:
 
 
 @composite(
+    out="castable",
+    overlap="same",
     node_name=lambda input, min: f"ClampMinBackward{1 if hasattr(min, 'shape') else 0}",
     shows=("input", "min"),
     inplace=True,
@@ -168,6 +170,8 @@ def clamp_min(input: Any, min: Any) -> Any:
 
 
 @composite(
+    out="castable",
+    overlap="same",
     node_name=lambda input, max: f"ClampMaxBackward{1 if hasattr(max, 'shape') else 0}",
     shows=("input", "max"),
     inplace=True,

@@ -21,7 +21,7 @@ else:
 # ---------------------------------------------------------------------------------------------- comparisons
 
 
-@pointwise(inplace=True, result="bool")
+@pointwise(numbers="later", inplace=True, result="bool")
 def eq(k: Any, input: Any, other: Any) -> Any:
     """Is `input` equal to `other`, element by element? NaN equals nothing.
 
@@ -34,7 +34,7 @@ def eq(k: Any, input: Any, other: Any) -> Any:
     return input == other
 
 
-@pointwise(inplace=True, result="bool", aliases=("not_equal",))
+@pointwise(numbers="later", inplace=True, result="bool", aliases=("not_equal",))
 def ne(k: Any, input: Any, other: Any) -> Any:
     """Is `input` different from `other`, element by element?
 
@@ -47,7 +47,7 @@ def ne(k: Any, input: Any, other: Any) -> Any:
     return input != other
 
 
-@pointwise(inplace=True, result="bool", refuses=("complex",), aliases=("less",))
+@pointwise(numbers="later", inplace=True, result="bool", refuses=("complex",), aliases=("less",))
 def lt(k: Any, input: Any, other: Any) -> Any:
     """Is `input` less than `other`, element by element?
 
@@ -60,7 +60,7 @@ def lt(k: Any, input: Any, other: Any) -> Any:
     return input < other
 
 
-@pointwise(inplace=True, result="bool", refuses=("complex",), aliases=("less_equal",))
+@pointwise(numbers="later", inplace=True, result="bool", refuses=("complex",), aliases=("less_equal",))
 def le(k: Any, input: Any, other: Any) -> Any:
     """Is `input` less than or equal to `other`, element by element?
 
@@ -73,7 +73,7 @@ def le(k: Any, input: Any, other: Any) -> Any:
     return input <= other
 
 
-@pointwise(inplace=True, result="bool", refuses=("complex",), aliases=("greater",))
+@pointwise(numbers="later", inplace=True, result="bool", refuses=("complex",), aliases=("greater",))
 def gt(k: Any, input: Any, other: Any) -> Any:
     """Is `input` greater than `other`, element by element?
 
@@ -86,7 +86,7 @@ def gt(k: Any, input: Any, other: Any) -> Any:
     return input > other
 
 
-@pointwise(inplace=True, result="bool", refuses=("complex",), aliases=("greater_equal",))
+@pointwise(numbers="later", inplace=True, result="bool", refuses=("complex",), aliases=("greater_equal",))
 def ge(k: Any, input: Any, other: Any) -> Any:
     """Is `input` greater than or equal to `other`, element by element?
 
@@ -204,7 +204,7 @@ def _refuse_complex(op: str) -> Any:
     return check
 
 
-@pointwise(result="bool", check=_refuse_complex("isposinf"))
+@pointwise(out="exact", result="bool", check=_refuse_complex("isposinf"))
 def isposinf(k: Any, input: Any) -> Any:
     """Is the element positive infinity? RuntimeError for complex tensors.
 
@@ -217,7 +217,7 @@ def isposinf(k: Any, input: Any) -> Any:
     return input == math.inf
 
 
-@pointwise(result="bool", check=_refuse_complex("isneginf"))
+@pointwise(out="exact", result="bool", check=_refuse_complex("isneginf"))
 def isneginf(k: Any, input: Any) -> Any:
     """Is the element negative infinity? RuntimeError for complex tensors.
 

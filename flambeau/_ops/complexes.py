@@ -11,11 +11,18 @@ from flambeau._core.dtypes import dtype
 from flambeau._core.sites import user_site
 from flambeau._ops.pointwise import choose, no_gradient
 from flambeau._ops.registry import composite, pointwise
+from flambeau._ops.strided import INTERNAL
 
 
-@pointwise(node_name="ConjBackward0", inplace=True, gradient={"input": lambda g: g.conj()})
-def conj_physical(k: Any, input: Any) -> Any:
-    """The complex conjugate, in memory of its own; a real tensor is copied.
+@pointwise(name="conj_physical", node_name="ConjBackward0", gradient={"input": lambda g: g.conj()}, **INTERNAL)
+def conjugated(k: Any, input: Any) -> Any:
+    """The complex conjugate."""
+    return k.conj(input)
+
+
+@composite(out="exact", overlap="same", inplace=True)
+def conj_physical(input: Any) -> Any:
+    """The complex conjugate, computed at once; a real tensor is itself.
 
     Example::
 
@@ -23,7 +30,7 @@ def conj_physical(k: Any, input: Any) -> Any:
         >>> torch.conj_physical(torch.tensor([1 + 2j]))
         tensor([1.-2.j])
     """
-    return k.conj(input)
+    return conjugated(input) if input._meta.dtype.is_complex else input
 
 
 @composite()
@@ -36,7 +43,7 @@ def conj(input: Any) -> Any:
         >>> torch.conj(torch.tensor([1 + 2j]))
         tensor([1.-2.j])
     """
-    return conj_physical(input) if input._meta.dtype.is_complex else input
+    return conj_physical(input)
 
 
 @composite()
@@ -104,6 +111,7 @@ def _check_parts(metas: tuple) -> None:
 
 
 @pointwise(
+    out="exact",
     numbers=False,
     result=lambda d: d.to_complex(),
     check=_check_parts,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from flambeau._core import errors
+from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
@@ -249,7 +249,7 @@ def inner(input: Any, other: Any) -> Any:
     return flat.reshape((*input.shape[:-1], *other.shape[:-1]))
 
 
-@composite(aliases=("ger",))
+@composite(out="castable", aliases=("ger",))
 def outer(input: Any, vec2: Any) -> Any:
     """All products of the elements of two vectors, [n, m].
 
@@ -278,7 +278,7 @@ def _added(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
     return (input if beta == 1 else input * beta) + scaled
 
 
-@composite(node_name="AddmmBackward0", shows=("input", "mat1", "mat2"), inplace=True)
+@composite(overlap="same", node_name="AddmmBackward0", shows=("input", "mat1", "mat2"), inplace=True)
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """`beta * input + alpha * mat1 @ mat2`.
 
@@ -292,7 +292,7 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) ->
     return _added(input, mm(mat1, mat2), beta, alpha)
 
 
-@composite(node_name="AddmvBackward0", shows=("input", "mat", "vec"), inplace=True)
+@composite(overlap="same", node_name="AddmvBackward0", shows=("input", "mat", "vec"), inplace=True)
 def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """`beta * input + alpha * mat @ vec`.
 
@@ -305,9 +305,9 @@ def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> A
     return _added(input, mv(mat, vec), beta, alpha)
 
 
-@composite(node_name="AddrBackward0", shows=("input", "vec1", "vec2"), inplace=True)
+@composite(out="castable", overlap="same", node_name="AddrBackward0", shows=("input", "vec1", "vec2"), inplace=True)
 def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """`beta * input + alpha * outer(vec1, vec2)`.
+    """`beta * input + alpha * outer(vec1, vec2)`; of booleans, with "and" for times and "or" for plus.
 
     Example::
 
@@ -316,10 +316,12 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> 
         tensor([[1., 1.],
                 [1., 1.]])
     """
+    if all([t._meta.dtype is dtypes.bool_ for t in (input, vec1, vec2)]):
+        return (input & bool(beta)) | (outer(vec1, vec2) & bool(alpha))
     return _added(input, outer(vec1, vec2), beta, alpha)
 
 
-@composite(node_name="AddbmmBackward0", shows=("input", "batch1", "batch2"), inplace=True)
+@composite(overlap="same", node_name="AddbmmBackward0", shows=("input", "batch1", "batch2"), inplace=True)
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """`beta * input + alpha * sum over the batch of batch1 @ batch2`.
 
@@ -332,7 +334,7 @@ def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 
     return _added(input, bmm(batch1, batch2).sum(0, dtype=input.dtype), beta, alpha)
 
 
-@composite(node_name="BaddbmmBackward0", shows=("input", "batch1", "batch2"), inplace=True)
+@composite(overlap="same", node_name="BaddbmmBackward0", shows=("input", "batch1", "batch2"), inplace=True)
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """`beta * input + alpha * batch1 @ batch2`.
 

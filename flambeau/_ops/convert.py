@@ -6,22 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau._core.dtypes import dtype
 from flambeau._core.lazy import lazy_module
-from flambeau._ir.meta import Meta, dense_order, meta, strides_in_order
 from flambeau._ir.meta import contiguous as contiguous_meta
+from flambeau._ir.meta import preserved
 from flambeau._ops import _expand
 from flambeau._ops.registry import composite, library
+from flambeau._ops.strided import owner
 
 if TYPE_CHECKING:
     import numpy as np
 else:
     np = lazy_module("numpy")
-
-
-def preserved(m: Meta, d: dtype | None = None) -> Meta:
-    """The meta of a copy of `m` that keeps a dense order of dimensions and makes anything else row-major."""
-    d = d or m.dtype
-    order = None if m.is_contiguous else dense_order(m)
-    return contiguous_meta(d, m.shape) if order is None else meta(d, m.shape, strides_in_order(m.shape, order))
 
 
 @library(
@@ -86,7 +80,7 @@ def laid_out(input: Any, memory_format: Any) -> Any:
     """A copy whose channels (dimension 1) lie innermost."""
     order = memory_format.order(input.dim())
     inverse = sorted(range(len(order)), key=order.__getitem__)
-    return copy_of(input.permute(order), False).permute(inverse)
+    return owner(copy_of(input.permute(order), False).permute(inverse))
 
 
 @composite(function=False)

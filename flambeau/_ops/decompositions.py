@@ -17,6 +17,7 @@ from flambeau._ops.linalg import hermitian_from, inv, require_matrix, require_sq
 from flambeau._ops.registry import composite, library
 from flambeau._ops.results import named
 from flambeau._ops.singular import H, LinAlgError, full_svd, lapack, singular_values
+from flambeau._ops.strided import owner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,7 +88,7 @@ def linalg_cholesky(A: Any, *, upper: bool = False) -> Any:  # noqa: N803
         tensor([[2.]])
     """
     lower = lower_cholesky(A)
-    return H(lower) if upper else lower
+    return owner(H(lower)) if upper else lower
 
 
 @linalg()
@@ -103,7 +104,7 @@ def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False) -> A
     return cholesky_ex_result(linalg_cholesky(A, upper=upper), A.new_zeros(A.shape[:-2], dtype=dtypes.int32))
 
 
-@composite()
+@composite(out="castable")
 def cholesky(input: Any, upper: bool = False) -> Any:
     """`linalg.cholesky`.
 
@@ -116,7 +117,7 @@ def cholesky(input: Any, upper: bool = False) -> Any:
     return linalg_cholesky(input, upper=upper)
 
 
-@composite()
+@composite(out="castable")
 def cholesky_solve(input: Any, L: Any, upper: bool = False) -> Any:  # noqa: N803
     """X with L L^H X = input.
 
@@ -130,7 +131,7 @@ def cholesky_solve(input: Any, L: Any, upper: bool = False) -> Any:  # noqa: N80
     return solution(H(lower), solution(lower, input))
 
 
-@composite()
+@composite(out="castable")
 def cholesky_inverse(L: Any, upper: bool = False) -> Any:  # noqa: N803
     """The inverse of L L^H.
 
@@ -436,7 +437,7 @@ def permutation_matrix(order: Any, like: Any) -> Any:
     rows = order.shape[-1]
     identity = like.new_zeros((rows, rows))
     identity.diagonal().fill_(1)
-    return identity[order.reshape(-1)].reshape((*order.shape, rows)).transpose(-2, -1)
+    return owner(identity[order.reshape(-1)].reshape((*order.shape, rows)).transpose(-2, -1))
 
 
 def _eliminate(a: Any) -> tuple[Any, Any]:

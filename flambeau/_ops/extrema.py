@@ -10,6 +10,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import _expand
+from flambeau._ops._spatial import check_tensor
 from flambeau._ops.infer import wrap_dim, wrap_dims
 from flambeau._ops.reduce import Dims, accumulated, axes, reduced_shape, restored
 from flambeau._ops.registry import composite, library
@@ -246,7 +247,7 @@ def min_of_all(input: Any) -> Any:
     return accumulated(input).min()
 
 
-@composite()
+@composite(out="castable", overlap="same")
 def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:  # noqa: A001
     """`max(input)`: the largest element; `max(input, dim)`: (values, indices) along a dimension; `max(input, other)`:
     the larger of each pair.
@@ -257,13 +258,14 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
         >>> torch.max(torch.tensor([[1., 5.], [3., 2.]]), 1).indices
         tensor([1, 0])
     """
+    check_tensor(input, "max")
     other = dim if isinstance(dim, TensorBase) else other
     if other is not None:
         return input.maximum(other)
     return max_of_all(input) if dim is None else max_along(input, dim, keepdim)
 
 
-@composite()
+@composite(out="castable", overlap="same")
 def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:  # noqa: A001
     """`min(input)`: the smallest element; `min(input, dim)`: (values, indices) along a dimension; `min(input, other)`:
     the smaller of each pair.
@@ -274,6 +276,7 @@ def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
         >>> torch.min(torch.tensor([4., 2.]))
         tensor(2.)
     """
+    check_tensor(input, "min")
     other = dim if isinstance(dim, TensorBase) else other
     if other is not None:
         return input.minimum(other)

@@ -16,6 +16,7 @@ from flambeau._ops.join import cat
 from flambeau._ops.linalg import H, LinAlgError, require_matrix, solve_triangular
 from flambeau._ops.registry import composite, library
 from flambeau._ops.results import named
+from flambeau._ops.strided import owner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -195,7 +196,7 @@ def linalg_lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint:
         tensor([[2.]])
     """
     if not left:
-        return H(linalg_lu_solve(LU, pivots, H(B), adjoint=not adjoint))
+        return owner(H(linalg_lu_solve(LU, pivots, H(B), adjoint=not adjoint)))
     P = permutation_matrix(order_of(pivots, LU.shape[-1]), LU)  # noqa: N806
     if adjoint:
         y = solve_triangular(H(LU), B, upper=False)
@@ -247,7 +248,7 @@ def _infer_geqrf(m: Meta) -> tuple[Meta, Meta]:
     return contiguous(m.dtype, m.shape), contiguous(m.dtype, (*m.shape[:-2], min(m.shape[-2:])))
 
 
-@library(category="linalg", infer=_infer_geqrf, result_type=geqrf_result)
+@library(out="castable", category="linalg", infer=_infer_geqrf, result_type=geqrf_result)
 def geqrf(input: Any) -> Any:
     """(a, tau): R in the upper triangle of `a`, below it the reflections whose product (`linalg.householder_product`)
     is Q.
@@ -271,10 +272,10 @@ def _reflect(vectors: Any, tau: Any, x: Any, adjoint: bool) -> Any:
     for i in range(count) if adjoint else reversed(range(count)):
         v = below[..., i : i + 1]
         x = x - factors[..., i : i + 1].unsqueeze(-1) * v @ (H(v) @ x)
-    return x
+    return x if count else x.clone()
 
 
-@linalg()
+@linalg(out="castable")
 def householder_product(A: Any, tau: Any) -> Any:  # noqa: N803
     """The first n columns, [..., m, n], of the product of Householder reflections 1 - tau_i v_i v_i^H, of which v_i
     lies in A below its diagonal.
@@ -302,7 +303,7 @@ def householder_product(A: Any, tau: Any) -> Any:  # noqa: N803
     return _reflect(A, tau, start, False)
 
 
-@composite()
+@composite(out="castable")
 def orgqr(input: Any, input2: Any) -> Any:
     """`linalg.householder_product`.
 
@@ -326,6 +327,11 @@ def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool =
         >>> torch.ormqr(torch.zeros(1, 1), torch.tensor([2.]), torch.ones(1, 1))
         tensor([[-1.]])
     """
+    if input.dim() < 2 or other.dim() < 2:
+        raise RuntimeError(
+            f"torch.ormqr: input and other must have at least 2 dimensions, got {list(input.shape)} and "
+            f"{list(other.shape)}"
+        )
     if left:
         return _reflect(input, tau, other, transpose)
-    return H(_reflect(input, tau, H(other), not transpose))
+    return owner(H(_reflect(input, tau, H(other), not transpose)))

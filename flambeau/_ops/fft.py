@@ -258,7 +258,7 @@ def rfft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = Non
     return real_to_half(resized(input, d, size), (d,), _scaling(norm, FORWARD_SCALINGS))
 
 
-@fft_function()
+@fft_function(out="castable")
 def irfft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Any:
     """The inverse of `rfft`: `n` real numbers, by default 2 * (size - 1).
 
@@ -277,7 +277,7 @@ def _to_real(x: Any, n: int | None, dim: int, scaling: str) -> Any:
     return half_to_real(resized(x, d, size // 2 + 1), (d,), size, scaling)
 
 
-@fft_function()
+@fft_function(out="castable")
 def hfft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Any:
     """The (real) transform of a Hermitian signal, of which the first half is given; `n` is by default 2 * (size - 1).
 
@@ -366,7 +366,7 @@ def _half_sizes(name: str, x: Any, s: Any, dim: Any) -> tuple[Dims, list[int | N
     return dims, [*sizes[:-1], last // 2 + 1], last
 
 
-@fft_function()
+@fft_function(out="castable")
 def irfftn(input: Any, s: Any = None, dim: Any = None, norm: str | None = None) -> Any:
     """The inverse of `rfftn`; the last of the sizes `s` is by default 2 * (size - 1).
 
@@ -382,7 +382,7 @@ def irfftn(input: Any, s: Any = None, dim: Any = None, norm: str | None = None) 
     return half_to_real(_fitted(x, dims, sizes), dims, last, _scaling(norm, INVERSE_SCALINGS))
 
 
-@fft_function()
+@fft_function(out="castable")
 def hfftn(input: Any, s: Any = None, dim: Any = None, norm: str | None = None) -> Any:
     """`hfft` along the last of several dimensions, after `fft` along the others.
 
@@ -461,7 +461,7 @@ def rfft2(input: Any, s: Any = None, dim: Any = (-2, -1), norm: str | None = Non
     return rfftn(input, s, dim, norm)
 
 
-@fft_function()
+@fft_function(out="castable")
 def irfft2(input: Any, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Any:
     """`irfftn` of the last two dimensions.
 
@@ -474,7 +474,7 @@ def irfft2(input: Any, s: Any = None, dim: Any = (-2, -1), norm: str | None = No
     return irfftn(input, s, dim, norm)
 
 
-@fft_function()
+@fft_function(out="castable")
 def hfft2(input: Any, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Any:
     """`hfftn` of the last two dimensions.
 

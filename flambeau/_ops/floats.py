@@ -8,7 +8,8 @@ from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
-from flambeau._ops.infer import broadcast_shapes
+from flambeau._ops._spatial import check_tensor
+from flambeau._ops.infer import broadcast_shapes, result_layout
 from flambeau._ops.pointwise import FLOATS_ONLY, choose, no_gradient
 from flambeau._ops.registry import composite, library, pointwise
 from flambeau._ops.results import named
@@ -47,7 +48,7 @@ def hypot(k: Any, input: Any, other: Any) -> Any:
     return k.hypot(input, other)
 
 
-@composite(node_name="LdexpBackward0", shows=("input", "other"), inplace=True)
+@composite(out="castable", overlap="same", node_name="LdexpBackward0", shows=("input", "other"), inplace=True)
 def ldexp(input: Any, other: Any) -> Any:
     """`input * 2 ** other`.
 
@@ -57,6 +58,8 @@ def ldexp(input: Any, other: Any) -> Any:
         >>> torch.ldexp(torch.tensor([1., 3.]), torch.tensor([2, -1]))
         tensor([4.0000, 1.5000])
     """
+    check_tensor(input, "ldexp")
+    check_tensor(other, "ldexp", "other", 2)
     return input * 2.0**other
 
 
@@ -100,10 +103,12 @@ def _infer_neighbour(a: Meta, b: Meta) -> Meta:
     promoted = dtypes.result_type_of([(a.dtype, a.ndim), (b.dtype, b.ndim)])
     if promoted.category != dtypes.FLOAT:
         raise errors.not_implemented("nextafter_cpu", promoted)
-    return contiguous(promoted, broadcast_shapes((a.shape, b.shape), "nextafter"))
+    return result_layout(promoted, broadcast_shapes((a.shape, b.shape), "nextafter"), [a, b])
 
 
 @library(
+    out="castable",
+    overlap="same",
     category="pointwise",
     infer=_infer_neighbour,
     inplace=True,
@@ -121,7 +126,7 @@ def nextafter(input: Any, other: Any) -> Any:
     return np.nextafter(input, other)
 
 
-@composite(inplace=True)
+@composite(overlap="same", inplace=True)
 def nan_to_num(input: Any, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
     """NaN replaced by `nan`, infinities by `posinf` and `neginf` (None: by the largest and the smallest number of the
     dtype).

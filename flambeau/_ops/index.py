@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
-from flambeau._ir.meta import Meta, contiguous
+from flambeau._ir.meta import Meta, contiguous, preserved
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import _expand_places
 from flambeau._ops.convert import cast
@@ -17,7 +17,7 @@ from flambeau._ops.infer import broadcast_shapes, wrap_dim
 from flambeau._ops.masked import fitting_number, nonzero_positions
 from flambeau._ops.positions import add_rows, checked, widened
 from flambeau._ops.registry import composite, library, with_tensor
-from flambeau._ops.strided import INTERNAL
+from flambeau._ops.strided import INTERNAL, owner
 from flambeau._ops.view import expand_, reshape
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _infer_put(input: Meta, indices: Indices, values: Meta, accumulate: bool) ->
                 site=user_site(4),
             )
         )
-    return contiguous(input.dtype, input.shape)
+    return preserved(input)
 
 
 def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
@@ -253,6 +253,7 @@ def _infer_index_select(input: Meta, dim: int, index: Meta) -> Meta:
 
 
 @library(
+    overlap="none",
     expand=_expand_places.index_select,
     category="index",
     fallible=True,
@@ -310,6 +311,7 @@ def _first(x: np.ndarray, dim: int) -> np.ndarray:
 
 
 @library(
+    overlap="same",
     expand=_expand_places.index_add,
     category="index",
     fallible=True,
@@ -342,6 +344,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, alpha: float = 1) -
 
 
 @library(
+    overlap="same",
     expand=_expand_places.index_copy,
     category="index",
     fallible=True,
@@ -370,7 +373,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
 def _infer_fill(input: Meta, dim: int, index: Meta, value: Any) -> Meta:
     _check_vector(index, "index_fill_")
     wrap_dim(dim, input.ndim)
-    return contiguous(input.dtype, input.shape)
+    return preserved(input)
 
 
 @library(
@@ -418,7 +421,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     return filled_along(input, dim, index, value)
 
 
-@composite(inplace=True)
+@composite(overlap="same", inplace=True)
 def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True) -> Any:
     """`input` with slices of `source` combined into the slices of dimension `dim` that the vector `index` names.
 
@@ -443,13 +446,15 @@ def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, *, 
     shape = [1] * own._meta.ndim
     shape[dim] = index._meta.numel
     spread = expand_(reshape(index.long(), shape), given._meta.shape)
-    return reshape(own.scatter_reduce(dim, spread, given, reduce, include_self=include_self), m.shape)
+    reduced = own.scatter_reduce(dim, spread, given, reduce, include_self=include_self)
+    return reduced if m.ndim else owner(reshape(reduced, m.shape))
 
 
 # ---------------------------------------------------------------------------------------------- flat indices
 
 
 @library(
+    overlap="none",
     expand=_expand_places.take,
     category="index",
     fallible=True,
@@ -478,7 +483,7 @@ def _infer_flat_put(input: Meta, index: Meta, source: Meta, accumulate: bool = F
                 site=user_site(4),
             )
         )
-    return contiguous(input.dtype, input.shape)
+    return preserved(input)
 
 
 @library(
@@ -511,7 +516,7 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     return result
 
 
-@composite()
+@composite(overlap="none")
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """The elements that `indices`, from an argsort or argmax along `dim`, points at; the other dimensions broadcast.
 

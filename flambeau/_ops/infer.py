@@ -8,10 +8,8 @@ from typing import Any
 from flambeau._core import dtypes, errors
 from flambeau._core.dtypes import dtype
 from flambeau._core.sites import user_site
-from flambeau._ir.meta import Meta, contiguous, dense_order, meta, strides_in_order
+from flambeau._ir.meta import Meta, contiguous, dense_order, meta, strides_in_order, walking_order
 from flambeau._ir.program import Inference
-
-_CACHE_LIMIT = 4096
 
 
 def broadcast_shapes(shapes: Iterable[Sequence[int]], op: str = "") -> tuple[int, ...]:
@@ -57,7 +55,7 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
                 site=user_site(4),
             )
         )
-    wrong = [i for i in sorted(op.operands) if i < len(metas) and _is_no_operand(op, metas[i])]
+    wrong = [i for i in sorted(op.operands) if i < len(metas) and _is_no_operand(op, i, metas[i])]
     if wrong:
         place = wrong[0]
         raise TypeError(
@@ -74,22 +72,22 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
         raise errors.not_implemented(f"{op.name.removesuffix('_kernel')}_cpu", promoted)
     compute, result = _result_dtype(op, promoted)
     shape = broadcast_shapes([m.shape for m in tensors], op.name)
-    out = _result_layout(result, shape, tensors)
+    out = result_layout(result, shape, tensors)
     computed = dtypes.float32 if compute in dtypes.HALVES else compute
     fallible = op.fallible and computed.category <= dtypes.INTEGER
     inference = Inference((out,), computed, fallible, metas)
-    if len(op.cache) >= _CACHE_LIMIT:
-        op.cache.clear()
     if float not in metas and complex not in metas:  # the dtype of such a number follows the default dtype
-        op.cache[metas] = inference
+        op.keep(metas, inference)
     elif promoted is not dtypes.get_default_dtype() or any(m.dtype.category >= dtypes.FLOAT for m in tensors):
-        op.cache[metas] = inference
+        op.keep(metas, inference)
     return inference
 
 
-def _is_no_operand(op: Any, m: Any) -> bool:
-    """Is this a word, or a number where the op wants tensors alone?"""
-    return isinstance(m, str) or not (op.numbers or isinstance(m, Meta))
+def _is_no_operand(op: Any, i: int, m: Any) -> bool:
+    """Is operand `i` a word, or a number where the op wants a tensor?"""
+    if isinstance(m, Meta):
+        return False
+    return isinstance(m, str) or not op.numbers or (op.numbers == "later" and i == 0)
 
 
 def _result_dtype(op: Any, promoted: dtype) -> tuple[dtype, dtype]:
@@ -107,17 +105,22 @@ def _result_dtype(op: Any, promoted: dtype) -> tuple[dtype, dtype]:
     return promoted, rule(promoted)
 
 
-def _result_layout(d: dtype, shape: tuple[int, ...], tensors: list[Meta]) -> Meta:
-    """Row-major, unless the operands of full shape are laid out densely in another order: then that order."""
+def result_layout(d: dtype, shape: tuple[int, ...], tensors: list[Meta]) -> Meta:
+    """Row-major if all operands are; the strides of operands that lie densely in one way; else the order of dimensions
+    in which the operands are walked best."""
     if all(m.is_contiguous for m in tensors):
         return contiguous(d, shape)
-    for m in tensors:
-        if m.shape == shape:
-            order = dense_order(m) if not m.is_contiguous else None
-            if order is None and not m.is_contiguous:
-                order = sorted(range(m.ndim), key=lambda i: (-m.strides[i], i))
-            return contiguous(d, shape) if order is None else meta(d, shape, strides_in_order(shape, order))
-    return contiguous(d, shape)
+    first = tensors[0]
+    if first.shape == shape and dense_order(first) and all(m.strides == first.strides for m in tensors):
+        return meta(d, shape, first.strides)
+    spread = [(0,) * (len(shape) - m.ndim) + _broadcast_strides(m, shape) for m in tensors]
+    return meta(d, shape, strides_in_order(shape, walking_order(shape, spread)))
+
+
+def _broadcast_strides(m: Meta, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides of an operand, 0 where it is repeated."""
+    own = shape[len(shape) - m.ndim :]
+    return tuple([0 if n == 1 != wanted else s for n, s, wanted in zip(m.shape, m.strides, own, strict=True)])
 
 
 # ---------------------------------------------------------------------------------------------- dimensions

@@ -33,8 +33,8 @@ def joined_dtype(metas: Sequence[Meta]) -> dtype:
     return dtypes.result_type_of([(m.dtype, m.ndim) for m in metas])
 
 
-def tensors_of(tensors: Any, name: str) -> tuple:
-    """A list of tensors as a tuple; TypeError for anything else, ValueError for none."""
+def tensors_of(tensors: Any, name: str, empty: type[Exception] = ValueError) -> tuple:
+    """A list of tensors as a tuple; TypeError for anything else, `empty` for none."""
     if isinstance(tensors, TensorBase) or not hasattr(tensors, "__iter__"):
         raise TypeError(
             errors.explain(
@@ -51,7 +51,7 @@ def tensors_of(tensors: Any, name: str) -> tuple:
                 )
             )
     if not found:
-        raise ValueError(errors.explain(f"torch.{name}(): expected a non-empty list of Tensors", site=user_site(4)))
+        raise empty(errors.explain(f"torch.{name}(): expected a non-empty list of Tensors", site=user_site(4)))
     return found
 
 
@@ -137,7 +137,7 @@ def _concatenate_mixed(arrays: list[np.ndarray], dim: int) -> np.ndarray:
     return np.concatenate([a.astype(d.numpy) for a in arrays], axis=dim)
 
 
-@composite(method=False, aliases=("concat", "concatenate"))
+@composite(out="joined", overlap="none", method=False, aliases=("concat", "concatenate"))
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Tensors joined along an existing dimension; dtypes promote. Empty 1-dim tensors are skipped.
 
@@ -190,7 +190,7 @@ def stack_(tensors: tuple, dim: int) -> Any:
     )
 
 
-@composite(method=False)
+@composite(out="joined", overlap="none", method=False)
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Tensors of one shape joined in a new dimension; dtypes promote. RuntimeError if the shapes differ.
 
@@ -268,7 +268,7 @@ def atleast_3d(*tensors: Any) -> Any:
     return _each(_to_3d, tensors)
 
 
-@composite(method=False)
+@composite(out="joined", overlap="none", method=False)
 def hstack(tensors: Sequence[Any]) -> Any:
     """Tensors joined side by side: along dimension 1, or 0 for vectors.
 
@@ -278,11 +278,11 @@ def hstack(tensors: Sequence[Any]) -> Any:
         >>> torch.hstack((torch.tensor([1, 2]), torch.tensor([3])))
         tensor([1, 2, 3])
     """
-    found = tuple([_to_1d(t) for t in tensors_of(tensors, "hstack")])
+    found = tuple([_to_1d(t) for t in tensors_of(tensors, "hstack", RuntimeError)])
     return cat(found, 0 if found[0]._meta.ndim == 1 else 1)
 
 
-@composite(method=False, aliases=("row_stack",))
+@composite(out="joined", overlap="none", method=False, aliases=("row_stack",))
 def vstack(tensors: Sequence[Any]) -> Any:
     """Tensors joined one above another: along dimension 0, vectors as rows.
 
@@ -293,10 +293,10 @@ def vstack(tensors: Sequence[Any]) -> Any:
         tensor([[1, 2],
                 [3, 4]])
     """
-    return cat([_to_2d(t) for t in tensors_of(tensors, "vstack")], 0)
+    return cat([_to_2d(t) for t in tensors_of(tensors, "vstack", RuntimeError)], 0)
 
 
-@composite(method=False)
+@composite(out="joined", overlap="none", method=False)
 def dstack(tensors: Sequence[Any]) -> Any:
     """Tensors joined in depth: along dimension 2, with at least three dimensions.
 
@@ -307,10 +307,10 @@ def dstack(tensors: Sequence[Any]) -> Any:
         tensor([[[1, 3],
                  [2, 4]]])
     """
-    return cat([_to_3d(t) for t in tensors_of(tensors, "dstack")], 2)
+    return cat([_to_3d(t) for t in tensors_of(tensors, "dstack", RuntimeError)], 2)
 
 
-@composite(method=False)
+@composite(out="joined", overlap="none", method=False)
 def column_stack(tensors: Sequence[Any]) -> Any:
     """Vectors as columns, and matrices, joined side by side.
 

@@ -16,6 +16,7 @@ from flambeau._ops.norms import matrix_norm
 from flambeau._ops.registry import composite, library
 from flambeau._ops.results import named
 from flambeau._ops.singular import H, LinAlgError, lapack, singular_values
+from flambeau._ops.strided import owner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -185,7 +186,7 @@ def solve(A: Any, B: Any, *, left: bool = True) -> Any:  # noqa: N803
         return solution(A, B)
     if is_vector_case(A._meta, B._meta):
         return solution(A.transpose(-2, -1), B)
-    return solution(A.transpose(-2, -1), B.transpose(-2, -1)).transpose(-2, -1)
+    return owner(solution(A.transpose(-2, -1), B.transpose(-2, -1)).transpose(-2, -1))
 
 
 @composite(method=False, namespace="linalg")
@@ -227,7 +228,7 @@ def solve_triangular(
     return solve(triangle, B, left=left)
 
 
-@composite(method=False, namespace="linalg")
+@composite(out="castable", method=False, namespace="linalg")
 def tensorsolve(A: Any, B: Any, dims: Sequence[int] | None = None) -> Any:  # noqa: N803
     """X with tensordot(A, X, X.dim()) = B.
 
@@ -243,7 +244,7 @@ def tensorsolve(A: Any, B: Any, dims: Sequence[int] | None = None) -> Any:  # no
     return solution(A.reshape(B.numel(), -1), B.reshape(-1)).reshape(tuple(rest))
 
 
-@composite(method=False, namespace="linalg")
+@composite(out="castable", method=False, namespace="linalg")
 def tensorinv(A: Any, ind: int = 2) -> Any:  # noqa: N803
     """The inverse for tensordot over the first `ind` dimensions.
 
@@ -525,7 +526,7 @@ def vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     return ((x.conj() if x.dtype.is_complex else x) * y).sum(dim)
 
 
-@composite(method=False, namespace="linalg", name="cross")
+@composite(overlap="none", method=False, namespace="linalg", name="cross")
 def linalg_cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     """The cross products of 3-vectors along `dim`.
 
@@ -545,7 +546,7 @@ def linalg_cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     return input.roll(-1, d) * other.roll(-2, d) - input.roll(-2, d) * other.roll(-1, d)
 
 
-@composite(node_name="LinalgCrossBackward0", shows=("input", "other"))
+@composite(overlap="none", node_name="LinalgCrossBackward0", shows=("input", "other"))
 def cross(input: Any, other: Any, dim: int | None = None) -> Any:
     """The cross products of 3-vectors along `dim`, by default the first dimension of size 3.
 
@@ -610,7 +611,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # no
 # squares
 
 
-@composite(method=False, namespace="linalg")
+@composite(out="castable", method=False, namespace="linalg")
 def matrix_rank(
     A: Any,
     tol: Any = None,
@@ -639,7 +640,7 @@ def matrix_rank(
     return (values > relative.maximum(relative * 0 + absolute)).sum(-1)
 
 
-@composite(method=False, namespace="linalg")
+@composite(out="castable", method=False, namespace="linalg")
 def cond(A: Any, p: Any = None) -> Any:  # noqa: N803
     """The condition number: the norm `p` of the matrix times that of its inverse; by default the ratio of extreme
     singular values.
@@ -724,7 +725,7 @@ def pinverse(input: Any, rcond: float = 1e-15) -> Any:
     return pseudo_inverse(input, rcond, None, False)
 
 
-@composite(method=False, namespace="linalg")
+@composite(out="castable", method=False, namespace="linalg")
 def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = None) -> Any:  # noqa: N803
     """The X that makes A X closest to B (least squares): (solution, residuals, rank, singular_values).
 
@@ -737,12 +738,12 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
     vector = is_vector_case(A._meta, B._meta)
     right = B.unsqueeze(-1) if vector else B
     found = pseudo_inverse(A, rcond, None, False) @ right
-    residuals = found.abs().reshape(-1)[:0]  # none, but part of the graph
+    residuals = owner(found.abs().reshape(-1)[:0])  # none, but part of the graph
     if A.shape[-2] > A.shape[-1] and driver != "gelsy":
         residuals = (A @ found - right).abs().square().sum(-2)
     rank = matrix_rank(A) if driver not in (None, "gels") else A.new_zeros((0,), dtype=dtypes.int64)
     values = singular_values(A) if driver in ("gelsd", "gelss") else A.new_zeros((0,), dtype=A.dtype.to_real())
-    return lstsq_result(found.squeeze(-1) if vector else found, residuals, rank, values)
+    return lstsq_result(owner(found.squeeze(-1)) if vector else found, residuals, rank, values)
 
 
 @composite(method=False, namespace="linalg", name="matmul")

@@ -22,6 +22,13 @@ else:
 
 def infer_linear(x: Meta, weight: Meta, bias: Any = None) -> Meta:
     """The meta of `x @ weight.T + bias`; RuntimeError that says which layer would fit."""
+    if weight.ndim > 2:
+        raise RuntimeError(
+            errors.explain(
+                f"linear expects a weight of 1 or 2 dimensions, but got one of shape {list(weight.shape)}",
+                site=user_site(5),
+            )
+        )
     features = weight.shape[-1]
     if x.ndim == 0 or x.shape[-1] != features:
         rows = x.numel // max(x.shape[-1], 1) if x.ndim else 1
@@ -219,6 +226,8 @@ def embedding(
         tensor([[3., 4.],
                 [1., 2.]])
     """
+    if weight.dim() != 2:
+        raise RuntimeError(f"embedding(): 'weight' must be 2-D, got shape {list(weight.shape)}")
     padding = _padding_row(padding_idx, weight.shape[0])
     if max_norm is not None:
         renormalise(weight, input, max_norm, norm_type)
@@ -378,7 +387,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     return (x1 - x2 + eps).norm(p, -1, keepdim)
 
 
-@composite(method=False, namespace="nn.functional")
+@composite(out="castable", overlap="same", method=False, namespace="nn.functional")
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None) -> Any:
     """`input` over its p-norm along `dim`, which is kept above `eps`.
 

@@ -29,17 +29,18 @@ def functional(**options: Any) -> Any:
     return lambda body: declare(in_float32(body))
 
 
+def check_reduction(reduction: str) -> None:
+    """ValueError for a word that names no reduction."""
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not a valid value for reduction: expected 'none', 'mean' or 'sum'")
+
+
 def reduced(loss: Any, reduction: str, size_average: bool | None = None, reduce: bool | None = None) -> Any:
     """The loss averaged, summed or as it is; ValueError for another word."""
     if size_average is not None or reduce is not None:  # PyTorch's names before 1.0
         reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
-    if reduction == "mean":
-        return loss.mean()
-    if reduction == "sum":
-        return loss.sum()
-    if reduction == "none":
-        return loss
-    raise ValueError(f"{reduction} is not a valid value for reduction: expected 'none', 'mean' or 'sum'")
+    check_reduction(reduction)
+    return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
 
 
 def _warn_if_broadcast(name: str, input: Any, target: Any) -> None:
@@ -673,8 +674,11 @@ def multi_margin_loss(
         >>> torch.nn.functional.multi_margin_loss(torch.tensor([[0., 0.]]), torch.tensor([0]))
         tensor(0.5000)
     """
+    check_reduction(reduction)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
+    if weight is not None and weight.dim() != 1:
+        raise ValueError(f"weight must be one-dimensional, got shape {list(weight.shape)}")
     rows = input if input.dim() > 1 else input.reshape(1, -1)
     target = target.reshape(-1)
     right = rows.gather(1, target.unsqueeze(1))
@@ -696,6 +700,7 @@ def multilabel_margin_loss(
         >>> torch.nn.functional.multilabel_margin_loss(torch.tensor([0.1, 0.2, 0.4, 0.8]), torch.tensor([3, 0, -1, 1]))
         tensor(0.8500)
     """
+    check_reduction(reduction)
     if input.dim() > 2 or input.shape != target.shape:
         raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")
     rows, labels = (input, target) if input.dim() == 2 else (input.reshape(1, -1), target.reshape(1, -1))
@@ -759,6 +764,8 @@ def triplet_margin_loss(
         >>> torch.nn.functional.triplet_margin_loss(a, a, a + 1)
         tensor(0.)
     """
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
 
     def distance(a: Any, b: Any) -> Any:
         return (a - b + eps).norm(p, -1)
@@ -816,11 +823,26 @@ def linear_cross_entropy(
 ) -> Any:
     """`cross_entropy(linear(input, linear_weight, linear_bias), target)`: both are fused when they are compiled.
 
+    A weight [C, d1, ..., in] and a bias [C, d1, ...] give losses for targets [N, d1, ...].
+
     Example::
 
         >>> import flambeau as torch
         >>> torch.nn.functional.linear_cross_entropy(torch.ones(1, 2), torch.zeros(2, 2), torch.tensor([0]))
         tensor(0.6931)
     """
-    logits = OPS["nn.functional.linear"].function(input, linear_weight, linear_bias)
+    if input.dim() not in (1, 2):
+        raise RuntimeError(f"linear_cross_entropy: expected input with dimensionality 1 or 2, got {list(input.shape)}")
+    if input.dim() == 1 and linear_weight.dim() > 2:
+        raise RuntimeError(
+            f"linear_cross_entropy: a weight of shape {list(linear_weight.shape)} requires batched input, got "
+            f"{list(input.shape)}"
+        )
+    if target.dtype.is_floating_point and ignore_index >= 0:
+        raise RuntimeError("linear_cross_entropy: ignore_index cannot be specified when target contains probabilities")
+    classes = tuple(linear_weight.shape[:-1])
+    rows = linear_weight.flatten(0, -2) if len(classes) > 1 else linear_weight
+    bias = linear_bias.flatten() if linear_bias is not None and len(classes) > 1 else linear_bias
+    logits = OPS["nn.functional.linear"].function(input, rows, bias)
+    logits = logits.unflatten(-1, classes) if len(classes) > 1 else logits
     return cross_entropy(logits, target, weight, None, ignore_index, None, reduction, label_smoothing)

@@ -11,6 +11,7 @@ from typing import Any
 from flambeau._core import dtypes
 from flambeau._ops import conv, dropout, linear, loss, normalization
 from flambeau._ops.registry import composite
+from flambeau._ops.strided import owner
 
 REDUCTIONS = ("none", "mean", "sum")
 BAG_MODES = ("sum", "mean", "max")
@@ -243,7 +244,7 @@ def native_batch_norm(
         empty = input.new_empty((0,))
         return out, empty, empty.clone()
     mean, inverse = _statistics(input, (0, *range(2, input.dim())), eps)
-    return out, mean.reshape(-1), inverse.reshape(-1)
+    return out, owner(mean.reshape(-1)), owner(inverse.reshape(-1))
 
 
 @composite(method=False)
@@ -312,7 +313,7 @@ def native_group_norm(
     """
     out = normalization.group_norm(input, group, weight, bias, eps)
     mean, inverse = _statistics(input.reshape(N, group, C // group * HxW), (2,), eps)
-    return out, mean.reshape(N, group), inverse.reshape(N, group)
+    return out, owner(mean.reshape(N, group)), owner(inverse.reshape(N, group))
 
 
 @composite(method=False)

@@ -73,6 +73,8 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
                     site=user_site(3),
                 )
             )
+        if value._meta.dtype.is_complex and not d.is_complex:
+            fitting_number(value.item(), d)
         if value._meta.dtype is not d:
             value = value.to(d)
     else:
@@ -125,7 +127,7 @@ def selected_where(input: Any, mask: Any) -> Any:
     return input[mask]
 
 
-@composite()
+@composite(overlap="none")
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements where the boolean `mask` is true, in row-major order, in one dimension; both broadcast.
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
-from flambeau._ir.meta import Meta, contiguous
+from flambeau._ir.meta import Meta, contiguous, preserved
 from flambeau._ops import _expand
-from flambeau._ops.convert import preserved
+from flambeau._ops._spatial import image_layout
 from flambeau._ops.reduce import accumulated
 from flambeau._ops.registry import composite, library
+from flambeau._ops.strided import owner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,6 +80,13 @@ def standardize_backward(g: Any, out: Any, inverse: Any, dims: tuple[int, ...]) 
     return (centred - out * (g * out).mean(dims, True)) * inverse
 
 
+def _in_rows(input: Any) -> Any:
+    """`input` if it is row-major or has its channels innermost, else a row-major copy."""
+    m = input._meta
+    kept = m.is_contiguous or image_layout(m.dtype, m.shape, m).strides == m.strides
+    return input if kept else input.contiguous()
+
+
 def affine(x: Any, weight: Any, bias: Any, shape: Sequence[int]) -> Any:
     """`x * weight + bias` with both reshaped to broadcast."""
     dtype = x.dtype
@@ -134,7 +142,7 @@ def batch_norm(
                 [ 1.0000]])
     """
     _check_channels("batch_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
-    shape = [1, input.shape[1]] + [1] * (input.dim() - 2)
+    input, shape = _in_rows(input), [1, input.shape[1]] + [1] * (input.dim() - 2)
     if not training:
         if running_mean is None or running_var is None:
             raise RuntimeError("batch_norm in evaluation mode needs running_mean and running_var")
@@ -187,7 +195,7 @@ def instance_norm(
     if count == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
     dims = tuple(range(2, input.dim()))
-    normalised, mean, variance = standardize(input, dims, eps)
+    normalised, mean, variance = standardize(input.contiguous(), dims, eps)
     if running_mean is not None and count:
         means, variances = (t.detach().reshape(input.shape[:2]) for t in (mean, variance))
         update_running(running_mean, running_var, means.mean(0), variances.mean(0), count, momentum)
@@ -228,7 +236,7 @@ def layer_norm(
         tensor([[-1.0000,  1.0000]])
     """
     dims = _trailing("layer_norm", input, normalized_shape)
-    normalised = standardize(input, dims, eps)[0]
+    normalised = standardize(input.contiguous(), dims, eps)[0]
     return affine(normalised, weight, bias, input.shape[dims[0] :])
 
 
@@ -310,8 +318,10 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     _check_channels("group_norm", input, weight=weight, bias=bias)
     if input.numel() == 0:
         return affine(input, weight, bias, [1, channels] + [1] * (input.dim() - 2))
-    grouped = input.reshape(input.shape[0], num_groups, -1)
-    normalised = standardize(grouped, (2,), eps)[0].reshape(input.shape)
+    images = _in_rows(input)
+    rest = (-1,) if images.is_contiguous() else (channels // num_groups, *input.shape[2:])
+    grouped = images.view(input.shape[0], num_groups, *rest)
+    normalised = owner(standardize(grouped, tuple(range(2, grouped.dim())), eps)[0].view(input.shape))
     return affine(normalised, weight, bias, [1, channels] + [1] * (input.dim() - 2))
 
 

@@ -132,19 +132,25 @@ def matrix_norm(
     if ord in (1, -1, math.inf, -math.inf):
         summed, other = (rows, columns) if abs(ord) == 1 else (columns, rows)
         sums = A.abs().sum(summed, True)
-        result = sums.amax((rows, columns), keepdim) if ord > 0 else sums.amin((rows, columns), keepdim)
-        return result
+        return _extreme(sums, (rows, columns), keepdim, ord > 0)
     values = singular_values(A.movedim((rows, columns), (-2, -1)))
     if ord == "nuc":
         result = values.sum(-1)
     elif ord in (2, -2):
-        result = values.amax(-1) if ord == 2 else values.amin(-1)
+        result = _extreme(values, (-1,), False, ord == 2)
     else:
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
     if keepdim:
         for d in sorted((rows, columns)):
             result = result.unsqueeze(d)
     return result
+
+
+def _extreme(sizes: Any, dims: tuple[int, ...], keepdim: bool, largest: bool) -> Any:
+    """The largest of sums or singular values, 0 if there are none, or the smallest."""
+    if largest and 0 in [sizes.shape[d] for d in dims]:
+        return sizes.sum(dims, keepdim)
+    return sizes.amax(dims, keepdim) if largest else sizes.amin(dims, keepdim)
 
 
 @composite(method=False, namespace="linalg", name="norm")
@@ -207,7 +213,7 @@ def dist(input: Any, other: Any, p: float = 2) -> Any:
     return vector_norm(input - other, p)
 
 
-@composite(node_name="RenormBackward0", shows=("input",), inplace=True)
+@composite(overlap="same", node_name="RenormBackward0", shows=("input",), inplace=True)
 def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     """Slices along `dim` scaled down to a p-norm of at most `maxnorm`.
 
@@ -217,6 +223,8 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
         >>> torch.tensor([[3., 4.]]).renorm(2, 0, 1)
         tensor([[0.6000, 0.8000]])
     """
+    if input.dim() < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got shape {list(input.shape)}")
     dims = tuple([d for d in range(input.dim()) if d != dim % input.dim()])
     norms = vector_norm(input, p, dims, True)
     factor = (maxnorm / (norms + 1e-7)).masked_fill(norms <= maxnorm, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flambeau._core import errors
+from flambeau._core import dtypes, errors
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, meta
 from flambeau._ir.recording import TensorBase
@@ -95,6 +95,13 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     m = input._meta
     if not m.ndim:
         raise RuntimeError(errors.explain("narrow() cannot be applied to a 0-dim tensor.", site=user_site(3)))
+    if isinstance(start, TensorBase) and (start.dim() or start.dtype.category != dtypes.INTEGER):
+        raise RuntimeError(
+            errors.explain(
+                f"narrow(): start must be an 0-dim integral Tensor, got {start.dtype} {list(start.shape)}",
+                site=user_site(3),
+            )
+        )
     dim, start, length = wrap_dim(dim, m.ndim), int(start), int(length)
     n = m.shape[dim]
     if length < 0:
@@ -424,7 +431,9 @@ def unbind(input: Meta, dim: int = 0) -> tuple[Meta, ...]:
         (tensor([1, 2]), tensor([3, 4]))
     """
     if not input.ndim:
-        raise RuntimeError(errors.explain("unbind expects at least a 1-dimensional tensor", site=user_site(4)))
+        raise IndexError(
+            errors.explain("unbind(): Dimension specified as 0 but tensor has no dimensions", site=user_site(4))
+        )
     return tuple(slices_of(input, dim))
 
 

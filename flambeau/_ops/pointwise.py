@@ -150,6 +150,7 @@ def sub(k: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
 
 
 @pointwise(
+    numbers="later",
     node_name=with_tensor("Rsub", 1, 0, 1),
     check=_check_subtraction,
     gradient={"input": lambda g, alpha: -_scaled(g, alpha), "other": lambda g: g},
@@ -186,7 +187,7 @@ def mul(k: Any, input: Any, other: Any) -> Any:
     return input * other
 
 
-@pointwise(inplace=True, aliases=("negative",), check=_check_negation, gradient={"input": lambda g: -g})
+@pointwise(out="exact", inplace=True, aliases=("negative",), check=_check_negation, gradient={"input": lambda g: -g})
 def neg(k: Any, input: Any) -> Any:
     """`-input`; RuntimeError for booleans.
 
@@ -255,7 +256,7 @@ def divided(input: Any, other: Any) -> Any:
     return mul(OPS["reciprocal"].function(input), other)
 
 
-@composite(inplace=True, aliases=("divide",))
+@composite(out="castable", overlap="same", inplace=True, aliases=("divide",))
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """`input / other`; `rounding_mode` "floor" rounds the quotient down, "trunc" towards zero, and keeps integers
     integers.
@@ -338,6 +339,7 @@ def remainder(k: Any, input: Any, other: Any) -> Any:
 
 
 @pointwise(
+    numbers="later",
     node_name=with_tensor("Fmod", 1),
     inplace=True,
     refuses=("bool", "complex"),
@@ -421,7 +423,7 @@ def _doubled(x: Any) -> Any:
     return x.to(dtypes.complex128 if x._meta.dtype.is_complex else dtypes.float64)
 
 
-@composite()
+@composite(out="castable", overlap="same")
 def float_power(input: Any, exponent: Any) -> Any:
     """`input` to the power of `exponent`, in double precision whatever the operands are.
 
@@ -458,7 +460,7 @@ def float_power_(input: Any, exponent: Any) -> Any:
     return input.copy_(result)
 
 
-@composite(inplace=True)
+@composite(out="castable", overlap="same", inplace=True)
 def square(input: Any) -> Any:
     """`input * input`.
 
@@ -554,6 +556,7 @@ def _check_lerp(metas: tuple) -> None:
 
 @pointwise(
     node_name=with_tensor("Lerp", 2),
+    out="exact",
     inplace=True,
     check=_check_lerp,
     gradient={
@@ -594,7 +597,7 @@ def choose(k: Any, condition: Any, input: Any, other: Any) -> Any:
     return k.where(condition, input, other)
 
 
-@composite(method=False)
+@composite(overlap="same", method=False)
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """`input` where `condition` (bool) holds, else `other` (tensors or numbers that broadcast).
 

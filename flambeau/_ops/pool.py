@@ -11,7 +11,17 @@ from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand_places, _expand_windows
 from flambeau._ops import _pooling as kernels
-from flambeau._ops._spatial import LONG, Sizes, check_dtype, check_images, check_tensor, image_layout, per_dim, widened
+from flambeau._ops._spatial import (
+    LONG,
+    Sizes,
+    check_dtype,
+    check_images,
+    check_tensor,
+    image_layout,
+    in_format_of,
+    per_dim,
+    widened,
+)
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL
 
@@ -187,7 +197,7 @@ def _max_pool(
     check_tensor(input, op)
     numbers = (*_numbers(n, op, kernel, stride, padding, dilation), bool(ceil_mode))
     values, code = max_pool(input, *numbers)
-    return (values, max_pool_index(code, tuple(input.shape), *numbers)) if indices else values
+    return (values, in_format_of(max_pool_index(code, tuple(input.shape), *numbers), values)) if indices else values
 
 
 @composite(namespace="nn.functional", method=False)
@@ -292,7 +302,8 @@ def _infer_unpool(input: Meta, indices: Meta, size: Sizes) -> Meta:
             f"tensor with "
             f"shape: {list(indices.shape)}"
         )
-    return image_layout(input.dtype, (*input.shape[: -len(size)], *size), input)
+    shape = (*input.shape[: -len(size)], *size)
+    return image_layout(input.dtype, shape, input) if len(size) == 2 else contiguous(input.dtype, shape)
 
 
 @library(
@@ -417,7 +428,8 @@ def _infer_average(
     check_dtype(m.dtype, op, *LONG)
     if divisor == 0:
         _fail("divisor must be not zero")
-    return image_layout(m.dtype, _pooled_shape(m, kernel, stride, padding, (1,) * len(kernel), ceil_mode, op), m)
+    shape = _pooled_shape(m, kernel, stride, padding, (1,) * len(kernel), ceil_mode, op)
+    return image_layout(m.dtype, shape, m) if len(kernel) == 2 else contiguous(m.dtype, shape)
 
 
 def _divisors(windows: kernels.Windows, include_pad: bool, divisor: int | None) -> Any:

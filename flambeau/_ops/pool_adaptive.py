@@ -11,8 +11,9 @@ from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
+from flambeau._ops import _expand_windows
 from flambeau._ops._separable import Taps, apply
-from flambeau._ops._spatial import Sizes, check_dtype, check_tensor, image_layout, per_dim, widened
+from flambeau._ops._spatial import Sizes, check_dtype, check_tensor, image_layout, in_format_of, per_dim, widened
 from flambeau._ops.pool import avg_pool, max_pool, max_pool_index
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL
@@ -47,6 +48,12 @@ def _adaptive_size(input: Any, output_size: Any, n: int, op: str) -> Sizes:
     """The output sizes (None keeps the input's); the user's errors."""
     check_tensor(input, op)
     shape = input.shape
+    if len(shape) <= n > 1:
+        raise ValueError(
+            errors.explain(
+                f"{op}(): Input dimension should be at least {n + 1}, but got shape {list(shape)}", site=user_site(4)
+            )
+        )
     if len(shape) not in (n + 1, n + 2):
         _fail(f"{op}(): Expected {n + 1}D or {n + 2}D tensor, but got {list(shape)}")
     if 0 in shape[-n - (len(shape) == n + 1) :]:
@@ -83,13 +90,15 @@ def _mean_taps(n: int, out: int) -> Taps:
 
 def _infer_bin_means(m: Meta, size: Sizes) -> Meta:
     check_dtype(m.dtype, f"adaptive_avg_pool{len(size)}d")
-    return image_layout(m.dtype, (*m.shape[: -len(size)], *size), m)
+    shape = (*m.shape[: -len(size)], *size)
+    return image_layout(m.dtype, shape, m) if len(size) == 2 else contiguous(m.dtype, shape)
 
 
 @library(
     category="window",
     **INTERNAL,
     infer=_infer_bin_means,
+    expand=_expand_windows.bin_means,
     gradient={"input": lambda g, input_meta, size: bin_means_backward(g, tuple(input_meta.shape), size)},
 )
 def bin_means(input: Any, size: Sizes) -> Any:
@@ -101,6 +110,7 @@ def bin_means(input: Any, size: Sizes) -> Any:
     category="window",
     **INTERNAL,
     infer=lambda g, shape, size: contiguous(g.dtype, shape),
+    expand=_expand_windows.bin_means_backward,
     gradient={"grad": lambda g, size: bin_means(g, size)},
 )
 def bin_means_backward(grad: Any, shape: Sizes, size: Sizes) -> Any:
@@ -200,7 +210,9 @@ def _point_back(g: Any, index: Any, m: Meta, n: int) -> Any:
 def _infer_bin_maxima(m: Meta, size: Sizes) -> tuple[Meta, Meta]:
     check_dtype(m.dtype, f"adaptive_max_pool{len(size)}d")
     shape = (*m.shape[: -len(size)], *size)
-    return image_layout(m.dtype, shape, m), contiguous(dtypes.int64, shape)
+    if len(size) != 2:
+        return contiguous(m.dtype, shape), contiguous(dtypes.int64, shape)
+    return image_layout(m.dtype, shape, m), image_layout(dtypes.int64, shape, m)
 
 
 @library(
@@ -226,8 +238,10 @@ def _adaptive_max(n: int, input: Any, output_size: Any, return_indices: bool) ->
         values, indices = bin_maxima(input, size)
         return (values, indices) if return_indices else values
     numbers = (window, window, (0,) * n, (1,) * n, False)
-    values, code = max_pool(input, *numbers)
-    return (values, max_pool_index(code, tuple(input.shape), *numbers)) if return_indices else values
+    values, code = max_pool(input if n == 2 else input.contiguous(), *numbers)
+    if not return_indices:
+        return values
+    return values, in_format_of(max_pool_index(code, tuple(input.shape), *numbers), values)
 
 
 @composite(node_name="AdaptiveMaxPool2DBackward0", shows=("input",), namespace="nn.functional", method=False)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from flambeau._core import errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
-from flambeau._ir.meta import Meta, contiguous
+from flambeau._ir.meta import Meta, contiguous, preserved
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import _expand_places
 from flambeau._ops._spatial import image_layout
-from flambeau._ops.convert import preserved
+from flambeau._ops.convert import copy_of
 from flambeau._ops.infer import wrap_dim, wrap_dims
 from flambeau._ops.registry import composite, library
-from flambeau._ops.strided import INTERNAL
+from flambeau._ops.strided import INTERNAL, owner
 from flambeau._ops.view import expand_, reshape, sizes_or, transpose
 
 if TYPE_CHECKING:
@@ -152,10 +152,10 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
         )
     turns = k % 4
     if turns == 0:
-        return input.clone()
+        return copy_of(input, False)
     if turns == 2:
         return flip_(input, (a, b))
-    return transpose(flip_(input, (b,)), a, b) if turns == 1 else flip_(transpose(input, a, b), (b,))
+    return owner(transpose(flip_(input, (b,)), a, b)) if turns == 1 else flip_(transpose(input, a, b), (b,))
 
 
 # ---------------------------------------------------------------------------------------------- repeat
@@ -191,8 +191,8 @@ def repeat(input: Any, *args: Any, repeats: Any = None) -> Any:
     shape = (1,) * lead + tuple(m.shape)
     apart = [n for s in shape for n in (1, s)]
     expanded = [n for s, t in zip(shape, times, strict=True) for n in (t, s)]
-    result = expand_(reshape(input, apart), tuple(expanded))
-    return reshape(result.clone(), [s * t for s, t in zip(shape, times, strict=True)])
+    result = copy_of(expand_(reshape(input, apart), tuple(expanded)), False)
+    return owner(reshape(result, [s * t for s, t in zip(shape, times, strict=True)]))
 
 
 @composite(node_name="RepeatBackward0", shows=("input",))
@@ -246,7 +246,7 @@ def repeat_interleave(
         if repeats < 0:
             raise RuntimeError(errors.explain(f"Repeats must be non-negative, got {repeats}", site=user_site(3)))
         repeated = expand_(input.unsqueeze(dim + 1), (*shape[: dim + 1], repeats, *shape[dim + 1 :]))
-        return reshape(repeated.clone(), (*shape[:dim], shape[dim] * repeats, *shape[dim + 1 :]))
+        return owner(reshape(copy_of(repeated, False), (*shape[:dim], shape[dim] * repeats, *shape[dim + 1 :])))
     if repeats._meta.ndim != 1 or repeats._meta.numel != shape[dim]:
         raise RuntimeError(
             errors.explain(

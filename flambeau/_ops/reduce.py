@@ -99,6 +99,7 @@ def in_dtype(x: np.ndarray, d: dtype | None) -> np.ndarray:
 
 @library(
     node_name=with_option("Sum", 1),
+    out="computed",
     expand=_expand.total,
     category="reduce",
     infer=lambda m, dim=None, keepdim=False, dtype=None: contiguous(
@@ -119,6 +120,7 @@ def sum(input: Any, dim: Dims = None, keepdim: bool = False, dtype: dtype | None
 
 
 @library(
+    out="computed",
     expand=_expand.nansum,
     category="reduce",
     infer=lambda m, dim=None, keepdim=False, dtype=None: contiguous(
@@ -173,7 +175,7 @@ def _prod_grad(g: Any, x: Any, out: Any, dim: Dims, keepdim: bool) -> Any:
     return restored(g, x._meta, d, keepdim) * (others.conj() if others.dtype.is_complex else others)
 
 
-@composite()
+@composite(out="computed")
 def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Any:
     """The product over `dim` (all by default); integers as int64.
 
@@ -216,7 +218,7 @@ def _count(x: np.ndarray, dim: Dims) -> int:
     return count
 
 
-@composite()
+@composite(out="computed")
 def mean(input: Any, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Any:
     """The mean over `dim` (all by default); RuntimeError for integers unless `dtype` says what to compute in.
 
@@ -229,7 +231,7 @@ def mean(input: Any, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | 
     return average(input, dim, keepdim, dtype)
 
 
-@composite()
+@composite(out="computed")
 def nanmean(input: Any, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Any:
     """The mean over `dim` of what is not NaN.
 
@@ -293,7 +295,7 @@ def _require_var(op: str, d: dtype) -> None:
         )
 
 
-@composite()
+@composite(out="castable")
 def var(
     input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:
@@ -310,7 +312,7 @@ def var(
     return variance(input, dim, _correction(unbiased, correction), keepdim)
 
 
-@composite(node_name="StdBackward0", shows=("input",))
+@composite(out="castable", node_name="StdBackward0", shows=("input",))
 def std(
     input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:
@@ -461,7 +463,7 @@ def sum_to_size_method(input: Any, *size: Any) -> Any:
     lead = input.dim() - len(shape)
     if lead < 0 or [n for n, own in zip(shape, input.shape[lead:], strict=True) if n not in (1, own)]:
         raise RuntimeError(f"size {{{list(input.shape)}}} is not expandable to size {{{list(shape)}}}.")
-    return sum_to_size(input, shape)
+    return sum_to_size(input, shape) if shape else sum(input)
 
 
 @library(
@@ -491,7 +493,7 @@ def log_sum_exp(input: Any, dim: Dims, keepdim: bool) -> Any:
     return result if keepdim else result.reshape([n for i, n in enumerate(x.shape) if i not in ax])
 
 
-@composite()
+@composite(out="castable")
 def logsumexp(input: Any, dim: Dims, keepdim: bool = False) -> Any:
     """log(sum(exp(input))) over `dim`, without overflow.
 

@@ -34,12 +34,14 @@ from collections.abc import Callable, Mapping
 from math import copysign
 from typing import Any, NamedTuple
 
-from flambeau._core import errors
+from flambeau._core.forgetting import forget_unused, room_for
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta
+from flambeau._ir.recording import TensorBase
+from flambeau._ops.outs import OutRule, write_out
 
 OPS: dict[str, Op] = {}
-INFERENCES = 1024  # how many an operation remembers
+INFERENCES = 1 << 13  # with so many, those that no plan uses are forgotten
 
 
 class Derivative:
@@ -71,9 +73,13 @@ def _source(name: str, parameters: tuple[str, ...]) -> tuple[str, int]:
 
 
 class Op:
-    """One operation: its name, family, parameters, body, gradient, and the public function made from them."""
+    """One operation: its name, family, parameters, body, gradient, and the public function made from them.
+
+    `out` and `overlap` say what it asks of `out=`; see `OutRule`.
+    """
 
     family = ""
+    out_rule = OutRule()
     nondifferentiable: frozenset[int] = frozenset()  # outputs that never carry a gradient
 
     def __init__(
@@ -94,6 +100,8 @@ class Op:
         shows_numbers: bool = False,
         between: Mapping[str, str] | None = None,
         snapshots: tuple[str, ...] = (),
+        out: str = "",
+        overlap: str = "",
     ) -> None:
         code = body.__code__
         count = code.co_argcount + code.co_kwonlyargcount
@@ -118,6 +126,7 @@ class Op:
         self.exported = function
         self.aliases = aliases
         self.namespace = namespace
+        self.out_rule = OutRule(out or self.out_rule.dtype, overlap or self.out_rule.overlap)
         self.doc = body.__doc__ or ""
         self.node_name = node_name or camel_case(self.name) + "Backward0"
         self.shows = shows or self.parameters
@@ -149,9 +158,19 @@ class Op:
 
     def call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         """A call with keywords, among them perhaps `out`."""
-        out = kwargs.pop("out", None)
-        result = self.record(self.bind(args, kwargs))
-        return result if out is None else write_out(out, result)
+        if "out" in kwargs:
+            return self.into(kwargs.pop("out"), args, kwargs)
+        return self.record(self.bind(args, kwargs))
+
+    def into(self, out: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """The `out=` form; as without if `out` is None."""
+        if out is None:
+            return self.call(args, kwargs)
+        if self.out_rule.dtype == "computed" and isinstance(out, TensorBase) and kwargs.get("dtype") is None:
+            if len(args) <= self.parameters.index("dtype"):
+                kwargs["dtype"] = out._meta.dtype
+        result = self.call(args, kwargs)
+        return write_out(self.name, out, result, self.out_rule, (*args, *kwargs.values()))
 
     def bind(self, args: tuple, kwargs: dict[str, Any]) -> tuple:
         """The arguments in the order of the parameters, up to the last one given."""
@@ -196,9 +215,12 @@ class Op:
         """Keep what was inferred for these arguments; a negative zero, which equals zero, is no key."""
         if any([type(a) is float and a == 0 and copysign(1.0, a) < 0 for a in key]):
             return
-        if len(self.cache) >= INFERENCES:
-            self.cache.clear()
+        self.keep(key, inferred)
+
+    def keep(self, key: tuple, inferred: Any) -> None:
+        """The same where no number is part of the key."""
         self.cache[key] = inferred
+        _inferences.count()
 
     def saving(self, mask: int, metas: tuple) -> Saving:
         """What backward needs of arguments with these metas when the inputs in `mask` (bit i: parameter i) want
@@ -232,6 +254,27 @@ class Op:
             places.append([-1] if left_out else [])
         order = self.shows(*metas) if callable(self.shows) else self.shows
         return tuple([place for p in order for place in places[self.parameters.index(p)]])
+
+
+class _Inferences:
+    """How many inferences all operations remember together."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._limit = INFERENCES
+
+    def count(self) -> None:
+        """One more. If there are too many, those are forgotten that nobody else refers to: no plan, and no window that
+        waits."""
+        self._number += 1
+        if self._number >= self._limit:
+            for op in OPS.values():
+                forget_unused(op.cache)
+            self._number = sum([len(op.cache) for op in OPS.values()])
+            self._limit = room_for(self._number, INFERENCES)
+
+
+_inferences = _Inferences()
 
 
 class Saving(NamedTuple):
@@ -298,23 +341,6 @@ def inplace_of(function: Callable, name: str) -> Callable:
     return inplace
 
 
-def write_out(out: Any, result: Any) -> Any:
-    """The `out=` form: write `result` into `out`, resizing it if it has another shape; a dtype of a lower category is
-    refused."""
-    if isinstance(out, (tuple, list)) and isinstance(result, tuple):
-        written = [write_out(o, r) for o, r in zip(out, result, strict=True)]
-        return tuple(written) if type(result) is tuple else type(result)(*written)
-    if tuple(out.shape) != tuple(result.shape):
-        out.resize_(result.shape)
-    if result.dtype.category > out.dtype.category:
-        raise RuntimeError(
-            f"result type {errors.TYPE_NAMES[result.dtype.name]} can't be cast to the desired output type "
-            f"{errors.TYPE_NAMES[out.dtype.name]}"
-        )
-    recording.assign(out, result)
-    return out
-
-
 # ---------------------------------------------------------------------------------------------- the families
 
 
@@ -327,7 +353,7 @@ class Pointwise(Op):
     meaning for,
     out of "bool", "integer", "float", "complex".
 
-    `numbers` says whether a Python number may stand for an operand.
+    `numbers` says whether a Python number may stand for an operand; "later": for another than the first.
 
     `check(metas)` raises errors that follow from the dtypes and shapes (for a number its type stands in the place of a
     Meta); it runs once for each combination. `guard(*args)` looks at the arguments themselves, at every call. A
@@ -335,6 +361,7 @@ class Pointwise(Op):
     """
 
     family = "pointwise"
+    out_rule = OutRule("castable", "same")
 
     def __init__(
         self,
@@ -346,7 +373,7 @@ class Pointwise(Op):
         check: Callable[[tuple], None] | None = None,
         guard: Callable[..., None] | None = None,
         fallible: bool = False,
-        numbers: bool = True,
+        numbers: bool | str = True,
         **common: Any,
     ) -> None:
         self.numbers = numbers
@@ -420,13 +447,14 @@ class Composite(Op):
         body = self.body
 
         def function(*args: Any, **kwargs: Any) -> Any:
-            if not kwargs:
-                return body(*args)
-            out = kwargs.pop("out", None)
-            result = body(*args, **{self.keyword(name): value for name, value in kwargs.items()})
-            return result if out is None else write_out(out, result)
+            return self.call(args, kwargs) if kwargs else body(*args)
 
         return named_like(function, body, self.name)
+
+    def call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        if "out" in kwargs:
+            return self.into(kwargs.pop("out"), args, kwargs)
+        return self.body(*args, **{self.keyword(name): value for name, value in kwargs.items()})
 
 
 def _shown_whole(body: Callable, name: str | Callable[..., str], shows: tuple[str, ...]) -> Callable:

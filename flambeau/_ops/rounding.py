@@ -10,7 +10,7 @@ from flambeau._ops.registry import pointwise
 NOT_ORDERED = ("bool", "complex")
 
 
-@pointwise(inplace=True, refuses=NOT_ORDERED, gradient={"input": lambda g: no_gradient(g)})
+@pointwise(out="exact", inplace=True, refuses=NOT_ORDERED, gradient={"input": lambda g: no_gradient(g)})
 def floor(k: Any, input: Any) -> Any:
     """The largest integer not above each element, in the input's dtype.
 
@@ -23,7 +23,7 @@ def floor(k: Any, input: Any) -> Any:
     return k.floor(input) if k.is_float(input) else input
 
 
-@pointwise(inplace=True, refuses=NOT_ORDERED, gradient={"input": lambda g: no_gradient(g)})
+@pointwise(out="exact", inplace=True, refuses=NOT_ORDERED, gradient={"input": lambda g: no_gradient(g)})
 def ceil(k: Any, input: Any) -> Any:
     """The smallest integer not below each element, in the input's dtype.
 
@@ -36,7 +36,9 @@ def ceil(k: Any, input: Any) -> Any:
     return k.ceil(input) if k.is_float(input) else input
 
 
-@pointwise(inplace=True, refuses=NOT_ORDERED, aliases=("fix",), gradient={"input": lambda g: no_gradient(g)})
+@pointwise(
+    out="exact", inplace=True, refuses=NOT_ORDERED, aliases=("fix",), gradient={"input": lambda g: no_gradient(g)}
+)
 def trunc(k: Any, input: Any) -> Any:
     """Each element without its fraction, in the input's dtype.
 
@@ -49,7 +51,7 @@ def trunc(k: Any, input: Any) -> Any:
     return k.trunc(input) if k.is_float(input) else input
 
 
-@pointwise(inplace=True, refuses=FLOATS_ONLY, gradient={"input": lambda g: g})
+@pointwise(out="exact", inplace=True, refuses=FLOATS_ONLY, gradient={"input": lambda g: g})
 def frac(k: Any, input: Any) -> Any:
     """The part behind the point, with the sign of the element.
 
@@ -62,7 +64,7 @@ def frac(k: Any, input: Any) -> Any:
     return input - k.trunc(input)
 
 
-@pointwise(inplace=True, refuses=NOT_ORDERED, gradient={"input": lambda g: no_gradient(g)})
+@pointwise(out="exact", inplace=True, refuses=NOT_ORDERED, gradient={"input": lambda g: no_gradient(g)})
 def round(k: Any, input: Any, *, decimals: Any = 0) -> Any:  # noqa: A001
     """Each element rounded to `decimals` digits behind the point (before it if negative), halves to the even neighbour.
 

@@ -35,6 +35,8 @@ def reversed_cumsum(g: Any, dim: int) -> Any:
 
 
 @library(
+    out="computed",
+    overlap="same",
     expand=_expand_orders.accumulation("sum"),
     category="scan",
     inplace=True,
@@ -55,6 +57,8 @@ def cumsum(input: Any, dim: int, dtype: dtype | None = None) -> Any:
 
 
 @library(
+    out="computed",
+    overlap="same",
     expand=_expand_orders.accumulation("prod"),
     category="scan",
     inplace=True,
@@ -95,6 +99,7 @@ def _cumprod_grad(g: Any, x: Any, out: Any, dim: int) -> Any:
 
 
 @library(
+    overlap="same",
     category="scan",
     inplace=True,
     infer=lambda m, dim: _infer_scan(m, dim, m.dtype if m.dtype.differentiable else dtypes.get_default_dtype()),
@@ -231,7 +236,7 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
     parts = [p for p in (prepend, input, append) if p is not None]
-    x = cat(parts, dim) if len(parts) > 1 else input
+    x = cat(parts, dim) if len(parts) > 1 else input.clone() if n == 0 else input
     for _ in range(builtin_min(n, x.shape[dim])):
         size = x.shape[dim]
         after, before = x.narrow(dim, 1, size - 1), x.narrow(dim, 0, size - 1)

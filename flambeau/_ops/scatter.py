@@ -67,6 +67,7 @@ def _infer_gather(input: Meta, dim: int, index: Meta, sparse_grad: bool = False)
 
 
 @library(
+    overlap="none",
     expand=_expand_places.gather,
     category="index",
     fallible=True,
@@ -153,6 +154,7 @@ def _fitted(g: Any, m: Meta) -> Any:
 
 
 @library(
+    overlap="same",
     expand=_expand_places.scatter_add,
     category="index",
     fallible=True,
@@ -177,7 +179,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     return result
 
 
-@composite(inplace=True)
+@composite(overlap="same", inplace=True)
 def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
     """`input` with the elements of `src`, or a number, written where `index` says along `dim`.
 
@@ -230,7 +232,7 @@ def reduced_at(input: Any, dim: int, index: Any, src: Any, reduce: str, include_
     return result
 
 
-@composite(inplace=True)
+@composite(overlap="same", inplace=True)
 def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Any:
     """`input` with the elements of `src` combined where `index` says along `dim`.
 

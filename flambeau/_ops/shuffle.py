@@ -6,8 +6,10 @@ from typing import Any
 
 from flambeau._core import errors
 from flambeau._core.sites import user_site
-from flambeau._ops._spatial import check_tensor
+from flambeau._ops._spatial import check_tensor, in_format_of
+from flambeau._ops.convert import copy_of
 from flambeau._ops.registry import composite
+from flambeau._ops.strided import owner
 
 TOP_LEVEL = ("pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle")
 
@@ -22,6 +24,11 @@ def _check_pixels(input: Any, factor: int, op: str, what: str) -> None:
         _fail(f"{op} expects input to have at least 3 dimensions, but got input with {input.dim()} dimension(s)")
     if factor <= 0:
         _fail(f"{op} expects a positive {what}, but got {factor}")
+
+
+def _merged(parts: Any, shape: tuple[int, ...], input: Any) -> Any:
+    """A copy of `parts` with dimensions merged to `shape`, channels innermost if those of `input` are."""
+    return in_format_of(owner(copy_of(parts, False).reshape(shape)), input)
 
 
 @composite(node_name="PixelShuffleBackward0", shows=("input",), namespace="nn.functional", method=False)
@@ -48,7 +55,7 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
         )
     c, n = channels // (r * r), len(lead)
     blocks = input.reshape(*lead, c, r, r, height, width).permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
-    return blocks.reshape(*lead, c, height * r, width * r)
+    return _merged(blocks, (*lead, c, height * r, width * r), input)
 
 
 @composite(node_name="PixelUnshuffleBackward0", shows=("input",), namespace="nn.functional", method=False)
@@ -75,7 +82,7 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     blocks = input.reshape(*lead, channels, height // r, r, width // r, r).permute(
         *range(n), n, n + 2, n + 4, n + 1, n + 3
     )
-    return blocks.reshape(*lead, channels * r * r, height // r, width // r)
+    return _merged(blocks, (*lead, channels * r * r, height // r, width // r), input)
 
 
 @composite(namespace="nn.functional", method=False, aliases=("native_channel_shuffle",))
@@ -99,7 +106,8 @@ def channel_shuffle(input: Any, groups: int) -> Any:
     n, channels, *space = input.shape
     if channels % groups:
         _fail(f"Number of channels must be divisible by groups. Got {channels} channels and {groups} groups.")
-    return input.reshape(n, groups, channels // groups, *space).transpose(1, 2).reshape(n, channels, *space)
+    in_turn = input.reshape(n, groups, channels // groups, *space).transpose(1, 2)
+    return _merged(in_turn, (n, channels, *space), input)
 
 
 native_channel_shuffle = channel_shuffle

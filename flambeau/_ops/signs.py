@@ -11,6 +11,7 @@ from flambeau._ops.registry import pointwise
 
 
 @pointwise(
+    out="exact",
     inplace=True,
     aliases=("absolute",),
     result="real",
@@ -39,7 +40,7 @@ def _check_sign(metas: tuple) -> None:
         )
 
 
-@pointwise(inplace=True, check=_check_sign, gradient={"input": lambda g: no_gradient(g)})
+@pointwise(out="exact", inplace=True, check=_check_sign, gradient={"input": lambda g: no_gradient(g)})
 def sign(k: Any, input: Any) -> Any:
     """-1, 0 or 1, the sign of each element; NotImplementedError for complex tensors.
 
@@ -52,7 +53,7 @@ def sign(k: Any, input: Any) -> Any:
     return k.sgn(input)
 
 
-@pointwise(inplace=True, gradient={"input": lambda g, input, out: _sgn_grad(g, input, out)})
+@pointwise(out="exact", inplace=True, gradient={"input": lambda g, input, out: _sgn_grad(g, input, out)})
 def sgn(k: Any, input: Any) -> Any:
     """The sign; of complex numbers the number over its modulus, and 0 of 0.
 
@@ -72,7 +73,7 @@ def _sgn_grad(g: Any, x: Any, out: Any) -> Any:
     return choose(modulus == 0, 0, (g - out * out * g.conj()) / (modulus * 2))
 
 
-@pointwise(result="bool", refuses=("complex",))
+@pointwise(out="exact", result="bool", refuses=("complex",))
 def signbit(k: Any, input: Any) -> Any:
     """Is the sign bit set? True for -0.0 too.
 
@@ -86,6 +87,7 @@ def signbit(k: Any, input: Any) -> Any:
 
 
 @pointwise(
+    numbers="later",
     inplace=True,
     result="float",
     refuses=("complex",),
@@ -119,7 +121,7 @@ def _check_step(metas: tuple) -> None:
         raise RuntimeError(errors.explain("heaviside is not yet implemented for complex tensors.", site=user_site(5)))
 
 
-@pointwise(numbers=False, inplace=True, check=_check_step)
+@pointwise(out="exact", numbers=False, inplace=True, check=_check_step)
 def heaviside(k: Any, input: Any, values: Any) -> Any:
     """The unit step: 0 below zero, 1 above, `values` at zero. RuntimeError for different or complex dtypes.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes
 from flambeau._core.lazy import lazy_module
-from flambeau._ir.meta import Meta, contiguous
+from flambeau._ir.meta import Meta, contiguous, preserved
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import _expand_orders
 from flambeau._ops.extrema import scatter_grad
@@ -16,6 +16,7 @@ from flambeau._ops.infer import wrap_dim
 from flambeau._ops.reduce import accumulated, reduced_shape
 from flambeau._ops.registry import composite, library
 from flambeau._ops.results import values_and_indices
+from flambeau._ops.strided import owner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +49,7 @@ def _infer_sort(m: Meta, dim: int, descending: bool) -> tuple[Meta, Meta]:
     if m.dtype.is_complex:
         raise RuntimeError("Sort does not support complex dtypes on CPU")
     wrap_dim(dim, m.ndim)
-    return contiguous(m.dtype, m.shape), contiguous(dtypes.int64, m.shape)
+    return preserved(m), preserved(m, dtypes.int64)
 
 
 @library(
@@ -70,7 +71,7 @@ def sorted_along(input: Any, dim: int, descending: bool) -> Any:
     return np.take_along_axis(input, order, dim), order
 
 
-@composite()
+@composite(overlap="same")
 def sort(input: Any, dim: Any = -1, descending: bool = False, stable: bool | None = None) -> Any:
     """(values, indices) of `input` sorted along `dim`; always stable.
 
@@ -98,7 +99,7 @@ def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = 
     return sorted_along(input, dim, descending).indices
 
 
-@composite()
+@composite(overlap="same")
 def msort(input: Any) -> Any:
     """`input` sorted along its first dimension.
 
@@ -150,7 +151,7 @@ def top(input: Any, k: int, dim: int, largest: bool, sorted: bool) -> Any:  # no
     return np.take_along_axis(input, order, dim), order
 
 
-@composite()
+@composite(overlap="same")
 def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:  # noqa: A002
     """(values, indices) of the `k` largest (or smallest) elements along `dim`, sorted.
 
@@ -201,7 +202,7 @@ def kth(input: Any, k: int, dim: int, keepdim: bool) -> Any:
     return _picked(input, np.take(ordering(input, dim, False), [k - 1], axis=dim), dim, keepdim)
 
 
-@composite()
+@composite(overlap="none")
 def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the `k`-th smallest elements along `dim`, counted from 1.
 
@@ -318,7 +319,7 @@ def mode_along(input: Any, dim: int, keepdim: bool) -> Any:
     return _picked(input, positions, dim, keepdim)
 
 
-@composite()
+@composite(overlap="none")
 def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the most frequent values along `dim`.
 
@@ -361,7 +362,7 @@ def _quantile(input: Any, q: Any, dim: int | None, keepdim: bool, interpolation:
             if dim is not None and rank
             else found.reshape([found.shape[0]] + [1] * rank)
         )
-    return found if q.dim() else found.squeeze(0)
+    return owner(found if q.dim() else found.squeeze(0))
 
 
 def _interpolated(ordered: Any, rank: Any, interpolation: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from flambeau._core import dtypes, errors
 from flambeau._ops import reduce, rounding, softmax, transcendental
-from flambeau._ops.registry import camel_case, composite, pointwise
+from flambeau._ops.registry import OPS, camel_case, composite, pointwise
 
 
 @pointwise(
@@ -99,6 +99,7 @@ def special(**options: Any) -> Any:
 
 
 @special(
+    overlap="free",
     snapshots=("input",),
     gradient={"input": lambda g, input: g * (input * input * -0.5).exp() * (1 / math.sqrt(2 * math.pi))},
 )
@@ -274,7 +275,7 @@ def polygamma_of(k: Any, n: Any, input: Any) -> Any:
     return k.zeta(input * 0 + (n + 1), input) * ((-1.0) ** (n + 1) * math.factorial(int(n)))
 
 
-@composite(inplace=True)
+@composite(out="castable", overlap="same", inplace=True)
 def polygamma(n: Any, input: Any) -> Any:
     """The n-th derivative of digamma (as a method: `x.polygamma(n)`).
 
@@ -290,7 +291,7 @@ def polygamma(n: Any, input: Any) -> Any:
     return digamma(input) if n == 0 else polygamma_of(n, input)
 
 
-@composite(node_name="MvlgammaBackward0", shows=("input",), inplace=True, aliases=())
+@composite(out="castable", node_name="MvlgammaBackward0", shows=("input",), inplace=True, aliases=())
 def mvlgamma(input: Any, p: int) -> Any:
     """The logarithm of the multivariate gamma function of dimension `p`.
 
@@ -340,7 +341,8 @@ def _share(name: str, function: Any) -> None:
         return function(*args, **kwargs)
 
     body.__name__, body.__doc__ = name, function.__doc__
-    composite(method=False, namespace="special", name=name)(body)
+    rule = OPS[function.__name__].out_rule
+    composite(method=False, namespace="special", name=name, out=rule.dtype, overlap=rule.overlap)(body)
 
 
 for _name, _function in SHARED:

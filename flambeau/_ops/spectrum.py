@@ -9,6 +9,7 @@ from flambeau._ops import fft
 from flambeau._ops.pad import pad
 from flambeau._ops.registry import composite
 from flambeau._ops.reinterpret import view_as_real
+from flambeau._ops.strided import owner
 
 
 def _window(name: str, window: Any, like: Any, win_length: int, n_fft: int) -> Any:
@@ -85,7 +86,7 @@ def stft(
     transform = fft.rfft if one else fft.fft
     spectra = transform(frames, n_fft, 2, "ortho" if normalized else None).transpose(1, 2)
     spectra = spectra if input.dim() == 2 else spectra.squeeze(0)
-    return spectra if return_complex else view_as_real(spectra)
+    return owner(spectra if return_complex else view_as_real(spectra))
 
 
 @composite()

@@ -12,11 +12,12 @@ from flambeau._ops.norms import p_norm
 from flambeau._ops.registry import composite
 from flambeau._ops.results import named
 from flambeau._ops.search import searchsorted
+from flambeau._ops.strided import owner
 
 histogramdd_result = named("histogramdd", "hist", "bin_edges")
 
 
-@composite(node_name="TraceBackward0", shows=("input",))
+@composite(out="castable", node_name="TraceBackward0", shows=("input",))
 def trace(input: Any) -> Any:
     """The sum of the diagonal of a matrix; RuntimeError for anything but 2 dimensions.
 
@@ -31,7 +32,7 @@ def trace(input: Any) -> Any:
     return input.diagonal().sum()
 
 
-@composite()
+@composite(out="castable")
 def kron(input: Any, other: Any) -> Any:
     """The Kronecker product: every element of `input` times the whole of `other`; missing leading dimensions count as
     1.
@@ -47,7 +48,7 @@ def kron(input: Any, other: Any) -> Any:
     b = (1,) * (rank - other.dim()) + tuple(other.shape)
     left = input.reshape([n for size in a for n in (size, 1)])
     right = other.reshape([n for size in b for n in (1, size)])
-    return (left * right).reshape([m * n for m, n in zip(a, b, strict=True)])
+    return owner((left * right).reshape([m * n for m, n in zip(a, b, strict=True)]))
 
 
 def _check_weights(weights: Any, name: str, kind: str, categories: tuple[int, ...], observations: int) -> None:
@@ -203,7 +204,7 @@ def histogramdd(
         inside = inside & (column >= e[0]) & (column <= e[-1])
         place = place * n + (searchsorted(e, column, right=True) - 1).clamp(0, n - 1)
     flat = points.new_zeros((math.prod(shape),)).index_add(0, place[inside], weights[inside])
-    counts = flat.reshape(shape)
+    counts = owner(flat.reshape(shape))
     if density:
         counts = counts / counts.sum()
         for i, e in enumerate(edges):

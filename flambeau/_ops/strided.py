@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flambeau._core import errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
-from flambeau._ir.meta import Meta, contiguous, meta, overlaps
+from flambeau._ir.meta import Meta, contiguous, meta, overlaps, preserved
 from flambeau._ops import _expand_places
 from flambeau._ops.registry import composite, library
 from flambeau._ops.registry import view as view_op
@@ -87,6 +87,13 @@ def as_strided(input: Any, size: Sequence[int], stride: Sequence[int], storage_o
     return as_strided_(input, size, stride, offset)
 
 
+def owner(result: Any) -> Any:
+    """A view of a fresh tensor that nobody else holds: it owns the memory, so to the user it is no view."""
+    if result._base is not None:
+        result._base = result._base_node = None
+    return result
+
+
 def as_strided_backward(g: Any, m: Meta, size: Sequence[int], stride: Sequence[int], storage_offset: int | None) -> Any:
     """The gradient of `as_strided`: what flows to each element of the storage, seen through the layout of the input.
 
@@ -133,7 +140,7 @@ def embed(input: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: 
 @library(
     expand=_expand_places.overwritten,
     category="index",
-    infer=lambda input, src, strides, offset: contiguous(input.dtype, input.shape),
+    infer=lambda input, src, strides, offset: preserved(input),
     gradient={
         "input": lambda g, src_meta, strides, offset: overwritten(g, g.new_zeros(src_meta.shape), strides, offset),
         "src": lambda g, src_meta, strides, offset: take_window(g, src_meta.shape, strides, offset),
@@ -141,7 +148,7 @@ def embed(input: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: 
     **INTERNAL,
 )
 def overwritten(input: Any, src: Any, strides: tuple[int, ...], offset: int) -> Any:
-    """A row-major copy of `input` whose window of these strides holds `src`."""
+    """A copy of `input` that holds `src` where a row-major one has the window of these strides."""
     result = np.array(input, order="C")
     window(result.reshape(-1), src.shape, strides, offset)[...] = src.astype(result.dtype, copy=False)
     return result

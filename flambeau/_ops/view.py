@@ -17,7 +17,7 @@ from flambeau._ops.infer import broadcast_shapes, wrap_dim, wrap_dims
 from flambeau._ops.registry import composite
 from flambeau._ops.registry import view as view_op
 from flambeau._ops.reinterpret import view_dtype
-from flambeau._ops.strided import INTERNAL
+from flambeau._ops.strided import INTERNAL, owner
 
 
 def sizes(args: tuple) -> tuple[int, ...]:
@@ -131,13 +131,13 @@ def reshape(input: Any, *args: Any, shape: Any = None) -> Any:
         torch.Size([2, 3])
     """
     wanted = sizes_or(args, shape)
-    if not _is_view(input._meta, wanted):
-        copy = input.contiguous()
-        result = view_(copy, wanted)
-        if recording.grad_enabled():
-            recording.present(result, "UnsafeViewBackward0", [copy])
-        return result
-    return view_(input, wanted)
+    if _is_view(input._meta, wanted):
+        return view_(input, wanted)
+    copy = input.contiguous()
+    result = owner(view_(copy, wanted))
+    if recording.grad_enabled():
+        recording.present(result, "UnsafeViewBackward0", [copy])
+    return result
 
 
 @lru_cache(maxsize=4096)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau._core import errors
+from flambeau._core.dtypes import dtype
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import contiguous
 from flambeau._ops import parts, reinterpret, strided, view
+from flambeau._ops.convert import copy_of
 from flambeau._ops.registry import composite
 from flambeau._ops.strided import overwritten, part_of
 
@@ -61,7 +63,7 @@ def _copying(function: Callable, name: str, is_method: bool = False) -> None:
 
     def copied(*args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
-        return tuple([r.clone() for r in result]) if isinstance(result, tuple) else result.clone()
+        return tuple([copy_of(r, False) for r in result]) if isinstance(result, tuple) else copy_of(result, False)
 
     copied.__doc__ = f"Like `{name[:-5]}`, but the result has memory of its own."
     copied.__module__ = __name__
@@ -70,6 +72,11 @@ def _copying(function: Callable, name: str, is_method: bool = False) -> None:
 
 def _whole(input: Any) -> Any:
     return input
+
+
+def _viewed(input: Any, *shape: Any, **named: Any) -> Any:
+    other_elements = "dtype" in named or isinstance(shape[0], dtype)
+    return view.view(input, *shape, **named) if other_elements else view.reshape(input, *shape)
 
 
 def _detached(input: Any) -> Any:
@@ -93,7 +100,7 @@ for _f, _n in (
     (parts.unbind, "unbind_copy"),
     (parts.unfold, "unfold_copy"),
     (view.unsqueeze, "unsqueeze_copy"),
-    (view.view, "view_copy"),
+    (_viewed, "view_copy"),
     (reinterpret.view_as_real, "view_as_real_copy"),
     (reinterpret.view_as_complex, "view_as_complex_copy"),
 ):
@@ -206,7 +213,8 @@ def as_strided_scatter(
     if strided.overlaps(m.shape, m.strides):
         input, m = input.contiguous(), contiguous(m.dtype, m.shape)
     everything = strided.as_strided_(input, (input._storage.nbytes // m.dtype.itemsize,), (1,), 0)
-    return strided.as_strided_(overwritten(everything, src, part.strides, part.offset), m.shape, m.strides, m.offset)
+    whole = overwritten(everything, src, part.strides, part.offset)
+    return strided.owner(strided.as_strided_(whole, m.shape, m.strides, m.offset))
 
 
 # ---------------------------------------------------------------------------------------------- attributes

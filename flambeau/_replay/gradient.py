@@ -14,7 +14,7 @@ from flambeau import _api as torch
 from flambeau._core.dtypes import uint8
 from flambeau._engine.window import state
 from flambeau._ir.meta import Meta, contiguous
-from flambeau._ir.program import Storage
+from flambeau._ir.program import Storage, new_storage
 from flambeau._ir.recording import TensorBase
 from flambeau._replay.capture import Before, CapturingWindow
 from flambeau._replay.outcome import Outcome
@@ -175,7 +175,7 @@ class Template:
             if owner >= 0:
                 storages.append(tensors[owner]._storage)
             else:
-                storages.append(fresh[number] if number >= 0 else Storage(values[place], nbytes))
+                storages.append(fresh[number] if number >= 0 else new_storage(values[place], nbytes))
         return CompiledFunctionBackward(self, tensors, storages)
 
     def build(self, tensors: dict[int, Any], storages: Sequence[Storage], borders: Sequence[Node]) -> list[Node]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from flambeau import _api as torch
-from flambeau._ir.program import Storage
+from flambeau._ir.program import Storage, new_storage
 from flambeau._ir.recording import TensorBase
 from flambeau._replay.capture import Before, unchanged
 from flambeau._replay.guards import CONSTANTS
@@ -158,7 +158,7 @@ class Outcome:
         """The fresh storages of a run."""
         storages = []
         for place, nbytes, version in self.fresh:
-            storage = Storage(values[place], nbytes)
+            storage = new_storage(values[place], nbytes)
             storage.version = version
             storages.append(storage)
         return storages

@@ -15,7 +15,7 @@ from flambeau._engine import plans
 from flambeau._engine.memory import allocator
 from flambeau._engine.window import realize
 from flambeau._ir.meta import Meta
-from flambeau._ir.program import Storage, Value
+from flambeau._ir.program import Storage, Value, new_storage, new_value
 from flambeau._replay.capture import CapturingWindow, address_of
 from flambeau._replay.refusal import Refusal, Unsettled
 from flambeau._tensor import random
@@ -98,6 +98,7 @@ class Draft:
             if not self.compiled.plan.run(self.compiled.queue, self.compiled.found, self.window):
                 raise Refusal("a kernel met something wrong")
             self.window.queue.clear()
+            self.window.before.clear()
             self.window.nbytes = 0
         return recording
 
@@ -196,7 +197,7 @@ class Recording:
         values: list[Any] = run.values
         inputs, fresh = self.inputs, run.fresh
         for slot, place, dtype in self.results:
-            value = values[slot] = Value(None)
+            value = values[slot] = new_value()
             if place >= inputs:
                 value.buffer = fresh[place - inputs]
             else:
@@ -214,13 +215,13 @@ class Recording:
             addresses[slot] = address_of(arrays[index]) + shift
         for slot, source in self.extras:
             if source.kind == DRAW:
-                values[slot] = Value(None)
+                values[slot] = new_value()
                 values[slot].data = arrays[source.number].reshape(-1)
         return before, arrays
 
 
 def _copied(value: Value) -> Value:
-    own = Value(None)
+    own = new_value()
     data = value.data
     assert data is not None
     own.buffer = allocator.allocate(data.nbytes, data.dtype)
@@ -230,8 +231,8 @@ def _copied(value: Value) -> Value:
 
 def _calibrate() -> tuple[int, int]:
     """The references to a value that only a storage holds, and to its buffer, as `_own` counts them."""
-    storage = Storage(Value(None), 0)
-    storage.value.buffer = Value(None)  # in the place of one
+    storage = new_storage(new_value(), 0)
+    storage.value.buffer = new_value()  # in the place of one
     values = [storage.value]
     for slot in (0,):
         value = values[slot]

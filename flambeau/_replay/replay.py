@@ -10,7 +10,7 @@ from flambeau import _api as torch
 from flambeau._engine import plans
 from flambeau._engine.exposure import is_exposed
 from flambeau._engine.window import state
-from flambeau._ir.program import Storage
+from flambeau._ir.program import new_storage
 from flambeau._replay import capture
 from flambeau._replay.capture import Before, CapturingWindow
 from flambeau._replay.gradient import Template
@@ -183,7 +183,7 @@ class Replay:
         single = self._single
         if single is not None:
             place, nbytes, m = single
-            return make_tensor(torch.Tensor, m, Storage(self.recording.run(tensors)[place], nbytes))
+            return make_tensor(torch.Tensor, m, new_storage(self.recording.run(tensors)[place], nbytes))
         words = None if self.steps is None else self.steps.words(self.recording)
         run = self.recording.begun()
         try:

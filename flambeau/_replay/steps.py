@@ -19,7 +19,7 @@ from flambeau._engine.formula import written_out
 from flambeau._engine.plans import bits_of
 from flambeau._engine.window import state as thread
 from flambeau._ir.meta import Meta
-from flambeau._ir.program import Instruction, Storage, Value
+from flambeau._ir.program import Instruction, Value, new_storage, new_value
 from flambeau._replay.capture import CapturingWindow, Step
 from flambeau._replay.guards import Guards, same
 from flambeau._replay.recording import Draft, Failed, Recording
@@ -261,12 +261,12 @@ def _words_of(scalars: Sequence[float | int]) -> list[float | int]:
     return [s if type(s) is float else bits_of(s) for s in scalars]
 
 
-_NOTHING = Value(None)
+_NOTHING = new_value()
 
 
 def _empty(cls: type, m: Meta) -> Any:
     """A tensor without numbers."""
-    return make_tensor(cls, m, Storage(_NOTHING, m.extent * m.dtype.itemsize))
+    return make_tensor(cls, m, new_storage(_NOTHING, m.extent * m.dtype.itemsize))
 
 
 def _is_or_same(a: Any, b: Any) -> bool:

@@ -15,11 +15,12 @@ from flambeau._core.formats import memory_format as memory_format_class
 from flambeau._core.lazy import lazy_module
 from flambeau._engine.window import state
 from flambeau._ir import recording
-from flambeau._ir.meta import contiguous, dense_order, meta, strides_in_order
+from flambeau._ir.meta import contiguous, meta, preserved, strides_in_order
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import fill
-from flambeau._ops.convert import preserved
+from flambeau._ops.outs import FACTORY, OutRule, check_tensor, write_out
 from flambeau._ops.registry import OPS
+from flambeau._ops.strided import owner
 from flambeau._ops.view import sizes
 from flambeau._tensor import dispatch, interop
 
@@ -32,15 +33,25 @@ from_numpy = interop.from_numpy
 resolve_device = devices.resolve
 
 
-def finish(t: Any, requires_grad: bool, device: Any = None, out: Any = None) -> Any:
+def finish(
+    t: Any, requires_grad: bool, device: Any = None, out: Any = None, name: str = "", rule: OutRule = FACTORY
+) -> Any:
     """The last step of every constructor: write into `out` if it is given, else check the device, turn on gradients."""
     if out is not None:
-        return out.resize_(t.shape).copy_(t)
+        return write_out(name, out, t, rule)
     if device is not None:
         devices.resolve(device)
     if state.inference:
         t._inference = True
     return t.requires_grad_() if requires_grad else t
+
+
+def chosen_dtype(name: str, given: dtype_class | None, out: Any, default: dtype_class) -> dtype_class:
+    """The dtype of what a constructor makes: the one that is given, that of `out`, or the default."""
+    if given is not None or out is None:
+        return given or default
+    check_tensor(name, out)
+    return out._meta.dtype
 
 
 # ---------------------------------------------------------------------------------------------- from data
@@ -268,8 +279,8 @@ def full(
     shape = sizes((size,))
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
-    t = fill.filled(shape, fill_value, dtype or (out.dtype if out is not None else dtypes.of_scalar(fill_value)))
-    return finish(t, requires_grad, device, out)
+    t = fill.filled(shape, fill_value, chosen_dtype("full", dtype, out, dtypes.of_scalar(fill_value)))
+    return finish(t, requires_grad, device, out, "full")
 
 
 def _constant(value: int, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -348,15 +359,12 @@ def _like(input: Any, value: Any, kwargs: dict[str, Any]) -> Any:
     d = kwargs.get("dtype") or input.dtype
     memory_format = kwargs.get("memory_format")
     m = preserved(input._meta, d)
-    if m.is_contiguous and not input._meta.is_contiguous and dense_order(input._meta) is None and input._meta.numel:
-        order = sorted(range(m.ndim), key=lambda i: (-input._meta.strides[i], i))
-        m = meta(d, m.shape, strides_in_order(m.shape, order))
     if memory_format is not None and memory_format.name == "contiguous_format":
         m = contiguous(d, input.shape)
     elif memory_format is not None and memory_format.ndim is not None:
         m = meta(d, input.shape, strides_in_order(input.shape, memory_format.order(input.dim())))
     t = fill.filled((m.numel,), value, d)
-    t._meta = m if m.ndim != 1 else contiguous(d, m.shape)
+    t._meta = m
     return finish(t, kwargs.get("requires_grad", False), kwargs.get("device"))
 
 
@@ -459,14 +467,14 @@ def arange(
         if isinstance(number, float) and not math.isfinite(number):
             raise RuntimeError(f"unsupported range: {low} -> {high}")
     integers = all(isinstance(v, int) for v in (low, high, by))
-    d = dtype or (out.dtype if out is not None else dtypes.int64 if integers else dtypes.get_default_dtype())
+    d = chosen_dtype("arange", dtype, out, dtypes.int64 if integers else dtypes.get_default_dtype())
     if d.category <= dtypes.INTEGER and not integers:
         low, high, by = int(low), int(high), int(by)
         if by == 0:
             raise ValueError("step must be nonzero")
     count = -((low - high) // by) if isinstance(by, int) and integers else math.ceil((high - low) / by)
     t = fill.stepped(low, by, int(count), d)
-    return finish(t, requires_grad, device, out)
+    return finish(t, requires_grad, device, out, "arange")
 
 
 def range_(start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Any:
@@ -482,8 +490,10 @@ def range_(start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Any:
     low, high = (0, start) if end is None else (start, end)
     low, high, step = _plain(low), _plain(high), _plain(step)
     warnings.warn("torch.range is deprecated; use torch.arange, whose end is excluded", UserWarning, stacklevel=2)
-    d = kwargs.pop("dtype", None) or dtypes.get_default_dtype()
-    return finish(fill.stepped(low, step, int(math.floor((high - low) / step)) + 1, d), **_finishing(kwargs))
+    out = kwargs.pop("out", None)
+    d = chosen_dtype("range", kwargs.pop("dtype", None), out, dtypes.get_default_dtype())
+    t = fill.stepped(low, step, int(math.floor((high - low) / step)) + 1, d)
+    return finish(t, **_finishing(kwargs), out=out, name="range")
 
 
 def _finishing(kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -511,13 +521,15 @@ def linspace(
         tensor([0.0000, 0.5000, 1.0000])
     """
     start, end = _plain(start), _plain(end)
+    if not hasattr(steps, "__index__"):
+        raise TypeError(f"linspace(): argument 'steps' (position 3) must be int, not {type(steps).__name__}")
     if steps < 0:
         raise RuntimeError(f"number of steps must be non-negative, got {steps}")
     wide = isinstance(start, complex) or isinstance(end, complex)
     default = dtypes.get_default_dtype()
-    d = dtype or (out.dtype if out is not None else default.to_complex() if wide else default)
+    d = chosen_dtype("linspace", dtype, out, default.to_complex() if wide else default)
     t = fill.spaced(start, end, int(steps), d)
-    return finish(t, requires_grad, device, out)
+    return finish(t, requires_grad, device, out, "linspace")
 
 
 def logspace(start: Any, end: Any, steps: int, base: float = 10.0, **kwargs: Any) -> Any:
@@ -530,12 +542,12 @@ def logspace(start: Any, end: Any, steps: int, base: float = 10.0, **kwargs: Any
         tensor([  1.,  10., 100.])
     """
     out = kwargs.pop("out", None)
-    d = kwargs.get("dtype") or (out.dtype if out is not None else dtypes.get_default_dtype())
+    d = chosen_dtype("logspace", kwargs.get("dtype"), out, dtypes.get_default_dtype())
     wide = d if d.is_complex else dtypes.float64
     if d.category <= dtypes.INTEGER:  # integers cut the exponents first
         start, end = int(_plain(start)), int(_plain(end))
     powers = OPS["pow"].function(full((), base, dtype=wide), linspace(start, end, steps, dtype=wide)).to(d)
-    return finish(powers, **_finishing(kwargs), out=out)
+    return finish(powers, **_finishing(kwargs), out=out, name="logspace")
 
 
 def eye(
@@ -560,8 +572,8 @@ def eye(
     """
     if n < 0 or (m is not None and m < 0):
         raise RuntimeError(f"n must be greater or equal to 0, got {min(n, m or 0)}")
-    t = fill.identity(n, n if m is None else m, dtype or (out.dtype if out is not None else dtypes.get_default_dtype()))
-    return finish(t, requires_grad, device, out)
+    t = fill.identity(n, n if m is None else m, chosen_dtype("eye", dtype, out, dtypes.get_default_dtype()))
+    return finish(t, requires_grad, device, out, "eye")
 
 
 def complex_(real: Any, imag: Any, *, out: Any = None) -> Any:
@@ -582,10 +594,11 @@ def complex_(real: Any, imag: Any, *, out: Any = None) -> Any:
             f"Expected object of scalar type {errors.TYPE_NAMES[real.dtype.name]} but got scalar type "
             f"{errors.TYPE_NAMES[imag.dtype.name]} for second argument"
         )
-    result = OPS["view_as_complex"].function(OPS["stack"].function(OPS["broadcast_tensors"].function(real, imag), -1))
+    parts = OPS["stack"].function(OPS["broadcast_tensors"].function(real, imag), -1)
+    result = owner(OPS["view_as_complex"].function(parts))
     if recording.grad_enabled():
         recording.present(result, "ComplexBackward0", (real, imag))
-    return finish(result, False, out=out)
+    return finish(result, False, out=out, name="complex", rule=OutRule())
 
 
 # ---------------------------------------------------------------------------------------------- methods new_*

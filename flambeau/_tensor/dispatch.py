@@ -21,7 +21,7 @@ from flambeau._engine.memory import settle
 from flambeau._engine.window import realize, state
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous
-from flambeau._ir.program import Inference, Instruction, Storage, Value
+from flambeau._ir.program import Inference, Instruction, Storage, Value, new_instruction, new_storage, new_value
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
 from flambeau._ops.infer import infer_pointwise
@@ -69,10 +69,10 @@ def make_tensor(cls: type, m: Meta, storage: Storage, node: Node | None = None, 
 
 def from_flat(flat: Any, m: Meta, exposed: bool = False) -> Any:
     """A tensor over a flat array that nobody else uses, unless it is `exposed`."""
-    value = Value(None)
+    value = new_value()
     value.data = flat
     state.window.made(value)
-    storage = Storage(value, flat.nbytes)
+    storage = new_storage(value, flat.nbytes)
     storage.exposed = exposed
     if not exposed:
         settle(value)
@@ -115,7 +115,10 @@ def pointwise(op: Any, args: tuple) -> Any:
     """Record a pointwise operation; tensors and numbers in `args`, trailing defaults left out."""
     if op.guard is not None:
         op.guard(*args)
-    if len(args) == 2 and type(args[0]) is type(args[1]) is Tensor:  # very often: written out for speed
+    values: tuple
+    metas: tuple
+    count = len(args)  # the two usual cases are written out for speed
+    if count == 2 and type(args[0]) is type(args[1]) is Tensor:
         a, b = args
         storage, other = a._storage, b._storage
         values, metas = (storage.value, other.value), (a._meta, b._meta)
@@ -123,6 +126,11 @@ def pointwise(op: Any, args: tuple) -> Any:
         mask = 0 if (a._node if a._base is None else node_of(a)) is None else 1
         if (b._node if b._base is None else node_of(b)) is not None:
             mask += 2
+    elif count == 1 and type(args[0]) is Tensor:
+        (a,) = args
+        storage = a._storage
+        values, metas, exposed = (storage.value,), (a._meta,), storage.exposed
+        mask = 0 if (a._node if a._base is None else node_of(a)) is None else 1
     else:
         mask, bit, exposed = 0, 1, False
         read: list[Any] = []
@@ -150,15 +158,29 @@ def pointwise(op: Any, args: tuple) -> Any:
     if inference is None:
         inference = infer_pointwise(op, args, metas)
     window = state.window
-    value = Value(window)
+    value = Value()  # `new_value`, `new_instruction` and `new_storage`, written out
+    value.array = value.buffer = value.failure = None
+    value.window = window
+    instruction = Instruction()
+    instruction.op, instruction.args, instruction.metas, instruction.inference = op, values, metas, inference
+    instruction.outputs = (value,)
+    instruction.site = None
+    if inference.fallible:
+        instruction.site = user_site(3)
+        window.can_fail()
     queue = window.queue
-    site = user_site(3) if inference.fallible else None
-    queue.append(Instruction(op, values, metas, inference, (value,), site))
+    queue.append(instruction)
     window.nbytes += inference.nbytes
     m = inference.outputs[0]
+    storage = Storage()
+    storage.value = value
+    storage.version = 0
+    storage.nbytes = m.nbytes
+    storage.exposed = False
+    storage.changed_at = None
     t: Any = new(Tensor)
     t._meta = m
-    t._storage = Storage(value, m.nbytes)
+    t._storage = storage
     t._index = 0
     t._node = t._base = t._base_node = None
     mask &= op.differentiable_mask
@@ -238,10 +260,13 @@ def library(op: Any, args: tuple) -> Any:
             inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred, operands=metas)
             if key is not None:
                 op.remember(key, inference)
-        outputs = tuple([make_tensor(Tensor, m, Storage(Value(window), m.nbytes)) for m in inference.outputs])
+        outputs = tuple([make_tensor(Tensor, m, new_storage(new_value(window), m.nbytes)) for m in inference.outputs])
         results = tuple([t._storage.value for t in outputs])
-        site = user_site(3) if op.fallible else None
-        window.queue.append(Instruction(op, values, metas, inference, results, site))
+        site = None
+        if op.fallible:
+            site = user_site(3)
+            window.can_fail()
+        window.queue.append(new_instruction(op, values, metas, inference, results, site))
         window.nbytes += inference.nbytes
     mask &= op.differentiable_mask
     if mask and state.grad_enabled and inference.differentiable:
@@ -469,7 +494,7 @@ def original(target: Any, args: tuple) -> Any:
     storage = target._storage
     if is_exposed(storage):
         return target.clone()
-    return make_tensor(Tensor, target._meta, Storage(storage.value, storage.nbytes), node, target._index)
+    return make_tensor(Tensor, target._meta, new_storage(storage.value, storage.nbytes), node, target._index)
 
 
 def shared_dims(m: Meta) -> list[int]:
@@ -521,16 +546,18 @@ def store(target: Any, result: Any) -> None:
     """Change the numbers of `target`, without any thought of gradients."""
     storage, m, r = target._storage, target._meta, result._meta
     source = result._storage
+    window = state.window
+    if window.before:
+        window.writes(storage)
     shown = storage.exposed and is_exposed(storage)
     source_shown = source.exposed and is_exposed(source)
     whole = m is r and source.nbytes == storage.nbytes and m.numel * m.dtype.itemsize == storage.nbytes
     if whole and not shown and not source_shown and source is not storage and result._base is None:
         storage.value = source.value  # the whole storage gets a fresh result: no copy
     else:
-        window = state.window
-        value = Value(window)
+        value = new_value(window)
         args = (storage.value, source.value, shown)
-        window.queue.append(Instruction(_write, args, (m, r, None), None, (value,), None))
+        window.queue.append(new_instruction(_write, args, (m, r, None), None, (value,), None))
         storage.value = value
         if shown or source_shown or window.full():
             window.flush()

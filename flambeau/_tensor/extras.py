@@ -209,7 +209,7 @@ def empty_permuted(size: Sequence[int], physical_layout: Sequence[int], **option
         >>> torch.empty_permuted((2, 3), (1, 0)).stride()
         (1, 2)
     """
-    order = [d % len(size) for d in physical_layout] if size else []
+    order = list(physical_layout)
     if sorted(order) != list(range(len(size))):
         raise RuntimeError(f"Duplicate or missing dim in physical_layout {tuple(physical_layout)} for {len(size)} dims")
     requires_grad = options.pop("requires_grad", False)

@@ -14,7 +14,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._engine.exposure import address, expose
 from flambeau._engine.window import look
 from flambeau._ir.meta import contiguous, meta
-from flambeau._ir.program import Storage, Value
+from flambeau._ir.program import Storage, new_storage, new_value
 from flambeau._tensor import dispatch
 
 if TYPE_CHECKING:
@@ -168,9 +168,9 @@ def deepcopy_tensor(t: Any, memo: dict[int, Any]) -> Any:
         )
     key = id(t._storage)
     if key not in memo:
-        value = Value(None)
+        value = new_value()
         value.data = look(t._storage.value).copy()
-        memo[key] = Storage(value, t._storage.nbytes)
+        memo[key] = new_storage(value, t._storage.nbytes)
     copy = dispatch.make_tensor(type(t), t._meta, memo[key])
     memo[id(t)] = copy
     copy.requires_grad_(t.requires_grad)
@@ -242,7 +242,7 @@ def resize(t: Any, shape: tuple[int, ...]) -> None:
     needed = m.extent * t.itemsize
     if needed > storage.nbytes:
         old = look(storage.value).view(np.uint8)
-        grown = Value(None)
+        grown = new_value()
         content = np.zeros(needed, np.uint8)
         content[: old.size] = old
         grown.data = content.view(t.dtype.numpy)

@@ -22,9 +22,10 @@ from flambeau._ir.recording import TensorBase
 from flambeau._ops import draws, draws_normal, draws_rejection, fill, mersenne
 from flambeau._ops.drawn import gamma_drawn
 from flambeau._ops.mersenne import MersenneTwister
+from flambeau._ops.outs import OutRule, write_out
 from flambeau._ops.view import sizes
 from flambeau._tensor import creation, dispatch, interop
-from flambeau._tensor.creation import finish
+from flambeau._tensor.creation import chosen_dtype, finish
 
 if TYPE_CHECKING:
     import numpy as np
@@ -206,21 +207,20 @@ def wrap(array: np.ndarray, shape: Any, d: dtype_class) -> Any:
 
 
 def _create(
-    size: tuple, kwargs: dict[str, Any], default: dtype_class | None = None
+    name: str, size: tuple, kwargs: dict[str, Any], default: dtype_class | None = None
 ) -> tuple[tuple[int, ...], dtype_class, Any]:
-    """(shape, dtype, generator) from the arguments of a function like `rand`."""
+    """(shape, dtype, generator) from the arguments of the function `name`, like `rand`."""
     if "size" in kwargs:
         size = (kwargs.pop("size"),)
-    out = kwargs.get("out")
-    d = kwargs.get("dtype") or (out.dtype if out is not None else default or dtypes.get_default_dtype())
+    d = chosen_dtype(name, kwargs.get("dtype"), kwargs.get("out"), default or dtypes.get_default_dtype())
     shape = sizes(size)
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     return shape, d, kwargs.get("generator")
 
 
-def _finished(t: Any, kwargs: dict[str, Any]) -> Any:
-    return finish(t, kwargs.get("requires_grad", False), kwargs.get("device"), kwargs.get("out"))
+def _finished(name: str, t: Any, kwargs: dict[str, Any]) -> Any:
+    return finish(t, kwargs.get("requires_grad", False), kwargs.get("device"), kwargs.get("out"), name)
 
 
 def _count(shape: tuple[int, ...]) -> int:
@@ -250,8 +250,8 @@ def rand(*size: Any, **kwargs: Any) -> Any:
         >>> torch.rand(2)
         tensor([0.4963, 0.7682])
     """
-    shape, d, generator = _create(size, kwargs)
-    return _finished(_uniform(shape, d, generator), kwargs)
+    shape, d, generator = _create("rand", size, kwargs)
+    return _finished("rand", _uniform(shape, d, generator), kwargs)
 
 
 def randn(*size: Any, **kwargs: Any) -> Any:
@@ -266,8 +266,8 @@ def randn(*size: Any, **kwargs: Any) -> Any:
                 [ 0.2303, -1.1229, -0.1863],
                 [ 2.2082, -0.6380,  0.4617]])
     """
-    shape, d, generator = _create(size, kwargs)
-    return _finished(_normal(shape, d, generator), kwargs)
+    shape, d, generator = _create("randn", size, kwargs)
+    return _finished("randn", _normal(shape, d, generator), kwargs)
 
 
 def randint(*args: Any, low: int | None = None, high: int | None = None, **kwargs: Any) -> Any:
@@ -288,10 +288,12 @@ def randint(*args: Any, low: int | None = None, high: int | None = None, **kwarg
         high = given.pop()
     if low is None:
         low = given.pop() if given else 0
-    shape, d, generator = _create((size,), kwargs, dtypes.int64)
+    shape, d, generator = _create("randint", (size,), kwargs, dtypes.int64)
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
-    return _finished(wrap(draw(draws.randint, generator, _count(shape), low, high, d.name), shape, d), kwargs)
+    return _finished(
+        "randint", wrap(draw(draws.randint, generator, _count(shape), low, high, d.name), shape, d), kwargs
+    )
 
 
 def randperm(n: int, **kwargs: Any) -> Any:
@@ -306,8 +308,8 @@ def randperm(n: int, **kwargs: Any) -> Any:
     """
     if n < 0:
         raise RuntimeError(f"n must be non-negative, got {n}")
-    shape, d, generator = _create((n,), kwargs, dtypes.int64)
-    return _finished(wrap(draw(draws.randperm, generator, n, d.name), shape, d), kwargs)
+    shape, d, generator = _create("randperm", (n,), kwargs, dtypes.int64)
+    return _finished("randperm", wrap(draw(draws.randperm, generator, n, d.name), shape, d), kwargs)
 
 
 def _drawn_like(input: Any, kwargs: dict[str, Any], method: str, *bounds: Any) -> Any:
@@ -368,8 +370,8 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, **kwargs: Any) -> 
     if not isinstance(mean, TensorBase) and not isinstance(std, TensorBase):
         if size is None:
             raise TypeError("normal() with numbers for mean and std needs size")
-        shape, d, generator = _create((size,), kwargs)
-        return _finished(_normal(shape, d, generator, mean, std), kwargs)
+        shape, d, generator = _create("normal", (size,), kwargs)
+        return _finished("normal", _normal(shape, d, generator, mean, std), kwargs)
     like: Any = mean if isinstance(mean, TensorBase) else std
     if isinstance(mean, TensorBase) and isinstance(std, TensorBase):
         template = mean + std
@@ -380,7 +382,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, **kwargs: Any) -> 
     means = np.broadcast_to(means, tuple(template.shape))
     deviations = np.broadcast_to(deviations, tuple(template.shape))
     drawn = draw(draws_normal.normal_like, kwargs.get("generator"), means, deviations, template.dtype.name)
-    return _finished(wrap(drawn, template.shape, template.dtype), kwargs)
+    return _finished("normal", wrap(drawn, template.shape, template.dtype), kwargs)
 
 
 def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None = None, out: Any = None) -> Any:
@@ -399,7 +401,10 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
             raise RuntimeError(f"bernoulli expects floating-point probabilities, got {input.dtype}")
         drawn = draw(draws.bernoulli, generator, interop.array(input).reshape(-1), input.dtype.name)
     result = wrap(drawn, input.shape, input.dtype)
-    return _finished(fill.insensitive(result, input) if input.requires_grad else result, {"out": out})
+    result = fill.insensitive(result, input) if input.requires_grad else result
+    if isinstance(out, TensorBase):
+        return write_out("bernoulli", out, result.to(out.dtype), OutRule(overlap="same", warns=False), (input,))
+    return finish(result, False, out=out, name="bernoulli")
 
 
 def multinomial(
@@ -415,7 +420,7 @@ def multinomial(
         tensor([1, 1])
     """
     drawn = draw(draws.multinomial, generator, interop.array(input), num_samples, replacement)
-    return _finished(wrap(drawn, drawn.shape, dtypes.int64), {"out": out})
+    return _finished("multinomial", wrap(drawn, drawn.shape, dtypes.int64), {"out": out})
 
 
 def poisson(input: Any, generator: Generator | None = None) -> Any:

@@ -15,7 +15,7 @@ from flambeau._core.sites import describe, user_site
 from flambeau._engine.exposure import is_exposed
 from flambeau._engine.window import state
 from flambeau._ir.meta import Meta
-from flambeau._ir.program import Storage
+from flambeau._ir.program import new_storage
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import copy_of
 from flambeau._ops.fill import filled
@@ -445,4 +445,4 @@ def own_copy(grad: Any) -> Any:
     storage, m = grad._storage, grad._meta
     if not m.is_contiguous or is_exposed(storage) or storage.nbytes != m.nbytes:
         return copy_of(grad.detach(), False)
-    return graph.unpack(Storage(storage.value, storage.nbytes), m, None, 0)
+    return graph.unpack(new_storage(storage.value, storage.nbytes), m, None, 0)

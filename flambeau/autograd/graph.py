@@ -19,7 +19,7 @@ from flambeau._core import errors, sites
 from flambeau._core.hooks import RemovableHandle
 from flambeau._engine import exposure
 from flambeau._ir.meta import Meta
-from flambeau._ir.program import Storage
+from flambeau._ir.program import new_storage
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
 from flambeau._ops.reduce import sum_to_size
@@ -465,7 +465,7 @@ def _snapshot(t: Any) -> Any:
     storage = t._storage
     if exposure.is_exposed(storage):
         return t.clone()
-    return unpack(Storage(storage.value, storage.nbytes), t._meta, t._node, t._index)
+    return unpack(new_storage(storage.value, storage.nbytes), t._meta, t._node, t._index)
 
 
 def already_freed(node: Node | None) -> RuntimeError:

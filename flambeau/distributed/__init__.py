@@ -1,8 +1,8 @@
 """Several processes (`torch.distributed`): groups, collective operations, messages, stores.
 
 The one backend, called gloo as in PyTorch, exchanges tensors through a store: within a process, in a file, or by TCP.
-It is made to be right in small worlds, not to be fast in large ones. What keeps processes apart is theirs to start, by
-Python's `multiprocessing` or a launcher that sets `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`.
+It is made to be right in small worlds, not to be fast in large ones. Processes are started by Python's
+`multiprocessing` or a launcher that sets `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,9 @@ from typing import Any
 
 from flambeau.distributed.process_group import ProcessGroup, Work, all_of
 from flambeau.distributed.reductions import (
+    UNSET,
     AllreduceOptions,
+    BarrierOptions,
     BroadcastOptions,
     GatherOptions,
     RedOpType,
@@ -233,23 +235,16 @@ def all_to_all_single(
 def barrier(
     group: Any = None, async_op: bool = False, device_ids: Any = None, timeout: timedelta | None = None
 ) -> Work | None:
-    """Come back when all processes have come here."""
+    """Come back when all processes have come here, which they must within `timeout`, or else the group's."""
     found = of(group)
-    return None if found is None else _ended(found.barrier(), async_op)
+    if found is None:
+        return None
+    return _ended(found.barrier(BarrierOptions(timeout=UNSET if timeout is None else timeout)), async_op)
 
 
 def monitored_barrier(group: Any = None, timeout: timedelta | None = None, wait_all_ranks: bool = False) -> None:
-    """`barrier` that tells in the error, a RuntimeError, who did not come in time."""
-    found = of(group)
-    if found is None:
-        return
-    store, me = found.get_group_store(), found.rank()
-    turn = store.add(f"monitored/{me}", 1)
-    store.set(f"monitored/{turn}/{me}", b"")
-    keys = [f"monitored/{turn}/{rank}" for rank in range(found.size())]
-    if not store._await(keys, (store.timeout if timeout is None else timeout).total_seconds()):
-        late = [rank for rank, key in enumerate(keys) if not store.check([key])]
-        raise RuntimeError(f"Rank {me}: ranks {late} failed to pass monitoredBarrier in time")
+    """`barrier`, whose error tells who did not come in time; as that of any operation here does."""
+    barrier(group, timeout=timeout)
 
 
 # ---------------------------------------------------------------------------------------------- messages

@@ -24,7 +24,7 @@ def all_gather_object(object_list: list[Any], obj: Any, group: Any = None) -> No
     """
     found = of(group)
     if found is not None:
-        found.share(pickle.dumps(obj), lambda parts: _write(object_list, parts)).wait()
+        found.share("all_gather_object", pickle.dumps(obj), lambda parts: _write(object_list, parts)).wait()
 
 
 def gather_object(
@@ -42,7 +42,7 @@ def gather_object(
     expect_at(found.rank() == root, object_gather_list is not None, "object_gather_list", "destination")
     payloads = [pickle.dumps(obj) if rank == root else b"" for rank in range(found.size())]
     parts: list[bytes] = []
-    found.deal(payloads, parts.extend).wait()
+    found.deal("gather_object", payloads, parts.extend).wait()
     if object_gather_list is not None:
         _write(object_gather_list, parts)
 
@@ -56,7 +56,7 @@ def broadcast_object_list(
         return
     root = rank_in(found, src, group_src)
     payload = pickle.dumps(list(object_list)) if found.rank() == root else b""
-    found.share(payload, lambda parts: _replace(object_list, pickle.loads(parts[root]))).wait()
+    found.share("broadcast_object_list", payload, lambda ps: _replace(object_list, pickle.loads(ps[root]))).wait()
 
 
 def scatter_object_list(
@@ -76,7 +76,11 @@ def scatter_object_list(
         payloads = [pickle.dumps(item) for item in scatter_object_input_list or ()]
         if len(payloads) != found.size():
             raise ValueError(f"expected one object for each of {found.size()} processes, got {len(payloads)}")
-    found.deal(payloads, lambda parts: _replace(scatter_object_output_list, [pickle.loads(parts[root])])).wait()
+
+    def use(parts: list[bytes]) -> None:
+        _replace(scatter_object_output_list, [pickle.loads(parts[root])])
+
+    found.deal("scatter_object_list", payloads, use).wait()
 
 
 def send_object_list(

@@ -10,7 +10,6 @@ from functools import reduce
 from typing import Any
 
 from flambeau import _api as torch
-from flambeau.distributed.stores import PATIENCE
 
 
 class RedOpType(IntEnum):
@@ -96,9 +95,12 @@ def supports_complex(reduceOp: Any) -> bool:  # noqa: N803 (PyTorch's name)
 # ---------------------------------------------------------------------------------------------- options
 
 
+UNSET = timedelta(milliseconds=-1)  # PyTorch's way to say: the group's timeout
+
+
 @dataclass
 class _Options:
-    timeout: timedelta = PATIENCE
+    timeout: timedelta = UNSET
     asyncOp: bool = False  # noqa: N815 (PyTorch's names, here and below)
 
 

@@ -1,7 +1,8 @@
 """Stores: small dictionaries that several processes, or threads, share. What groups send goes through one of them.
 
 All operations on entries stand in one table, `OPERATIONS`. A kind of store says how one is run while nobody else
-changes anything (`_do`), and how one waits for keys (`_await`).
+changes anything (`_do`), and how one waits for keys (`_await`). What is waited for is a list of alternatives, each a
+list of keys: "what all have given, or else the news that somebody will not".
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -49,6 +51,16 @@ def _check(entries: Entries, keys: list[str]) -> bool:
     return all(key in entries for key in keys)
 
 
+def _first(entries: Entries, keys: list[str], lengths: list[int]) -> int | None:
+    """Which alternative is the first that is there? The keys of all stand one behind the other."""
+    place = 0
+    for which, length in enumerate(lengths):
+        if _check(entries, keys[place : place + length]):
+            return which
+        place += length
+    return None
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "add": _add,
     "append": _append,
@@ -56,6 +68,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "delete": lambda entries, keys: sum(entries.pop(key, None) is not None for key in keys),
     "get": _get,
     "check": _check,
+    "first": _first,
     "set": lambda entries, keys, values: entries.update(zip(keys, values, strict=True)),
 }
 
@@ -69,6 +82,7 @@ class Store:
 
     def __init__(self) -> None:
         self._timeout = PATIENCE
+        self._groups: Counter[str] = Counter()  # how many groups its processes have made here, by their members
 
     @property
     def timeout(self) -> timedelta:
@@ -84,14 +98,16 @@ class Store:
     def _do(self, operation: str, keys: list[str], *more: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not say how entries are changed")
 
-    def _await(self, keys: list[str], seconds: float) -> bool:
-        """Wait until all keys are set, but no longer than that; are they?"""
+    def _await(self, alternatives: list[list[str]], seconds: float) -> int | None:
+        """Wait until all keys of an alternative are set, but no longer than that. The first one's number, or None."""
+        keys, lengths = [key for keys in alternatives for key in keys], [len(keys) for keys in alternatives]
         end = time.monotonic() + seconds
-        while not self._do("check", keys):
-            if time.monotonic() >= end:
-                return False
+        while (found := self._do("first", keys, lengths)) is None and time.monotonic() < end:
             time.sleep(PAUSE)
-        return True
+        return found
+
+    def _attend(self, key: str) -> None:
+        """Have a key set when this process has ended, if the store can tell; of those here, one by TCP can."""
 
     def list_keys(self) -> list[str]:
         """The keys that are set."""
@@ -160,7 +176,7 @@ class Store:
     def wait(self, keys: Sequence[str], timeout: timedelta | None = None) -> None:
         """Come back when all of the keys are set."""
         seconds = (self.timeout if timeout is None else timeout).total_seconds()
-        if not self._await(list(keys), seconds):
+        if self._await([list(keys)], seconds) is None:
             raise DistStoreError(f"wait timeout after {seconds:g} s, keys: {', '.join(keys)}")
 
     def num_keys(self) -> int:
@@ -236,9 +252,11 @@ class HashStore(Store):
             self._changed.notify_all()
             return result
 
-    def _await(self, keys: list[str], seconds: float) -> bool:
+    def _await(self, alternatives: list[list[str]], seconds: float) -> int | None:
+        keys, lengths = [key for keys in alternatives for key in keys], [len(keys) for keys in alternatives]
         with self._changed:
-            return self._changed.wait_for(lambda: _check(self._entries, keys), seconds)
+            self._changed.wait_for(lambda: _first(self._entries, keys, lengths) is not None, seconds)
+            return _first(self._entries, keys, lengths)
 
     def list_keys(self) -> list[str]:
         """The keys that are set."""
@@ -318,8 +336,11 @@ class PrefixStore(Store):
     def _do(self, operation: str, keys: list[str], *more: Any) -> Any:
         return self.underlying_store._do(operation, self._whole(keys), *more)
 
-    def _await(self, keys: list[str], seconds: float) -> bool:
-        return self.underlying_store._await(self._whole(keys), seconds)
+    def _await(self, alternatives: list[list[str]], seconds: float) -> int | None:
+        return self.underlying_store._await([self._whole(keys) for keys in alternatives], seconds)
+
+    def _attend(self, key: str) -> None:
+        self.underlying_store._attend(*self._whole([key]))
 
     def list_keys(self) -> list[str]:
         """The keys that are set, without the prefix."""

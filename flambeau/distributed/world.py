@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -10,11 +11,12 @@ from urllib.parse import parse_qs, urlparse
 
 from flambeau._core.config import launched_with
 from flambeau.distributed.process_group import ProcessGroup
-from flambeau.distributed.stores import FileStore, HashStore, PrefixStore, Store
+from flambeau.distributed.stores import FileStore, PrefixStore, Store
 from flambeau.distributed.tcp import TCPStore
 
 GroupName = NewType("GroupName", str)
 default_pg_timeout = timedelta(minutes=30)
+GRACE = 5.0  # seconds for the others to hear that the group failed, before its store goes
 
 
 class Backend(str):
@@ -70,7 +72,7 @@ class GroupMember:
 
 class _World:
     groups: list[ProcessGroup] = []
-    counter = 0
+    own: Store | None = None  # the store, if it was made here for the groups and goes with them
 
 
 def is_initialized() -> bool:
@@ -87,20 +89,20 @@ def is_initialized() -> bool:
 # ---------------------------------------------------------------------------------------------- finding each other
 
 
-def _of_file(url: Any, rank: int, world_size: int) -> Store:
+def _of_file(url: Any, rank: int, world_size: int, timeout: timedelta) -> Store:
     if not url.path:
         raise ValueError("file:// rendezvous: no path given, use file:///path/to/file")
     return FileStore(url.path, world_size)
 
 
-def _of_tcp(url: Any, rank: int, world_size: int) -> Store:
+def _of_tcp(url: Any, rank: int, world_size: int, timeout: timedelta) -> Store:
     if not url.port:
         raise ValueError("tcp:// rendezvous: port number missing, use tcp://host:port")
-    return TCPStore(url.hostname, url.port, world_size, is_master=rank == 0)
+    return TCPStore(url.hostname, url.port, world_size, rank == 0, timeout)
 
 
-def _of_environment(url: Any, rank: int, world_size: int) -> Store:
-    return TCPStore(_variable("MASTER_ADDR"), int(_variable("MASTER_PORT")), world_size, is_master=rank == 0)
+def _of_environment(url: Any, rank: int, world_size: int, timeout: timedelta) -> Store:
+    return TCPStore(_variable("MASTER_ADDR"), int(_variable("MASTER_PORT")), world_size, rank == 0, timeout)
 
 
 def _variable(name: str) -> str:
@@ -126,11 +128,14 @@ def register_rendezvous_handler(scheme: str, handler: Callable[..., Iterator[Any
     HANDLERS[scheme] = handler
 
 
-def rendezvous(url: str, rank: int = -1, world_size: int = -1, **options: Any) -> Iterator[tuple[Store, int, int]]:
+def rendezvous(
+    url: str, rank: int = -1, world_size: int = -1, timeout: timedelta = default_pg_timeout, **options: Any
+) -> Iterator[tuple[Store, int, int]]:
     """Yields the store under which processes meet at a URL, this process's rank, and their number.
 
     `env://` reads the variables MASTER_ADDR, MASTER_PORT, RANK and WORLD_SIZE; `tcp://host:port` and `file:///path`
-    take rank and number from arguments or the URL's query. RuntimeError for another scheme.
+    take rank and number from arguments or the URL's query. The others must come within `timeout`. RuntimeError for
+    another scheme.
     """
     parsed = urlparse(url)
     if parsed.scheme not in HANDLERS:
@@ -146,7 +151,7 @@ def rendezvous(url: str, rank: int = -1, world_size: int = -1, **options: Any) -
         world_size = int(_variable("WORLD_SIZE")) if world_size < 0 else world_size
     if rank < 0 or world_size < 1:
         raise ValueError(f"{parsed.scheme}:// rendezvous: rank and world_size are needed, got {rank} and {world_size}")
-    yield handler(parsed, rank, world_size), rank, world_size
+    yield handler(parsed, rank, world_size, timeout), rank, world_size
 
 
 # ---------------------------------------------------------------------------------------------- making groups
@@ -168,6 +173,11 @@ def init_process_group(
     They meet at `init_method` (default `env://`, see `rendezvous`) or in a `store`, which needs `rank` and
     `world_size`. The backend is gloo. ValueError if there is a group already, or for another backend.
 
+    `timeout` (default 30 minutes) says how long the others are waited for, here and in each operation. An operation
+    that does not end in time, or for which a process is missing that has ended or left, raises DistBackendError with
+    the operation and the ranks; the group is no use any more then, and says so. That a process has ended is known
+    through a store by TCP; otherwise the timeout tells.
+
     Example::
 
         >>> import flambeau.distributed as dist
@@ -179,18 +189,25 @@ def init_process_group(
     if is_initialized():
         raise ValueError("trying to initialize the default process group twice!")
     _checked(backend)
+    patience = default_pg_timeout if timeout is None else timeout
+    made_here = store is None
     if store is None:
-        store, rank, world_size = next(rendezvous(init_method or "env://", rank, world_size))
+        store, rank, world_size = next(rendezvous(init_method or "env://", rank, world_size, patience))
     elif rank < 0 or world_size < 1:
         raise ValueError("rank and world_size are needed beside a store")
     elif init_method is not None:
         raise ValueError("Cannot specify both init_method and store.")
     if not 0 <= rank < world_size:
         raise ValueError(f"rank {rank} is not in the interval [0, {world_size - 1}]")
-    store.set_timeout(default_pg_timeout if timeout is None else timeout)
-    group.WORLD = _made(store, rank, list(range(world_size)), timeout)
+    store.set_timeout(patience)
+    _World.own = store if made_here else None
+    group.WORLD = _made(store, rank, list(range(world_size)), patience)
     group.WORLD.group_desc = "default_pg"
-    group.WORLD.barrier().wait()
+    try:
+        group.WORLD.barrier().wait()
+    except BaseException:
+        destroy_process_group()
+        raise
 
 
 def _checked(backend: str | None) -> None:
@@ -200,8 +217,11 @@ def _checked(backend: str | None) -> None:
 
 
 def _made(store: Store, rank: int, ranks: list[int], timeout: timedelta | None) -> ProcessGroup:
-    name = str(_World.counter)
-    _World.counter += 1
+    """A group under a name that its members find without the other processes: their ranks, and how many groups they had
+    before."""
+    members = hashlib.sha256(repr(ranks).encode()).hexdigest()[:12] if len(ranks) > 16 else "-".join(map(str, ranks))
+    store._groups[members] += 1
+    name = f"{members}/{store._groups[members]}"
     own = PrefixStore(f"group/{name}", store)
     own.set_timeout(store.timeout if timeout is None else timeout)
     made = ProcessGroup(own, ranks.index(rank), len(ranks), name, ranks)
@@ -231,24 +251,23 @@ def destroy_process_group(group: ProcessGroup | None = None) -> None:
         raise ValueError("Invalid process group specified or has been destroyed.")
     if gone is not kind.WORLD:
         _World.groups.remove(gone)
+        gone.shutdown()
         return
-    _part(gone)
+    grace = GRACE if gone.failed else None
+    for one in _World.groups:
+        one.shutdown()
+    if _World.own is not None:
+        _part(gone, _World.own, grace)
     _World.groups.clear()
-    _World.counter = 0
-    kind.WORLD = None
+    _World.own = kind.WORLD = None
 
 
-def _part(last: ProcessGroup) -> None:
-    """The process that keeps the store goes last, and takes its file along."""
-    own = last.get_group_store()
-    whole = own.underlying_store if isinstance(own, PrefixStore) else own
-    if isinstance(whole, HashStore):
-        return
-    gone = own.add("gone", 1)
-    if isinstance(whole, FileStore) and gone == last.size():
-        Path(whole.path).unlink(missing_ok=True)
-    elif isinstance(whole, TCPStore) and whole.keeps:
-        whole.farewell(own, last.size())
+def _part(last: ProcessGroup, store: Store, grace: float | None) -> None:
+    """The process that keeps the store goes last; the last one takes a file along."""
+    if isinstance(store, TCPStore):
+        store.farewell(grace)
+    elif isinstance(store, FileStore) and last.get_group_store().add("gone", 1) == last.size():
+        Path(store.path).unlink(missing_ok=True)
 
 
 def new_group(
@@ -261,9 +280,10 @@ def new_group(
     device_id: Any = None,
     sort_ranks: bool = True,
 ) -> Any:
-    """A group of some processes, of all for None. Every process calls this, also those that do not belong to it, which
-    get `GroupMember.NON_GROUP_MEMBER`. Ranks in the group follow the processes' own order, or with `sort_ranks=False`
-    that of `ranks`. ValueError for ranks that are not there."""
+    """A group of some processes, of all for None. Its members call this, in the same order if they have several groups;
+    the others may, and get `GroupMember.NON_GROUP_MEMBER`. Ranks in the group follow the processes' own order, or with
+    `sort_ranks=False` that of `ranks`. Operations wait for each other as long as `timeout` says, by default the timeout
+    of the group of all processes. ValueError for ranks that are not there."""
     everyone, me = world(), get_rank()
     _checked(backend)
     members = list(range(everyone.size())) if ranks is None else list(ranks)
@@ -272,7 +292,6 @@ def new_group(
     if sort_ranks:
         members.sort()
     if me not in members:
-        _World.counter += 1
         return GroupMember.NON_GROUP_MEMBER
     own = everyone.get_group_store()
     made = _made(own.underlying_store if isinstance(own, PrefixStore) else own, me, members, timeout)

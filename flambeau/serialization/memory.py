@@ -9,7 +9,7 @@ from flambeau import _api as torch
 from flambeau._core.dtypes import BY_NAME, dtype
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import meta
-from flambeau._ir.program import Storage, Value
+from flambeau._ir.program import Storage, new_storage, new_value
 from flambeau._tensor.dispatch import make_tensor
 from flambeau._tensor.interop import TypedStorage, UntypedStorage
 
@@ -36,9 +36,9 @@ def bytes_of(storage: Storage) -> np.ndarray:
 
 def storage_over(array: np.ndarray, d: dtype | None) -> UntypedStorage:
     """The storage whose bytes are a flat array of uint8 that nobody else uses, typed if a dtype is given."""
-    value = Value(None)
+    value = new_value()
     value.data = array if d is None else array.view(d.numpy)
-    storage = Storage(value, array.nbytes)
+    storage = new_storage(value, array.nbytes)
     return UntypedStorage(storage) if d is None else TypedStorage(storage, d)
 
 

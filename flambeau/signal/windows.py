@@ -1,7 +1,7 @@
 """Window functions (`torch.signal.windows`): [M] numbers, symmetric, or with sym=False the first M of a symmetric
 window of M + 1, which repeats without a seam.
 
-All take `dtype` (a floating-point one, by default the default dtype), `layout`, `device` and `requires_grad`.
+All take `dtype` (float32 or float64, by default the default dtype), `layout`, `device` and `requires_grad`.
 ValueError for a negative M or another dtype. Computed in float64. After Harris 1978, "On the use of windows for
 harmonic analysis with the discrete Fourier transform".
 """
@@ -35,8 +35,8 @@ def _window(
         raise ValueError(f"a window must have a non-negative length, but M={M}")
     if layout is not torch.strided:
         raise ValueError(f"windows are strided tensors, got: {layout}")
-    if not d.is_floating_point:
-        raise ValueError(f"windows have floating-point dtypes, got: {d}")
+    if d not in (torch.float32, torch.float64):
+        raise ValueError(f"windows have float32 or float64 dtypes, got: {d}")
     if M == 0:
         return torch.empty(0, dtype=d, device=device, requires_grad=requires_grad)
     positions = torch.arange(M, dtype=torch.float64, device=device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import random
 from pathlib import Path
 
@@ -10,8 +11,7 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau._compiler.memory import Interval, arena
-from flambeau._compiler.nests import Place
+from flambeau._compiler.memory import arena
 from flambeau._core.config import config
 from flambeau._engine import plans, window
 
@@ -74,6 +74,29 @@ def test_parameters_are_updated_where_they_lie(programs):
         w.sub_(g * 0.1)
         window.flush()
     assert programs[-1].fresh == ()  # no memory for the result: it takes that of the old value
+
+
+def test_what_is_scattered_into_is_not_copied_when_it_dies(programs):
+    index, source = torch.tensor([1, 2, 1]), torch.ones(3, 4)
+    window.flush()
+    total = torch.zeros(5, 4).index_add(0, index, source)
+    assert total[:, 0].tolist() == [0, 2, 1, 0, 0]
+    fill, add = programs[-1].works
+    assert add.places[-1] == fill.places[-1] and len(add.places) == 3
+
+
+def test_what_is_scattered_into_is_copied_when_it_lives(programs):
+    index, source = torch.tensor([1, 2, 1]), torch.ones(3)
+    base = torch.ones(5) * 2
+    first, second = base.index_add(0, index, source), base.scatter_add(0, index, source * 2)
+    assert first.tolist() == [2, 4, 3, 2, 2] and second.tolist() == [2, 6, 4, 2, 2] and base.tolist() == [2] * 5
+    x = torch.zeros(3) + 1
+    assert x.index_add(0, index - 1, x).tolist() == [3, 2, 1]  # what is added to is read as well
+    x = torch.ones(2, 3) * torch.arange(3.0)
+    assert x.t().index_add(0, index - 1, torch.ones(3, 2)).tolist() == [[2, 2], [2, 2], [2, 2]]
+    with pytest.raises(IndexError, match="index 6 is out of bounds"):
+        base.index_add(0, index + 4, source).tolist()
+    assert base.tolist() == [2] * 5
 
 
 def test_a_value_that_is_still_seen_is_not_written_over(programs):
@@ -141,14 +164,11 @@ def test_stages_can_be_written_out(tmp_path, monkeypatch):
 def test_the_arena_never_overlaps_what_lives_at_the_same_time():
     rng = random.Random(0)
     for _ in range(50):
-        intervals = []
-        for i in range(rng.randrange(1, 30)):
-            first = rng.randrange(20)
-            intervals.append(Interval(Place(i, 0), first, first + rng.randrange(6), rng.randrange(0, 5000)))
-        offsets, size = arena(intervals)
-        for a in intervals:
-            assert offsets[a.key] % 64 == 0 and offsets[a.key] + a.nbytes <= size
-            for b in intervals:
-                if a is not b and a.first <= b.last and b.first <= a.last and a.nbytes and b.nbytes:
-                    apart = offsets[a.key] + a.nbytes <= offsets[b.key] or offsets[b.key] + b.nbytes <= offsets[a.key]
-                    assert apart
+        firsts = [rng.randrange(20) for _ in range(rng.randrange(1, 30))]
+        spans = [(first, first + rng.randrange(6)) for first in firsts]
+        nbytes = [rng.randrange(0, 5000) for _ in firsts]
+        offsets, size = arena(spans, nbytes)
+        assert all(a % 64 == 0 and a + n <= size for a, n in zip(offsets, nbytes, strict=True))
+        for (a, n, one), (b, k, other) in itertools.combinations(zip(offsets, nbytes, spans, strict=True), 2):
+            if one[0] <= other[1] and other[0] <= one[1] and n and k:
+                assert a + n <= b or b + k <= a

@@ -90,3 +90,51 @@ def test_channels_stay_innermost(function):
     found = function(x.contiguous(memory_format=torch.channels_last))
     assert found.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(found, function(x))
+
+
+@pytest.mark.parametrize("name", "eq ne lt le gt ge copysign fmod rsub".split())
+def test_only_the_second_operand_may_be_a_number(name):
+    with pytest.raises(TypeError, match=r"'input' \(position 1\) must be Tensor, not int"):
+        getattr(torch, name)(2, ROW)
+    assert getattr(torch, name)(ROW, 2).shape == ROW.shape
+
+
+MISTAKES = [
+    (TypeError, lambda: torch.ldexp(ROW, 2)),
+    (TypeError, lambda: torch.max(2, ROW)),
+    (TypeError, lambda: torch.min(2, 3)),
+    (TypeError, lambda: torch.linspace(0, 3, 1.0)),
+    (TypeError, lambda: torch.logspace(0, 3, 1.0)),
+    (RuntimeError, lambda: ROW.masked_fill(ROW > 0, torch.tensor(1j))),
+    (RuntimeError, lambda: torch.hstack(())),
+    (RuntimeError, lambda: torch.vstack(())),
+    (RuntimeError, lambda: torch.dstack(())),
+    (ValueError, lambda: torch.cat(())),
+    (RuntimeError, lambda: torch.ones(3).renorm(2, 0, 1)),
+    (RuntimeError, lambda: torch.ormqr(torch.ones(1), torch.ones(1), torch.ones(1))),
+    (RuntimeError, lambda: ROW.narrow(0, torch.tensor(0.0), 1)),
+    (RuntimeError, lambda: torch.empty_permuted((2,), (3,))),
+    (RuntimeError, lambda: torch.prelu(torch.ones(2, 2), torch.ones(1, 2))),
+    (RuntimeError, lambda: F.embedding(ROW, torch.tensor(1.0))),
+    (ValueError, lambda: F.adaptive_avg_pool2d(torch.ones(2, 2), (2, 2))),
+    (ValueError, lambda: F.adaptive_max_pool3d(torch.ones(2, 2, 2), (2, 2, 2))),
+    (ValueError, lambda: F.multi_margin_loss(torch.ones(1, 2), ROW[:1], reduction="abc")),
+    (ValueError, lambda: F.multi_margin_loss(torch.ones(1, 2), ROW[:1], weight=torch.ones(1, 2))),
+    (ValueError, lambda: F.multilabel_margin_loss(torch.ones(2), torch.ones(2), reduction="abc")),
+    (ValueError, lambda: F.triplet_margin_loss(torch.ones(1, 2), torch.ones(1, 2), torch.ones(1, 2), margin=-1)),
+    (RuntimeError, lambda: F.linear_cross_entropy(torch.ones(2, 2, 2), torch.ones(2, 2), ROW[:2])),
+    (ValueError, lambda: torch.signal.windows.hann(3, dtype=torch.float16)),
+]
+
+
+@pytest.mark.parametrize(("expected", "call"), MISTAKES)
+def test_mistakes_raise_what_they_raise_in_pytorch(expected, call):
+    with pytest.raises(expected) as caught:
+        call()
+    assert caught.type is expected
+
+
+def test_addr_of_booleans():
+    x, column, row = torch.tensor([[True], [False]]), torch.tensor([False, True]), torch.tensor([True])
+    assert torch.addr(x, column, row).tolist() == [[True], [True]]
+    assert torch.addr(x, column, row, beta=0, alpha=2).tolist() == [[False], [True]]

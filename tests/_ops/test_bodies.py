@@ -10,7 +10,7 @@ from flambeau._backends.reference.execute import execute
 from flambeau._compiler.capture import Capture, is_static
 from flambeau._core import dtypes
 from flambeau._ir.meta import contiguous
-from flambeau._ir.program import Instruction, Value
+from flambeau._ir.program import Value, new_instruction, new_value
 from flambeau._ops.infer import infer_pointwise
 from flambeau._ops.registry import OPS
 
@@ -36,7 +36,7 @@ def instruction(op, d, rng, fill):
     args, metas = [], []
     for i, name in enumerate(op.parameters):
         if name in MASKS or (i in op.operands and name not in op.defaults):
-            value = Value(None)
+            value = new_value()
             value.data = rng.uniform(size=N) > 0.5 if name in MASKS else array(rng, d)
             args.append(value)
             metas.append(contiguous(dtypes.from_numpy(value.data.dtype), (N,)))
@@ -45,7 +45,7 @@ def instruction(op, d, rng, fill):
             metas.append(type(args[-1]))
     inference = infer_pointwise(op, tuple(args), tuple(metas))
     metas = [a if isinstance(m, type) else m for a, m in zip(args, metas, strict=True)]
-    return Instruction(op, tuple(args), tuple(metas), inference, (Value(None),), None)
+    return new_instruction(op, tuple(args), tuple(metas), inference, (new_value(),), None)
 
 
 def captured(call):

@@ -274,6 +274,8 @@ samples(
     (t(5), 0, i(7, below=5), t(7), 0.5),
     (t(), 0, i(1, below=1), t(1)),
 )
+samples("internal.bin_means", FLOATS, (t(2, 3, 7, 9), (3, 4)), (t(3, 5), (8,)), (t(2, 28), (5,)), (t(2, 3), (0,)))
+samples("internal.bin_means_backward", FLOATS, (t(2, 3, 3, 4), (2, 3, 7, 9), (3, 4)), (t(3, 8), (3, 5), (8,)))
 samples("index_copy", ALL, (t(3, 4), 1, i(2, below=4), t(3, 2)), (t(3, 4), -2, i(6, below=3), t(6, 4)))
 samples("internal.index_fill", ALL, (t(3, 4), 1, i(2, low=-4, below=4), 1), (t(3, 4), 0, i(below=3), t()))
 samples(

@@ -286,7 +286,43 @@ def test_errors(call, error, message):
         call(torch.zeros(3, 4))
 
 
-
 def test_coordinates_are_int64_whatever_the_indices_are():
     first, second = torch.unravel_index(torch.tensor([5, 3], dtype=torch.int16), (2, 3))
     assert first.dtype == second.dtype == torch.int64 and second.tolist() == [2, 0]
+
+
+# ------------------------------------------------------------------------------ out of range
+
+SEVEN, ROW = torch.tensor([7]), torch.tensor([[7, 0, 0]])
+OUT_OF_RANGE = {
+    "index_add_": (RuntimeError, lambda x: x.index_add_(0, SEVEN, torch.ones(1, 3))),
+    "index_copy_": (IndexError, lambda x: x.index_copy_(0, SEVEN, torch.ones(1, 3))),
+    "index_fill_": (IndexError, lambda x: x.index_fill_(0, SEVEN, 1.0)),
+    "index_reduce_": (IndexError, lambda x: x.index_reduce_(0, SEVEN, torch.ones(1, 3), "prod")),
+    "scatter_": (RuntimeError, lambda x: x.scatter_(0, ROW, torch.ones(1, 3))),
+    "scatter_add_": (RuntimeError, lambda x: x.scatter_add_(0, ROW, torch.ones(1, 3))),
+    "scatter_reduce_": (RuntimeError, lambda x: x.scatter_reduce_(0, ROW, torch.ones(1, 3), "sum")),
+    "index_put_": (IndexError, lambda x: x.index_put_((SEVEN,), torch.tensor(1.0))),
+    "accumulate": (IndexError, lambda x: x.index_put_((SEVEN,), torch.tensor(1.0), accumulate=True)),
+    "assignment": (IndexError, lambda x: x.__setitem__(SEVEN, 1.0)),
+    "put_": (IndexError, lambda x: x.put_(torch.tensor([-10]), torch.ones(1))),
+    "masked_scatter_": (RuntimeError, lambda x: x.masked_scatter_(x >= 0, torch.ones(2))),
+    "a view": (RuntimeError, lambda x: x[1].scatter_(0, SEVEN, 1.0)),
+    "gather": (RuntimeError, lambda x: torch.gather(torch.ones(3, 3), 0, ROW.expand(3, 3), out=x)),
+    "take": (IndexError, lambda x: torch.take(torch.ones(3), SEVEN.expand(3, 3), out=x)),
+    "index_select": (IndexError, lambda x: torch.index_select(torch.ones(3, 3), 0, ROW[0], out=x)),
+    "index_add": (RuntimeError, lambda x: torch.index_add(torch.ones(3, 3), 0, SEVEN, torch.ones(1, 3), out=x)),
+    "scatter": (RuntimeError, lambda x: torch.scatter(torch.ones(3, 3), 0, ROW, torch.ones(1, 3), out=x)),
+}
+
+
+@pytest.mark.parametrize("name", OUT_OF_RANGE)
+def test_an_index_out_of_range_leaves_the_target_as_it_was(name):
+    expected, write = OUT_OF_RANGE[name]
+    x = torch.arange(9.0).reshape(3, 3)
+    with pytest.raises(expected):
+        write(x)
+        x.tolist()
+    assert x.tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    x.mul_(2)
+    assert x[2, 2].item() == 16

@@ -116,3 +116,11 @@ def test_shapes_are_checked() -> None:
         torch.cdist(torch.ones(2, 3), torch.ones(2, 2))
     assert linalg.lu_factor_ex(torch.zeros(2, 2)).info.item() == 1
     assert linalg.inv(torch.ones(0, 3, 3)).shape == (0, 3, 3)
+
+
+def test_norms_of_matrices_without_elements() -> None:
+    empty = torch.zeros(0, 5)
+    for order in (1, float("inf"), 2, "nuc", "fro"):
+        assert linalg.norm(empty, order, keepdim=True).tolist() == [[0.0]]
+    with pytest.raises(IndexError, match="non-zero size"):
+        linalg.matrix_norm(empty, -2)

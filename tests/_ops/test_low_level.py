@@ -84,3 +84,13 @@ def test_convolution_in_another_order():
     x, weight = torch.arange(50.0).reshape(1, 2, 5, 5), torch.ones(4, 1, 2, 2)
     found = torch.mkldnn_convolution(x, weight, None, (1, 0), (2, 1), (1, 2), 2)
     assert found.equal(F.conv2d(x, weight, None, (2, 1), (1, 0), (1, 2), 2))
+
+
+def test_linear_cross_entropy_of_several_places() -> None:
+    weight, bias = torch.linspace(-1, 1, 4 * 2 * 3).reshape(4, 2, 3), torch.linspace(-1, 1, 8).reshape(4, 2)
+    target = torch.tensor([[0, 3], [1, 1], [2, 0], [3, 3]])
+    found = F.linear_cross_entropy(X, weight, target, linear_bias=bias, reduction="none")
+    logits = torch.einsum("ni,cdi->ncd", X, weight) + bias
+    assert torch.allclose(found, F.cross_entropy(logits, target, reduction="none"), atol=1e-6)
+    with pytest.raises(RuntimeError, match="1 or 2 dimensions"):
+        F.linear(X, weight)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import traceback
-from datetime import timedelta
-
 import numpy as np
 import pytest
 
 import flambeau as torch
 from flambeau import distributed as dist
+from tests.distributed.worlds import free_port, join, play
 
 SIZE = 3
 
@@ -134,6 +131,10 @@ def groups(rank: int) -> None:
         assert dist.get_process_group_ranks(outer) == [0, 2] and dist.get_world_size(outer) == 2
         assert dist.get_group_rank(outer, 2) == 1 and dist.get_global_rank(outer, 1) == 2
         dist.broadcast(x, src=2, group=outer)
+    if rank != 1:  # a group needs only its members, and any may have more of them
+        pair = dist.new_group([0, 2], use_local_synchronization=True)
+        dist.all_reduce(x.zero_(), group=pair)
+        assert x.item() == 0 and pair.group_name != outer.group_name
     own, everybody = dist.new_subgroups(1)
     assert dist.get_process_group_ranks(own) == [rank] and len(everybody) == SIZE
     part = dist.split_group(split_ranks=[[0, 1], [2]])
@@ -158,33 +159,16 @@ def leftovers(rank: int) -> None:
 SCENES = {f.__name__: f for f in (reductions, gatherings, messages, later, objects, groups, leftovers)}
 
 
-def act(method: str, rank: int, results) -> None:
-    try:
-        dist.init_process_group("gloo", method, timedelta(seconds=60), SIZE, rank)
-        for scene in SCENES.values():
-            scene(rank)
-        dist.destroy_process_group()
-        results.put((rank, None))
-    except BaseException:
-        results.put((rank, traceback.format_exc()))
-
-
-def free_port() -> int:
-    server = dist.TCPStore("localhost", 0, is_master=True)
-    server.close()
-    return server.port
+def all_scenes(rank: int, method: str) -> None:
+    join(method, rank, SIZE)
+    for scene in SCENES.values():
+        scene(rank)
+    dist.destroy_process_group()
 
 
 @pytest.mark.parametrize("kind", ["file", "tcp"])
 def test_several_processes(kind, tmp_path):
     method = f"file://{tmp_path}/store" if kind == "file" else f"tcp://localhost:{free_port()}"
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    processes = [context.Process(target=act, args=(method, rank, results)) for rank in range(SIZE)]
-    for process in processes:
-        process.start()
-    outcome = dict(results.get(timeout=120) for _ in range(SIZE))
-    for process in processes:
-        process.join(30)
+    outcome = play(all_scenes, SIZE, method)
     assert outcome == dict.fromkeys(range(SIZE)), "\n".join(filter(None, outcome.values()))
     assert list(tmp_path.iterdir()) == []

@@ -56,7 +56,7 @@ def operations() -> Iterator[Operation]:
 # Called by the database with the arguments in another order than the function's own.
 CALLED: dict[str, Callable] = {
     "einsum": lambda tensors, equation: flambeau.einsum(equation, tensors),
-    "where": lambda x, condition, other: flambeau.where(condition, x, other),
+    "where": lambda x, condition, other, **kw: flambeau.where(condition, x, other, **kw),
     "nn.functional.embedding": lambda weight, index, **kw: flambeau.nn.functional.embedding(index, weight, **kw),
     "nn.functional.embedding_bag": lambda w, i, *a, **kw: flambeau.nn.functional.embedding_bag(i, w, *a, **kw),
 }

@@ -30,6 +30,7 @@ from flambeau._backends.cpu.conv_geometry import (
 from flambeau._backends.cpu.conv_pack import FilterStrides, pack_launch, packed_elements
 from flambeau._backends.cpu.conv_pixels import pixel_blocks
 from flambeau._backends.cpu.conv_pixels_pack import padded_filters
+from flambeau._backends.cpu.conv_residues import in_step
 from flambeau._backends.cpu.conv_tile import tile_rows
 from flambeau._backends.cpu.conv_weight import weight_launches
 from flambeau._backends.cpu.emit import BYTES
@@ -150,7 +151,8 @@ def _step(target: Target, correlations: list[Correlation], weight: FilterStrides
     x, w, *rest = [Address(i, m.offset * itemsize) for i, m in enumerate((*inputs, y))]
     bias: Word = rest[0] if len(rest) == 2 else Words((0,))
     bias_step = inputs[2].strides[0] if len(rest) == 2 else 0
-    launches: list[Launch] = []
+    packs: list[Launch] = []
+    runs: list[Launch] = []
     scratch = 0
     for c in correlations:
         biases = round_up(scratch + packed_elements(c) * itemsize, CACHE_LINE)
@@ -161,12 +163,14 @@ def _step(target: Target, correlations: list[Correlation], weight: FilterStrides
             filters = c.groups * padded_filters(c, width)
             biases = round_up(scratch + filters * c.depth * itemsize, CACHE_LINE)
             kernel = inputs[1].shape[2:]
-            launches += [
+            packs.append(
                 conv_pixels_pack.pack_launch(
                     target, element, c, pixels, w, weight, kernel, bias, bias_step, scratch, biases
-                ),
-                conv_pixels_forward.correlation_launch(target, element, c, pixels, x, rest[-1], scratch, biases),
-            ]
+                )
+            )
+            runs.append(
+                conv_pixels_forward.correlation_launch(target, element, c, pixels, x, rest[-1], scratch, biases)
+            )
             scratch = round_up(biases + filters * itemsize, CACHE_LINE)
             continue
         blocks = None if few else blocks_of(c, target, itemsize)
@@ -178,7 +182,9 @@ def _step(target: Target, correlations: list[Correlation], weight: FilterStrides
             run = correlation_launch(target, element, c, blocks, x, rest[-1], scratch, biases)
         else:
             return None
-        launches += [pack_launch(element, c, panels, chunk, w, weight, bias, bias_step, scratch, biases), run]
+        packs.append(pack_launch(element, c, panels, chunk, w, weight, bias, bias_step, scratch, biases))
+        runs.append(run)
         scratch = round_up(biases + c.groups * c.filters * itemsize, CACHE_LINE)
     operations = sum(2 * c.positions * c.groups * c.filters * c.depth for c in correlations)
-    return Step(tuple(launches), scratch, sum(m.nbytes for m in (*inputs, y)), operations)
+    runs = [in_step(runs)] if len(runs) > 1 else runs
+    return Step((*packs, *runs), scratch, sum(m.nbytes for m in (*inputs, y)), operations)

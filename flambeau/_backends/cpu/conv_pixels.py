@@ -25,6 +25,7 @@ SUMS_BYTES = 196 << 10  # of a block's sums
 PANEL_BYTES = 160 << 10  # of a panel's filters, a chunk of channels
 MOST_VECTORS = 4
 SUMS = 28  # vectors of them in a tile, at most
+MET = 1024  # filters, times taps, that a gathered element meets if there are as many: gathering takes as long as 30
 SEGMENTS = 256  # runs of input that make an output
 TASKS = 16  # at least, where there is work for as many
 
@@ -44,12 +45,13 @@ class Tile(NamedTuple):
 
 class PixelBlocks(NamedTuple):
     """A block is `planes` slices x `rows` x `columns` output positions; `channels` of its input are gathered at a time.
-    Its rows are multiplied in tiles."""
+    Its rows are multiplied in tiles, with up to `panels` panels of filters."""
 
     planes: int
     rows: int
     columns: int
     channels: int
+    panels: int
     tile: Tile
 
 
@@ -90,10 +92,15 @@ def pixel_blocks(c: Correlation, target: Target, itemsize: int, weight: bool = F
     outer = len(d.offsets) * len(h.offsets)
     if not target.masks or c.filters < lanes or outer * len(runs) > SEGMENTS or w.out < 4:
         return None
-    columns = evenly(w.out, SUMS_BYTES // (itemsize * FILTERS))
+    together = FILTERS if weight else _filters_together(c, itemsize)
+    most = SUMS_BYTES // (itemsize * together)
+    columns = evenly(w.out, most)
+    line = CACHE_LINE // itemsize
+    if line < columns < w.out and round_up(columns, line) <= most:
+        columns = round_up(columns, line)
     tile = tile_of(target, itemsize, run_taps * min(c.channels, 4 * lanes) if weight else columns, c.filters)
     width = tile.vectors * lanes
-    each = min(-(-c.filters // width), max(1, FILTERS // width))
+    each = evenly(-(-c.filters // width), max(1, together // width))
     padded = columns if weight else round_up(columns, tile.height)
     rows = evenly(h.out, max(1, SUMS_BYTES // (itemsize * each * width * padded)))
     most = max(1, SUMS_BYTES // (itemsize * each * width * padded * rows))
@@ -116,7 +123,22 @@ def pixel_blocks(c: Correlation, target: Target, itemsize: int, weight: bool = F
         chunk = min(round_up(chunk, lanes), max(lanes, fitting // lanes * lanes))
     if weight:
         tile = Tile(evenly(run_taps * chunk, most_rows(target, tile.vectors)), tile.vectors)
-    return PixelBlocks(planes, rows, columns, chunk, tile)
+    return PixelBlocks(planes, rows, columns, chunk, each, tile)
+
+
+def _filters_together(c: Correlation, itemsize: int) -> int:
+    """How many filters a task has at most: enough to be worth gathering its input, and not so many that there are few
+    tasks."""
+    most = min(max(FILTERS, MET // max(1, c.taps)), round_up(c.filters, FILTERS))
+    positions = c.axes[1].out * c.axes[2].out
+
+    def tasks(filters: int) -> int:
+        blocks = -(-positions * itemsize * filters // SUMS_BYTES)
+        return c.groups * c.planes * blocks * -(-c.filters // filters)
+
+    while most > FILTERS and tasks(most) < TASKS:
+        most = max(FILTERS, most // 2)
+    return most
 
 
 def block_words(element: str, c: Correlation, b: PixelBlocks, x: Word) -> dict[str, Word]:
@@ -217,4 +239,4 @@ def lines_buffer(f: Function, element: str) -> Val:
 
 def sums_buffer(f: Function, element: str) -> Val:
     """Memory for a block's sums, with a tile too many."""
-    return f.stack(element, (SUMS_BYTES + FILTERS * SUMS * CACHE_LINE) // BYTES[element])
+    return f.stack(element, SUMS_BYTES // BYTES[element] + MET * SUMS)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from flambeau._backends.cpu import conv_pixels
 from flambeau._backends.cpu.conv_forward import TASK_WORK
-from flambeau._backends.cpu.conv_geometry import FILTERS, Correlation, Strides, evenly
+from flambeau._backends.cpu.conv_geometry import Correlation, Strides
 from flambeau._backends.cpu.conv_pixels import (
     Block,
     PixelBlocks,
@@ -29,6 +29,7 @@ from flambeau._backends.cpu.kernel import Address, Entry, Kernel, Launch, Scratc
 from flambeau._backends.cpu.matmul_pack import transposed
 from flambeau._backends.cpu.target import Target
 
+SINGLY = 4  # pixels that are laid out without a jump
 FIELDS = Fields(
     f"{conv_pixels.NAMES} filters_at bias_at y_at y_image y_channel y_d y_h y_w filters width panels panels_each "
     "tile_at lay_out_at tasks_w tasks_h tasks_planes tasks_panels"
@@ -42,18 +43,17 @@ def correlation_launch(
     itemsize = BYTES[element]
     width = b.tile.vectors * target.lanes(itemsize)
     panels = -(-c.filters // width)
-    each = evenly(panels, max(1, FILTERS // width))
     tasks_w, tasks_h, tasks_planes = (
         -(-c.axes[2].out // b.columns),
         -(-c.axes[1].out // b.rows),
         -(-c.planes // b.planes),
     )
-    tasks_panels = -(-panels // each)
+    tasks_panels = -(-panels // b.panels)
     words = FIELDS.words(
         **block_words(element, c, b, x), filters_at=Scratch(filters), bias_at=Scratch(bias),
         y_at=y._replace(offset=y.offset + c.y_first * itemsize), y_image=c.y.image, y_channel=c.y.channel,
         y_d=c.y.space[0], y_h=c.y.space[1], y_w=c.y.space[2], filters=c.filters, width=width, panels=panels,
-        panels_each=each, tile_at=Entry(tile_kernel(element, b.tile, False), "tile"),
+        panels_each=b.panels, tile_at=Entry(tile_kernel(element, b.tile, False), "tile"),
         lay_out_at=Entry(lay_out_kernel(element, c.y), "lay_out"), tasks_w=tasks_w, tasks_h=tasks_h,
         tasks_planes=tasks_planes, tasks_panels=tasks_panels,
     )  # fmt: skip
@@ -172,7 +172,8 @@ def generate_lay_out(target: Target, element: str, order: str) -> str:
     one_run = f.binary("and", f.compare("eq", padded, columns), f.compare("eq", y_h, f.mul(columns, y_w)))
     runs, length = f.select(one_run, f.int(1), rows), f.select(one_run, f.mul(rows, columns), columns)
     step, next_run = f.mul(rows, f.mul(padded, width)), f.mul(padded, width)
-    write = {"across": _lay_across, "along": _lay_along, "apart": _lay_apart, "any": _lay_any}[order]
+    apart = _lay_apart if target.registers >= 32 else _lay_singly
+    write = {"across": _lay_across, "along": _lay_along, "apart": apart, "any": _lay_any}[order]
     with f.loop(panel, end, 1, [sums]) as n:
         filter = f.mul(n.index, width)
         known = f.min(width, f.sub(filters, filter))
@@ -271,6 +272,21 @@ def _put_some(f: Function, element: str, values: list[Val], place: Val, channel:
     with f.loop(0, f.min(count, lanes), 1, [square, place]) as j:
         store(f.load(values[0].type, j.carried[0]), j.carried[1])
         j.next = [f.offset(j.carried[0], lanes, element), f.offset(j.carried[1], channel, element)]
+
+
+def _lay_singly(f: Function, args: Val, element: str, to: Val, sums: Val, pixels: Val, filters: Val, _: Val) -> None:
+    """Pixels of one filter after the other: where masks are no registers, storing under them takes longer."""
+    channel, width = FIELDS.read(f, args, "y_channel width")
+    whole = f.binary("and", pixels, -SINGLY)
+    with f.loop(0, filters, 1, [to, sums]) as k:
+        for start, end, count in ((f.int(0), whole, SINGLY), (whole, pixels, 1)):
+            with f.loop(start, end, count) as i:
+                place = f.offset(k.carried[0], f.mul(i.index, 2), element)
+                source = f.offset(k.carried[1], f.mul(i.index, width), element)
+                for n in range(count):
+                    x = f.load(element, f.offset(source, f.mul(width, n), element))
+                    f.store(x, f.offset(place, 2 * n, element))
+        k.next = [f.offset(k.carried[0], channel, element), f.offset(k.carried[1], 1, element)]
 
 
 def _lay_any(f: Function, args: Val, element: str, to: Val, sums: Val, pixels: Val, filters: Val, _: Val) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from flambeau._backends.cpu.conv_geometry import Strides
+from flambeau._backends.cpu.conv_geometry import CACHE_LINE, Strides
 from flambeau._backends.cpu.emit import BYTES, Function, Module, Val, vector
 from flambeau._backends.cpu.fields import Fields
 from flambeau._backends.cpu.kernel import Kernel
@@ -127,16 +127,22 @@ def _any(f: Function, element: str, to: Val, source: Val, pixels: Val, s: _Steps
 
 
 def _squares(f: Function, element: str, to: Val, source: Val, pixels: Val, s: _Steps, step: int = 1) -> None:
-    """Squares of pixels and channels, turned over in registers."""
-    lanes = f.target.lanes(BYTES[element])
+    """Squares of pixels and channels, turned over in registers: all channels of a cache line of pixels, then the next,
+    since pixels may lie as far apart as the same places of a first-level cache."""
+    lanes, line = f.target.lanes(BYTES[element]), CACHE_LINE // BYTES[element]
     last = f.sub(s.channels, 1)
-    with f.loop(0, s.channels, lanes) as c, f.loop(0, pixels, lanes) as i:
+    with (
+        f.loop(0, pixels, line) as some,
+        f.loop(0, s.channels, lanes) as c,
+        f.loop(some.index, f.min(f.add(some.index, line), pixels), lanes) as i,
+    ):
         begin = f.offset(source, f.mul(i.index, step), element)
         seen = f.add(f.mul(f.sub(f.sub(pixels, i.index), 1), step), 1)
         masks = [f.mask_below(f.sub(seen, v * lanes), lanes) for v in range(step)]
         rows = []
         for k in range(lanes):
             place = f.offset(begin, f.mul(f.min(f.add(c.index, k), last), s.x_channel), element)
+            f.prefetch(f.offset(place, step * line, element))
             rows.append(_read_row(f, element, place, masks))
         place = f.offset(to, f.add(f.mul(i.index, s.pitch), c.index), element)
         whole = f.compare("sle", f.add(c.index, lanes), s.channels)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from flambeau._backends.cpu import conv_pixels, conv_pixels_gather
-from flambeau._backends.cpu.conv_geometry import FILTERS, Correlation, evenly, round_up
+from flambeau._backends.cpu.conv_geometry import Correlation, round_up
 from flambeau._backends.cpu.conv_pack import FilterStrides, tap_offsets
 from flambeau._backends.cpu.conv_pixels import (
     Block,
@@ -56,7 +56,7 @@ def weight_launches(
     blocks_w, blocks_h = -(-c.axes[2].out // b.columns), -(-c.axes[1].out // b.rows)
     blocks = blocks_w * blocks_h * -(-c.planes // b.planes)
     panels = -(-c.filters // width)
-    each = evenly(panels, max(1, FILTERS // width))
+    each = b.panels
     chunks, filter_blocks = -(-c.channels // b.channels), -(-panels // each)
     apart = c.groups * filter_blocks * chunks
     partials = min(blocks, -(-TASKS // apart))

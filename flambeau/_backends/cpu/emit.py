@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -442,11 +442,16 @@ class Function:
             loop.results.append(self.phi(start.type, (start, before), (next, last)) if guard else next)
 
     @contextmanager
-    def when(self, condition: Val) -> Iterator[None]:
-        """The block runs only if the condition holds."""
+    def when(self, condition: Val, otherwise: Callable[[], None] | None = None) -> Iterator[None]:
+        """The block runs only if the condition holds; what `otherwise` writes, if not."""
         then, after = self.fresh_label("then"), self.fresh_label("after")
-        self.branch(condition, then, after)
+        other = after if otherwise is None else self.fresh_label("otherwise")
+        self.branch(condition, then, other)
         self.label(then)
         yield
         self.jump(after)
+        if otherwise is not None:
+            self.label(other)
+            otherwise()
+            self.jump(after)
         self.label(after)

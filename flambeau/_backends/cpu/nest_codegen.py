@@ -28,6 +28,8 @@ from flambeau._backends.cpu.target import Target
 from flambeau._compiler.loops import Loops
 
 KEPT_ELEMENTS = 8192  # the longest row of which values are kept, in elements of all kept values together
+TOGETHER = 4  # values of a column that are added before the sum is widened
+LIGHT = 8  # what a pass may cost whose body is written for several places at once
 KEPT_SLACK = 256  # elements that whole vectors may reach beyond a row's end
 
 Work = Callable[[Point, list[Point], list[Val]], list[Val]]
@@ -224,7 +226,7 @@ class _Generator:
             width = self._width(number)
             states = self._starts(combiners) * width
             dims = [d for d in self.reduced if d != self.shape.along]
-            states = self._nested(dims, row, number, states, partial(self._line, number))
+            states = self._nested(dims, row, number, states, 1, partial(self._line, number))
             one = len(states) // width
             for r, c in combiners.items():
                 parts, states = self._split(states, c.parts, one, width)
@@ -254,12 +256,12 @@ class _Generator:
     def _starts(self, combiners: dict[int, Combiner]) -> list[Val]:
         return [s for c in combiners.values() for s in c.start(self.f, self.shape.lanes)]
 
-    def _line(self, number: int, point: Point, states: list[Val]) -> list[Val]:
+    def _line(self, number: int, points: list[Point], states: list[Val]) -> list[Val]:
         """One pass along the lanes of a row."""
         if not self.shape.lanes:
-            return self._accumulate(number, [point], states)
+            return self._accumulate(number, points, states)
         users = [*self.structure.needed(number), *self.structure.of_pass(number)[0]]
-        point = point.inner()
+        point = points[0].inner()
         self.body.splat_ahead(point, users, self.shape.lanes)
 
         def work(_: Point, vectors: list[Point], s: list[Val]) -> list[Val]:
@@ -276,48 +278,66 @@ class _Generator:
     def _width(self, number: int) -> int:
         return min(self.shape.width, self.structure.width_of(number))
 
-    def _nested(self, dims: Sequence[int], point: Point, number: int, states: list[Val],
-                innermost: Callable[[Point, list[Val]], list[Val]]) -> list[Val]:  # fmt: skip
-        """Loops over reduced `dims` round the innermost one, carrying states; values are computed as far out as can
-        be."""
+    def _nested(self, dims: Sequence[int], point: Point, number: int, states: list[Val], together: int,
+                innermost: Callable[[list[Point], list[Val]], list[Val]]) -> list[Val]:  # fmt: skip
+        """Loops over reduced `dims` round the innermost work, carrying states; it is done for `together` places of the
+        last of `dims` at once. Values are computed as far out as can be."""
         if not dims:
-            return innermost(point, states)
-        known = set(self.parallel) - ({self.shape.along} if not self.in_rows else set())
-        with self.f.loop(0, self.body.sizes[dims[0]], 1, states, guard=False) as loop:
-            inside = point.inner()
-            self.body.move(inside, dims[0], loop.index)
-            if self.buffers:
-                inside.slot = self._slot(point, dims[0], loop.index)
-            entered = known | {d for d in self.reduced if d <= dims[0] and d != self.shape.along}
-            self.body.compute_ahead(inside, entered, number, self.structure.needed(number))
-            loop.next = self._nested(dims[1:], inside, number, loop.carried, innermost)
+            return innermost([point], states)
+        f, size, start = self.f, self.body.sizes[dims[0]], self.f.int(0)
+        if len(dims) == 1 and together > 1:
+            whole = f.binary("and", size, -together)
+            with f.loop(start, whole, together, states) as loop:
+                places = [self._entered(point, dims[0], f.add(loop.index, k), number) for k in range(together)]
+                loop.next = innermost(places, loop.carried)
+            start, states = whole, loop.results
+        with f.loop(start, size, 1, states, guard=start.name != "0") as loop:
+            inside = self._entered(point, dims[0], loop.index, number)
+            loop.next = self._nested(dims[1:], inside, number, loop.carried, together, innermost)
         return loop.results
 
+    def _entered(self, point: Point, dim: int, position: Val, number: int) -> Point:
+        """A place further in along a reduced dimension."""
+        inside = point.inner()
+        self.body.move(inside, dim, position)
+        if self.buffers:
+            inside.slot = self._slot(point, dim, position)
+        known = set(self.parallel) - ({self.shape.along} if not self.in_rows else set())
+        entered = known | {d for d in self.reduced if d <= dim and d != self.shape.along}
+        self.body.compute_ahead(inside, entered, number, self.structure.needed(number))
+        return inside
+
     def _accumulate(self, number: int, points: list[Point], states: list[Val]) -> list[Val]:
-        """What a pass does at each of some points: take values into states, store, keep."""
-        f, found, rest = self.f, [], iter(states)
+        """What a pass does at some points: take values into states, store, keep. The points are those of each state in
+        turn, several times for several places; of a row, sums that add pairs take them all at once."""
+        found, rest = [], iter(states)
         combiners, stores = self._combiners(number).values(), self.structure.of_pass(number)[1]
         for point in points:
             self._recall(point, number)
-        for point in points:
+        count = len(states) // sum(c.parts for c in combiners) if states else 0
+        for k in range(count):
             for c in combiners:
                 state = [next(rest) for _ in range(c.parts)]
-                if self.in_rows and c.adds_pairs and len(points) > 1:
-                    found += self._step_for_all(c, state, points) if point is points[0] else state
-                    continue
-                value = self.body.spread(point, c.value)
-                position = self._reduced_position(point) if c.with_position else None
-                # along columns nobody looks at the lanes outside
-                found += c.step(f, state, value, position, point.mask if self.in_rows else None)
+                together = self.in_rows and c.adds_pairs
+                members = points[k::count] if not together else points if k == 0 else []
+                found += self._taken(c, state, members)
+        for point in points:
             self.body.store_all(point, stores)
             for i in self.structure.kept_from(number):
                 dtype = self.loops.body[i].dtype
-                f.store(to_memory(f, self.body.spread(point, i), dtype), self._kept_at(point, i))
+                self.f.store(to_memory(self.f, self.body.spread(point, i), dtype), self._kept_at(point, i))
         return found
 
-    def _step_for_all(self, c: Combiner, state: list[Val], points: list[Point]) -> list[Val]:
-        """One state with the sum of a few whole vectors of a row."""
-        return c.step(self.f, state, c.pairwise(self.f, [self.body.spread(p, c.value) for p in points]), None, None)
+    def _taken(self, c: Combiner, state: list[Val], points: list[Point]) -> list[Val]:
+        """A state with the values at some points, in their order."""
+        if c.adds_pairs and len(points) > 1:
+            return c.step(self.f, state, c.pairwise(self.f, [self.body.spread(p, c.value) for p in points]), None, None)
+        for point in points:
+            value = self.body.spread(point, c.value)
+            position = self._reduced_position(point) if c.with_position else None
+            # along columns nobody looks at the lanes outside
+            state = c.step(self.f, state, value, position, point.mask if self.in_rows else None)
+        return state
 
     def _reduced_position(self, point: Point) -> Val:
         """How many elements are reduced before this one."""
@@ -348,8 +368,9 @@ class _Generator:
             for column in columns:
                 self.body.compute_ahead(column, self.parallel, number)
             combiners = self._combiners(number)
-            work = partial(self._across, columns, number)
-            results = iter(self._nested(self.reduced, base, number, self._starts(combiners) * len(columns), work))
+            work, together = partial(self._across, columns, number), self._together(number)
+            starts = self._starts(combiners) * len(columns)
+            results = iter(self._nested(self.reduced, base, number, starts, together, work))
             for column in columns:
                 for r, c in combiners.items():
                     column.values[r] = c.result(self.f, [next(results) for _ in range(c.parts)])
@@ -358,18 +379,25 @@ class _Generator:
             self.body.store_all(column, self.structure.row_stores())
         return states
 
-    def _across(self, columns: list[Point], number: int, base: Point, states: list[Val]) -> list[Val]:
-        """One pass at one place of the columns."""
-        vectors = []
-        for k, column in enumerate(columns):
-            v = self.body.vector(base, self.shape.lanes, k, column.mask)
-            v.values = base.values | column.values
-            v.splats = base.splats | column.splats
-            if base.slot is not None:
-                place = self.f.mul(base.slot, self.shape.lanes * self.shape.width)
-                v.slot = self.f.add(place, k * self.shape.lanes)
-            vectors.append(v)
+    def _together(self, number: int) -> int:
+        """How many places of the columns a pass does at once: some, where it adds them before it widens the sum."""
+        pairs = any(c.adds_pairs for c in self._combiners(number).values())
+        return TOGETHER if pairs and self.structure.cost_of_pass(number) <= LIGHT else 1
+
+    def _across(self, columns: list[Point], number: int, places: list[Point], states: list[Val]) -> list[Val]:
+        """One pass at some places of the columns."""
+        vectors = [self._column(base, column, k) for base in places for k, column in enumerate(columns)]
         return self._accumulate(number, vectors, states)
+
+    def _column(self, base: Point, column: Point, k: int) -> Point:
+        """The vector of column number `k` at a place."""
+        v = self.body.vector(base, self.shape.lanes, k, column.mask)
+        v.values = base.values | column.values
+        v.splats = base.splats | column.splats
+        if base.slot is not None:
+            place = self.f.mul(base.slot, self.shape.lanes * self.shape.width)
+            v.slot = self.f.add(place, k * self.shape.lanes)
+        return v
 
     # ------------------------------------------------------------------------------------------ kept values
 

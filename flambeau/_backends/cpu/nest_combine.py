@@ -1,8 +1,8 @@
 """The combiners of reductions: how a state starts, takes values in, meets another, and becomes a result.
 
 A state is one value, or two for the extrema with positions. Sums and products of float32 are accumulated in float64, so
-that the order of the summands hardly matters. To widen each would take longer than to read it from the cache: where a
-row's vectors are side by side, sums add these first, by pairs.
+that the order of the summands hardly matters. To widen each would take longer than to read it from the cache: a few
+vectors of a row, side by side, or of a column, one below the other, are added first, by pairs.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from flambeau._backends.cpu.emit import BYTES
 from flambeau._backends.cpu.kernel import Address, Kernel, Launch, Scalar, Scratch, Status, Step, Word
 from flambeau._backends.cpu.nest_body import Layout
 from flambeau._backends.cpu.nest_codegen import KEPT_ELEMENTS, Shape, generate, generate_epilogue
+from flambeau._backends.cpu.nest_combine import Combiner
 from flambeau._backends.cpu.nest_rewrite import Parts, permuted, split, without_reductions
 from flambeau._backends.cpu.nest_structure import Structure, cost_of
 from flambeau._backends.cpu.nest_tile import TILES, is_turned
@@ -27,6 +28,7 @@ PART = 1 << 14  # elements that a part has at least
 MOST_PARTS = 64
 TALL, TALL_PART = 1024, 128  # rows of a tall nest of columns, and of one part of it
 LIGHT = 8  # columns whose bodies cost no more than that are run for several vectors side by side
+STRIP = 64  # columns whose sums are worth more registers than there are: memory is read by whole stretches
 TILE_LANES = 16  # a tile's rows must fit the registers
 OWN = frozenset({"load", "store", "scalar", "const", "index", "reduce", "cast", "checked"})
 
@@ -126,9 +128,10 @@ def _worth(nest: Nest, dim: int, lanes: int) -> float:
     filled = size / (-(-size // lanes) * lanes)
     dense = 0.25
     for o, strides in zip(loops.operands, nest.strides, strict=True):
-        varies = not loops.reduced or any(strides[loops.parallel :])
+        varies = not loops.reduced or any(strides[loops.parallel :]) or o.gathered
         if o.strides[dim] in (1, -1) and varies:
-            weight = math.prod(n for n, s in zip(nest.sizes, strides, strict=True) if s) / math.prod(nest.sizes)
+            moved = [n for n, s in zip(nest.sizes, strides, strict=True) if s or o.gathered]
+            weight = math.prod(moved) / math.prod(nest.sizes)
             dense += (1.5 if o.written else 1) * weight
     if dim >= loops.parallel:
         filled *= size / (size + lanes)
@@ -161,9 +164,18 @@ def _width(nest: Nest, shape: Shape) -> int:
     size, width = nest.sizes[shape.along], 4
     if shape.along < loops.parallel and (reductions > 2 or _cost(loops) > LIGHT):
         width = 2 if reductions <= 4 else 1
+    elif shape.along < loops.parallel and _adds_pairs(loops):
+        width = max(width, STRIP // shape.lanes)
+        width = width if size % (width * shape.lanes) < 4 * shape.lanes else 4
     while width > 1 and size < width * shape.lanes:
         width //= 2
     return width
+
+
+def _adds_pairs(loops: Loops) -> bool:
+    """Is there one reduction, a sum that adds a few values before it widens them?"""
+    reductions = [e for e in loops.body if e.op == "reduce"]
+    return len(reductions) == 1 and Combiner.of(reductions[0], loops.body).adds_pairs
 
 
 def _is_keeping(nest: Nest, shape: Shape) -> bool:

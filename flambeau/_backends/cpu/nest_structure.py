@@ -83,9 +83,13 @@ class Structure:
     def width_of(self, number: int) -> int:
         """How many vectors a pass over a row has side by side: as many as there are registers for their states, and no
         more than it takes to hide the latency of combining."""
-        reductions, stores = self.of_pass(number)
-        cost = sum(cost_of(self.loops.body[i], self.loops) for i in self.needed(number) + stores)
+        reductions, cost = self.of_pass(number)[0], self.cost_of_pass(number)
         return 1 if cost > 12 or len(reductions) > 2 else 2 if cost > 6 or len(reductions) == 2 else 4
+
+    def cost_of_pass(self, number: int) -> int:
+        """What the values along a row cost that a pass computes."""
+        stores = self.of_pass(number)[1]
+        return sum(cost_of(self.loops.body[i], self.loops) for i in self.needed(number) + stores)
 
     def kept_from(self, number: int) -> list[int]:
         """The values that a pass computes for later ones, in order."""

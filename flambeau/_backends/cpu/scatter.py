@@ -1,13 +1,16 @@
 """Writes to places that an index names along one dimension: scatter, and sums of scattered elements or slices.
 
-A copy of the base is made first. What index and source have in a place of the other dimensions goes to that place of
-the result, so places are shared out to tasks; where an index is that of a whole slice, slices are. Each task goes
-through the index in its order: the last element written stays, sums are added up in order, on any number of threads.
+A copy of the base is made first; where there is no such operand, the result's memory has it already. What index and
+source have in a place of the other dimensions goes to that place of the result, so places are shared out to tasks;
+where an index is that of a whole slice, slices are. Each task goes through the index in its order: the last element
+written stays, sums are added up in order, on any number of threads.
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial, reduce
+from typing import NamedTuple
 
 from flambeau._backends.cpu.casts import FLOATS, MEMORY
 from flambeau._backends.cpu.emit import BYTES, Function, Module, Val, vector
@@ -21,6 +24,7 @@ BLOCK_BYTES = 512  # of a block of neighbours, at least: memory is read in long 
 MOST_TASKS = 4
 MOST_PARTS = 2  # of slices: each part passes over the source with gaps, which memory is slow at
 TASK = 1 << 14  # elements that a task has at least
+TOGETHER = 4  # elements that are written without a jump
 SUMMED = (*FLOATS, "int64", "int32", "int16", "int8", "uint8")
 
 FIELDS = Fields(
@@ -36,41 +40,39 @@ FIELDS = Fields(
 def lower_scatter(target: Target, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]) -> Step | None:
     """base, index, source -> base with the elements of source at the places that index says along dim. params = (dim,);
     index and source have the same shape, which reaches no further than the base's in other dimensions."""
-    base, index, source = inputs
-    return _lower(target, params[0], base, index, source, outputs[0], None)
+    return _lower(target, params[0], inputs, outputs[0], None)
 
 
 def lower_scatter_add(
     target: Target, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]
 ) -> Step | None:
     """The same, added to what is there."""
-    base, index, source = inputs
-    return _lower(target, params[0], base, index, source, outputs[0], 1) if base.dtype.name in SUMMED else None
+    return _lower(target, params[0], inputs, outputs[0], 1) if outputs[0].dtype.name in SUMMED else None
 
 
 def lower_index_add(target: Target, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]) -> Step | None:
     """base, index, source -> base with alpha * source added to the slices along dim that the vector index names.
     params = (dim, alpha)."""
     dim, alpha = params
-    base, index, source = inputs
-    if base.dtype.name not in SUMMED:
+    *base, index, source = inputs
+    if outputs[0].dtype.name not in SUMMED:
         return None
     strides = [index.strides[0] if d == dim and index.ndim else 0 for d in range(source.ndim)]
     spread = passing(index.dtype, source.shape, strides, index.offset)
-    return _lower(target, dim, base, spread, source, outputs[0], alpha)
+    return _lower(target, dim, (*base, spread, source), outputs[0], alpha)
 
 
-def _lower(
-    target: Target, dim: int, base: Meta, index: Meta, source: Meta, out: Meta, alpha: float | None
-) -> Step | None:
+def _lower(target: Target, dim: int, inputs: tuple[Meta, ...], out: Meta, alpha: float | None) -> Step | None:
     """Elements of source are written (alpha None) or added to `out`, alpha times."""
+    *base, index, source = inputs
+    index_at, source_at, out_at = len(base), len(base) + 1, Address(len(inputs))
     element = MEMORY.get(out.dtype.name)
     if element is None or index.dtype.name not in ("int64", "int32"):
         return None
-    launches = copy(target, base, at_operand(0, base), out, Address(3))
+    launches = copy(target, base[0], at_operand(0, base[0]), out, out_at) if base else ()
     if launches is None or out.numel == 0 and index.numel == 0:
         return None if launches is None else Step(())
-    moved = 2 * out.nbytes + 2 * source.nbytes + index.nbytes
+    moved = (2 * out.nbytes if base else 0) + 2 * source.nbytes + index.nbytes
     if index.numel == 0:
         return Step(launches, 0, moved)
     kept = [d for d in range(out.ndim) if d != dim]
@@ -88,16 +90,18 @@ def _lower(
     block = -(-run // blocks)
     scaled = alpha is not None and alpha != 1
     words = FIELDS.words(
-        out_at=Address(3), index_at=at_operand(1, index), source_at=at_operand(2, source), status_at=Status(),
+        out_at=out_at, index_at=at_operand(index_at, index), source_at=at_operand(source_at, source),
+        status_at=Status(),
         alpha=_bits(alpha or 0, out.dtype.name), limit=out.shape[dim], steps=index.shape[dim],
         out_t=out.strides[dim], index_t=index.strides[dim], source_t=source.strides[dim],
         run=run, block=block, blocks=blocks, parts=parts, index_w=index_w, source_w=source_w, **dims_words(dims),
     )  # fmt: skip
     combine = "write" if alpha is None else "add" if not scaled else "add_scaled"
     neighbours = source_w if source_w in (0, 1) else None
-    kernel = scatter_kernel(element, MEMORY[index.dtype.name], combine, form, neighbours)
+    steps = (index.strides[dim], source.strides[dim]) if form == "single" else (index_w, source_w)
+    kind = Kind(element, MEMORY[index.dtype.name], combine, form, neighbours, out.strides[dim] == 1, steps == (1, 1))
     tasks = outer * blocks * parts
-    launch = Launch(kernel, "scatter", words, tasks, grain(tasks, index.numel, TASK))
+    launch = Launch(scatter_kernel(kind), "scatter", words, tasks, grain(tasks, index.numel, TASK))
     return Step((*launches, launch), 0, moved, index.numel if alpha is not None else 0)
 
 
@@ -108,33 +112,52 @@ def _bits(alpha: float, dtype: str) -> int:
 # ---------------------------------------------------------------------------------------------- the kernel
 
 
-def scatter_kernel(element: str, index: str, combine: str, form: str, neighbours: int | None) -> Kernel:
-    return Kernel(generate_scatter, (element, index, combine, form, neighbours), ("scatter",))
+class Kind(NamedTuple):
+    """What a kernel's text depends on. `combine` is "write", "add" or "add_scaled"; `form` is "single" if there are no
+    neighbours, "slices" if all have the same index, else "elements"; `neighbours` is the stride of source along them if
+    that is 0 or 1. Strides of 1: `dense`, of the result along the indexed dimension; `dense_line`, of index and source
+    along a line."""
+
+    element: str
+    index: str
+    combine: str
+    form: str
+    neighbours: int | None
+    dense: bool
+    dense_line: bool
 
 
-def generate_scatter(target: Target, element: str, index: str, combine: str, form: str, neighbours: int | None) -> str:
-    """`scatter`: with FIELDS, a task is a block of neighbours in one place of the other dimensions, or some slices.
+def scatter_kernel(kind: Kind) -> Kernel:
+    return Kernel(generate_scatter, (kind,), ("scatter",))
 
-    `combine` is "write", "add" or "add_scaled"; `form` is "single" if there are no neighbours, "slices" if all have the
-    same index, else "elements"; `neighbours` is the stride of source along them if that is 0 or 1.
-    """
+
+def generate_scatter(target: Target, kind: Kind) -> str:
+    """`scatter`: with FIELDS, a task is a block of neighbours in one place of the other dimensions, or some slices."""
     m = Module(target)
-    _Scatter(m, element, index, combine, form, neighbours).write()
+    _Scatter(m, kind).write()
     return m.text()
+
+
+class Line(NamedTuple):
+    """Elements one after the other: where their part of the result begins, the first index and source; and steps."""
+
+    out: Val
+    out_step: int
+    index: Val
+    index_step: Val | int
+    source: Val
+    source_step: Val | int
 
 
 class _Scatter:
     """The function being written. `w` has the fields."""
 
-    def __init__(
-        self, module: Module, element: str, index: str, combine: str, form: str, neighbours: int | None
-    ) -> None:
-        self.element, self.index, self.combine = element, index, combine
-        self.form, self.neighbours = form, neighbours
-        self.lanes = module.target.lanes(BYTES[element])
+    def __init__(self, module: Module, kind: Kind) -> None:
+        self.kind, self.element, self.index = kind, kind.element, kind.index
+        self.lanes = module.target.lanes(BYTES[kind.element])
         self.f, args, self.lo, self.hi = module.entry("scatter")
         self.w = dict(zip(FIELDS.names, FIELDS.read(self.f, args, " ".join(FIELDS.names)), strict=True))
-        self.alpha = self._alpha(self.f, args) if combine == "add_scaled" else None
+        self.alpha = self._alpha(self.f, args) if kind.combine == "add_scaled" else None
 
     def _alpha(self, f: Function, args: Val) -> Val:
         i = FIELDS.index["alpha"]
@@ -153,34 +176,62 @@ class _Scatter:
             out = f.offset(w["out_at"], f.add(moves[0], first), self.element)
             index = f.offset(w["index_at"], f.add(moves[1], f.mul(first, w["index_w"])), self.index)
             source = f.offset(w["source_at"], f.add(moves[2], f.mul(first, w["source_w"])), self.element)
-            with f.loop(0, w["steps"]) as t:
-                row = f.offset(index, f.mul(t.index, w["index_t"]), self.index)
-                values = f.offset(source, f.mul(t.index, w["source_t"]), self.element)
-                if self.form == "slices":
-                    self._slice(out, row, values, count, part)
-                elif self.form == "elements":
-                    with f.loop(0, count) as i:
-                        self._element(f.offset(out, i.index, self.element),
-                                      f.offset(row, f.mul(i.index, w["index_w"]), self.index),
-                                      f.offset(values, f.mul(i.index, w["source_w"]), self.element))  # fmt: skip
-                else:
-                    self._element(out, row, values)
+            if self.kind.form == "single":
+                self._elements(self._line(out, 0, index, source, "t"), w["steps"])
+            else:
+                with f.loop(0, w["steps"], 1, [index, source]) as t:
+                    row, values = t.carried
+                    if self.kind.form == "slices":
+                        self._slice(out, row, values, count, part)
+                    else:
+                        self._elements(self._line(out, 1, row, values, "w"), count)
+                    t.next = [f.offset(row, w["index_t"], self.index), f.offset(values, w["source_t"], self.element)]
         f.ret()
         f.close()
 
-    def _element(self, out: Val, index: Val, source: Val) -> None:
+    def _line(self, out: Val, out_step: int, index: Val, source: Val, along: str) -> Line:
+        steps = (1, 1) if self.kind.dense_line else (self.w[f"index_{along}"], self.w[f"source_{along}"])
+        return Line(out, out_step, index, steps[0], source, steps[1])
+
+    def _elements(self, line: Line, count: Val) -> None:
+        """Elements of a line, a few at a time: one check for all is a test that never jumps."""
         f = self.f
-        place, inside = self._checked(index)
-        with f.when(inside):
-            self._put(f.offset(out, f.mul(place, self.w["out_t"]), self.element), f.load(self.element, source))
+        start, end = f.int(0), f.binary("and", count, -TOGETHER)
+        for together in (TOGETHER, 1):
+            with f.loop(start, end, together, [line.index, line.source]) as i:
+                here = line._replace(out=f.offset(line.out, f.mul(i.index, line.out_step), self.element),
+                                     index=i.carried[0], source=i.carried[1])  # fmt: skip
+                i.next = self._put_some(here, together)
+            line, start, end = line._replace(index=i.results[0], source=i.results[1]), end, count
+
+    def _put_some(self, line: Line, count: int) -> list[Val]:
+        """The first elements of a line; where its index and source go on."""
+        f = self.f
+        steps = [[k * s if isinstance(s, int) else f.mul(s, k) for k in range(count + 1)]
+                 for s in (line.index_step, line.source_step)]  # fmt: skip
+        indices = [f.offset(line.index, s, self.index) for s in steps[0]]
+        sources = [f.offset(line.source, s, self.element) for s in steps[1]]
+        places = [self._place(at) for at in indices[:-1]]
+        with f.when(self._inside(places), self._tell):
+            for k, (place, source) in enumerate(zip(places, sources, strict=False)):
+                to = self._at(f.offset(line.out, k * line.out_step, self.element), place)
+                self._put(to, f.load(self.element, source))
+        return [indices[-1], sources[-1]]
+
+    def _at(self, out: Val, place: Val) -> Val:
+        """Where an index leads."""
+        return self.f.offset(out, place if self.kind.dense else self.f.mul(place, self.w["out_t"]), self.element)
 
     def _slice(self, out: Val, index: Val, source: Val, count: Val, part: Val) -> None:
         f, w = self.f, self.w
-        place, inside = self._checked(index)
+        place = self._place(index)
+        inside = self._inside([place])
+        with f.when(f.binary("xor", inside, f.int(1, "i1"))):
+            self._tell()
         own = f.compare("eq", f.binary("and", place, f.sub(w["parts"], 1)), part)
         with f.when(f.binary("and", inside, own)):
-            to = f.offset(out, f.mul(place, w["out_t"]), self.element)
-            whole = f.binary("and", count, -self.lanes) if self.neighbours is not None else f.int(0)
+            to = self._at(out, place)
+            whole = f.binary("and", count, -self.lanes) if self.kind.neighbours is not None else f.int(0)
             for lo, hi, lanes in ((f.int(0), whole, self.lanes), (whole, count, 0)):
                 with f.loop(lo, hi, max(1, lanes)) as i:
                     self._put(f.offset(to, i.index, self.element), self._values(source, i.index, lanes))
@@ -188,25 +239,28 @@ class _Scatter:
     def _values(self, source: Val, i: Val, lanes: int) -> Val:
         """Neighbours in the source from number i on."""
         f = self.f
-        if self.neighbours == 0:
+        if self.kind.neighbours == 0:
             value = f.load(self.element, source)
             return f.splat(value, lanes) if lanes else value
-        place = i if self.neighbours == 1 else f.mul(i, self.w["source_w"])
+        place = i if self.kind.neighbours == 1 else f.mul(i, self.w["source_w"])
         return f.load(vector(self.element, lanes), f.offset(source, place, self.element))
 
-    def _checked(self, at: Val) -> tuple[Val, Val]:
-        """An index, and whether it is within the limit; it is told if not."""
-        f = self.f
-        place = f.load(self.index, at)
-        place = place if self.index == "i64" else f.cast("sext", place, "i64")
-        inside = f.compare("ult", place, self.w["limit"])
-        with f.when(f.binary("xor", inside, f.int(1, "i1"))):
-            f.store(f.int(1), self.w["status_at"])
-        return place, inside
+    def _place(self, at: Val) -> Val:
+        """An index."""
+        place = self.f.load(self.index, at)
+        return place if self.index == "i64" else self.f.cast("sext", place, "i64")
+
+    def _inside(self, places: list[Val]) -> Val:
+        """Are all indices within the limit?"""
+        return reduce(partial(self.f.binary, "and"), [self.f.compare("ult", p, self.w["limit"]) for p in places])
+
+    def _tell(self) -> None:
+        """An index is not."""
+        self.f.store(self.f.int(1), self.w["status_at"])
 
     def _put(self, to: Val, value: Val) -> None:
         f, is_float = self.f, self.element in ("float", "double")
-        if self.combine != "write":
+        if self.kind.combine != "write":
             old = f.load(value.type, to)
             if self.alpha is None:
                 value = f.fadd(old, value) if is_float else f.add(old, value)

@@ -12,7 +12,7 @@ from flambeau._backends.reference.builder import NumpyBuilder
 from flambeau._core.dtypes import BOOL, FLOAT, dtype
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta
-from flambeau._ir.program import Instruction, Value
+from flambeau._ir.program import Instruction, Value, new_value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,7 +143,7 @@ def _run_write(instruction: Instruction) -> None:
     target_meta, source_meta, _ = instruction.metas
     array_of(old, target_meta)  # raises the failure of a value that was never made
     # Referenced by the local variable, the instruction's tuple, and getrefcount's own argument: nobody else.
-    moved = Value(None)
+    moved = new_value()
     moved.array, moved.buffer = old.data, old.buffer
     if not exposed and sys.getrefcount(instruction.args[0]) > 3:
         old.data = moved.array.copy()

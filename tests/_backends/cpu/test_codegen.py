@@ -411,14 +411,46 @@ def test_positions_of_extrema_in_parts(strides, target):
     assert len(p.check(target, 0, 0).launches) >= 2
 
 
+@pytest.mark.parametrize("rows", [(1,), (3,), (4,), (7,), (2, 3), (3, 9)])
+@pytest.mark.parametrize("columns", [50, 128, 150, 200])
+def test_columns_of_any_height(columns, rows, target):
+    p = Program((columns,), rows, seed=14)
+    down = [columns * n for n in contiguous(rows)]
+    x = p.load(strides=(1, *down))
+    p.store(p.reduce("sum", x), row=True)
+    p.check(target)
+    p.store(p.reduce("argmax", x), row=True)
+    p.store(p.emit("neg", (x,)), strides=(1, *down))
+    centred = p.emit("sub", (x, p.load(strides=(0, *contiguous(rows)))))
+    p.store(p.reduce("sum", p.emit("exp", (centred,))), row=True)
+    p.store(p.emit("mul", (centred, p.reduce("max", centred))), strides=(1, *down))
+    p.check(target)
+
+
+def test_columns_in_place(target):
+    """A result may lie where a row of what is summed was."""
+    p = Program((70,), (6,), seed=15)
+    x = p.load(strides=(1, 70))
+    p.store(p.emit("add", (x, p.reduce("sum", x))), strides=(1, 70))
+    nest = p.nest
+    expected = [a.copy() for a in p.arrays]
+    interpret(nest, expected, ())
+    shared = [p.arrays[0], p.arrays[0]]
+    run(lower(target, nest), shared, (), target)
+    np.testing.assert_allclose(shared[0][UNTOUCHED:-UNTOUCHED], expected[1][UNTOUCHED:-UNTOUCHED], 1e-6, 1e-6)
+
+
 @pytest.mark.parametrize("low", [0.0, -1.0])
 @pytest.mark.parametrize("sizes", [((), (10_000_019,)), ((16,), (60_000,)), ((2,), (100, 1000))])
-def test_sums_of_floats_are_accurate(sizes, low, target):
+@pytest.mark.parametrize("turned", [False, True])
+def test_sums_of_floats_are_accurate(sizes, low, turned, target):
     p = Program(*sizes, seed=8)
-    p.store(p.reduce("sum", p.load(low=low, high=1.0)), row=True)
+    count, length = math.prod(sizes[0]), math.prod(sizes[1])
+    down = (*contiguous(sizes[0]), *[count * n for n in contiguous(sizes[1])])
+    p.store(p.reduce("sum", p.load(strides=down if turned else None, low=low, high=1.0)), row=True)
     run(lower(target, p.nest), p.arrays, (), target)
-    length = math.prod(sizes[1])
-    rows = p.arrays[0][UNTOUCHED:-UNTOUCHED].reshape(-1, length)
+    rows = p.arrays[0][UNTOUCHED:-UNTOUCHED]
+    rows = rows.reshape(length, count).T if turned else rows.reshape(count, length)
     for row, got in zip(rows, p.arrays[1][UNTOUCHED:-UNTOUCHED], strict=True):
         exact = math.fsum(row.tolist())
         assert abs(got - exact) < 2**-24 * (abs(exact) + math.sqrt(length))

@@ -78,8 +78,11 @@ CASES = {
     "pointwise, channels last": Case(2, 70, 13, (9, 11), (1, 1), (1, 1), (0, 0), (1, 1), channels_last=True),
     "pointwise, stride 3": Case(2, 7, 8, (10, 10), (1, 1), (3, 3), (0, 0), (1, 1)),
     "pointwise, many": Case(1, 40, 130, (28, 28), (1, 1), (1, 1), (0, 0), (1, 1)),
+    "pointwise, very many": Case(3, 12, 1100, (25, 27), (1, 1), (1, 1), (0, 0), (1, 1)),
+    "pointwise, very many, double": Case(2, 9, 1021, (50, 61), (1, 1), (1, 1), (0, 0), (1, 1), double=True),
     "pointwise, stride 2": Case(2, 40, 48, (20, 21), (1, 1), (2, 2), (0, 0), (1, 1)),
     "many of both": Case(1, 300, 150, (9, 18), (3, 3), (2, 1), (1, 1), (1, 1)),
+    "many of both, stride 3": Case(2, 24, 40, (61, 97), (4, 5), (3, 2), (1, 1), (1, 1)),
     "many of both, groups": Case(2, 18, 35, (9, 9), (3, 3), (1, 1), (1, 1), (1, 1), 3),
     "many of both, dilated": Case(1, 20, 17, (23, 29), (3, 3), (1, 2), (4, 0), (3, 5)),
     "many of both, long rows": Case(1, 20, 140, (1000,), (3,), (1,), (1,), (1,)),
@@ -171,7 +174,7 @@ def check_forward(case: Case, target, run, one_by_one: bool = False) -> None:
     check(y, wanted + bias, size)
 
 
-def check_transposed(case: Case, target, run) -> None:
+def check_transposed(case: Case, target, run, one_by_one: bool = False) -> None:
     """The transpose goes from what `case` gives back to what it takes."""
     rng = np.random.default_rng(2)
     g, w = laid_out(case.shapes[2], case, rng, 2), laid_out(case.shapes[1], case, rng)
@@ -181,7 +184,7 @@ def check_transposed(case: Case, target, run) -> None:
     inputs = (g, w, b) if biased else (g, w)
     params = (case.stride, case.padding, case.dilation, case.rest, case.groups)
     step = lower_conv_transposed(target, params, tuple([i[2] for i in inputs]), (x[2],))
-    run(step, [*[i[0] for i in inputs], x[0]], target)
+    run(step, [*[i[0] for i in inputs], x[0]], target, one_by_one)
     double = [i[1].astype(np.float64) for i in (g, w, b)]
     wanted, size = (
         _convolve.transposed(f(double[0]), f(double[1]), case.geometry()).reshape(case.shapes[0])
@@ -227,14 +230,17 @@ def test_random_shapes(seed, target, run):
     check_weight(case, target, run)
 
 
-@pytest.mark.parametrize("name", ["usual", "stride 2", "small images", "many filters", "depthwise", "signal"])
+@pytest.mark.parametrize("name", ["usual", "stride 2", "small images", "many filters", "depthwise", "signal",
+                                  "pointwise, very many", "many of both, stride 3"])  # fmt: skip
 def test_tasks_are_independent(name, target, run):
     """Any order of tasks gives right results."""
     check_forward(CASES[name], target, run, one_by_one=True)
+    check_transposed(CASES[name], target, run, one_by_one=True)
     check_weight(CASES[name], target, run, one_by_one=True)
 
 
-@pytest.mark.parametrize("name", ["usual", "small images", "depthwise"])
+@pytest.mark.parametrize("name", ["usual", "small images", "depthwise", "pointwise, very many",
+                                  "many of both, stride 3"])  # fmt: skip
 def test_same_bits_with_threads(name, run):
     """A plan runs tasks on several threads and gives the same bits as one task after the other."""
     case, target = CASES[name], host_target()
@@ -242,7 +248,8 @@ def test_same_bits_with_threads(name, run):
     params = (case.stride, case.padding, case.dilation, case.groups)
     forward = lower_conv(target, params, (x[2], w[2]), (y[2],))
     backward = lower_conv_weight(target, params, (y[2], x[2]), (w[2],))
-    for step, inputs, output in ((forward, (x, w), y), (backward, (y, x), w)):
+    transposed = lower_conv_transposed(target, (*params[:3], case.rest, case.groups), (y[2], w[2]), (x[2],))
+    for step, inputs, output in ((forward, (x, w), y), (backward, (y, x), w), (transposed, (y, w), x)):
         found = [np.full_like(output[0], np.nan) for _ in range(2)]
         run(step, [*[i[0] for i in inputs], found[0]], target, one_by_one=True)
         assert run_step(step, [*[i[0] for i in inputs], found[1]]) == 0
@@ -314,7 +321,7 @@ def test_kernels_know_no_sizes():
     assert len(by_pixels) <= 2 * sum(most_rows(target, vectors) for vectors in range(1, MOST_VECTORS + 1))
     orders = {("float", order) for order in ("across", "along", "apart", "any", "line")}
     widths = {("float", 8 * n, order) for n in range(1, MOST_VECTORS + 1) for order in ("filters", "run", "any")}
-    sizeless = {("float",), ("float", False), ("float", True)} | orders | widths
+    sizeless = {(), ("float",), ("float", False), ("float", True)} | orders | widths
     assert {k.params for k in kernels - tiles if "direct" not in k.generate.__name__} <= sizeless
     assert len(kernels - tiles) <= 64
 

@@ -12,7 +12,7 @@ from flambeau._backends.cpu.products import tile_of
 from flambeau._backends.cpu.random import KINDS, generate_fill
 from flambeau._backends.cpu.rnn import generate_backward, generate_forward
 from flambeau._backends.cpu.scan import generate_scan
-from flambeau._backends.cpu.scatter import scatter_kernel
+from flambeau._backends.cpu.scatter import Kind, scatter_kernel
 from flambeau._backends.cpu.sort_rows import network_kernel, radix_kernel
 from flambeau._backends.cpu.target import aarch64, x86_64
 
@@ -28,8 +28,8 @@ def kernels(target):
     yield Kernel(generate_backward, ("double", tile), ())
     yield Kernel(generate_scan, ("sum", "float32"), ())
     yield Kernel(generate_scan, ("max", "int8"), ())
-    yield scatter_kernel("float", "i64", "add_scaled", "slices", 1)
-    yield scatter_kernel("i8", "i32", "write", "elements", None)
+    yield scatter_kernel(Kind("float", "i64", "add_scaled", "slices", 1, True, False))
+    yield scatter_kernel(Kind("i8", "i32", "write", "elements", None, False, True))
     yield network_kernel("float32", True)
     yield network_kernel("int64", False)
     yield radix_kernel("uint8", False, 8)

@@ -126,6 +126,29 @@ def test_an_index_out_of_range_is_told_and_not_followed(bad, dim):
     assert run(step, [base, index[3].copy(), source, result(m)], target) == 1
 
 
+@pytest.mark.parametrize("bad", range(11))
+def test_each_of_several_indices_is_checked(bad):
+    """Elements are written a few at a time, after one check for all."""
+    target, index, source = host_target(), np.arange(11) % 4, np.ones(11, np.float32)
+    m = contiguous(dtypes.float32, (4,))
+    given = contiguous(dtypes.int64, (11,)), contiguous(dtypes.float32, (11,))
+    step = scatter.lower_scatter_add(target, (0,), (m, *given), (m,))
+    found = result(m)
+    assert run(step, [np.zeros(4, np.float32), index, source, found], target) == 0
+    assert found.tolist() == [3, 3, 3, 2]
+    index[bad] = 4
+    assert run(step, [np.zeros(4, np.float32), index, source, result(m)], target) == 1
+
+
+def test_without_a_base_the_result_is_added_to():
+    target, index, source = host_target(), np.array([2, 0, 2]), np.arange(6, dtype=np.float32).reshape(3, 2)
+    m = contiguous(dtypes.float32, (3, 2))
+    step = scatter.lower_index_add(target, (0, 1), (contiguous(dtypes.int64, (3,)), m), (m,))
+    found = np.ones((3, 2), np.float32)
+    assert len(step.launches) == 1 and run(step, [index, source, found], target) == 0
+    assert found.tolist() == [[3, 4], [1, 1], [5, 7]]
+
+
 def test_many_tasks_give_the_same_bits():
     """Rows are shared out, so that a wide embedding's gradient has several tasks."""
     rng = np.random.default_rng(0)
