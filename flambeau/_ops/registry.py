@@ -297,9 +297,7 @@ class Saving(NamedTuple):
     other attributes stay), of which `snapshots` are kept with their present contents; whether it needs outputs; whether
     an argument may be a list of tensors.
 
-    `name` is the node's, `shown` what its `next_functions` list: numbers of edges, -1 for a tensor that was not given;
-    of the last node of a composite that PyTorch has as one operation, the edges of the whole instead.
-    `kind` is the class of the node, filled in by the graph.
+    `name` is the node's, `shown` what its `next_functions` list: numbers of edges, -1 for a tensor that was not given.
     """
 
     dropped: tuple[int, ...]
@@ -309,7 +307,6 @@ class Saving(NamedTuple):
     grouped: bool
     name: str
     shown: tuple
-    kind: Any = None
 
 
 def with_option(stem: str, i: int, given: int = 1, missing: int = 0) -> Callable[..., str]:

@@ -22,7 +22,7 @@ from flambeau._replay.recording import Draft, Failed, Recording
 from flambeau._replay.refusal import Refusal
 from flambeau._tensor.dispatch import CopySlices, make_tensor, node_of
 from flambeau.autograd.engine import Pass
-from flambeau.autograd.graph import AccumulateGrad, Node, OpNode, already_freed, changed_in_place
+from flambeau.autograd.graph import AccumulateGrad, Node, OpNode, Whole, already_freed, changed_in_place
 
 MOST_RECORDINGS = 8  # of one graph, for different gradients
 _NOWHERE = contiguous(uint8, (0,))
@@ -225,7 +225,7 @@ def _rebuilt(node: Any, edges: tuple) -> Any:
     if isinstance(node, CopySlices):
         fresh.part = node.part
     else:
-        fresh.op, fresh.metas, fresh.saving = node.op, node.metas, node.saving._replace(shown=())
+        fresh.op, fresh.metas, fresh.saving = node.op, node.metas, Whole(node.saving.grouped, node.saving.name, ())
         fresh.args, fresh.versions, fresh.saved_outputs = [], {}, None
     return fresh
 

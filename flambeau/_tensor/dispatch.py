@@ -31,7 +31,7 @@ from flambeau._ops.registry import OPS, Library, Pointwise, View
 from flambeau._ops.reinterpret import reinterpreted
 from flambeau._ops.strided import as_strided_
 from flambeau.autograd import graph
-from flambeau.autograd.graph import AccumulateGrad, Node, OpNode, gradient_edge, present, record_node
+from flambeau.autograd.graph import AccumulateGrad, Node, OpNode, gradient_edge, looked_at, present, record_node
 
 np = lazy_module("numpy")
 
@@ -624,7 +624,7 @@ class CopySlices(Node):
         """Where the rest leads, and where what was written comes from."""
         before, written = self.edges
         from_outside = written[0].next_functions[1:] if written and isinstance(written[0], OpNode) else ((None, 0),)
-        return (before or (None, 0), *from_outside)
+        return ((looked_at(before[0]), before[1]) if before else (None, 0), *from_outside)
 
     def apply(self, grads: list[Any]) -> list[Any]:
         base_meta = self.output_metas[0]

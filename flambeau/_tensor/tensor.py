@@ -25,7 +25,7 @@ from flambeau._ops import convert, fill, view
 from flambeau._tensor import creation, dispatch, indexing, interop, printing, sharing
 from flambeau._tensor.dispatch import make_tensor, node_of
 from flambeau.autograd import engine
-from flambeau.autograd.graph import AccumulateGrad, Node, add_hook, present
+from flambeau.autograd.graph import AccumulateGrad, Node, add_hook, looked_at, present
 
 if TYPE_CHECKING:
     import numpy as np
@@ -261,7 +261,7 @@ class Tensor(TensorBase):
     def grad_fn(self) -> Node | None:
         """The graph node that made the tensor; None for leaves."""
         node = node_of(self)
-        return None if isinstance(node, AccumulateGrad) else node
+        return None if isinstance(node, AccumulateGrad) else looked_at(node)
 
     @property
     def output_nr(self) -> int:
@@ -483,7 +483,7 @@ class Tensor(TensorBase):
             dtype_name=self.dtype.name,
             size=tuple(self.shape),
             requires_grad=self.requires_grad,
-            grad_fn=None if node is None else node.name(),
+            grad_fn=None if node is None else node.name().split("::")[-1],
             default_dtype=dtypes.get_default_dtype().name,
             class_name="tensor" if type(self) is Tensor else type(self).__name__,
         )

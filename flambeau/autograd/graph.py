@@ -94,7 +94,8 @@ class Node:
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         """Where the gradients go: (node, number of its output) for each tensor that may have one, or (None, 0)."""
-        return tuple([self.edges[i] or (None, 0) for i in self.shown])
+        found = [self.edges[i] for i in self.shown]
+        return tuple([(None, 0) if e is None else (looked_at(e[0]), e[1]) for e in found])
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -163,10 +164,9 @@ def record_node(
     """The node of an operation: written out, as it runs for every operation recorded with gradients."""
     saving = inference.savings.get(mask)
     if saving is None:
-        saving = op.saving(mask, metas)
-        saving = inference.savings[mask] = saving._replace(kind=kind_of_node(op, saving.name))
-    dropped, kept, snapshots, outputs, _, _, _, kind = saving
-    node = new(kind)
+        saving = inference.savings[mask] = op.saving(mask, metas)
+    dropped, kept, snapshots, outputs, _, _, _ = saving
+    node = new(OpNode)
     node.edges = edges
     node.output_metas = inference.outputs
     node.seq = _next_number()
@@ -182,17 +182,30 @@ def record_node(
         node.args = held
     else:
         node.args = args
-    if snapshots:
-        node.args = [_snapshot(a) if i in snapshots else a for i, a in enumerate(node.args)]
-    node.versions = {i: _version(node.args[i]) for i in kept} if kept else _NOTHING
-    if kept and stack.top is not None:
-        node._pack(kept, stack.top)
+    if kept:
+        if snapshots:
+            node.args = [_snapshot(a) if i in snapshots else a for i, a in enumerate(node.args)]
+        node.versions = {i: _version(node.args[i]) for i in kept}
+        if stack.top is not None:
+            node._pack(kept, stack.top)
+    else:
+        node.versions = _NOTHING
     node.saved_outputs = [] if outputs else None
     return node
 
 
+class Whole:
+    """What a node is seen as that is the last of a composite: a name and edges, in place of what it saves itself."""
+
+    __slots__ = ("grouped", "name", "shown")
+
+    def __init__(self, grouped: bool, name: str, shown: Sequence[Edge]) -> None:
+        self.grouped, self.name, self.shown = grouped, name, shown
+
+
 class OpNode(Node):
-    """The backward step of an operation of the op table. Each name has a class of its own, as in PyTorch."""
+    """The backward step of an operation of the op table. Whoever looks at it finds a class of its name, as in PyTorch
+    (see `looked_at`): until then all are of this class, which keeps recording fast."""
 
     __slots__ = ("op", "args", "versions", "saved_outputs", "metas", "saving")
 
@@ -201,21 +214,22 @@ class OpNode(Node):
     versions: dict[int, Any]
     saved_outputs: list[tuple] | None
     metas: tuple
-    saving: Saving
+    saving: Saving | Whole
 
     @property
     def shown(self) -> Sequence[Any]:
-        return self.saving.shown
+        edges = self.edges
+        return [edges.index(e) if type(e) is tuple and e in edges else e for e in self.saving.shown]
 
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         edges, between = self.edges, self.op.between
-        if between and any([type(e) is int and e in between for e in self.saving.shown]):
+        if between and type(self.saving) is Saving:
             steps = {i: Between.before(edges[i], name) for i, name in between.items()}
             shown = [steps.get(e, edges[e] if e >= 0 else None) for e in self.saving.shown]
-            self.saving = self.saving._replace(shown=tuple(shown))  # the same steps whenever somebody looks
+            self.saving = Whole(self.saving.grouped, self.saving.name, shown)  # the same steps whenever somebody looks
         found = [(edges[e] if e >= 0 else None) if type(e) is int else e for e in self.saving.shown]
-        return tuple([(None, 0) if e is None else e for e in found])
+        return tuple([(None, 0) if e is None else (looked_at(e[0]), e[1]) for e in found])
 
     def name(self) -> str:
         return self.saving.name
@@ -233,9 +247,10 @@ class OpNode(Node):
             kept = [unpack(o._storage, o._meta, None, 0) for o in outputs]
             self.saved_outputs = [(Packed(k, stack.top), k._meta, None) for k in kept]
             return
-        if "out" in self.op.snapshots:
-            outputs = tuple([_snapshot(o) for o in outputs])
-        self.saved_outputs = [(o._storage, o._meta, o._storage.version) for o in outputs]
+        if "out" in self.op.snapshots and not any([o._storage.exposed for o in outputs]):
+            self.saved_outputs = [(new_storage(o._storage.value, o._storage.nbytes), o._meta, 0) for o in outputs]
+        else:
+            self.saved_outputs = [(o._storage, o._meta, o._storage.version) for o in outputs]
 
     def release(self) -> None:
         self.args = None
@@ -354,8 +369,15 @@ class Between(Node):
 _kinds: dict[tuple[Any, str], type[OpNode]] = {}
 
 
-def kind_of_node(op: Any, name: str) -> type[OpNode]:
-    """The class of an operation's nodes of this name, which shows what they save as `_saved_...`."""
+def looked_at(node: Any) -> Any:
+    """A node for somebody outside: an operation's gets the class of its name, which shows what it saves."""
+    if type(node) is OpNode:
+        node.__class__ = _kind_of_node(node.op, node.saving.name)
+    return node
+
+
+def _kind_of_node(op: Any, name: str) -> type[OpNode]:
+    """The class of an operation's nodes of this name, made when the first is looked at."""
     kind = _kinds.get((op, name))
     if kind is None:
         members = {"__slots__": (), "__module__": "builtins", **saved_attributes(op)}
@@ -398,12 +420,16 @@ def present(result: Any, name: str, inputs: Sequence[Any]) -> None:
     node = getattr(result, "_node", None)
     if not isinstance(node, OpNode):
         return
-    edges = [None if x is None else gradient_edge(x) for x in inputs if x is None or isinstance(x, TensorBase)]
-    if any([e is not None and e[0] is node for e in edges]):  # the result is an input
-        return
-    node.__class__ = kind_of_node(node.op, name)
-    shown = [node.edges.index(e) if e is not None and e in node.edges else e for e in edges]
-    node.saving = node.saving._replace(name=name, shown=tuple(shown))
+    edges: list[Edge] = []
+    for x in inputs:
+        if x is None:
+            edges.append(None)
+        elif isinstance(x, TensorBase):
+            below = x._node
+            if below is node:  # the result is an input
+                return
+            edges.append(None if below is None else (below, x._index))
+    node.saving = Whole(node.saving.grouped, name, edges)
 
 
 def _wanted(group: list[tuple[int, Edge]]) -> bool:
@@ -513,7 +539,7 @@ def get_gradient_edge(tensor: Any) -> GradientEdge:
     """
     if not tensor.requires_grad:
         raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
-    return GradientEdge(tensor._node, tensor._index)
+    return GradientEdge(looked_at(tensor._node), tensor._index)
 
 
 def increment_version(tensor: Any) -> None:
