@@ -62,7 +62,7 @@ LIVE = {
     "os.popen": call(name("os.popen"), TOUCH),
     "subprocess.getoutput": call(name("subprocess.getoutput"), TOUCH),
     "subprocess.call": name("subprocess.call") + b"(" + b"]" + text("touch") + b"a" + text("canary") + b"atR.",
-    "timeit.timeit": call(name("timeit.timeit"), CANARY),
+    "timeit.timeit": call(name("timeit.timeit"), "pass", CANARY),  # as the set-up, which runs once
     "cProfile.run": call(name("cProfile.run"), CANARY),
     "bdb.Bdb": (
         name("operator.methodcaller") + b"(" + text("run") + text(CANARY) + b"tR"
