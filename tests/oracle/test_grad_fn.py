@@ -73,7 +73,7 @@ F.smooth_l1_loss(x, p); F.huber_loss(x, p); F.cross_entropy(x, index)
 F.cross_entropy(i, t.zeros(2, 4, 4, dtype=t.int64)); F.nll_loss(x, index)
 F.binary_cross_entropy(x.sigmoid(), p.sigmoid()); F.kl_div(x, p); F.kl_div(x, p, log_target=True)
 F.binary_cross_entropy_with_logits(x, p.sigmoid()); F.poisson_nll_loss(x, p); F.multi_margin_loss(x, index)
-F.multilabel_margin_loss(x, t.zeros(2, 3, dtype=t.int64)); F.soft_margin_loss(x, p)
+F.multilabel_margin_loss(x, t.zeros(2, 3, dtype=t.int64)); F.soft_margin_loss(x, p); F.multilabel_soft_margin_loss(x, p)
 F.ctc_loss(b.log_softmax(2), index[None].expand(4, 2) + 1, t.tensor([3] * 4), t.tensor([2] * 4)); x.clone().add_(1)
 x.clone().mul_(y); x.clone().exp_(); x.clone().relu_(); x.clone().zero_() + x; x.clone().fill_(s)
 x.clone().copy_(y); x.clone().clamp_(0); x.clone().masked_fill_(x > 0, 1.0); x.clone().sub_(y); x.clone().div_(2)
@@ -107,7 +107,7 @@ DIFFERENT = {
         F.conv1d(b, b[:, :4, :2]); F.fold(i.flatten(1)[:, :48].view(2, 12, 4), (3, 3), 2); F.rms_norm(x, (3,), v)
         F.local_response_norm(i, 2); F.cross_entropy(x, p.softmax(1)); F.cross_entropy(x, index, label_smoothing=0.1)
         F.gaussian_nll_loss(x, p, x.exp()); F.hinge_embedding_loss(x, p); F.cosine_embedding_loss(x, y, t.ones(2))
-        F.margin_ranking_loss(x, y, t.ones(2, 3)); F.triplet_margin_loss(x, y, p); F.multilabel_soft_margin_loss(x, p)
+        F.margin_ranking_loss(x, y, t.ones(2, 3)); F.triplet_margin_loss(x, y, p)
         t.block_diag(x, m); t.combinations(v); t.inner(v, v); t.inner(x, y)
     """,
 }
