@@ -71,9 +71,10 @@ def test_shared_memory(method):
     copied, (part, _) = model.weight.clone(), model.weight.detach().split(1)
     assert not model.weight.is_shared()
     assert model.share_memory() is model and model.weight.is_shared() and part.is_shared() and not copied.is_shared()
-    for _ in range(2):
+    processes = mp.start_processes(add, (model, letters), nprocs=2, join=False, daemon=True, start_method=method)
+    for _ in range(2):  # only now: a fork while the queue's thread pickles may copy a lock that it holds
         letters.put(model.bias)
-    mp.start_processes(add, (model, letters), nprocs=2, start_method=method)
+    assert any(processes.join(60) for _ in range(2))  # it returns whenever one of them has ended
     assert model.weight.tolist() == [[1, 1, 1], [2, 2, 2]] and part.tolist() == [[1, 1, 1]]
     assert model.bias.tolist() == [5, 6] and copied.tolist() == [[0] * 3] * 2
     model(torch.ones(1, 3)).sum().backward()
