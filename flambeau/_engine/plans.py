@@ -70,7 +70,7 @@ def never_compiled(queue: Collection[Instruction], nbytes: int, now: bool) -> bo
     NumPy is as quick: looking twice at the same operation on a few numbers then gives the very same bits."""
     if config.compile == "auto" and not now:
         few = len(queue) <= FEW_INSTRUCTIONS and nbytes <= FEW_BYTES
-        return few and all([i.op.family != "formula" and _reads_little(i) for i in queue])
+        return few and all([i.op.family != "formula" and _reads_little(i) for i in list(queue)])
     return config.compile == "never"
 
 
