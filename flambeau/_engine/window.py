@@ -85,7 +85,7 @@ class Window:
 
     def _cannot_fail(self) -> bool:
         """Can no instruction that waits fail, and has no operand?"""
-        return all(i.site is None and not any(v.failure for v in operands_of(i)) for i in list(self.queue))  # other threads may record
+        return all(i.site is None and not any(v.failure for v in operands_of(i)) for i in list(self.queue))
 
     def _take_back(self) -> None:
         """Give storages whose value could not be computed the last one that could."""
