@@ -29,6 +29,15 @@ def not_implemented(op: str, dtype: object, hint: str = "") -> RuntimeError:
     )
 
 
+def cannot_cast(result: str, wanted: str, hint: str) -> str:
+    """The message about a result that would lose its kind in a tensor of another dtype; both by their names."""
+    return explain(
+        f"result type {type_name(result)} can't be cast to the desired output type {type_name(wanted)}",
+        hint=hint,
+        site=sites.user_site(2),
+    )
+
+
 def conversion(name: str) -> str:
     """The method that converts to a dtype, as a hint writes it.
 

@@ -181,6 +181,13 @@ def preserved(m: Meta, d: dtype | None = None) -> Meta:
     return meta(d, m.shape, strides_in_order(m.shape, walking_order(m.shape, [m.strides])))
 
 
+def shared_dims(m: Meta) -> list[int]:
+    """The dimensions along which all elements are the same memory, as `expand` makes them."""
+    if m.is_contiguous:
+        return []
+    return [d for d, (n, s) in enumerate(zip(m.shape, m.strides, strict=True)) if s == 0 and n > 1]
+
+
 def overlaps(shape: Sequence[int], strides: Sequence[int]) -> bool:
     """May two index tuples of this layout mean the same element? (Sorted by stride, each must step over all smaller
     ones.)"""

@@ -12,7 +12,6 @@ from flambeau._core.formats import channels_last, channels_last_3d
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous, dense_order, meta, strides_in_order
-from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import laid_out
 
 if TYPE_CHECKING:
@@ -49,18 +48,6 @@ def as_size(value: Any, name: str, op: str) -> int:
         kind = type(value).__name__
         message = f"{op}(): argument '{name}' must be tuple of ints, not {kind}"
         raise TypeError(errors.explain(message, site=user_site(4))) from None
-
-
-def check_tensor(input: Any, op: str, name: str = "input", position: int = 1) -> None:
-    """TypeError unless `input` is a tensor."""
-    if not isinstance(input, TensorBase):
-        raise TypeError(
-            errors.explain(
-                f"{op}(): argument '{name}' (position {position}) must be Tensor, not {type(input).__name__}",
-                hint="torch.tensor(...) makes a tensor from a list or an array",
-                site=user_site(3),
-            )
-        )
 
 
 def check_images(m: Meta, n: int, op: str) -> None:

@@ -64,6 +64,12 @@ def refuse_collections(op: Any, places: Iterable[int], args: Sequence[Any]) -> N
             raise not_a_tensor(op.name, op.parameters[i], i + 1, value)
 
 
+def check_tensor(input: Any, op: str, name: str = "input", position: int = 1) -> None:
+    """TypeError unless `input` is a tensor."""
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor(op, name, position, input)
+
+
 def not_a_tensor(name: str, parameter: str, position: int, value: Any, wanted: str = "Tensor") -> TypeError:
     """The error for an argument that should have been a tensor: the `position`-th, or 0 if it was given by its name."""
     place = f" (position {position})" if position else ""

@@ -7,7 +7,7 @@ from typing import Any
 from flambeau._core import errors
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta
-from flambeau._ops._spatial import check_tensor
+from flambeau._ops.arguments import check_tensor
 from flambeau._ops.pointwise import choose
 from flambeau._ops.registry import composite, pointwise
 

@@ -10,7 +10,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand
-from flambeau._ops._spatial import check_tensor
+from flambeau._ops.arguments import check_tensor
 from flambeau._ops.registry import composite, library, pointwise
 
 if TYPE_CHECKING:

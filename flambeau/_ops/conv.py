@@ -10,7 +10,8 @@ from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _convolve as kernels
 from flambeau._ops import _expand
-from flambeau._ops._spatial import Sizes, check_tensor, conjugate, image_layout, per_dim, widened
+from flambeau._ops._spatial import Sizes, conjugate, image_layout, per_dim, widened
+from flambeau._ops.arguments import check_tensor
 from flambeau._ops.pad import pad
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL

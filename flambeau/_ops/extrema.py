@@ -10,7 +10,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import _expand
-from flambeau._ops._spatial import check_tensor
+from flambeau._ops.arguments import check_tensor
 from flambeau._ops.infer import wrap_dim, wrap_dims
 from flambeau._ops.reduce import Dims, accumulated, axes, reduced_shape, restored
 from flambeau._ops.registry import composite, library

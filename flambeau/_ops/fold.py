@@ -11,7 +11,8 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand_windows
-from flambeau._ops._spatial import Sizes, check_tensor, per_dim, widened
+from flambeau._ops._spatial import Sizes, per_dim, widened
+from flambeau._ops.arguments import check_tensor
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL
 

@@ -9,7 +9,8 @@ from typing import Any
 from flambeau._core import errors
 from flambeau._core.dtypes import HALVES, float32, int64
 from flambeau._core.sites import user_site
-from flambeau._ops._spatial import check_dtype, check_tensor
+from flambeau._ops._spatial import check_dtype
+from flambeau._ops.arguments import check_tensor
 from flambeau._ops.registry import composite
 
 _MODES = ("bilinear", "nearest", "bicubic")  # in the order of PyTorch's numbers

@@ -14,7 +14,8 @@ from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand_windows
 from flambeau._ops._separable import Taps, apply, apply_to_bytes
-from flambeau._ops._spatial import BYTE, Sizes, check_dtype, check_tensor, image_layout, widened
+from flambeau._ops._spatial import BYTE, Sizes, check_dtype, image_layout, widened
+from flambeau._ops.arguments import check_tensor
 from flambeau._ops.pool_adaptive import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL

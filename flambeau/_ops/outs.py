@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from flambeau._core import errors
 from flambeau._core.sites import user_site
 from flambeau._ir import recording
-from flambeau._ir.meta import Meta, dense_order, meta
+from flambeau._ir.meta import Meta, dense_order, meta, shared_dims
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.operands import Operand
 
@@ -98,12 +98,7 @@ def _check(name: str, out: Any, result: Any, rule: OutRule, given: Iterable[Any]
     converts = rule.dtype in ("castable", "joined")
     if converts and wanted.category > ours.category:
         raise (TypeError if rule.dtype == "joined" else RuntimeError)(
-            errors.explain(
-                f"result type {errors.TYPE_NAMES[wanted.name]} can't be cast to the desired output type "
-                f"{errors.TYPE_NAMES[ours.name]}",
-                hint=f"give an out of dtype {wanted}",
-                site=user_site(5),
-            )
+            errors.cannot_cast(wanted.name, ours.name, hint=f"give an out of dtype {wanted}")
         )
     if not converts and wanted is not ours:
         raise RuntimeError(
@@ -120,15 +115,8 @@ def _check(name: str, out: Any, result: Any, rule: OutRule, given: Iterable[Any]
 def _check_overlap(out: Any, given: Iterable[Any], same: bool) -> None:
     """RuntimeError where `out` shares memory with an argument, unless it is the `same` memory and may be, or, if not
     even that is allowed, where elements of `out` share theirs."""
-    if not same and any([s == 0 and n > 1 for n, s in zip(out.shape, out.stride(), strict=True)]):
-        raise RuntimeError(
-            errors.explain(
-                "unsupported operation: more than one element of the written-to tensor refers to a single memory "
-                "location.",
-                hint="Please clone() the tensor before performing the operation.",
-                site=user_site(6),
-            )
-        )
+    if not same:
+        check_no_overlap(out._meta)
     for x in _tensors(given):
         if x is out and same or x._storage is not out._storage or not _meet(x._meta, out._meta):
             continue
@@ -141,6 +129,19 @@ def _check_overlap(out: Any, given: Iterable[Any], same: bool) -> None:
                     site=user_site(6),
                 )
             )
+
+
+def check_no_overlap(m: Meta) -> None:
+    """RuntimeError if several elements of what is written to are the same memory, as in an expanded tensor."""
+    if shared_dims(m):
+        raise RuntimeError(
+            errors.explain(
+                "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+                "location.",
+                hint="Please clone() the tensor before performing the operation.",
+                site=user_site(4),
+            )
+        )
 
 
 def _tensors(given: Iterable[Any]) -> Iterator[Any]:

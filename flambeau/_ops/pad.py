@@ -11,7 +11,8 @@ from flambeau._core.sites import user_site
 from flambeau._ir.meta import contiguous
 from flambeau._ops import _expand_places
 from flambeau._ops._separable import Taps, apply
-from flambeau._ops._spatial import Sizes, check_tensor, image_layout, widened
+from flambeau._ops._spatial import Sizes, image_layout, widened
+from flambeau._ops.arguments import check_tensor
 from flambeau._ops.rearrange import constant_pad_nd
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL

@@ -16,12 +16,12 @@ from flambeau._ops._spatial import (
     Sizes,
     check_dtype,
     check_images,
-    check_tensor,
     image_layout,
     in_format_of,
     per_dim,
     widened,
 )
+from flambeau._ops.arguments import check_tensor
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL
 

@@ -17,12 +17,12 @@ from flambeau._ops._spatial import (
     Sizes,
     as_size,
     check_dtype,
-    check_tensor,
     image_layout,
     in_format_of,
     per_dim,
     widened,
 )
+from flambeau._ops.arguments import check_tensor
 from flambeau._ops.pool import avg_pool, max_pool, max_pool_index
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import INTERNAL

@@ -6,7 +6,8 @@ from typing import Any
 
 from flambeau._core import errors
 from flambeau._core.sites import user_site
-from flambeau._ops._spatial import check_tensor, in_format_of
+from flambeau._ops._spatial import in_format_of
+from flambeau._ops.arguments import check_tensor
 from flambeau._ops.convert import copy_of
 from flambeau._ops.registry import composite
 from flambeau._ops.strided import owner

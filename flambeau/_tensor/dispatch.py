@@ -20,13 +20,14 @@ from flambeau._engine.exposure import is_exposed
 from flambeau._engine.memory import settle
 from flambeau._engine.window import realize, state
 from flambeau._ir import recording
-from flambeau._ir.meta import Meta, contiguous
+from flambeau._ir.meta import Meta, contiguous, shared_dims
 from flambeau._ir.program import Inference, Instruction, Storage, Value, new_instruction, new_storage, new_value
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.arguments import not_a_tensor, refuse_collections, refuse_others
 from flambeau._ops.convert import cast
 from flambeau._ops.infer import admit, infer_pointwise
 from flambeau._ops.operands import Operand
+from flambeau._ops.outs import check_no_overlap
 from flambeau._ops.registry import OPS, Library, Pointwise, View
 from flambeau._ops.reinterpret import reinterpreted
 from flambeau._ops.strided import as_strided_
@@ -475,12 +476,7 @@ def assign(target: Any, result: Any) -> Any:
         )
     if r.dtype is not m.dtype and r.dtype.category > m.dtype.category:
         raise RuntimeError(
-            errors.explain(
-                f"result type {errors.TYPE_NAMES[r.dtype.name]} can't be cast to the desired output type "
-                f"{errors.TYPE_NAMES[m.dtype.name]}",
-                hint="convert the tensor first, e.g. x = x.float()",
-                site=user_site(3),
-            )
+            errors.cannot_cast(r.dtype.name, m.dtype.name, hint="convert the tensor first, e.g. x = x.float()")
         )
     check_writable(target)
     check_no_overlap(m)
@@ -508,13 +504,6 @@ def original(target: Any, args: tuple) -> Any:
     return make_tensor(Tensor, target._meta, new_storage(storage.value, storage.nbytes), node, target._index)
 
 
-def shared_dims(m: Meta) -> list[int]:
-    """The dimensions along which all elements are the same memory, as `expand` makes them."""
-    if m.is_contiguous:
-        return []
-    return [d for d, (n, s) in enumerate(zip(m.shape, m.strides, strict=True)) if s == 0 and n > 1]
-
-
 def distinct(target: Any) -> Any:
     """The part of an expanded tensor that has each of its memory once."""
     for d in shared_dims(target._meta):
@@ -538,19 +527,6 @@ def assign_shared(target: Any, result: Any, name: str) -> Any:
     chosen = result.gather(-1, changed.int().argmax(-1, True))
     assign(distinct(target), chosen.reshape(distinct(target)._meta.shape))
     return target
-
-
-def check_no_overlap(m: Meta) -> None:
-    """RuntimeError if several elements of the target are the same memory, as in an expanded tensor."""
-    if shared_dims(m):
-        raise RuntimeError(
-            errors.explain(
-                "unsupported operation: more than one element of the written-to tensor refers to a single memory "
-                "location.",
-                hint="Please clone() the tensor before performing the operation.",
-                site=user_site(4),
-            )
-        )
 
 
 def store(target: Any, result: Any) -> None:

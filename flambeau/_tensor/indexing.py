@@ -14,7 +14,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._engine.window import state
 from flambeau._ir import recording
-from flambeau._ir.meta import Meta
+from flambeau._ir.meta import Meta, shared_dims
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import parts, view
 from flambeau._ops.index import expanded_indices, index_at, indexed_shape, put_at
@@ -92,7 +92,7 @@ def setitem(tensor: Any, index: Any, value: Any) -> None:
 def _put(tensor: Any, indices: list[Any], value: Any) -> None:
     """Write the value at the indices."""
     written = _written(recording.original(tensor, (value,)), indices, value)
-    if isinstance(tensor, TensorBase) and dispatch.shared_dims(tensor._meta):
+    if isinstance(tensor, TensorBase) and shared_dims(tensor._meta):
         dispatch.assign_shared(tensor, written, "index_put_")
     else:
         recording.assign(tensor, written)

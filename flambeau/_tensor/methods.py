@@ -9,6 +9,7 @@ from typing import Any
 from flambeau._core import dtypes, errors
 from flambeau._core.sites import user_site
 from flambeau._core.unsupported import NAMES, Refusal
+from flambeau._ir.meta import shared_dims
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import loader, view_variants
 from flambeau._ops.operands import Operand
@@ -163,7 +164,7 @@ def checked_inplace(op: Op, name: str) -> Callable:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self._node is not None or self._base is not None:
             dispatch.check_writable(self)
-        if op.writes_shared and isinstance(self, Tensor) and dispatch.shared_dims(self._meta):
+        if op.writes_shared and isinstance(self, Tensor) and shared_dims(self._meta):
             return dispatch.assign_shared(self, op.function(self, *args, **kwargs), name + "_")
         return inplace(self, *args, **kwargs)
 

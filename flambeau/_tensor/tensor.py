@@ -19,7 +19,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site, warn
 from flambeau._core.size import Size
 from flambeau._engine.window import state
-from flambeau._ir.meta import Meta, is_contiguous, meta
+from flambeau._ir.meta import Meta, is_contiguous, meta, shared_dims
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import convert, fill, view
 from flambeau._tensor import creation, dispatch, indexing, interop, printing, sharing
@@ -597,7 +597,7 @@ class Tensor(TensorBase):
             filled = view.expand_(convert.cast(value, self.dtype), tuple(self.shape))
             return self._overwrite(convert.copy_of(filled, False), value, "FillBackward3")
         dispatch.check_writable(self)
-        if dispatch.shared_dims(self._meta):
+        if shared_dims(self._meta):
             dispatch.distinct(self).fill_(value)
             return self
         return self._overwrite(creation.full(self.shape, value, dtype=self.dtype), None, "FillBackward2")
@@ -605,7 +605,7 @@ class Tensor(TensorBase):
     def zero_(self) -> Any:
         """Fill with zeros."""
         dispatch.check_writable(self)
-        if dispatch.shared_dims(self._meta):
+        if shared_dims(self._meta):
             return self.fill_(0)
         return self._overwrite(creation.zeros(self.shape, dtype=self.dtype), None, "ZeroBackward0")
 
