@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import time
 
@@ -71,9 +72,9 @@ def test_shared_memory(method):
     copied, (part, _) = model.weight.clone(), model.weight.detach().split(1)
     assert not model.weight.is_shared()
     assert model.share_memory() is model and model.weight.is_shared() and part.is_shared() and not copied.is_shared()
-    processes = mp.start_processes(add, (model, letters), nprocs=2, join=False, daemon=True, start_method=method)
-    for _ in range(2):  # only now: a fork while the queue's thread pickles may copy a lock that it holds
+    for _ in range(2):
         letters.put(model.bias)
+    processes = mp.start_processes(add, (model, letters), nprocs=2, join=False, daemon=True, start_method=method)
     assert any(processes.join(60) for _ in range(2))  # it returns whenever one of them has ended
     assert model.weight.tolist() == [[1, 1, 1], [2, 2, 2]] and part.tolist() == [[1, 1, 1]]
     assert model.bias.tolist() == [5, 6] and copied.tolist() == [[0] * 3] * 2
@@ -81,6 +82,23 @@ def test_shared_memory(method):
     torch.optim.SGD(model.parameters(), lr=1.0).step()
     assert part.tolist() == [[0, 0, 0]] and model.bias.tolist() == [4, 5]
     assert pickle.loads(pickle.dumps(part)).tolist() == part.tolist()
+
+
+SENDING = """
+import multiprocessing, sys
+import flambeau as torch
+tensor, letters = torch.ones(2).share_memory_(), multiprocessing.Queue()
+before = set(sys.modules)
+letters.put(tensor)
+letters.get()
+print([name for name in sys.modules if name.startswith("multiprocessing") and name not in before])
+"""
+
+
+def test_a_queues_thread_imports_nothing_of_pythons():
+    # a process that is forked meanwhile would find the module locked for ever
+    done = subprocess.run([sys.executable, "-c", SENDING], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_what_is_pythons():

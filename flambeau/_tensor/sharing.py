@@ -38,6 +38,9 @@ def share(t: Any) -> None:
     storage = t._storage
     if storage in _shared:
         return
+    # pickling needs it: were it imported by the thread of a queue while the process forks, the child would wait for ever
+    import multiprocessing.resource_sharer  # noqa: F401
+
     flush_all()
     old = look(storage.value)
     buffer = heap.BufferWrapper(max(storage.nbytes, 1))

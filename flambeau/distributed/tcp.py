@@ -6,6 +6,7 @@ next n bytes behind it. As in PyTorch there is no check of who connects: use it 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -112,7 +113,8 @@ class _Server:
         """Stop listening: the thread that accepts is woken by a last caller. Who is connected is answered further."""
         if not self._closed:
             self._closed = True
-            Client((self.host, self.port)).close()
+            with contextlib.suppress(ConnectionError):  # the thread may have seen by itself that it is to end
+                Client((self.host, self.port)).close()
             self._accepting.join()
 
     def wait_for_guests(self, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from datetime import timedelta
 
@@ -70,3 +71,13 @@ def test_counting_from_several_threads(store):
 def test_nobody_is_there():
     with pytest.raises(dist.DistNetworkError, match="timed out"):
         dist.TCPStore("localhost", 1, timeout=timedelta(milliseconds=50)).get("x")
+
+
+def test_closing_at_once():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so that the thread that accepts may not have begun, or may end by itself
+    try:
+        for _ in range(200):
+            dist.TCPStore("localhost", 0, is_master=True).close()
+    finally:
+        sys.setswitchinterval(interval)
