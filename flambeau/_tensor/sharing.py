@@ -7,6 +7,7 @@ pickles the tensor for a process, a queue or a pipe. Whoever sees the memory cou
 
 from __future__ import annotations
 
+import importlib
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +40,7 @@ def share(t: Any) -> None:
     if storage in _shared:
         return
     # pickling needs it: were it imported by the thread of a queue while the process forks, the child would wait for ever
-    import multiprocessing.resource_sharer  # noqa: F401
-
+    importlib.import_module("multiprocessing.resource_sharer")
     flush_all()
     old = look(storage.value)
     buffer = heap.BufferWrapper(max(storage.nbytes, 1))
