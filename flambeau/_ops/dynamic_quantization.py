@@ -83,6 +83,10 @@ def fbgemm_linear_int8_weight_fp32_activation(
         >>> torch.fbgemm_linear_int8_weight_fp32_activation(x, whole, whole, sums, scale, zero, bias)
         tensor([[382.5000]])
     """
+    return _linear(input, weight, bias, weight_scale, weight_zero_point)
+
+
+def _linear(input: Any, weight: Any, bias: Any, weight_scale: float, weight_zero_point: int) -> Any:
     scale, zero = scale_and_zero_point(input.min().item(), input.max().item(), 0, 255)
     whole = cast(_rounded(input, scale, zero, 0, 255), dtypes.float64) - zero
     product = matmul(whole, (cast(weight, dtypes.float64) - weight_zero_point).t())
@@ -135,15 +139,9 @@ def fbgemm_linear_fp16_weight(input: Any, packed_weight: Any, bias: Any) -> Any:
 # ---------------------------------------------------------------------------------------------- recurrent layers
 
 
-def _gates(input: Any, h: Any, both: tuple[Any, ...]) -> tuple[Any, Any]:
-    """What input and hidden state give through their weights, which came in pairs: weight, bias, packed, sums, scale,
-    zero point."""
-    w_ih, w_hh, b_ih, b_hh, packed_ih, packed_hh, sums_ih, sums_hh, scale_ih, scale_hh, zero_ih, zero_hh = both
-    linear = fbgemm_linear_int8_weight_fp32_activation
-    return (
-        linear(input, w_ih, packed_ih, sums_ih, scale_ih, zero_ih, b_ih),
-        linear(h, w_hh, packed_hh, sums_hh, scale_hh, zero_hh, b_hh),
-    )
+def _gates(input: Any, h: Any, of_input: tuple[Any, ...], of_state: tuple[Any, ...]) -> tuple[Any, Any]:
+    """What input and hidden state give through their weights, each with its bias, scale and zero point."""
+    return _linear(input, *of_input), _linear(h, *of_state)
 
 
 @composite(method=False)
@@ -153,9 +151,8 @@ def quantized_lstm_cell(
 ) -> tuple[Any, Any]:  # fmt: skip
     """`lstm_cell` with weights that `fbgemm_linear_quantize_weight` gave; the next (hidden, cell)."""
     h, c = hx
-    both = (w_ih, w_hh, b_ih, b_hh, packed_ih, packed_hh, col_offsets_ih, col_offsets_hh, scale_ih, scale_hh,
-            zero_point_ih, zero_point_hh)  # fmt: skip
-    of_input, of_state = _gates(input, h, both)
+    weights = (w_ih, b_ih, scale_ih, zero_point_ih), (w_hh, b_hh, scale_hh, zero_point_hh)
+    of_input, of_state = _gates(input, h, *weights)
     i, f, g, o = (of_input + of_state).chunk(4, 1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     return o.sigmoid() * c.tanh(), c
@@ -167,9 +164,8 @@ def quantized_gru_cell(
     col_offsets_ih: Any, col_offsets_hh: Any, scale_ih: Any, scale_hh: Any, zero_point_ih: Any, zero_point_hh: Any,
 ) -> Any:  # fmt: skip
     """`gru_cell` with weights that `fbgemm_linear_quantize_weight` gave; the next hidden state."""
-    both = (w_ih, w_hh, b_ih, b_hh, packed_ih, packed_hh, col_offsets_ih, col_offsets_hh, scale_ih, scale_hh,
-            zero_point_ih, zero_point_hh)  # fmt: skip
-    of_input, of_state = _gates(input, hx, both)
+    weights = (w_ih, b_ih, scale_ih, zero_point_ih), (w_hh, b_hh, scale_hh, zero_point_hh)
+    of_input, of_state = _gates(input, hx, *weights)
     (ri, zi, ni), (rh, zh, nh) = of_input.chunk(3, 1), of_state.chunk(3, 1)
     new = (ni + (ri + rh).sigmoid() * nh).tanh()
     return new + (zi + zh).sigmoid() * (hx - new)
@@ -181,9 +177,8 @@ def quantized_rnn_tanh_cell(
     col_offsets_ih: Any, col_offsets_hh: Any, scale_ih: Any, scale_hh: Any, zero_point_ih: Any, zero_point_hh: Any,
 ) -> Any:  # fmt: skip
     """`rnn_tanh_cell` with weights that `fbgemm_linear_quantize_weight` gave; the next hidden state."""
-    both = (w_ih, w_hh, b_ih, b_hh, packed_ih, packed_hh, col_offsets_ih, col_offsets_hh, scale_ih, scale_hh,
-            zero_point_ih, zero_point_hh)  # fmt: skip
-    of_input, of_state = _gates(input, hx, both)
+    weights = (w_ih, b_ih, scale_ih, zero_point_ih), (w_hh, b_hh, scale_hh, zero_point_hh)
+    of_input, of_state = _gates(input, hx, *weights)
     return (of_input + of_state).tanh()
 
 
@@ -193,9 +188,8 @@ def quantized_rnn_relu_cell(
     col_offsets_ih: Any, col_offsets_hh: Any, scale_ih: Any, scale_hh: Any, zero_point_ih: Any, zero_point_hh: Any,
 ) -> Any:  # fmt: skip
     """`rnn_relu_cell` with weights that `fbgemm_linear_quantize_weight` gave; the next hidden state."""
-    both = (w_ih, w_hh, b_ih, b_hh, packed_ih, packed_hh, col_offsets_ih, col_offsets_hh, scale_ih, scale_hh,
-            zero_point_ih, zero_point_hh)  # fmt: skip
-    of_input, of_state = _gates(input, hx, both)
+    weights = (w_ih, b_ih, scale_ih, zero_point_ih), (w_hh, b_hh, scale_hh, zero_point_hh)
+    of_input, of_state = _gates(input, hx, *weights)
     return (of_input + of_state).clamp(min=0)
 
 

@@ -39,7 +39,7 @@ def share(t: Any) -> None:
     storage = t._storage
     if storage in _shared:
         return
-    # pickling needs it: were it imported by the thread of a queue while the process forks, the child would wait for ever
+    # pickling needs it: imported by the thread of a queue while the process forks, it would be locked in the child
     importlib.import_module("multiprocessing.resource_sharer")
     flush_all()
     old = look(storage.value)
