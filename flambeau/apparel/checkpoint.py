@@ -8,7 +8,7 @@ from typing import Any
 
 from flambeau import serialization
 from flambeau.apparel.errors import ApparelError, DataError
-from flambeau.apparel.files import atomic_file
+from flambeau.apparel.files import make_folder
 from flambeau.apparel.trainer import Recipe
 
 NAME = "checkpoint.pt"
@@ -17,8 +17,8 @@ FORMAT = 1
 
 def save_checkpoint(out: Path, state: dict[str, Any]) -> None:
     """Write ``checkpoint.pt`` into the folder `out`."""
-    with atomic_file(out / NAME) as temporary:
-        serialization.save({"format": FORMAT, **state}, temporary)
+    make_folder(out)
+    serialization.save({"format": FORMAT, **state}, out / NAME)
 
 
 def load_checkpoint(out: Path) -> dict[str, Any]:

@@ -7,10 +7,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from flambeau._core.lazy import lazy_module
 from flambeau.apparel.errors import ApparelError
+from flambeau.serialization.atomic import replacing
 
 if TYPE_CHECKING:
     import tempfile
@@ -19,33 +20,21 @@ else:
 
 
 @contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; when the block ends well it takes the place of `path`, else it vanishes.
-
-    A reader therefore sees the old file or the new one, never half of one. The suffix of `path` is kept, since many
-    writers choose a format by it.
-    """
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Write a file that takes the place of `path` if the block ends well; its folder is made if it is missing."""
     make_folder(path.parent)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(str(path)) as file:
+        yield file
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole text file atomically, in UTF-8 with plain newlines."""
-    with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    """Write a whole text file, in UTF-8 with plain newlines."""
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
 @contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path) -> Iterator[Path]:
     """Give an empty temporary folder; when the block ends well it takes the place of `path`, else it vanishes.
 
     A folder that already stands at `path` is moved aside first and removed after the new one is in place.

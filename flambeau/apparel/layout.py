@@ -24,7 +24,7 @@ from flambeau.apparel.classes import FIRST_TEST_ID, FIRST_TRAIN_ID
 from flambeau.apparel.console import Console
 from flambeau.apparel.errors import ApparelError
 from flambeau.apparel.extras import require
-from flambeau.apparel.files import atomic_folder, write_text
+from flambeau.apparel.files import whole_folder, write_text
 from flambeau.apparel.sources import Pictures, find_pictures
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def prepare(
         return folder
     pictures = find_pictures(source, _cache(folder), seed, limit, console)
     console.say(f"Pictures: {pictures.origin}.")
-    with atomic_folder(folder) as temporary:
+    with whole_folder(folder) as temporary:
         write_layout(temporary, pictures, console)
         about = {"asked": wanted, "origin": pictures.origin, "synthetic": pictures.synthetic}
         counts = {"train": len(pictures.train_labels), "test": len(pictures.test_labels)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flambeau._core.lazy import lazy_module
 from flambeau.apparel.extras import require
-from flambeau.apparel.files import atomic_file
+from flambeau.apparel.files import whole_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,5 +32,5 @@ def text_art(image: np.ndarray) -> str:
 def save_picture(path: Path, image: np.ndarray, scale: int = 10) -> None:
     """Save bytes (H, W) as a PNG picture, `scale` times as large."""
     picture = require("PIL.Image", "pillow").fromarray(np.ascontiguousarray(image))
-    with atomic_file(path) as temporary:
-        picture.resize((picture.width * scale, picture.height * scale), resample=0).save(temporary)
+    with whole_file(path) as file:
+        picture.resize((picture.width * scale, picture.height * scale), resample=0).save(file, "PNG")

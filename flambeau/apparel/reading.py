@@ -15,7 +15,7 @@ from flambeau.apparel.classes import SIDE
 from flambeau.apparel.console import Console
 from flambeau.apparel.errors import ApparelError, DataError
 from flambeau.apparel.extras import require
-from flambeau.apparel.files import atomic_file
+from flambeau.apparel.files import whole_file
 from flambeau.apparel.tables import Table
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def read_pictures(table: Table, folder: Path, console: Console) -> np.ndarray:
         return images
     images = _read_all(table, folder, console)
     try:
-        with atomic_file(cache) as temporary:
-            np.savez(temporary, images=images, mark=np.array(mark))
+        with whole_file(cache) as file:
+            np.savez(file, images=images, mark=np.array(mark))
     except (OSError, ApparelError):
         console.say(f"(no room for a cache beside {folder}; the pictures will be read again next time)")
     return images

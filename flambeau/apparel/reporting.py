@@ -13,7 +13,7 @@ from flambeau.apparel.checkpoint import NAME, load_checkpoint, recipe_of
 from flambeau.apparel.classes import CLASSES
 from flambeau.apparel.console import Console
 from flambeau.apparel.errors import ApparelError, DataError
-from flambeau.apparel.files import atomic_file, write_text
+from flambeau.apparel.files import whole_file, write_text
 from flambeau.apparel.layout import describe
 from flambeau.apparel.page import build_page
 from flambeau.apparel.predicting import SUBMISSION
@@ -131,8 +131,8 @@ def _settings(recipe: Recipe, folder: Path, history: list[dict[str, float]]) -> 
 
 def _write(out: Path, numbers: dict[str, Any], figures: list[tuple[str, str, bytes]], page: str) -> None:
     for name, (_, _, png) in zip(("curves.png", "confusion.png"), figures, strict=False):
-        with atomic_file(out / name) as temporary:
-            temporary.write_bytes(png)
+        with whole_file(out / name) as file:
+            file.write(png)
     write_text(out / "report.json", json.dumps(numbers, indent=2) + "\n")
     write_text(out / "report.html", page)
 

@@ -11,7 +11,7 @@ from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau.apparel.console import Console
 from flambeau.apparel.errors import ApparelError, DataError
-from flambeau.apparel.files import atomic_folder
+from flambeau.apparel.files import whole_folder
 from flambeau.apparel.idx import read_pair
 from flambeau.apparel.synthetic import draw_garments
 
@@ -118,7 +118,7 @@ def download(folder: Path, console: Console) -> None:
     Raises:
         OSError: if no address answers, or what came is not the published file.
     """
-    with atomic_folder(folder) as temporary:
+    with whole_folder(folder) as temporary:
         for name, digest in OFFICIAL_FILES.items():
             (temporary / name).write_bytes(_fetch(name, digest, console))
 

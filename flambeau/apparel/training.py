@@ -13,7 +13,7 @@ from flambeau.apparel.classes import CLASSES
 from flambeau.apparel.console import Console
 from flambeau.apparel.dataset import Labelled, read_train
 from flambeau.apparel.errors import ApparelError
-from flambeau.apparel.files import atomic_file, make_folder, write_text
+from flambeau.apparel.files import make_folder, whole_file, write_text
 from flambeau.apparel.interrupt import Interrupt
 from flambeau.apparel.layout import describe
 from flambeau.apparel.models import DEFAULTS
@@ -181,5 +181,5 @@ def _line(trainer: Trainer) -> str:
 def _write_history(trainer: Trainer, out: Path) -> None:
     write_text(out / "history.json", json.dumps(trainer.history, indent=2) + "\n")
     if trainer.history:
-        with atomic_file(out / "curves.png") as temporary:
-            temporary.write_bytes(draw_curves(trainer.history))
+        with whole_file(out / "curves.png") as file:
+            file.write(draw_curves(trainer.history))

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from flambeau.apparel.errors import ApparelError
-from flambeau.apparel.files import atomic_file, atomic_folder, make_folder
+from flambeau.apparel.files import make_folder, whole_file, whole_folder
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "a.txt"
-    with atomic_file(path) as temporary:
-        temporary.write_text("first")
-        assert not path.exists() and temporary.suffix == ".txt"
-    with pytest.raises(ZeroDivisionError), atomic_file(path) as temporary:
-        temporary.write_text("half of the sec")
+    with whole_file(path) as file:
+        file.write(b"first")
+        assert not path.exists()
+    with pytest.raises(ZeroDivisionError), whole_file(path) as file:
+        file.write(b"half of the sec")
         raise ZeroDivisionError
     assert path.read_text() == "first"
     assert list(path.parent.iterdir()) == [path]
@@ -23,9 +23,9 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "set"
     for name in ("old", "new"):
-        with atomic_folder(path) as temporary:
+        with whole_folder(path) as temporary:
             (temporary / name).touch()
-    with pytest.raises(KeyboardInterrupt), atomic_folder(path) as temporary:
+    with pytest.raises(KeyboardInterrupt), whole_folder(path) as temporary:
         (temporary / "half").touch()
         raise KeyboardInterrupt
     assert [entry.name for entry in path.iterdir()] == ["new"]
