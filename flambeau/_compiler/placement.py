@@ -100,8 +100,8 @@ class Placement:
             self.copies.setdefault(i, []).append(nests.nest_of_copy(old, node))
 
     def _join_map(self, i: int, fused: Fused, elsewhere: Sequence[Place] = ()) -> None:
-        """Let each result take the memory of an operand of the same size that dies here and is read just there, and not
-        `elsewhere`."""
+        """Let each result take the memory of an operand with elements of the same size, and as many, that dies here and
+        is read just there, and not `elsewhere`."""
         nest = fused.nest
         taken: set[Place] = set(elsewhere)
         reads = [k for k, o in enumerate(nest.loops.operands) if not o.written]
@@ -113,8 +113,8 @@ class Placement:
                 old = fused.places[r]
                 same = nest.strides[r] == nest.strides[w] and nest.offsets[r] == nest.offsets[w] == 0
                 alone = sum(fused.places[k] == old for k in reads) == 1 and nest.gathers[r] is None
-                alike = same and alone and old not in taken and self.nbytes(old) == self.nbytes(new)
-                if alike and self._try_join(i, old, new):
+                alike = self.nbytes(old) == self.nbytes(new) and _itemsize(old) == _itemsize(new)
+                if same and alone and alike and old not in taken and self._try_join(i, old, new):
                     taken.add(old)
                     break
 
@@ -186,6 +186,10 @@ class Placement:
     def nbytes(self, place: Place) -> int:
         """The bytes of its memory."""
         return place.node.outputs[place.output].nbytes
+
+
+def _itemsize(place: Place) -> int:
+    return place.node.outputs[place.output].dtype.itemsize
 
 
 def places_of(part: Any) -> tuple[Place, ...]:

@@ -99,6 +99,14 @@ def test_what_is_scattered_into_is_copied_when_it_lives(programs):
     assert base.tolist() == [2] * 5
 
 
+@pytest.mark.parametrize("narrow", [torch.bfloat16, torch.int16])
+def test_larger_elements_do_not_take_the_memory_of_smaller_ones(narrow):
+    x = torch.arange(600).view(2, 300).float() % 250
+    window.flush()
+    row = x.to(narrow)[0].float()  # of as many bytes as both rows of smaller elements
+    assert row.tolist() == x[0].tolist()
+
+
 def test_a_value_that_is_still_seen_is_not_written_over(programs):
     w = torch.ones(5)
     old = w + 0
