@@ -309,13 +309,13 @@ class Fusion:
         self._stand_in(group, other)
 
     def _stand_in(self, unit: Unit, other: Unit) -> None:
-        """The other unit's nodes now are in this one: whoever depended on the other depends on this one."""
+        """The other unit's nodes now are in this one: whoever depended on either depends on what both do."""
+        either = 1 << unit.number | 1 << other.number
+        unit.ancestors = (unit.ancestors | other.ancestors) & ~either
         other.nodes = []
         for follower in self.units:
-            if follower.ancestors >> other.number & 1:
-                follower.ancestors = follower.ancestors & ~(1 << other.number) | 1 << unit.number
-        self._depend(unit, other.ancestors & ~(1 << unit.number))
-        unit.ancestors &= ~(1 << unit.number)
+            if follower.ancestors & either:
+                follower.ancestors = follower.ancestors & ~either | 1 << unit.number | unit.ancestors
 
     def take(self, unit: Unit, group: Group) -> None:
         """Make a group that nothing stands between part of the unit of a call."""

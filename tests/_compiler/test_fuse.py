@@ -95,6 +95,20 @@ def test_groups_that_feed_one_node_are_merged():
     assert len(units(g, result)) == 1
 
 
+def test_who_follows_one_of_two_merged_groups_follows_both():
+    g = Graph()
+    p, q, r = inputs(g, (4, 4), (4, 4), (4, 4))
+    b = g.map("exp", r)
+    after_b = b.transpose(0, 1) * 2.0
+    x = g.map("tanh", p)
+    a = x.transpose(0, 1) + q
+    both = a + b  # now after_b comes after x, too
+    last = x + after_b
+    fusion = Fusion(g.nodes, [both.node, last.node])
+    assert fusion.unit_of[a.node] is fusion.unit_of[b.node] is not fusion.unit_of[x.node]
+    assert fusion.unit_of[last.node] is fusion.unit_of[after_b.node] is not fusion.unit_of[x.node]
+
+
 def test_a_gather_reads_its_source_from_memory():
     g = Graph()
     (x,) = inputs(g, (9, 3))
