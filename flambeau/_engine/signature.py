@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
 from sys import getrefcount
 from typing import Any, NamedTuple, Protocol
 
@@ -18,9 +17,35 @@ from flambeau._engine.formula import RUNTIME, key_of
 from flambeau._ir.program import Instruction, Value, new_value
 
 STRUCTURES = 640  # with so many, those are forgotten whose plans are; more than there are plans
-LIFETIMES = 512  # combinations of ties and reference counts that are remembered
+LIFETIMES = 64  # combinations of reference counts that each of them remembers
+_NONE: frozenset[int] = frozenset()
 
-# What windows with the same operations, layouts and ties share: found by these once, and from then on by its identity.
+
+class Structure:
+    """What windows with the same operations, layouts and ties share: found by these once, and from then on by its
+    identity. It remembers which results outlive the window and which inputs do not, by reference counts."""
+
+    __slots__ = ("ties", "inputs", "_known")
+
+    def __init__(self, ties: tuple[int, ...], inputs: int) -> None:
+        self.ties = ties
+        self.inputs = inputs
+        self._known: dict[tuple[int, ...], tuple[tuple[int, ...], tuple[int, ...]]] = {}
+
+    def only_here(self, references: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The results that somebody outside the window refers to, and the inputs that nobody does."""
+        known = self._known.get(references)
+        if known is None:
+            if len(self._known) >= LIFETIMES:
+                self._known.clear()
+            uses = Counter(self.ties)
+            alone = _ALONE + 1  # the instruction's tuple of outputs
+            live = [slot for slot in range(self.inputs, len(references)) if references[slot] - uses[slot] > alone]
+            unneeded = [slot for slot in range(self.inputs) if references[slot] - uses[slot] == _ALONE]
+            known = self._known[references] = tuple(live), tuple(unneeded)
+        return known
+
+
 _structures = Remembered(STRUCTURES)
 
 
@@ -82,12 +107,12 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
     operands.clear()
     made.clear()  # both count as references
     whole = tuple(key)
-    structure = _structures.get(whole) or _structures.keep(whole, object())
+    structure = _structures.get(whole) or _structures.keep(whole, Structure(ties, inputs))
     references = tuple(map(getrefcount, values))
     if window.before:
         references = _without(window.before, references, slots)
-    live, unneeded = _only_here(ties, references, inputs)
-    dying = frozenset([slot for slot in unneeded if owns_its_memory(values[slot])])
+    live, unneeded = structure.only_here(references)
+    dying = frozenset([slot for slot in unneeded if owns_its_memory(values[slot])]) if unneeded else _NONE
     return Signature((structure, live, dying), values, inputs, slots, ties, scalars, live, dying)
 
 
@@ -148,18 +173,6 @@ def _without(before: list[dict[Any, Value]], references: tuple[int, ...], slots:
             if slot is not None:
                 counts[slot] -= 1
     return tuple(counts)
-
-
-@lru_cache(LIFETIMES)
-def _only_here(
-    ties: tuple[int, ...], references: tuple[int, ...], inputs: int
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The results that somebody outside the window refers to, and the inputs that nobody does."""
-    uses = Counter(ties)
-    alone = _ALONE + 1  # the instruction's tuple of outputs
-    live = [slot for slot in range(inputs, len(references)) if references[slot] - uses[slot] > alone]
-    unneeded = [slot for slot in range(inputs) if references[slot] - uses[slot] == _ALONE]
-    return tuple(live), tuple(unneeded)
 
 
 def unseen(results: list[Value], uses: Sequence[int]) -> bool:

@@ -116,7 +116,7 @@ def sum(input: Any, dim: Dims = None, keepdim: bool = False, dtype: dtype | None
         >>> torch.ones(2, 3).sum(1)
         tensor([3., 3.])
     """
-    return in_dtype(input, dtype).sum(axis=axes(input, dim), keepdims=keepdim)
+    return np.add.reduce(in_dtype(input, dtype), axis=axes(input, dim), keepdims=keepdim)
 
 
 @library(

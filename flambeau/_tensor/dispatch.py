@@ -187,7 +187,13 @@ def pointwise(op: Any, args: tuple) -> Any:
     t._node = t._base = t._base_node = None
     mask &= op.differentiable_mask
     if mask and state.grad_enabled and inference.differentiable:
-        t._node = node = record_node(op, args, metas, _edges(args, mask), inference, mask, user_site(3))
+        edges: tuple
+        if count == 2:
+            a, b = args
+            edges = (a._node, a._index) if mask & 1 else None, (b._node, b._index) if mask & 2 else None
+        else:
+            edges = _edges(args, mask)
+        t._node = node = record_node(op, args, metas, edges, inference, mask, user_site(3))
         if node.saved_outputs is not None:
             node.save_outputs((t,))
     if exposed:
@@ -204,9 +210,6 @@ def _sees_exposed(args: Iterable[Any]) -> bool:
 
 def _edges(args: tuple, mask: int) -> tuple:
     """One edge an argument: to the node of each tensor in `mask`."""
-    if len(args) == 2:  # nearly always: written out for speed
-        a, b = args
-        return (a._node, a._index) if mask & 1 else None, (b._node, b._index) if mask & 2 else None
     return tuple([(a._node, a._index) if mask >> i & 1 else None for i, a in enumerate(args)])
 
 

@@ -165,7 +165,6 @@ def record_node(
     saving = inference.savings.get(mask)
     if saving is None:
         saving = inference.savings[mask] = op.saving(mask, metas)
-    dropped, kept, snapshots, outputs, _, _, _ = saving
     node = new(OpNode)
     node.edges = edges
     node.output_metas = inference.outputs
@@ -175,22 +174,17 @@ def record_node(
     node.op = op
     node.metas = metas
     node.saving = saving
-    if dropped:
-        held = list(args)
-        for i in dropped:
-            held[i] = None
-        node.args = held
-    else:
-        node.args = args
-    if kept:
-        if snapshots:
-            node.args = [_snapshot(a) if i in snapshots else a for i, a in enumerate(node.args)]
-        node.versions = {i: _version(node.args[i]) for i in kept}
-        if stack.top is not None:
-            node._pack(kept, stack.top)
-    else:
-        node.versions = _NOTHING
-    node.saved_outputs = [] if outputs else None
+    node.saved_outputs = [] if saving.outputs else None
+    if saving.nothing is not None:
+        node.args, node.versions = saving.nothing, _NOTHING
+        return node
+    if saving.snapshots:
+        args = tuple([_snapshot(a) if i in saving.snapshots else a for i, a in enumerate(args)])
+    dropped, kept = saving.dropped, saving.kept
+    node.args = [None if i in dropped else a for i, a in enumerate(args)] if dropped else args
+    node.versions = {i: _version(args[i]) for i in kept} if kept else _NOTHING
+    if kept and stack.top is not None:
+        node._pack(kept, stack.top)
     return node
 
 

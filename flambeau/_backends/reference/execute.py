@@ -60,11 +60,11 @@ def flat_of(array: Any, m: Meta, inputs: tuple[Any, ...] = ()) -> np.ndarray:
     want = m.dtype.numpy
     if array.dtype != want:
         array = array.astype(want)
-    elif array.base is not None or any(array is x for x in inputs):
+    elif array.base is not None or id(array) in map(id, inputs):
         if any(isinstance(x, np.ndarray) and np.may_share_memory(array, x) for x in inputs):
             array = array.copy()
     if m.is_contiguous:
-        flat = np.ascontiguousarray(array).reshape(-1)
+        flat = array.ravel()
         return flat if flat.flags.writeable else flat.copy()
     flat = np.empty(m.extent, want)
     np.lib.stride_tricks.as_strided(flat, m.shape, [s * m.dtype.itemsize for s in m.strides])[...] = array
