@@ -69,6 +69,26 @@ def make_tensor(cls: type, m: Meta, storage: Storage, node: Node | None = None, 
     return t
 
 
+def awaited(m: Meta, window: Any) -> Any:
+    """A tensor of what an instruction that waits in `window` will make: `make_tensor`, `new_storage` and `new_value`,
+    written out."""
+    value = Value()
+    value.array = value.buffer = value.failure = None
+    value.window = window
+    storage = Storage()
+    storage.value = value
+    storage.version = 0
+    storage.nbytes = m.nbytes
+    storage.exposed = False
+    storage.changed_at = None
+    t: Any = new(Tensor)
+    t._meta = m
+    t._storage = storage
+    t._index = 0
+    t._node = t._base = t._base_node = None
+    return t
+
+
 def from_flat(flat: Any, m: Meta, exposed: bool = False) -> Any:
     """A tensor over a flat array that nobody else uses, unless it is `exposed`."""
     value = new_value()
@@ -259,7 +279,7 @@ def library(op: Any, args: tuple) -> Any:
             inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred, operands=metas)
             if key is not None:
                 op.remember(key, inference)
-        outputs = tuple([make_tensor(Tensor, m, new_storage(new_value(window), m.nbytes)) for m in inference.outputs])
+        outputs = tuple([awaited(m, window) for m in inference.outputs])
         results = tuple([t._storage.value for t in outputs])
         site = None
         if op.fallible:
@@ -402,10 +422,11 @@ def view(op: Any, args: tuple) -> Any:
     if node is not None and state.grad_enabled and metas[0].dtype.differentiable:
         edges = ((node, source._index),) + (None,) * (len(args) - 1)
         maker = record_node(op, args, metas, edges, inference, 1, user_site(3))
-        views = tuple([view_of(source, m, maker, i) for i, m in enumerate(inference.outputs)])
     else:
-        views = tuple([view_of(source, m) for m in inference.outputs])
-    return views if several else views[0]
+        maker = None
+    if not several:
+        return view_of(source, inference.outputs[0], maker)
+    return tuple([view_of(source, m, maker, i if maker else 0) for i, m in enumerate(inference.outputs)])
 
 
 def _are_constants(args: tuple) -> bool:

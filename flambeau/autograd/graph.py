@@ -182,8 +182,14 @@ def record_node(
         args = tuple([_snapshot(a) if i in saving.snapshots else a for i, a in enumerate(args)])
     dropped, kept = saving.dropped, saving.kept
     node.args = [None if i in dropped else a for i, a in enumerate(args)] if dropped else args
-    node.versions = {i: _version(args[i]) for i in kept} if kept else _NOTHING
-    if kept and stack.top is not None:
+    if not kept:
+        node.versions = _NOTHING
+        return node
+    if saving.grouped:
+        node.versions = {i: _version(args[i]) for i in kept}
+    else:
+        node.versions = {i: args[i]._storage.version for i in kept}
+    if stack.top is not None:
         node._pack(kept, stack.top)
     return node
 
