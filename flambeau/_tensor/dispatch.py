@@ -207,13 +207,7 @@ def pointwise(op: Any, args: tuple) -> Any:
     t._node = t._base = t._base_node = None
     mask &= op.differentiable_mask
     if mask and state.grad_enabled and inference.differentiable:
-        edges: tuple
-        if count == 2:
-            a, b = args
-            edges = (a._node, a._index) if mask & 1 else None, (b._node, b._index) if mask & 2 else None
-        else:
-            edges = _edges(args, mask)
-        t._node = node = record_node(op, args, metas, edges, inference, mask, user_site(3))
+        t._node = node = record_node(op, args, metas, _edges(args, mask), inference, mask, user_site(3))
         if node.saved_outputs is not None:
             node.save_outputs((t,))
     if exposed:
@@ -229,7 +223,14 @@ def _sees_exposed(args: Iterable[Any]) -> bool:
 
 
 def _edges(args: tuple, mask: int) -> tuple:
-    """One edge an argument: to the node of each tensor in `mask`."""
+    """One edge an argument: to the node of each tensor in `mask`. The two usual cases are written out for speed."""
+    count = len(args)
+    if count == 2:
+        a, b = args
+        return (a._node, a._index) if mask & 1 else None, (b._node, b._index) if mask & 2 else None
+    if count == 1:
+        (a,) = args
+        return ((a._node, a._index),)
     return tuple([(a._node, a._index) if mask >> i & 1 else None for i, a in enumerate(args)])
 
 
@@ -279,8 +280,12 @@ def library(op: Any, args: tuple) -> Any:
             inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred, operands=metas)
             if key is not None:
                 op.remember(key, inference)
-        outputs = tuple([awaited(m, window) for m in inference.outputs])
-        results = tuple([t._storage.value for t in outputs])
+        if len(inference.outputs) == 1:
+            t = awaited(inference.outputs[0], window)
+            outputs, results = (t,), (t._storage.value,)
+        else:
+            outputs = tuple([awaited(m, window) for m in inference.outputs])
+            results = tuple([t._storage.value for t in outputs])
         site = None
         if op.fallible:
             site = user_site(3)

@@ -247,10 +247,13 @@ class OpNode(Node):
             kept = [unpack(o._storage, o._meta, None, 0) for o in outputs]
             self.saved_outputs = [(Packed(k, stack.top), k._meta, None) for k in kept]
             return
-        if "out" in self.op.snapshots and not any([o._storage.exposed for o in outputs]):
-            self.saved_outputs = [(new_storage(o._storage.value, o._storage.nbytes), o._meta, 0) for o in outputs]
-        else:
-            self.saved_outputs = [(o._storage, o._meta, o._storage.version) for o in outputs]
+        self.saved_outputs = saved = []
+        own = "out" in self.op.snapshots
+        for o in outputs:
+            storage = o._storage
+            if own:
+                storage = new_storage(storage.value, storage.nbytes)
+            saved.append((storage, o._meta, storage.version))
 
     def release(self) -> None:
         self.args = None
