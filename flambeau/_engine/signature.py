@@ -96,10 +96,9 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
             _mixed(instruction, key, operands, scalars)
         made += instruction.outputs
     values = [v for v in dict.fromkeys(operands) if v.window is not window]
-    if not _in_memory(values, window):
+    if not _add_sizes(values, window, key):
         return None
     inputs = len(values)
-    key += [v.nbytes for v in values]
     values += made
     slots = dict(zip(values, range(len(values)), strict=True))
     ties = tuple(map(slots.__getitem__, operands))
@@ -116,11 +115,16 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
     return Signature((structure, live, dying), values, inputs, slots, ties, scalars, live, dying)
 
 
-def _in_memory(values: list[Value], window: Owner) -> bool:
+def _add_sizes(values: list[Value], window: Owner, key: list[Any]) -> bool:
+    """Add the bytes of each value to the key; False if one has no memory."""
     for v in values:
         if v.window is not None:
             window.fetch(v)
-        if v.array is None and v.buffer is None:
+        if v.buffer is not None:
+            key.append(v.buffer.nbytes)
+        elif v.array is not None:
+            key.append(v.nbytes)
+        else:
             return False
     return True
 
@@ -185,11 +189,13 @@ def owns_its_memory(value: Value) -> bool:
     array, buffer = value.array, value.buffer
     if array is None:
         return buffer is not None and not buffer.shared and getrefcount(value.buffer) == _ATTRIBUTE
-    if getrefcount(value.array) != _ATTRIBUTE or not array.flags.writeable:
+    if getrefcount(value.array) != _ATTRIBUTE:
         return False
-    base = array.base
+    flags, base = array.flags, array.base
+    if not flags.writeable:
+        return False
     if base is None:
-        return array.flags.owndata
+        return flags.owndata
     if type(base) is not type(array) or getrefcount(array.base) != _ATTRIBUTE:
         return False
     if buffer is None or buffer.shared:
