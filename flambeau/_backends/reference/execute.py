@@ -40,7 +40,7 @@ def array_of(value: Value, m: Meta) -> np.ndarray:
         assert value.failure is not None, "an instruction ran before the one that makes its operand"
         raise value.failure
     want = m.dtype.numpy
-    if data.dtype != want:
+    if data.dtype is not want and data.dtype != want:  # usually it is the same object, which is quickly said
         data = data.view(want)
     if m.is_contiguous:
         if m.offset == 0 and data.size == m.numel:
@@ -58,7 +58,7 @@ def flat_of(array: Any, m: Meta, inputs: tuple[Any, ...] = ()) -> np.ndarray:
     if array.shape != m.shape:
         raise AssertionError(f"a kernel returned shape {array.shape} where {m} was inferred")
     want = m.dtype.numpy
-    if array.dtype != want:
+    if array.dtype is not want and array.dtype != want:
         array = array.astype(want)
     elif array.base is not None or id(array) in map(id, inputs):
         if any(isinstance(x, np.ndarray) and np.may_share_memory(array, x) for x in inputs):
