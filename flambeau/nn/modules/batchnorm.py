@@ -39,8 +39,8 @@ class _NormBase(Module):
     _input_dims: tuple[int, ...] = ()
     weight: Any = Registered()
     bias: Any = Registered()
-    running_mean: Any
-    running_var: Any
+    running_mean: Any = Registered("_buffers")
+    running_var: Any = Registered("_buffers")
     num_batches_tracked: Any
 
     def __init__(
