@@ -38,7 +38,7 @@ from flambeau._core import dtypes, errors, keywords
 from flambeau._core.forgetting import forget_unused, room_for
 from flambeau._core.lazy import lazy_module
 from flambeau._ir import recording
-from flambeau._ir.meta import Meta
+from flambeau._ir.meta import Meta, holds_metas
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.arguments import not_a_tensor, refuse_others
 from flambeau._ops.outs import OutRule, write_out
@@ -241,14 +241,14 @@ class Op:
         """What backward needs of arguments with these metas when the inputs in `mask` (bit i: parameter i) want
         gradients."""
         sources = {s for i, d in self.derivative_of.items() if mask >> i & 1 for s in d.sources}
-        tensors = [i for i, m in enumerate(metas) if type(m) is Meta or type(m) is tuple]
+        tensors = [i for i, m in enumerate(metas) if type(m) is Meta or holds_metas(m)]
         saving = Saving()
         saving.kept = tuple([i for i in tensors if ("arg", i) in sources])
         saving.dropped = tuple([i for i in tensors if i not in saving.kept])
         saving.nothing = (None,) * len(metas) if len(saving.dropped) == len(metas) else None
         saving.snapshots = tuple([i for i in saving.kept if self.parameters[i] in self.snapshots])
         saving.outputs = any([kind == "out" for kind, _ in sources])
-        saving.grouped = any([type(m) is tuple for m in metas])
+        saving.grouped = any([holds_metas(m) for m in metas])
         saving.name = self.node_name if isinstance(self.node_name, str) else self.node_name(*metas)
         saving.shown = self._shown(metas)
         return saving

@@ -348,11 +348,12 @@ def _examine(args: tuple) -> tuple[tuple, tuple, Any, int, bool]:
 
 def _attach(op: Any, args: tuple, metas: tuple, inference: Inference, mask: int, outputs: tuple) -> None:
     """Give the outputs their graph node."""
-    if inference.plain:
-        edges = _edges(args, mask)
-    else:  # lists become tuples: what is saved must not change with the caller's list
+    if list in map(type, args):  # what is saved must not change with the caller's list
         args = tuple([tuple(a) if type(a) is list else a for a in args])
+    if inference.nested:
         edges = tuple([e for i, a in enumerate(args) for e in _edges_of(a, mask >> i & 1)])
+    else:
+        edges = _edges(args, mask)
     node = record_node(op, args, metas, edges, inference, mask, user_site(4))
     for i, t in enumerate(outputs):
         if t._meta.dtype.differentiable and i not in op.nondifferentiable:
