@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from sys import getrefcount
 from typing import Any, NamedTuple, Protocol
 
+from flambeau._compiler.capture import add_values
 from flambeau._core.forgetting import Remembered
 from flambeau._engine.formula import RUNTIME, key_of
 from flambeau._ir.program import Instruction, Value, new_value
@@ -150,22 +151,12 @@ def _mixed(instruction: Instruction, key: list[Any], operands: list[Value], scal
         if kind is Value:
             operands.append(a)
         elif kind is tuple:
-            _nested(a, operands)
+            add_values(a, operands)
         elif pointwise:
             told = key_of(a)
             key.append(told)
             if told is RUNTIME:
                 scalars.append(a)
-
-
-def _nested(args: tuple, operands: list[Value]) -> None:
-    """The values in a list of operands."""
-    for a in args:
-        kind = type(a)
-        if kind is Value:
-            operands.append(a)
-        elif kind is tuple:
-            _nested(a, operands)
 
 
 def _without(before: list[dict[Any, Value]], references: tuple[int, ...], slots: dict[Value, int]) -> tuple[int, ...]:

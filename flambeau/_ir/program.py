@@ -113,9 +113,10 @@ class Inference:
     and whether it can fail when it runs (so that the user's line has to be kept).
 
     Of `operands`, from which it was inferred, it remembers whether all are tensors (`plain`), whether one is a list of
-    tensors (`nested`), and whether one begins within its storage (`offset`). `savings` has, by the mask of operands that want gradients, what is saved for them.
-    `pattern` is what the compiler keeps of it to recognise the same in other sizes. In a plan's key the inference
-    itself stands for the op, its static arguments and the metas of its operands.
+    tensors (`nested`), and whether one begins within its storage (`offset`). `savings` has, by the mask of operands
+    that want gradients, what is saved for them. `pattern` is what the compiler keeps of it to recognise the same in
+    other sizes. In a plan's key the inference itself stands for the op, its static arguments and the metas of its
+    operands.
     """
 
     __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "plain", "nested", "offset", "savings",

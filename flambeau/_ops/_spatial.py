@@ -27,8 +27,9 @@ def per_dim(value: Any, n: int, name: str, op: str) -> Sizes:
     """`value`, an int or a sequence of one or `n` ints, as `n` ints."""
     if isinstance(value, (tuple, list)):
         if len(value) == n:
-            whole = type(value) is tuple and all_ints(value)
-            return value if whole else tuple([as_size(v, name, op) for v in value])
+            if type(value) is tuple and all_ints(value):
+                return value
+            return tuple([as_size(v, name, op) for v in value])
         if len(value) == 1:
             return (as_size(value[0], name, op),) * n
         raise RuntimeError(
