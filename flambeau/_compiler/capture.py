@@ -228,14 +228,18 @@ def _fills_memory(array: Array) -> bool:
 def operands_of(instruction: Instruction) -> list[Value]:
     """The values among the (possibly nested) arguments of an instruction."""
     found: list[Value] = []
-    pending = list(reversed(instruction.args))
-    while pending:
-        a = pending.pop()
-        if type(a) is Value:
-            found.append(a)
-        elif type(a) is tuple:
-            pending.extend(reversed(a))
+    add_values(instruction.args, found)
     return found
+
+
+def add_values(args: tuple, found: list[Value]) -> None:
+    """Append the values among (possibly nested) arguments."""
+    for a in args:
+        kind = type(a)
+        if kind is Value:
+            found.append(a)
+        elif kind is tuple:
+            add_values(a, found)
 
 
 def _number(graph: Graph, number: Any, compute: dtype) -> Array:

@@ -69,14 +69,16 @@ def never_compiled(queue: Collection[Instruction], nbytes: int, now: bool) -> bo
     """Does the reference run a window whenever it is seen? If nothing is to be compiled, and if it holds so little that
     NumPy is as quick: looking twice at the same operation on a few numbers then gives the very same bits."""
     if config.compile == "auto" and not now:
-        few = len(queue) <= FEW_INSTRUCTIONS and nbytes <= FEW_BYTES
-        return few and all([i.op.family != "formula" and _reads_little(i) for i in list(queue)])
+        return len(queue) <= FEW_INSTRUCTIONS and nbytes <= FEW_BYTES and all(map(_is_little, list(queue)))
     return config.compile == "never"
 
 
-def _reads_little(instruction: Instruction) -> bool:
-    """Is no operand large? A sum is a single number, of however many."""
-    return all([type(m) is not Meta or m.nbytes <= FEW_BYTES for m in instruction.metas])
+def _is_little(instruction: Instruction) -> bool:
+    """Is it a single operation, and no operand large? A sum is a single number, of however many."""
+    for m in instruction.metas:
+        if type(m) is Meta and m.nbytes > FEW_BYTES:
+            return False
+    return instruction.op.family != "formula"
 
 
 def run(queue: Sequence[Instruction], owner: Owner, now: bool = False) -> bool:
@@ -336,10 +338,11 @@ class Plan:
 
     def deliver(self, results: Sequence[tuple[int, int, Any]], values: list[Value], fresh: list[Buffer]) -> None:
         """Give results their memory: a fresh buffer, or that of an input which died."""
+        inputs = self.inputs
         for slot, place, dtype in results:
             value = values[slot]
-            if place >= self.inputs:
-                value.buffer = fresh[place - self.inputs]
+            if place >= inputs:
+                value.buffer = fresh[place - inputs]
             else:
                 dead = values[place]
                 value.buffer, value.array = dead.buffer, dead.array

@@ -9,18 +9,44 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
 from sys import getrefcount
 from typing import Any, NamedTuple, Protocol
 
+from flambeau._compiler.capture import add_values
 from flambeau._core.forgetting import Remembered
 from flambeau._engine.formula import RUNTIME, key_of
 from flambeau._ir.program import Instruction, Value, new_value
 
 STRUCTURES = 640  # with so many, those are forgotten whose plans are; more than there are plans
-LIFETIMES = 512  # combinations of ties and reference counts that are remembered
+LIFETIMES = 64  # combinations of reference counts that each of them remembers
+_NONE: frozenset[int] = frozenset()
 
-# What windows with the same operations, layouts and ties share: found by these once, and from then on by its identity.
+
+class Structure:
+    """What windows with the same operations, layouts and ties share: found by these once, and from then on by its
+    identity. It remembers which results outlive the window and which inputs do not, by reference counts."""
+
+    __slots__ = ("ties", "inputs", "_known")
+
+    def __init__(self, ties: tuple[int, ...], inputs: int) -> None:
+        self.ties = ties
+        self.inputs = inputs
+        self._known: dict[tuple[int, ...], tuple[tuple[int, ...], tuple[int, ...]]] = {}
+
+    def only_here(self, references: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The results that somebody outside the window refers to, and the inputs that nobody does."""
+        known = self._known.get(references)
+        if known is None:
+            if len(self._known) >= LIFETIMES:
+                self._known.clear()
+            uses = Counter(self.ties)
+            alone = _ALONE + 1  # the instruction's tuple of outputs
+            live = [slot for slot in range(self.inputs, len(references)) if references[slot] - uses[slot] > alone]
+            unneeded = [slot for slot in range(self.inputs) if references[slot] - uses[slot] == _ALONE]
+            known = self._known[references] = tuple(live), tuple(unneeded)
+        return known
+
+
 _structures = Remembered(STRUCTURES)
 
 
@@ -71,10 +97,9 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
             _mixed(instruction, key, operands, scalars)
         made += instruction.outputs
     values = [v for v in dict.fromkeys(operands) if v.window is not window]
-    if not _in_memory(values, window):
+    if not _add_sizes(values, window, key):
         return None
     inputs = len(values)
-    key += [v.nbytes for v in values]
     values += made
     slots = dict(zip(values, range(len(values)), strict=True))
     ties = tuple(map(slots.__getitem__, operands))
@@ -82,20 +107,25 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
     operands.clear()
     made.clear()  # both count as references
     whole = tuple(key)
-    structure = _structures.get(whole) or _structures.keep(whole, object())
+    structure = _structures.get(whole) or _structures.keep(whole, Structure(ties, inputs))
     references = tuple(map(getrefcount, values))
     if window.before:
         references = _without(window.before, references, slots)
-    live, unneeded = _only_here(ties, references, inputs)
-    dying = frozenset([slot for slot in unneeded if owns_its_memory(values[slot])])
+    live, unneeded = structure.only_here(references)
+    dying = frozenset([slot for slot in unneeded if owns_its_memory(values[slot])]) if unneeded else _NONE
     return Signature((structure, live, dying), values, inputs, slots, ties, scalars, live, dying)
 
 
-def _in_memory(values: list[Value], window: Owner) -> bool:
+def _add_sizes(values: list[Value], window: Owner, key: list[Any]) -> bool:
+    """Add the bytes of each value to the key; False if one has no memory."""
     for v in values:
         if v.window is not None:
             window.fetch(v)
-        if v.array is None and v.buffer is None:
+        if v.buffer is not None:
+            key.append(v.buffer.nbytes)
+        elif v.array is not None:
+            key.append(v.nbytes)
+        else:
             return False
     return True
 
@@ -121,22 +151,12 @@ def _mixed(instruction: Instruction, key: list[Any], operands: list[Value], scal
         if kind is Value:
             operands.append(a)
         elif kind is tuple:
-            _nested(a, operands)
+            add_values(a, operands)
         elif pointwise:
             told = key_of(a)
             key.append(told)
             if told is RUNTIME:
                 scalars.append(a)
-
-
-def _nested(args: tuple, operands: list[Value]) -> None:
-    """The values in a list of operands."""
-    for a in args:
-        kind = type(a)
-        if kind is Value:
-            operands.append(a)
-        elif kind is tuple:
-            _nested(a, operands)
 
 
 def _without(before: list[dict[Any, Value]], references: tuple[int, ...], slots: dict[Value, int]) -> tuple[int, ...]:
@@ -150,18 +170,6 @@ def _without(before: list[dict[Any, Value]], references: tuple[int, ...], slots:
     return tuple(counts)
 
 
-@lru_cache(LIFETIMES)
-def _only_here(
-    ties: tuple[int, ...], references: tuple[int, ...], inputs: int
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The results that somebody outside the window refers to, and the inputs that nobody does."""
-    uses = Counter(ties)
-    alone = _ALONE + 1  # the instruction's tuple of outputs
-    live = [slot for slot in range(inputs, len(references)) if references[slot] - uses[slot] > alone]
-    unneeded = [slot for slot in range(inputs) if references[slot] - uses[slot] == _ALONE]
-    return tuple(live), tuple(unneeded)
-
-
 def unseen(results: list[Value], uses: Sequence[int]) -> bool:
     """Does nobody refer to these results but the list, the instructions that made them, and so many arguments?"""
     return list(map(getrefcount, results)) == [_ALONE + n for n in uses]
@@ -172,11 +180,13 @@ def owns_its_memory(value: Value) -> bool:
     array, buffer = value.array, value.buffer
     if array is None:
         return buffer is not None and not buffer.shared and getrefcount(value.buffer) == _ATTRIBUTE
-    if getrefcount(value.array) != _ATTRIBUTE or not array.flags.writeable:
+    if getrefcount(value.array) != _ATTRIBUTE:
         return False
-    base = array.base
+    flags, base = array.flags, array.base
+    if not flags.writeable:
+        return False
     if base is None:
-        return array.flags.owndata
+        return flags.owndata
     if type(base) is not type(array) or getrefcount(array.base) != _ATTRIBUTE:
         return False
     if buffer is None or buffer.shared:

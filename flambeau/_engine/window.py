@@ -12,6 +12,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flambeau._backends.reference.execute import execute
@@ -22,7 +23,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import describe
 from flambeau._engine import plans
 from flambeau._engine.formula import Formula
-from flambeau._engine.memory import settle
+from flambeau._engine.memory import SETTLED, settle
 from flambeau._engine.signature import owns_its_memory
 from flambeau._ir.program import Instruction, Storage, Value
 
@@ -120,8 +121,7 @@ class Window:
                 self._conclude()
             nbytes, self.nbytes = self.nbytes, 0
             if self.queue and not self._run_plan(nbytes):
-                with np.errstate(all="ignore"):
-                    self._run_reference()
+                quietly()(self._run_reference)
             if self.before and not self.queue:
                 self._forget()
 
@@ -133,8 +133,9 @@ class Window:
             queue = list(self.queue)
             done = plans.run(queue, self, now)
             if done:  # there may be more by now, if the window's own thread did not wait
+                drop = self.queue.popleft
                 for _ in queue:
-                    self.queue.popleft()
+                    drop()
             self.running = None
         except BaseException:
             self._conclude()
@@ -162,12 +163,13 @@ class Window:
             instruction = queue[0]
             try:
                 for value in operands_of(instruction):
-                    self.fetch(value)
+                    if value.window is not None:
+                        self.fetch(value)
                 if not queue or queue[0] is not instruction:
                     continue  # another window needed something of this one
                 _execute(instruction)
                 for value in instruction.outputs:
-                    if owns_its_memory(value):
+                    if value.array is not None and value.array.nbytes >= SETTLED and owns_its_memory(value):
                         settle(value)
             except Exception as error:
                 _name_line(error, instruction)
@@ -186,14 +188,20 @@ class Window:
 
     def interpret(self, instruction: Instruction) -> None:
         """Run one instruction on the reference backend."""
-        with np.errstate(all="ignore"):
-            _execute(instruction)
+        quietly()(_execute, instruction)
 
     def fetch(self, value: Value) -> None:
         """Run the window of another thread if an operand waits there."""
         owner = value.window
         if owner is not None and owner is not self:
             realize(value, not_in=self)
+
+
+@cache
+def quietly() -> Callable[..., Any]:
+    """Calls a function while NumPy warns of nothing. It is made once: to enter an `errstate` takes as long as a small
+    operation."""
+    return np.errstate(all="ignore")(lambda function, *args: function(*args))
 
 
 def _execute(instruction: Instruction) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from flambeau._core.dtypes import dtype
 from flambeau._core.forgetting import Remembered
@@ -63,6 +64,11 @@ def meta(d: dtype, shape: Iterable[int], strides: Iterable[int], offset: int = 0
         made = Meta(d, Size(key[1]), key[2], offset)
         found = _interned.keep((d, made.shape, key[2], offset), made)  # without a second copy of the shape
     return found
+
+
+def holds_metas(m: Any) -> bool:
+    """Is that a tuple of operands, of which at least one is a tensor?"""
+    return type(m) is tuple and any([type(x) is Meta for x in m])
 
 
 def passing(d: dtype, shape: Iterable[int], strides: Iterable[int], offset: int = 0) -> Meta:

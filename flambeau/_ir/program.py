@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flambeau._ir.meta import Meta
+from flambeau._ir.meta import Meta, holds_metas
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,13 +112,14 @@ class Inference:
     """What an op knows before it runs: the metas of its results and, for pointwise ops, the dtype it computes in
     and whether it can fail when it runs (so that the user's line has to be kept).
 
-    Of `operands`, from which it was inferred, it remembers whether all are tensors (`plain`) and whether one begins
-    within its storage (`offset`). `savings` has, by the mask of operands that want gradients, what is saved for them.
-    `pattern` is what the compiler keeps of it to recognise the same in other sizes. In a plan's key the inference
-    itself stands for the op, its static arguments and the metas of its operands.
+    Of `operands`, from which it was inferred, it remembers whether all are tensors (`plain`), whether one is a list of
+    tensors (`nested`), and whether one begins within its storage (`offset`). `savings` has, by the mask of operands
+    that want gradients, what is saved for them. `pattern` is what the compiler keeps of it to recognise the same in
+    other sizes. In a plan's key the inference itself stands for the op, its static arguments and the metas of its
+    operands.
     """
 
-    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "plain", "offset", "savings",
+    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "plain", "nested", "offset", "savings",
                  "pattern")  # fmt: skip
 
     def __init__(
@@ -130,6 +131,7 @@ class Inference:
         self.differentiable = any([m.dtype.differentiable for m in outputs])
         self.nbytes = sum([m.nbytes for m in outputs])
         self.plain = all([type(m) is Meta for m in operands])
+        self.nested = any([holds_metas(m) for m in operands])
         self.offset = any([type(m) is Meta and m.offset for m in operands])
         self.savings: dict[int, Any] = {}
         self.pattern: Any = None

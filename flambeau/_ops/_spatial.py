@@ -13,6 +13,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import Meta, contiguous, dense_order, meta, strides_in_order
 from flambeau._ops.convert import laid_out
+from flambeau._ops.infer import all_ints
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,8 @@ def per_dim(value: Any, n: int, name: str, op: str) -> Sizes:
     """`value`, an int or a sequence of one or `n` ints, as `n` ints."""
     if isinstance(value, (tuple, list)):
         if len(value) == n:
+            if type(value) is tuple and all_ints(value):
+                return value
             return tuple([as_size(v, name, op) for v in value])
         if len(value) == 1:
             return (as_size(value[0], name, op),) * n

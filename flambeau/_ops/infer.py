@@ -156,6 +156,14 @@ def wrap_dim(dim: int, ndim: int) -> int:
     return dim % count
 
 
+def all_ints(numbers: Iterable[Any]) -> bool:
+    """Are these Python's own integers, as nearly always? No list is made to find out."""
+    for n in numbers:
+        if type(n) is not int:
+            return False
+    return True
+
+
 def wrap_dims(dims: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
     """Several dimensions counted from the front; None and () mean all; RuntimeError for one given twice."""
     if dims is None or (not isinstance(dims, int) and len(dims) == 0):

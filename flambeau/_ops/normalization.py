@@ -91,10 +91,14 @@ def affine(x: Any, weight: Any, bias: Any, shape: Sequence[int]) -> Any:
     """`x * weight + bias` with both reshaped to broadcast."""
     dtype = x.dtype
     if weight is not None:
-        x = x * weight.reshape(tuple(shape))
+        x = x * _shaped(weight, tuple(shape))
     if bias is not None:
-        x = x + bias.reshape(tuple(shape))
+        x = x + _shaped(bias, tuple(shape))
     return x if x.dtype is dtype else x.to(dtype)
+
+
+def _shaped(t: Any, shape: tuple[int, ...]) -> Any:
+    return t if t.shape == shape else t.reshape(shape)
 
 
 def _check_dtypes(name: str, input: Any, **tensors: Any) -> None:
@@ -233,7 +237,8 @@ def instance_norm(
 def _trailing(name: str, input: Any, normalized_shape: Sequence[int]) -> tuple[int, ...]:
     """The trailing dimensions that `normalized_shape` names; RuntimeError if they have other sizes."""
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if not shape or tuple(input.shape[-len(shape) :]) != shape:
+    sizes = tuple(input.shape)
+    if not shape or sizes[-len(shape) :] != shape:
         raise RuntimeError(
             errors.explain(
                 f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], "
@@ -243,7 +248,7 @@ def _trailing(name: str, input: Any, normalized_shape: Sequence[int]) -> tuple[i
                 site=user_site(4),
             )
         )
-    return tuple(range(input.dim() - len(shape), input.dim()))
+    return tuple(range(len(sizes) - len(shape), len(sizes)))
 
 
 @composite(
@@ -263,7 +268,7 @@ def layer_norm(
     dims = _trailing("layer_norm", input, normalized_shape)
     _check_dtypes("layer_norm", input, weight=weight, bias=bias)
     normalised = standardize(input.contiguous(), dims, eps)[0]
-    return affine(normalised, weight, bias, input.shape[dims[0] :])
+    return affine(normalised, weight, bias, tuple(input.shape)[dims[0] :])
 
 
 @composite(method=False, name="layer_norm")

@@ -116,7 +116,8 @@ def sum(input: Any, dim: Dims = None, keepdim: bool = False, dtype: dtype | None
         >>> torch.ones(2, 3).sum(1)
         tensor([3., 3.])
     """
-    return in_dtype(input, dtype).sum(axis=axes(input, dim), keepdims=keepdim)
+    add: Any = np.add  # its overloads know no `keepdims` that is a variable
+    return add.reduce(in_dtype(input, dtype), axis=axes(input, dim), keepdims=keepdim)
 
 
 @library(

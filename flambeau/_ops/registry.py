@@ -32,13 +32,13 @@ import functools
 import re
 from collections.abc import Callable, Mapping
 from math import copysign
-from typing import Any, NamedTuple
+from typing import Any
 
 from flambeau._core import dtypes, errors, keywords
 from flambeau._core.forgetting import forget_unused, room_for
 from flambeau._core.lazy import lazy_module
 from flambeau._ir import recording
-from flambeau._ir.meta import Meta
+from flambeau._ir.meta import Meta, holds_metas
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.arguments import not_a_tensor, refuse_others
 from flambeau._ops.outs import OutRule, write_out
@@ -241,17 +241,17 @@ class Op:
         """What backward needs of arguments with these metas when the inputs in `mask` (bit i: parameter i) want
         gradients."""
         sources = {s for i, d in self.derivative_of.items() if mask >> i & 1 for s in d.sources}
-        tensors = [i for i, m in enumerate(metas) if type(m) is Meta or type(m) is tuple]
-        kept = tuple([i for i in tensors if ("arg", i) in sources])
-        return Saving(
-            tuple([i for i in tensors if ("arg", i) not in sources]),
-            kept,
-            tuple([i for i in kept if self.parameters[i] in self.snapshots]),
-            any([kind == "out" for kind, _ in sources]),
-            any([type(m) is tuple for m in metas]),
-            self.node_name if isinstance(self.node_name, str) else self.node_name(*metas),
-            self._shown(metas),
-        )
+        tensors = [i for i, m in enumerate(metas) if type(m) is Meta or holds_metas(m)]
+        saving = Saving()
+        saving.kept = tuple([i for i in tensors if ("arg", i) in sources])
+        saving.dropped = tuple([i for i in tensors if i not in saving.kept])
+        saving.nothing = (None,) * len(metas) if len(saving.dropped) == len(metas) else None
+        saving.snapshots = tuple([i for i in saving.kept if self.parameters[i] in self.snapshots])
+        saving.outputs = any([kind == "out" for kind, _ in sources])
+        saving.grouped = any([holds_metas(m) for m in metas])
+        saving.name = self.node_name if isinstance(self.node_name, str) else self.node_name(*metas)
+        saving.shown = self._shown(metas)
+        return saving
 
     def _shown(self, metas: tuple) -> tuple[int, ...]:
         """The edges that users see, in PyTorch's order: those of the tensors that may have a gradient, whether or not
@@ -292,14 +292,18 @@ class _Inferences:
 _inferences = _Inferences()
 
 
-class Saving(NamedTuple):
+class Saving:
     """What a node keeps for backward, by the numbers of arguments: those `dropped`, and the tensors `kept` (numbers and
-    other attributes stay), of which `snapshots` are kept with their present contents; whether it needs outputs; whether
-    an argument may be a list of tensors.
+    other attributes stay), of which `snapshots` are kept with their present contents; whether it needs `outputs`;
+    whether an argument may be a list of tensors (`grouped`). `nothing` takes the place of arguments that are all
+    dropped, else it is None.
 
     `name` is the node's, `shown` what its `next_functions` list: numbers of edges, -1 for a tensor that was not given.
     """
 
+    __slots__ = ("nothing", "dropped", "kept", "snapshots", "outputs", "grouped", "name", "shown")
+
+    nothing: tuple[None, ...] | None
     dropped: tuple[int, ...]
     kept: tuple[int, ...]
     snapshots: tuple[int, ...]

@@ -14,7 +14,7 @@ from flambeau._core.sites import user_site
 from flambeau._core.size import Size
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous_strides, meta
-from flambeau._ops.infer import broadcast_shapes, wrap_dim, wrap_dims
+from flambeau._ops.infer import all_ints, broadcast_shapes, wrap_dim, wrap_dims
 from flambeau._ops.registry import composite
 from flambeau._ops.registry import view as view_op
 from flambeau._ops.reinterpret import view_dtype
@@ -25,7 +25,7 @@ def sizes(args: tuple) -> tuple[int, ...]:
     """Sizes given one by one or as one sequence: `view(2, 3)` and `view((2, 3))`."""
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = tuple(args[0])
-    return tuple([n if type(n) is int else _size(n, i) for i, n in enumerate(args)])
+    return args if all_ints(args) else tuple([n if type(n) is int else _size(n, i) for i, n in enumerate(args)])
 
 
 def _size(n: Any, place: int) -> int:

@@ -69,6 +69,26 @@ def make_tensor(cls: type, m: Meta, storage: Storage, node: Node | None = None, 
     return t
 
 
+def awaited(m: Meta, window: Any) -> Any:
+    """A tensor of what an instruction that waits in `window` will make: `make_tensor`, `new_storage` and `new_value`,
+    written out."""
+    value = Value()
+    value.array = value.buffer = value.failure = None
+    value.window = window
+    storage = Storage()
+    storage.value = value
+    storage.version = 0
+    storage.nbytes = m.nbytes
+    storage.exposed = False
+    storage.changed_at = None
+    t: Any = new(Tensor)
+    t._meta = m
+    t._storage = storage
+    t._index = 0
+    t._node = t._base = t._base_node = None
+    return t
+
+
 def from_flat(flat: Any, m: Meta, exposed: bool = False) -> Any:
     """A tensor over a flat array that nobody else uses, unless it is `exposed`."""
     value = new_value()
@@ -203,10 +223,14 @@ def _sees_exposed(args: Iterable[Any]) -> bool:
 
 
 def _edges(args: tuple, mask: int) -> tuple:
-    """One edge an argument: to the node of each tensor in `mask`."""
-    if len(args) == 2:  # nearly always: written out for speed
+    """One edge an argument: to the node of each tensor in `mask`. The two usual cases are written out for speed."""
+    count = len(args)
+    if count == 2:
         a, b = args
         return (a._node, a._index) if mask & 1 else None, (b._node, b._index) if mask & 2 else None
+    if count == 1:
+        (a,) = args
+        return ((a._node, a._index),)
     return tuple([(a._node, a._index) if mask >> i & 1 else None for i, a in enumerate(args)])
 
 
@@ -256,8 +280,12 @@ def library(op: Any, args: tuple) -> Any:
             inference = Inference((inferred,) if isinstance(inferred, Meta) else inferred, operands=metas)
             if key is not None:
                 op.remember(key, inference)
-        outputs = tuple([make_tensor(Tensor, m, new_storage(new_value(window), m.nbytes)) for m in inference.outputs])
-        results = tuple([t._storage.value for t in outputs])
+        if len(inference.outputs) == 1:
+            t = awaited(inference.outputs[0], window)
+            outputs, results = (t,), (t._storage.value,)
+        else:
+            outputs = tuple([awaited(m, window) for m in inference.outputs])
+            results = tuple([t._storage.value for t in outputs])
         site = None
         if op.fallible:
             site = user_site(3)
@@ -320,11 +348,12 @@ def _examine(args: tuple) -> tuple[tuple, tuple, Any, int, bool]:
 
 def _attach(op: Any, args: tuple, metas: tuple, inference: Inference, mask: int, outputs: tuple) -> None:
     """Give the outputs their graph node."""
-    if inference.plain:
-        edges = _edges(args, mask)
-    else:  # lists become tuples: what is saved must not change with the caller's list
+    if list in map(type, args):  # what is saved must not change with the caller's list
         args = tuple([tuple(a) if type(a) is list else a for a in args])
+    if inference.nested:
         edges = tuple([e for i, a in enumerate(args) for e in _edges_of(a, mask >> i & 1)])
+    else:
+        edges = _edges(args, mask)
     node = record_node(op, args, metas, edges, inference, mask, user_site(4))
     for i, t in enumerate(outputs):
         if t._meta.dtype.differentiable and i not in op.nondifferentiable:
@@ -399,10 +428,11 @@ def view(op: Any, args: tuple) -> Any:
     if node is not None and state.grad_enabled and metas[0].dtype.differentiable:
         edges = ((node, source._index),) + (None,) * (len(args) - 1)
         maker = record_node(op, args, metas, edges, inference, 1, user_site(3))
-        views = tuple([view_of(source, m, maker, i) for i, m in enumerate(inference.outputs)])
     else:
-        views = tuple([view_of(source, m) for m in inference.outputs])
-    return views if several else views[0]
+        maker = None
+    if not several:
+        return view_of(source, inference.outputs[0], maker)
+    return tuple([view_of(source, m, maker, i if maker else 0) for i, m in enumerate(inference.outputs)])
 
 
 def _are_constants(args: tuple) -> bool:

@@ -294,7 +294,7 @@ class Pass:
                 for hook in list((node.post_hooks or {}).values()):
                     hook((), tuple(received))
             return None
-        if all([g is None for g in received]) or (self.only_capture and not any(node.edges)):
+        if nothing(received) or (self.only_capture and not any(node.edges)):
             return None
         produced = apply_watched(node, received) if anomaly.enabled else node.apply(received)
         if node.post_hooks:
@@ -308,6 +308,14 @@ class Pass:
             slot = self.capture.get((id(node), index))
             if slot is not None:
                 self.captured[slot] = grad
+
+
+def nothing(grads: list[Any]) -> bool:
+    """Has no output a gradient?"""
+    for g in grads:
+        if g is not None:
+            return False
+    return True
 
 
 class Anomaly:

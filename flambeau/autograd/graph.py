@@ -23,7 +23,7 @@ from flambeau._ir.program import new_storage
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
 from flambeau._ops.reduce import sum_to_size
-from flambeau._ops.registry import Saving
+from flambeau._ops.registry import Derivative, Saving
 from flambeau.autograd.saved import Packed, stack
 from flambeau.autograd.saved import disable_saved_tensors_hooks as disable_saved_tensors_hooks
 from flambeau.autograd.saved import save_on_cpu as save_on_cpu
@@ -39,6 +39,7 @@ _next_number = _sequence.__next__
 new = object.__new__
 LEAF = 1 << 62  # leaves come after all other nodes
 _NOTHING: dict[int, Any] = {}
+ONE = [True]  # what a gradient of one parameter is told is needed
 Edge = tuple["Node", int] | None
 
 
@@ -165,7 +166,6 @@ def record_node(
     saving = inference.savings.get(mask)
     if saving is None:
         saving = inference.savings[mask] = op.saving(mask, metas)
-    dropped, kept, snapshots, outputs, _, _, _ = saving
     node = new(OpNode)
     node.edges = edges
     node.output_metas = inference.outputs
@@ -175,22 +175,23 @@ def record_node(
     node.op = op
     node.metas = metas
     node.saving = saving
-    if dropped:
-        held = list(args)
-        for i in dropped:
-            held[i] = None
-        node.args = held
-    else:
-        node.args = args
-    if kept:
-        if snapshots:
-            node.args = [_snapshot(a) if i in snapshots else a for i, a in enumerate(node.args)]
-        node.versions = {i: _version(node.args[i]) for i in kept}
-        if stack.top is not None:
-            node._pack(kept, stack.top)
-    else:
+    node.saved_outputs = [] if saving.outputs else None
+    if saving.nothing is not None:
+        node.args, node.versions = saving.nothing, _NOTHING
+        return node
+    if saving.snapshots:
+        args = tuple([_snapshot(a) if i in saving.snapshots else a for i, a in enumerate(args)])
+    dropped, kept = saving.dropped, saving.kept
+    node.args = [None if i in dropped else a for i, a in enumerate(args)] if dropped else args
+    if not kept:
         node.versions = _NOTHING
-    node.saved_outputs = [] if outputs else None
+        return node
+    if saving.grouped:
+        node.versions = {i: _version(args[i]) for i in kept}
+    else:
+        node.versions = {i: args[i]._storage.version for i in kept}
+    if stack.top is not None:
+        node._pack(kept, stack.top)
     return node
 
 
@@ -247,10 +248,13 @@ class OpNode(Node):
             kept = [unpack(o._storage, o._meta, None, 0) for o in outputs]
             self.saved_outputs = [(Packed(k, stack.top), k._meta, None) for k in kept]
             return
-        if "out" in self.op.snapshots and not any([o._storage.exposed for o in outputs]):
-            self.saved_outputs = [(new_storage(o._storage.value, o._storage.nbytes), o._meta, 0) for o in outputs]
-        else:
-            self.saved_outputs = [(o._storage, o._meta, o._storage.version) for o in outputs]
+        self.saved_outputs = saved = []
+        own = "out" in self.op.snapshots
+        for o in outputs:
+            storage = o._storage
+            if own:
+                storage = new_storage(storage.value, storage.nbytes)
+            saved.append((storage, o._meta, storage.version))
 
     def release(self) -> None:
         self.args = None
@@ -265,16 +269,19 @@ class OpNode(Node):
         count = len(edges)
         results: list[Any] = [None] * count
         for derivative in self.op.gradient:
-            needs = [i < count and edges[i] is not None for i in derivative.inputs]
-            if True not in needs:
+            if not derivative.grouped:
+                (i,) = derivative.inputs
+                if i < count and edges[i] is not None:
+                    value = derivative.fn(*self._sources(derivative, grads, ONE))
+                    if value is not None:
+                        results[i] = fit(value, metas[i])
                 continue
-            found = derivative.fn(*[
-                grads[i] if kind == "g" else self._source(kind, i, grads, needs) for kind, i in derivative.sources
-            ])  # fmt: skip
-            values = found if derivative.grouped else (found,)
-            for i, needed, value in zip(derivative.inputs, needs, values, strict=True):
-                if needed and value is not None:
-                    results[i] = fit(value, metas[i])
+            needs = [i < count and edges[i] is not None for i in derivative.inputs]
+            if True in needs:
+                values = derivative.fn(*self._sources(derivative, grads, needs))
+                for i, needed, value in zip(derivative.inputs, needs, values, strict=True):
+                    if needed and value is not None:
+                        results[i] = fit(value, metas[i])
         return results
 
     def _apply_grouped(self, grads: list[Any]) -> list[Any]:
@@ -285,7 +292,7 @@ class OpNode(Node):
             needs = [_wanted(groups[i]) for i in derivative.inputs]
             if not any(needs):
                 continue
-            gradient = derivative.fn(*[self._source(kind, i, grads, needs) for kind, i in derivative.sources])
+            gradient = derivative.fn(*self._sources(derivative, grads, needs))
             for i, wanted, value in zip(
                 derivative.inputs, needs, gradient if derivative.grouped else (gradient,), strict=True
             ):
@@ -303,17 +310,21 @@ class OpNode(Node):
             position += count
         return groups + [[] for _ in self.op.parameters[len(groups) :]]
 
-    def _source(self, kind: str, i: int, grads: list[Any], needs: list[bool]) -> Any:
-        """What a gradient function's parameter stands for."""
-        if kind == "arg":
-            return self._argument(i)
-        if kind == "g":
-            return grads[i]
-        if kind == "meta":
-            return self.metas[i] if i < len(self.metas) else None
-        if kind == "out":
-            return self._unpack_output(i)
-        return needs if kind == "needs" else grads
+    def _sources(self, derivative: Derivative, grads: list[Any], needs: list[bool]) -> list[Any]:
+        """What a gradient function's parameters stand for."""
+        found: list[Any] = []
+        for kind, i in derivative.sources:
+            if kind == "g":
+                found.append(grads[i])
+            elif kind == "arg":
+                found.append(self._argument(i))
+            elif kind == "meta":
+                found.append(self.metas[i] if i < len(self.metas) else None)
+            elif kind == "out":
+                found.append(self._unpack_output(i))
+            else:
+                found.append(needs if kind == "needs" else grads)
+        return found
 
     def _argument(self, i: int) -> Any:
         if i >= len(self.args):

@@ -40,7 +40,7 @@ def array_of(value: Value, m: Meta) -> np.ndarray:
         assert value.failure is not None, "an instruction ran before the one that makes its operand"
         raise value.failure
     want = m.dtype.numpy
-    if data.dtype != want:
+    if data.dtype is not want and data.dtype != want:  # usually it is the same object, which is quickly said
         data = data.view(want)
     if m.is_contiguous:
         if m.offset == 0 and data.size == m.numel:
@@ -58,13 +58,13 @@ def flat_of(array: Any, m: Meta, inputs: tuple[Any, ...] = ()) -> np.ndarray:
     if array.shape != m.shape:
         raise AssertionError(f"a kernel returned shape {array.shape} where {m} was inferred")
     want = m.dtype.numpy
-    if array.dtype != want:
+    if array.dtype is not want and array.dtype != want:
         array = array.astype(want)
-    elif array.base is not None or any(array is x for x in inputs):
+    elif array.base is not None or id(array) in map(id, inputs):
         if any(isinstance(x, np.ndarray) and np.may_share_memory(array, x) for x in inputs):
             array = array.copy()
     if m.is_contiguous:
-        flat = np.ascontiguousarray(array).reshape(-1)
+        flat = array.ravel()
         return flat if flat.flags.writeable else flat.copy()
     flat = np.empty(m.extent, want)
     np.lib.stride_tricks.as_strided(flat, m.shape, [s * m.dtype.itemsize for s in m.strides])[...] = array

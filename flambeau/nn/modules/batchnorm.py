@@ -13,7 +13,7 @@ from .. import init
 from ..parameter import Parameter, UninitializedBuffer, UninitializedParameter
 from ._joined_statistics import JoinedBatchNorm
 from .lazy import LazyModuleMixin
-from .module import Module
+from .module import Module, Registered
 
 __all__ = [
     "BatchNorm1d",
@@ -37,10 +37,10 @@ class _NormBase(Module):
 
     _version = 2
     _input_dims: tuple[int, ...] = ()
-    weight: Any  # a Parameter or None, as is bias; the others are Tensors or None
-    bias: Any
-    running_mean: Any
-    running_var: Any
+    weight: Any = Registered()
+    bias: Any = Registered()
+    running_mean: Any = Registered("_buffers")
+    running_var: Any = Registered("_buffers")
     num_batches_tracked: Any
 
     def __init__(

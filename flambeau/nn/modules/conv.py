@@ -11,7 +11,7 @@ from flambeau.nn import functional as F
 from ..parameter import Parameter, UninitializedParameter
 from .lazy import LazyModuleMixin
 from .linear import reset_weight_and_bias
-from .module import Module
+from .module import Module, Registered
 from .utils import _ntuple, _reverse_repeat_tuple
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 class _ConvNd(Module):
     """What all convolutions share; sizes come as tuples, one entry a dimension."""
 
-    weight: Any
-    bias: Any
+    weight: Any = Registered()
+    bias: Any = Registered()
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from flambeau.nn import functional as F
 from .. import init
 from ..parameter import Parameter, UninitializedParameter
 from .lazy import LazyModuleMixin
-from .module import Module
+from .module import Module, Registered
 
 Tensor = torch.Tensor
 
@@ -50,8 +50,8 @@ class Linear(Module):
         torch.Size([128, 30])
     """
 
-    weight: Any  # a Parameter
-    bias: Any  # a Parameter or None
+    weight: Any = Registered()
+    bias: Any = Registered()
 
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
@@ -107,8 +107,8 @@ class Bilinear(Module):
         torch.Size([8, 4])
     """
 
-    weight: Any  # a Parameter
-    bias: Any  # a Parameter or None
+    weight: Any = Registered()
+    bias: Any = Registered()
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from flambeau.nn import functional as F
 
 from .. import init
 from ..parameter import Parameter
-from .module import Module
+from .module import Module, Registered
 
 __all__ = ["CrossMapLRN2d", "GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
 
@@ -84,8 +84,8 @@ class LayerNorm(Module):
         tensor([[-1.,  1.]], grad_fn=<RoundBackward0>)
     """
 
-    weight: Any  # a Parameter or None
-    bias: Any
+    weight: Any = Registered()
+    bias: Any = Registered()
 
     def __init__(
         self,
@@ -138,8 +138,8 @@ class GroupNorm(Module):
         torch.Size([2, 6, 4])
     """
 
-    weight: Any  # a Parameter or None
-    bias: Any
+    weight: Any = Registered()
+    bias: Any = Registered()
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ class RMSNorm(Module):
         tensor([ 1., -1.])
     """
 
-    weight: Any  # a Parameter or None
+    weight: Any = Registered()
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from flambeau.nn import functional as F
 
 from .. import init
 from ..parameter import Parameter
-from .module import Module
+from .module import Module, Registered
 
 __all__ = ["Embedding", "EmbeddingBag"]
 
@@ -21,7 +21,7 @@ class _EmbeddingBase(Module):
 
     num_embeddings: int
     padding_idx: int | None
-    weight: Tensor
+    weight: Any = Registered()
 
     def _set_padding_idx(self, padding_idx: int | None, name: str) -> None:
         if padding_idx is not None:
