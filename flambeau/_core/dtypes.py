@@ -169,17 +169,19 @@ ALIASES = {
     "bit": BITS["uint1"],
 }
 
+_by_name = {d.name: d for d in ALL}
 _by_numpy: dict[Any, dtype] = {}
 
 
 def from_numpy(numpy_dtype: Any) -> dtype:
     """The dtype of a NumPy dtype; TypeError for those PyTorch cannot hold (strings, objects, float128...)."""
-    if not _by_numpy:
-        _by_numpy.update({d.numpy: d for d in ALL})
-    found = _by_numpy.get(numpy_dtype) or _by_numpy.get(np.dtype(numpy_dtype).newbyteorder("="))
+    found = _by_numpy.get(numpy_dtype)
     if found is None:
-        names = ", ".join(d.name for d in ALL)
-        raise TypeError(f"can't convert np.ndarray of type {numpy_dtype}. The only supported types are: {names}.")
+        found = _by_name.get(np.dtype(numpy_dtype).name)  # by name: for this ml_dtypes need not be imported
+        if found is None:
+            names = ", ".join(d.name for d in ALL)
+            raise TypeError(f"can't convert np.ndarray of type {numpy_dtype}. The only supported types are: {names}.")
+        _by_numpy[numpy_dtype] = found
     return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import locks
@@ -29,6 +30,7 @@ LARGE = SLAB >> 2  # smaller blocks are cut from slabs
 HUGE_PAGE = 2 << 20
 KEPT = 24 << 20  # bytes of free large blocks that are always kept
 SETTLED = 1 << 14  # bytes of arrays that are worth a block
+LARGEST_ON_HEAP = (32 << 20) - (64 << 10)  # bytes; glibc raises its threshold to no more than 32 MB
 
 
 class Buffer:
@@ -140,6 +142,13 @@ def settle(value: Value) -> None:
         buffer = allocator.allocate(array.nbytes, array.dtype)
         buffer.array()[...] = array
         value.array, value.buffer = None, buffer
+
+
+@cache
+def reuse_pages() -> None:
+    """Let glibc keep the pages of what NumPy frees, for what it asks for next. It does by itself, up to the size of the
+    largest block that was ever freed; until then most temporary results come with new pages."""
+    np.empty(LARGEST_ON_HEAP, np.uint8)  # freed at once, and never touched
 
 
 def size_class(nbytes: int) -> int:

@@ -96,6 +96,7 @@ def run(queue: Sequence[Instruction], owner: Owner, now: bool = False) -> bool:
         plan = _remember(_plans, found.key, _compile(queue, found, at_once))
     if plan is None or plan is _SIGHTED:
         _statistics.reference += 1
+        owner.lasting = frozenset([id(found.values[slot]) for slot in found.live])
         return False
     return plan.run(queue, found, owner)
 

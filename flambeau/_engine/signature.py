@@ -51,10 +51,11 @@ _structures = Remembered(STRUCTURES)
 
 
 class Owner(Protocol):
-    """The window, seen from here. `running` is the plan that runs it, `before` holds values for the case that an
-    instruction fails."""
+    """The window, seen from here. `running` is the plan that runs it, `lasting` the ids of results that outlive it
+    (None: any of them may), `before` holds values for the case that an instruction fails."""
 
     running: Any
+    lasting: frozenset[int] | None
     before: list[dict[Any, Value]]
 
     def interpret(self, instruction: Instruction) -> None:

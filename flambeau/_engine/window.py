@@ -23,7 +23,7 @@ from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import describe
 from flambeau._engine import plans
 from flambeau._engine.formula import Formula
-from flambeau._engine.memory import SETTLED, settle
+from flambeau._engine.memory import SETTLED, reuse_pages, settle
 from flambeau._engine.signature import owns_its_memory
 from flambeau._ir.program import Instruction, Storage, Value
 
@@ -38,7 +38,7 @@ UNBROKEN = -(1 << 60)  # bytes: far below the bound
 class Window:
     """A queue of instructions in the order they were recorded."""
 
-    __slots__ = ("queue", "nbytes", "lock", "compile_now", "running", "before", "failed", "undone", "thread",
+    __slots__ = ("queue", "nbytes", "lock", "compile_now", "running", "lasting", "before", "failed", "undone", "thread",
                  "__weakref__")  # fmt: skip
 
     def __init__(self) -> None:
@@ -46,6 +46,7 @@ class Window:
         self.nbytes = 0
         self.compile_now = False  # whether what it holds is to be compiled at first sight
         self.running: plans.Run | None = None  # the plan that runs it, or was interrupted
+        self.lasting: frozenset[int] | None = None  # ids of results that outlive it, where the reference runs it
         # What storages held when they were first written after an instruction that can fail, latest such last.
         self.before: list[dict[weakref.ref[Storage], Value]] = []
         self.failed = False  # whether an instruction ever did: then any write may be of a value that failed
@@ -155,8 +156,10 @@ class Window:
         self.running = None
 
     def _run_reference(self) -> None:
+        reuse_pages()
         failure: BaseException | None = None
         queue = self.queue
+        lasting, self.lasting = self.lasting, None
         if self.before and self._cannot_fail():
             self._forget()  # what nobody holds is written in place
         while queue:
@@ -169,7 +172,8 @@ class Window:
                     continue  # another window needed something of this one
                 _execute(instruction)
                 for value in instruction.outputs:
-                    if value.array is not None and value.array.nbytes >= SETTLED and owns_its_memory(value):
+                    large = value.array is not None and value.array.nbytes >= SETTLED
+                    if large and (lasting is None or id(value) in lasting) and owns_its_memory(value):
                         settle(value)
             except Exception as error:
                 _name_line(error, instruction)

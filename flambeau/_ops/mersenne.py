@@ -25,11 +25,31 @@ N = 624  # words of state
 # did. `_tensor.random` installs the CPU backend's; without it NumPy draws.
 native: Any = None
 WORTH_A_CALL = 512  # numbers; fewer are drawn as quickly by NumPy
+# It draws until NumPy has taken as long as loading and compiling it takes: most programs draw their first weights and
+# few numbers more, and should not wait for a compiler. Nanoseconds: of a number by NumPy, by kind, and of the compiler.
+BY_NUMPY = {"uniform": 10, "bernoulli": 20, "normal": 70, "integers": 10, "permutation": 110}
+WORTH_A_KERNEL = 100_000_000
 DEFAULT_SEED = 67280421310721  # the seed of a generator nobody seeded; PyTorch's choice
 # The seed, how many draws are left before the next twist plus one, whether it is seeded, the next word, the words (64
 # bits each), three doubles of which the middle one is the kept normal value, whether it is valid, a kept float32 and
 # whether that is valid.
 LAYOUT = struct.Struct(f"<QiiQ{N}Qdddi4xf?3x")
+
+
+class _Spent:
+    """Nanoseconds that NumPy has taken in this process for what a kernel could have drawn."""
+
+    def __init__(self) -> None:
+        self._by_kind = dict.fromkeys(BY_NUMPY, 0)
+
+    def kernel_is_due(self, kind: str, count: int) -> bool:
+        """Is a kernel worth its while for `count` more numbers?"""
+        if self._by_kind[kind] <= WORTH_A_KERNEL:
+            self._by_kind[kind] += BY_NUMPY[kind] * count
+        return self._by_kind[kind] > WORTH_A_KERNEL
+
+
+_spent = _Spent()
 
 
 class MersenneTwister:
@@ -101,14 +121,14 @@ class MersenneTwister:
 
     def fill(self, kind: str, out: np.ndarray, a: float, b: float) -> bool:
         """Fill a contiguous array natively, with numbers of a kind of `native.fill`; False if that is not to be had."""
-        if native is None or out.size < WORTH_A_CALL:
+        if native is None or out.size < WORTH_A_CALL or not _spent.kernel_is_due(kind, out.size):
             return False
         self._untouched = False
         return native.fill(kind, self._engine(), out, a, b)
 
     def shuffle(self, out: np.ndarray) -> bool:
         """Shuffle an int64 array natively; False if that is not to be had."""
-        if native is None or out.size < WORTH_A_CALL:
+        if native is None or out.size < WORTH_A_CALL or not _spent.kernel_is_due("permutation", out.size):
             return False
         self._untouched = False
         return native.shuffle(self._engine(), out)

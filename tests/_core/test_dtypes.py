@@ -1,5 +1,6 @@
 """Promotion: spot checks of PyTorch's table, and its laws."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,3 +74,14 @@ def test_default_dtype_decides_what_floats_become():
         D.set_default_dtype(D.float32)
     with pytest.raises(TypeError, match="floating-point"):
         D.set_default_dtype(D.int64)
+
+
+def test_numpys_dtypes_and_their_byte_orders():
+    for name in ("float32", "int64", "bool", "complex64", "uint16", "float16"):
+        d = np.dtype(name)
+        assert D.from_numpy(d) is D.from_numpy(d.newbyteorder()) is {d.name: d for d in D.ALL}[name]
+    assert D.from_numpy(np.float64) is D.float64
+    assert D.from_numpy(D.bfloat16.numpy) is D.bfloat16
+    for d in (np.longdouble, "U3", "O", "M8[ns]", "f4,i4"):
+        with pytest.raises(TypeError, match="can't convert np.ndarray"):
+            D.from_numpy(np.dtype(d))

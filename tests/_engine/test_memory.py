@@ -9,6 +9,7 @@ import pytest
 
 import flambeau as torch
 from flambeau._core.config import config
+from flambeau._engine import window
 from flambeau._engine.memory import KEPT, SLAB, Allocator, size_class
 
 
@@ -64,6 +65,19 @@ def test_a_child_has_memory_of_its_own():
         os._exit(0)
     os.waitpid(child, 0)
     assert array[0] == 1
+
+
+def test_what_does_not_outlive_the_window_stays_where_numpy_made_it(monkeypatch):
+    monkeypatch.setattr(config, "compile", "auto")
+    settled = []
+    monkeypatch.setattr(window, "settle", lambda value: settled.append(value.nbytes))
+    x = torch.ones(100, 100)
+    torch.synchronize()
+    settled.clear()
+    y = (x.cumsum(0) * 2).sin()
+    y += 1
+    torch.synchronize()
+    assert settled == [x.nbytes]
 
 
 def test_large_values_lie_aligned_whoever_made_them(monkeypatch):

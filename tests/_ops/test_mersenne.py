@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -113,3 +114,23 @@ def test_states_travel_to_pytorch_and_back(seed: int, drawn: int) -> None:
     assert gen.get_state() == torch.get_rng_state().numpy().tobytes()
     torch.set_rng_state(torch.frombuffer(bytearray(gen.get_state()), dtype=torch.uint8))
     assert torch.randint(0, 2**20, (50,)).tolist() == (gen.random32(50) % 2**20).tolist()
+
+
+def test_numpy_draws_until_a_kernel_is_worth_its_while(monkeypatch) -> None:
+    """Kernels are asked for late, and the stream goes on as if there were none."""
+    asked = []
+
+    def fill(kind, bits, out, a, b):
+        asked.append(out.size)
+        return False
+
+    monkeypatch.setattr(mersenne, "native", SimpleNamespace(fill=fill))
+    monkeypatch.setattr(mersenne, "_spent", mersenne._Spent())
+    enough = mersenne.WORTH_A_KERNEL // mersenne.BY_NUMPY["uniform"]
+    out = np.empty(enough // 4, np.float32)
+    generator = MersenneTwister(3)
+    assert not any([generator.fill("uniform", out, 0.0, 1.0) for _ in range(4)]) and not asked
+    generator.fill("normal", out[: mersenne.WORTH_A_CALL], 0.0, 1.0)
+    assert not asked  # each kind has a kernel of its own
+    generator.fill("uniform", out, 0.0, 1.0)
+    assert asked == [out.size]

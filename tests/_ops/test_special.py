@@ -7,6 +7,7 @@ import pytest
 
 import flambeau as torch
 from flambeau import special
+from flambeau._backends.reference import special as reference
 from flambeau.autograd import gradcheck
 
 POINTS = [0.1, 0.7, 1.5, 3.0, 7.5, 12.0]  # on both sides of every seam
@@ -214,6 +215,23 @@ def test_chebyshev_polynomials_of_angles(kind, formula):
         )
         assert plain.tolist() == pytest.approx(expected, rel=1e-12, abs=1e-12)
         assert shifted.tolist() == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["erf", "erfc"])
+def test_single_precision_is_rounded_once(name):
+    """What the reference computes for float32 is off by the last rounding and no more."""
+    x = np.concatenate([np.linspace(-6, 6, 20_001), np.logspace(-40, -1, 500)]).astype(np.float32)
+    found = getattr(reference, name)(x)
+    wanted = np.array([getattr(math, name)(float(v)) for v in x])
+    normal = np.abs(wanted) > np.finfo(np.float32).tiny
+    error = np.abs(found - wanted) / np.spacing(np.abs(wanted).astype(np.float32))
+    assert found.dtype == np.float32 and error[normal].max() < 0.502
+
+
+def test_erf_of_no_number_and_of_infinity():
+    for dtype in (np.float32, np.float64):
+        found = reference.erf(np.array([-np.inf, -0.0, np.inf, np.nan], dtype))
+        assert found[:3].tolist() == [-1, 0, 1] and np.signbit(found[1]) and np.isnan(found[3])
 
 
 def test_poles_and_infinities():

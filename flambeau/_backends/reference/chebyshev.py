@@ -18,16 +18,31 @@ SINGLE = 1e-10  # coefficients below this share of the largest change no float32
 
 
 @cache
-def shortened(table: tuple[float, ...]) -> tuple[float, ...]:
-    """The coefficients that a float32 result can notice."""
+def powers(table: tuple[float, ...]) -> tuple[float, ...]:
+    """The terms of a series that a float32 result can notice, as a polynomial in t: its coefficients, highest first.
+
+    Powers of t lose digits that Chebyshev's polynomials keep, but of so few terms none that float32 has."""
     limit = SINGLE * max(map(abs, table))
-    return table[: max(i + 1 for i, c in enumerate(table) if abs(c) > limit)]
+    table = table[: max(i + 1 for i, c in enumerate(table) if abs(c) > limit)]
+    later, last = [0.0], [0.0]  # lowest first, as long as each other
+    for coefficient in table[:0:-1]:
+        fresh = [2 * a - b for a, b in zip([0.0, *last], [*later, 0.0], strict=True)]
+        fresh[0] += coefficient
+        later, last = [*last, 0.0], fresh
+    result = [a - b for a, b in zip([0.0, *last], [*later, 0.0], strict=True)]
+    result[0] += table[0]
+    return tuple(result[len(table) - 1 :: -1])
 
 
 def series(table: tuple[float, ...], t: Any, exact: bool) -> Any:
-    """The sum of table[k] T_k(t), by Clenshaw's recurrence (1955); fewer terms unless `exact`."""
+    """The sum of table[k] T_k(t): by Clenshaw's recurrence (1955) if `exact`, else of fewer terms, by Horner's."""
     if not exact:
-        table = shortened(table)
+        highest, *rest = powers(table)
+        result = np.full_like(t, highest)
+        for coefficient in rest:
+            result *= t
+            result += coefficient
+        return result
     twice = t + t
     later = np.zeros_like(t)
     last = np.full_like(t, table[-1])

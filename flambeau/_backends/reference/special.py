@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from flambeau._backends.reference.chebyshev import blockwise, piecewise, series
-from flambeau._backends.reference.tables import ERF_SMALL, ERFCX
+from flambeau._backends.reference.tables import ERF, ERF_SMALL, ERFCX
 from flambeau._core.lazy import lazy_module
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ def _erf_small(x: Any, exact: bool) -> Any:
 
 
 def _erf(x: Any, exact: bool) -> Any:
-    """The error function."""
+    """The error function; for float32 by one polynomial, beyond whose range it is 1."""
+    if not exact:
+        x = np.clip(x, -4, 4)
+        return x * series(ERF, x * x * 0.125 - 1, exact)
 
     def far(b: Any) -> Any:
         a = np.abs(b)
