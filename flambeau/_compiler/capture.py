@@ -22,12 +22,20 @@ STATIC_FLOATS = frozenset({0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, 4.0})
 STATIC_INTS = 64  # integers up to this size are part of the key, larger ones arrive at run time
 
 
-def is_static(number: Any) -> bool:
-    """Is this number of a pointwise operation part of the plan's key?"""
+RUNTIME = object()  # in a plan's key, in the place of a number that may change from run to run
+
+
+def key_of(number: Any) -> Any:
+    """What a plan's key says of a number of a pointwise operation."""
     kind = type(number)
     if kind is float:
-        return number in STATIC_FLOATS
-    return kind is not int or -STATIC_INTS <= number <= STATIC_INTS
+        return (number or repr(number)) if number in STATIC_FLOATS else RUNTIME  # 0.0 equals -0.0
+    return number if kind is not int or -STATIC_INTS <= number <= STATIC_INTS else RUNTIME
+
+
+def is_static(number: Any) -> bool:
+    """Is this number of a pointwise operation part of the plan's key?"""
+    return key_of(number) is not RUNTIME
 
 
 class Capture:
@@ -35,9 +43,7 @@ class Capture:
     `bindings` the node and result that hold each slot's value, `hosts` the number of the instruction that each host
     node stands for, `origin` that of the instruction each node comes from."""
 
-    def __init__(
-        self, slots: dict[Value, int], nbytes: Sequence[int], supports: Callable[[str, dtype], bool]
-    ) -> None:
+    def __init__(self, slots: dict[Value, int], nbytes: Sequence[int], supports: Callable[[str, dtype], bool]) -> None:
         self.graph = Graph(supports)
         self.slots = slots
         self.nbytes = nbytes

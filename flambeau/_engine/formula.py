@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from flambeau._compiler.capture import is_static
+from flambeau._compiler.capture import is_static, key_of
 from flambeau._ir.meta import Meta
 from flambeau._ir.program import Inference, Instruction, new_instruction, new_value
-
-RUNTIME = object()  # in a plan's key, in the place of a number that may change from run to run
 
 
 class Step(NamedTuple):
@@ -34,13 +32,6 @@ class Numbers:
         self.all = tuple(numbers)
         self.key = [key_of(a) for a in numbers]
         self.scalars = [a for a in numbers if not is_static(a)]
-
-
-def key_of(number: Any) -> Any:
-    """What a plan's key says of a number of a pointwise operation."""
-    if not is_static(number):
-        return RUNTIME
-    return repr(number) if type(number) is float and not number else number  # 0.0 equals -0.0
 
 
 class FormulaInference(Inference):

@@ -69,16 +69,21 @@ def never_compiled(queue: Collection[Instruction], nbytes: int, now: bool) -> bo
     """Does the reference run a window whenever it is seen? If nothing is to be compiled, and if it holds so little that
     NumPy is as quick: looking twice at the same operation on a few numbers then gives the very same bits."""
     if config.compile == "auto" and not now:
-        return len(queue) <= FEW_INSTRUCTIONS and nbytes <= FEW_BYTES and all(map(_is_little, list(queue)))
+        return len(queue) <= FEW_INSTRUCTIONS and nbytes <= FEW_BYTES and _is_little(list(queue))
     return config.compile == "never"
 
 
-def _is_little(instruction: Instruction) -> bool:
-    """Is it a single operation, and no operand large? A sum is a single number, of however many."""
-    for m in instruction.metas:
-        if type(m) is Meta and m.nbytes > FEW_BYTES:
+def _is_little(queue: Sequence[Instruction]) -> bool:
+    """Is no operand large, and the work not what a kernel does in a fraction of NumPy's time? A sum is a single number,
+    of however many; a formula is many operations, and so is a matrix product for NumPy: with others around it, it is a
+    layer of a small network."""
+    for i in queue:
+        if i.op.family == "formula" or (len(queue) > 1 and i.op.family == "library" and i.op.category == "contract"):
             return False
-    return instruction.op.family != "formula"
+        for m in i.metas:
+            if type(m) is Meta and m.nbytes > FEW_BYTES:
+                return False
+    return True
 
 
 def run(queue: Sequence[Instruction], owner: Owner, now: bool = False) -> bool:

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from sys import getrefcount
 from typing import Any, NamedTuple, Protocol
 
-from flambeau._compiler.capture import add_values
+from flambeau._compiler.capture import RUNTIME, add_values, key_of
 from flambeau._core.forgetting import Remembered
-from flambeau._engine.formula import RUNTIME, key_of
 from flambeau._ir.program import Instruction, Value, new_value
 
 STRUCTURES = 640  # with so many, those are forgotten whose plans are; more than there are plans

@@ -35,6 +35,20 @@ def test_compiled_at_the_second_sight():
         assert plans.statistics().runs == runs
 
 
+@pytest.mark.parametrize(
+    "function, runs",
+    [(lambda x, w: x @ w, 0), (lambda x, w: (x * w[0]).relu(), 0), (lambda x, w: (x @ w).relu(), 2)],
+    ids=["a product", "elementwise", "a layer"],
+)
+def test_what_is_small_stays_with_numpy_unless_it_is_a_layer(function, runs):
+    x, w = torch.ones(1, 4), torch.ones(4, 4)
+    window.flush()
+    before = plans.statistics().runs
+    for _ in range(3):
+        assert len(function(x, w).tolist()) == 1
+    assert plans.statistics().runs - before == runs
+
+
 @pytest.mark.parametrize("few, runs", [(3, 1), (30, 0)])
 def test_much_work_for_its_instructions_is_compiled_at_first_sight(monkeypatch, few, runs):
     monkeypatch.setattr(plans, "BYTES_TO_BEGIN", 50_000)
