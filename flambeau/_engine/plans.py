@@ -36,8 +36,9 @@ native = lazy_module("flambeau._backends.cpu.plan")
 pathlib = lazy_module("pathlib")
 
 FEW_INSTRUCTIONS, FEW_BYTES = 3, 4096  # of a small window
-# Bytes of results that NumPy makes while a window is compiled: while that begins, and for each instruction.
-BYTES_TO_BEGIN, BYTES_AN_INSTRUCTION = 16 << 20, 192 << 10
+# Half the bytes of results that NumPy makes while a window is compiled of kernels that are on the disk: while that
+# begins, and for each instruction. Half, as much work is seldom done only once.
+BYTES_TO_BEGIN, BYTES_AN_INSTRUCTION = 32 << 20, 256 << 10
 REMEMBERED = 512  # plans, and signatures that were seen once
 _UNKNOWN = object()  # in the place of a plan: never seen
 _SIGHTED = object()  # seen once
@@ -136,7 +137,8 @@ def compiled(queue: Sequence[Instruction], owner: Owner) -> Compiled | None:
 
 def _is_heavy(queue: Sequence[Instruction]) -> bool:
     """At first sight: is the work so much that NumPy would take about as long as a compilation? Then little is lost
-    if the window is never seen again, and all that NumPy would have taken is saved if it is."""
+    if the window is never seen again, and all that NumPy would have taken is saved if it is. Whether the kernels are on
+    the disk must not matter, as NumPy rounds otherwise."""
     if config.compile == "always":
         return True
     nbytes = sum([i.inference.nbytes for i in queue if i.inference])
