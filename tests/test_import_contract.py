@@ -199,6 +199,6 @@ layer(torch.rand(10, 300)).sum().backward()
 optimizer.step()
 print(layer.weight.sum().item() != 0, *{"llvmlite", "ml_dtypes", "flambeau._compiler.outline"} & set(sys.modules))
 """
-    environment = {k: v for k, v in os.environ.items() if k != "FLAMBEAU_COMPILE"}
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, env=environment)
+    usual = {k: v for k, v in os.environ.items() if k != "FLAMBEAU_COMPILE"}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, env=usual)
     assert run.stdout.split() == ["True"], run.stdout + run.stderr
