@@ -3,37 +3,38 @@
 `import flambeau as torch` and go on as you know it.
 """
 
-from flambeau import (
-    _api,
-    amp,
-    autograd,
-    cuda,
-    fft,
-    func,
-    futures,
-    linalg,
-    nn,
-    optim,
-    random,
-    serialization,
-    sparse,
-    special,
-    utils,
-    version,
-)
-from flambeau._api import *  # noqa: F403
-from flambeau._api import _sample_dirichlet, _standard_gamma
-from flambeau._core.errors import AcceleratorError, FatalError, JITException, OutOfMemoryError
+from flambeau._core.collecting import paused
 from flambeau._core.lazy import lazy_module
-from flambeau._core.unsupported import refuse
-from flambeau.amp import GradScaler, autocast
-from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
-from flambeau.compiling import compile
-from flambeau.func import vmap
-from flambeau.futures import Future, fork, wait
-from flambeau.running import install_as_torch
-from flambeau.serialization import load, save
-from flambeau.version import __version__
+
+with paused():  # what is made here stays
+    from flambeau import (
+        _api,
+        amp,
+        autograd,
+        cuda,
+        fft,
+        func,
+        futures,
+        linalg,
+        nn,
+        optim,
+        random,
+        sparse,
+        special,
+        utils,
+        version,
+    )
+    from flambeau._api import *  # noqa: F403
+    from flambeau._api import _sample_dirichlet, _standard_gamma
+    from flambeau._core.errors import AcceleratorError, FatalError, JITException, OutOfMemoryError
+    from flambeau._core.unsupported import refuse
+    from flambeau.amp import GradScaler, autocast
+    from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
+    from flambeau.compiling import compile
+    from flambeau.func import vmap
+    from flambeau.futures import Future, fork, wait
+    from flambeau.running import install_as_torch
+    from flambeau.version import __version__
 
 # Few programs use these, and `import flambeau` should not wait for them.
 accelerator = lazy_module("flambeau.accelerator", "Whatever accelerates: nothing yet.")
@@ -43,6 +44,7 @@ distributions = lazy_module("flambeau.distributions", "Probability distributions
 jit = lazy_module("flambeau.jit", "What programs written for TorchScript find.")
 masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
 multiprocessing = lazy_module("flambeau.multiprocessing", "Python's multiprocessing, and spawn.")
+serialization = lazy_module("flambeau.serialization", "Checkpoints: save and load.")
 testing = lazy_module("flambeau.testing", "Comparisons for tests.")
 signal = lazy_module("flambeau.signal", "Window functions.")
 
@@ -71,13 +73,11 @@ __all__ = [
     "linalg",
     "is_anomaly_enabled",
     "jit",
-    "load",
     "masked",
     "multiprocessing",
     "nn",
     "optim",
     "random",
-    "save",
     "serialization",
     "set_anomaly_enabled",
     "signal",
@@ -93,7 +93,8 @@ __all__ = [
 
 
 _throughput, _records = lazy_module("flambeau.utils.throughput"), lazy_module("flambeau.serialization.records")
-_LATE = {  # classes of modules that few programs use
+_LATE = {  # what modules have that not every program uses
+    **dict.fromkeys(("load", "save"), serialization),
     **dict.fromkeys(("BenchmarkConfig", "BenchmarkExecutionStats", "ThroughputBenchmark"), _throughput),
     **dict.fromkeys(("PyTorchFileReader", "PyTorchFileWriter"), _records),
 }
@@ -104,3 +105,7 @@ def __getattr__(name: str) -> object:
     if name in _LATE:
         return getattr(_LATE[name], name)
     raise refuse("torch", name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})

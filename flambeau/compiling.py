@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau._core.errors import explain
-from flambeau._replay.calls import Calls
+from flambeau._core.lazy import lazy_module
 from flambeau.nn import Module
+
+_replay = lazy_module("flambeau._replay.calls")
 
 MODES = (None, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
@@ -22,7 +24,7 @@ class OptimizedModule(Module):
     def __init__(self, module: Module, fullgraph: bool = False) -> None:
         super().__init__()
         self._orig_mod = module
-        self.__dict__["_calls"] = Calls(module, fullgraph)
+        self.__dict__["_calls"] = _replay.Calls(module, fullgraph)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self._calls(args, kwargs)
@@ -37,7 +39,7 @@ class OptimizedModule(Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self.__dict__["_calls"] = Calls(self._orig_mod)
+        self.__dict__["_calls"] = _replay.Calls(self._orig_mod)
 
 
 def compile(  # noqa: A001
@@ -90,7 +92,7 @@ def compile(  # noqa: A001
         return model
     if isinstance(model, Module):
         return OptimizedModule(model, fullgraph)
-    calls = Calls(model, fullgraph)
+    calls = _replay.Calls(model, fullgraph)
 
     @functools.wraps(model)
     def compiled(*args: Any, **kwargs: Any) -> Any:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from functools import cache
@@ -172,3 +173,32 @@ def test_importing_leaves_numpy_alone() -> None:
     code = f"import sys; before = set(sys.modules); import flambeau; print(*({heavy!r} & set(sys.modules) - before))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent)
     assert (run.returncode, run.stdout.split()) == (0, []), run.stderr
+
+
+def test_importing_leaves_out_what_not_every_program_uses() -> None:
+    late = ("_replay", "serialization", "utils.data", "optim.lr_scheduler", "_compiler.outline", "_backends.cpu")
+    code = f"import flambeau, sys; print(*[m for m in {late} if 'flambeau.' + m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert (run.returncode, run.stdout.split()) == (0, []), run.stderr
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_importing_leaves_pythons_collector_as_it_was(collecting: bool) -> None:
+    code = f"import gc; {collecting} or gc.disable(); import flambeau; print(gc.isenabled())"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert run.stdout.strip() == str(collecting), run.stderr
+
+
+def test_the_first_weights_and_step_need_no_compiler() -> None:
+    code = """
+import sys
+import flambeau as torch
+layer = torch.nn.Linear(300, 300)
+optimizer = torch.optim.Adam(layer.parameters())
+layer(torch.rand(10, 300)).sum().backward()
+optimizer.step()
+print(layer.weight.sum().item() != 0, *{"llvmlite", "ml_dtypes", "flambeau._compiler.outline"} & set(sys.modules))
+"""
+    usual = {k: v for k, v in os.environ.items() if k != "FLAMBEAU_COMPILE"}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, env=usual)
+    assert run.stdout.split() == ["True"], run.stdout + run.stderr

@@ -11,14 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flambeau._compiler.capture import is_static
-from flambeau._compiler.outline import Dump, Numbers, Outline, Window, outline_of
-from flambeau._compiler.pipeline import Backend, Lowering, Program, Refused, compile_window, realised
+from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, meta
 from flambeau._ir.program import Inference, Instruction, Value, new_instruction
 from flambeau._ir.symbols import Trace, like
+
+if TYPE_CHECKING:
+    from flambeau._compiler import outline, pipeline
+    from flambeau._compiler.outline import Dump, Outline, Window
+    from flambeau._compiler.pipeline import Backend, Lowering, Program
+else:  # not needed until something is compiled
+    outline, pipeline = lazy_module("flambeau._compiler.outline"), lazy_module("flambeau._compiler.pipeline")
 
 SAMPLES = 3  # with how many a pattern gets an outline for all
 PATTERNS = 4096  # of single instructions, kept for comparison
@@ -169,7 +175,7 @@ class Pattern:
         """The program of a window of this pattern with these numbers; the window is asked for if it must be looked
         at."""
         if not self._learnt(numbers) or self.abandoned:
-            return compile_window(window(), backend, dump)
+            return pipeline.compile_window(window(), backend, dump)
         values = self.values(numbers)
         return self._known(values) or self._new(window(), numbers, values, backend, dump)
 
@@ -213,8 +219,8 @@ class Pattern:
             if numbers is not None:
                 self.ways.insert(0, self.ways.pop(i))
                 try:
-                    return realised(way.outline, Numbers(*numbers), way.lowering)
-                except Refused:
+                    return pipeline.realised(way.outline, outline.Numbers(*numbers), way.lowering)
+                except pipeline.Refused:
                     return None
         return None
 
@@ -229,15 +235,15 @@ class Pattern:
                     found = way.numbers(values)
                     assert found is not None
                     try:
-                        program = realised(way.outline, Numbers(*found), way.lowering)
-                    except Refused as refusal:
+                        program = pipeline.realised(way.outline, outline.Numbers(*found), way.lowering)
+                    except pipeline.Refused as refusal:
                         refused |= refusal.origins
                         continue
                     self.ways.insert(0, way)
                     return program
             except Exception as error:  # whatever is wrong with the window itself shows without symbols too
                 self.abandoned = error
-        return compile_window(window, backend, dump)
+        return pipeline.compile_window(window, backend, dump)
 
     def _traced(self, window: Window, numbers: tuple[int, ...], values: Sequence[int], backend: Backend,
                 refused: set[int], dump: Dump | None) -> _Way:  # fmt: skip
@@ -246,5 +252,5 @@ class Pattern:
         symbol_at = dict(zip(self.leaders, trace.parameters, strict=True))
         for i, leader in enumerate(self.leader_of):
             symbols[i] = symbol_at.get(leader, numbers[i])
-        outline = outline_of(with_numbers(window, symbols), backend.supports, refused, dump, check=False)
-        return _Way(outline, trace.function(outline.numbers), Lowering(backend, outline))
+        traced = outline.outline_of(with_numbers(window, symbols), backend.supports, refused, dump, check=False)
+        return _Way(traced, trace.function(traced.numbers), pipeline.Lowering(backend, traced))

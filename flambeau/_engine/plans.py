@@ -7,18 +7,16 @@ with so much work that the reference would take as long as the compiler.
 
 from __future__ import annotations
 
-import gc
 import struct
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flambeau._compiler.capture import operands_of
 from flambeau._compiler.generic import Pattern, pattern_of
-from flambeau._compiler.outline import Window
-from flambeau._compiler.pipeline import Program, Work
+from flambeau._core.collecting import paused
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._engine.formula import written_out
@@ -28,13 +26,19 @@ from flambeau._engine.signature import Owner, Signature, signature
 from flambeau._ir.meta import Meta
 from flambeau._ir.program import Instruction, Value
 
+if TYPE_CHECKING:
+    from flambeau._compiler import outline
+    from flambeau._compiler.pipeline import Program, Work
+else:
+    outline = lazy_module("flambeau._compiler.outline")
 cpu = lazy_module("flambeau._backends.cpu.lower")
 native = lazy_module("flambeau._backends.cpu.plan")
 pathlib = lazy_module("pathlib")
 
 FEW_INSTRUCTIONS, FEW_BYTES = 3, 4096  # of a small window
-# Bytes of results that NumPy makes while a window is compiled: while that begins, and for each instruction.
-BYTES_TO_BEGIN, BYTES_AN_INSTRUCTION = 16 << 20, 192 << 10
+# Half the bytes of results that NumPy makes while a window is compiled of kernels that are on the disk: while that
+# begins, and for each instruction. Half, as much work is seldom done only once.
+BYTES_TO_BEGIN, BYTES_AN_INSTRUCTION = 32 << 20, 256 << 10
 REMEMBERED = 512  # plans, and signatures that were seen once
 _UNKNOWN = object()  # in the place of a plan: never seen
 _SIGHTED = object()  # seen once
@@ -138,7 +142,8 @@ def compiled(queue: Sequence[Instruction], owner: Owner) -> Compiled | None:
 
 def _is_heavy(queue: Sequence[Instruction]) -> bool:
     """At first sight: is the work so much that NumPy would take about as long as a compilation? Then little is lost
-    if the window is never seen again, and all that NumPy would have taken is saved if it is."""
+    if the window is never seen again, and all that NumPy would have taken is saved if it is. Whether the kernels are on
+    the disk must not matter, as NumPy rounds otherwise."""
     if config.compile == "always":
         return True
     nbytes = sum([i.inference.nbytes for i in queue if i.inference])
@@ -164,28 +169,23 @@ def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> A
             return _SIGHTED
     _patterns.move_to_end(key)
     start = time.perf_counter()
-    collecting = gc.isenabled()
-    gc.disable()  # a compilation makes many small objects that are all needed until its end
-    try:
+    with paused():  # what a compilation makes is needed until its end
         program = pattern.program(lambda: _window(queue, found, nbytes), numbers, cpu.backend(), _dumper())
         if any([w.host is not None for w in program.works]):
             origins = written_out(queue)[1]
             works = tuple([w if w.host is None else w._replace(host=origins[w.host]) for w in program.works])
             program = program._replace(works=works)
         plan = _planned(program, queue, found)
-    finally:
-        if collecting:
-            gc.enable()
     _statistics.plans += 1
     _statistics.seconds += time.perf_counter() - start
     return plan
 
 
-def _window(queue: Sequence[Instruction], found: Signature, nbytes: Sequence[int]) -> Window:
+def _window(queue: Sequence[Instruction], found: Signature, nbytes: Sequence[int]) -> outline.Window:
     """What the compiler is to know of a window, with its formulas written out."""
     instructions, _ = written_out(queue)
     slots = _with_inner_results(found.slots, instructions)
-    return Window(instructions, slots, nbytes, found.live, found.dying, len(found.scalars))
+    return outline.Window(instructions, slots, nbytes, found.live, found.dying, len(found.scalars))
 
 
 def _with_inner_results(slots: dict[Value, int], instructions: Sequence[Instruction]) -> dict[Value, int]:

@@ -135,7 +135,7 @@ class Op:
         self.namespace = namespace
         self.out_rule = OutRule(out or self.out_rule.dtype, overlap or self.out_rule.overlap)
         self.doc = body.__doc__ or ""
-        self.node_name = node_name or camel_case(self.name) + "Backward0"
+        self.node_name = node_name
         self.shows = shows or self.parameters
         self.snapshots = snapshots
         self.between = {self.parameters.index(p): name for p, name in (between or {}).items()}
@@ -249,9 +249,15 @@ class Op:
         saving.snapshots = tuple([i for i in saving.kept if self.parameters[i] in self.snapshots])
         saving.outputs = any([kind == "out" for kind, _ in sources])
         saving.grouped = any([holds_metas(m) for m in metas])
-        saving.name = self.node_name if isinstance(self.node_name, str) else self.node_name(*metas)
+        saving.name = self._node_name(metas)
         saving.shown = self._shown(metas)
         return saving
+
+    def _node_name(self, metas: tuple) -> str:
+        """By default that of an operation that PyTorch has in one form."""
+        if callable(self.node_name):
+            return self.node_name(*metas)
+        return self.node_name or f"{camel_case(self.name)}Backward0"
 
     def _shown(self, metas: tuple) -> tuple[int, ...]:
         """The edges that users see, in PyTorch's order: those of the tensors that may have a gradient, whether or not

@@ -16,6 +16,7 @@ from flambeau._core import device as devices
 from flambeau._core import dtypes, errors, keywords
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.lazy import lazy_module
+from flambeau._engine.memory import reuse_pages
 from flambeau._engine.window import state
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ir.recording import TensorBase
@@ -195,6 +196,7 @@ def draw(function: Callable[..., np.ndarray], generator: Generator | None, *args
     source = default_generator if generator is None else generator
     if not isinstance(source, Generator):
         raise TypeError(f"generator must be a torch.Generator, got {type(source).__name__}")
+    reuse_pages()
     with source._lock:
         array = function(source._twister, *args, **kwargs)
     state.window.drawn(array, function, source, args, kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flambeau.optim import lr_scheduler, swa_utils
+from flambeau._core.lazy import lazy_module
 from flambeau.optim._adafactor import Adafactor
 from flambeau.optim._muon import Muon
 from flambeau.optim._stateless import swap_in_optimizer_params_and_state
@@ -20,6 +20,10 @@ from flambeau.optim.rmsprop import RMSprop
 from flambeau.optim.rprop import Rprop
 from flambeau.optim.sgd import SGD
 from flambeau.optim.sparse_adam import SparseAdam
+
+# Not every program uses these, and `import flambeau` should not wait for them.
+lr_scheduler = lazy_module("flambeau.optim.lr_scheduler", "Learning rates that change as training goes on.")
+swa_utils = lazy_module("flambeau.optim.swa_utils", "Averages of a model over training.")
 
 __all__ = [
     "ASGD",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from flambeau._core.lazy import lazy_module
-from flambeau.utils import data
 
-# Few programs use these, and `import flambeau` should not wait for them.
+# Not every program uses these, and `import flambeau` should not wait for them.
 checkpoint = lazy_module("flambeau.utils.checkpoint")
+data = lazy_module("flambeau.utils.data", "Data sets, samplers and loaders.")
 
 __all__ = ["checkpoint", "data"]

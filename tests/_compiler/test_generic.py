@@ -38,7 +38,7 @@ def compared(monkeypatch):
 
     def program(self, window, numbers, backend, dump):
         made = []
-        monkeypatch.setattr(generic, "realised", lambda *args: made.append(args) or pipeline.realised(*args))
+        monkeypatch.setattr(generic.pipeline, "realised", lambda *args: made.append(args) or pipeline.realised(*args))
         result = original(self, window, numbers, backend, dump)
         if self.abandoned:
             raise self.abandoned
@@ -122,9 +122,9 @@ def test_convolutions_in_random_sizes(compared):
 def counted(monkeypatch):
     """The functions that compile, which note their calls."""
     calls = []
-    for name in ("compile_window", "outline_of"):
-        original = getattr(generic, name)
-        monkeypatch.setattr(generic, name, lambda *a, f=original, n=name, **k: calls.append(n) or f(*a, **k))
+    for module, name in ((generic.pipeline, "compile_window"), (generic.outline, "outline_of")):
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, f=original, n=name, **k: calls.append(n) or f(*a, **k))
     return calls
 
 
@@ -166,7 +166,7 @@ def test_powers_keep_their_formulas():
 
 
 def test_a_pattern_that_symbols_cannot_go_is_compiled_for_each_size(monkeypatch):
-    monkeypatch.setattr(generic, "outline_of", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr(generic.outline, "outline_of", lambda *a, **k: 1 / 0)
     for n in (10, 11, 12, 13):
         assert ((torch.ones(n) + 1.5) * 2).sum().item() == 5 * n
     (pattern,) = [p for p in plans._patterns.values() if len(p.samples) == 3]
