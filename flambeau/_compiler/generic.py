@@ -155,8 +155,8 @@ class Pattern:
     """What is known of the windows with one pattern: the numbers that some of them had, and the ways to compile them.
 
     `samples` are different numbers, `leader_of` has for every place among them the first one that always had the same
-    number, `leaders` the places whose number changes, one for each symbol. `fixed` gives the numbers that never
-    changed, `followers` those that change, `followed` those of their leaders."""
+    number, `leaders` the places whose number changes, one for each symbol. `whole` gives all numbers for those of the
+    leaders, if they are followed by `fixed`, the ones that never changed."""
 
     def __init__(self, numbers: tuple[int, ...]) -> None:
         self.samples = [numbers]
@@ -192,19 +192,17 @@ class Pattern:
         first: dict[tuple[int, ...], int] = {}
         columns = list(zip(*self.samples, strict=True))
         self.leader_of = [first.setdefault(column, i) for i, column in enumerate(columns)]
-        changing = [len(set(column)) > 1 for column in columns]
-        places = range(len(columns))
-        self.leaders = [i for i in first.values() if changing[i]]
+        self.leaders = [i for i in first.values() if len(set(columns[i])) > 1]
         self.values = _picked(self.leaders)
-        self.fixed = _picked([i for i in places if not changing[i]])
-        self.followers = _picked([i for i in places if changing[i]])
-        self.followed = _picked([self.leader_of[i] for i in places if changing[i]])
+        others = [i for i in first.values() if len(set(columns[i])) == 1]
+        self.fixed = _picked(others)(self.samples[0])
+        place = {leader: i for i, leader in enumerate([*self.leaders, *others])}
+        self.whole = _picked([place[leader] for leader in self.leader_of])
         self.ways.clear()
 
     def _covers(self, numbers: tuple[int, ...]) -> bool:
         """Do only those numbers differ from the samples which may?"""
-        fixed = self.fixed(numbers) == self.fixed(self.samples[0])
-        return fixed and self.followers(numbers) == self.followed(numbers)
+        return self.whole(self.values(numbers) + self.fixed) == numbers
 
     def _known(self, values: Sequence[int]) -> Program | None:
         """The program by a way that holds for these values; it is tried first the next time."""
