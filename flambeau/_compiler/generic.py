@@ -1,9 +1,10 @@
 """Programs for windows that differ only in their numbers: sizes, strides, whole numbers among the arguments.
 
-Windows with the same *pattern* are the same computation on tensors of other sizes. The first two sizes of a pattern are
-compiled each for itself. With the third it is clear which numbers change, and which of these change together: they
-become symbols, and the outline that is made with them holds for all sizes for which every decision of the compiler is
-the same. What changes from then on is only arithmetic; a part with numbers that were there before is not lowered anew.
+Windows with the same *pattern* are the same computation on tensors of other sizes. The first size of a pattern is
+compiled for itself. The second shows which numbers change, and which of these change together: they become symbols, and
+the outline that is made with them holds for all sizes for which every decision of the compiler is the same; a size in
+which others change widens the pattern. What changes from then on is only arithmetic; a part with numbers that were there
+before is not lowered anew.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from flambeau._ir.meta import Meta, meta
 from flambeau._ir.program import Inference, Instruction, Value, new_instruction
 from flambeau._ir.symbols import Trace, like
 
-SAMPLES = 3  # with how many a pattern gets an outline for all
 PATTERNS = 4096  # of single instructions, kept for comparison
 MOST_SAMPLES, MOST_WAYS = 8, 16  # with more, windows are compiled each for itself
 
@@ -177,15 +177,13 @@ class Pattern:
         """Is it known, perhaps from these numbers, which ones change, and do they differ from the others in these
         alone?"""
         samples = self.samples
-        if len(samples) >= SAMPLES and self._covers(numbers):
+        if len(samples) > 1 and self._covers(numbers):
             return True
-        if len(samples) < SAMPLES and numbers in samples or len(samples) >= MOST_SAMPLES:
+        if numbers in samples or len(samples) >= MOST_SAMPLES:
             return False
         samples.append(numbers)
-        if len(samples) < SAMPLES:
-            return False
         self._learn()
-        return self._covers(numbers)
+        return True
 
     def _learn(self) -> None:
         """Find out from the samples which numbers change, and which of these together."""
