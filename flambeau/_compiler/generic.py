@@ -3,8 +3,8 @@
 Windows with the same *pattern* are the same computation on tensors of other sizes. The first size of a pattern is
 compiled for itself. The second shows which numbers change, and which of these change together: they become symbols, and
 the outline that is made with them holds for all sizes for which every decision of the compiler is the same; a size in
-which others change widens the pattern. What changes from then on is only arithmetic; a part with numbers that were there
-before is not lowered anew.
+which others change widens the pattern. What changes from then on is only arithmetic; a part with numbers that were
+there before is not lowered anew.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ def dot_kernel(element: str, rows: int) -> Kernel:
 
 
 def generate_dots(target: Target, element: str, rows: int) -> str:
-    """`dots`: with FIELDS, a task is a block of `across` columns of one matrix C (m, n), `rows` rows at once. If they do
-    not divide m, some are computed twice."""
+    """`dots`: with FIELDS, a task is a block of `across` columns of one matrix C (m, n), computed `rows` rows at a
+    time. If they do not divide m, some are computed twice."""
     m = Module(target)
     zero = m.constant("zero", element, ["0.0"])
     f, args, lo, hi = m.entry("dots")
