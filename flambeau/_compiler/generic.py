@@ -1,9 +1,10 @@
 """Programs for windows that differ only in their numbers: sizes, strides, whole numbers among the arguments.
 
-Windows with the same *pattern* are the same computation on tensors of other sizes. The first two sizes of a pattern are
-compiled each for itself. With the third it is clear which numbers change, and which of these change together: they
-become symbols, and the outline that is made with them holds for all sizes for which every decision of the compiler is
-the same. What changes from then on is only arithmetic; a part with numbers that were there before is not lowered anew.
+Windows with the same *pattern* are the same computation on tensors of other sizes. The first size of a pattern is
+compiled for itself. The second shows which numbers change, and which of these change together: they become symbols, and
+the outline that is made with them holds for all sizes for which every decision of the compiler is the same; a size in
+which others change widens the pattern. What changes from then on is only arithmetic; a part with numbers that were
+there before is not lowered anew.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 else:  # not needed until something is compiled
     outline, pipeline = lazy_module("flambeau._compiler.outline"), lazy_module("flambeau._compiler.pipeline")
 
-SAMPLES = 3  # with how many a pattern gets an outline for all
 PATTERNS = 4096  # of single instructions, kept for comparison
 MOST_SAMPLES, MOST_WAYS = 8, 16  # with more, windows are compiled each for itself
 
@@ -161,8 +161,8 @@ class Pattern:
     """What is known of the windows with one pattern: the numbers that some of them had, and the ways to compile them.
 
     `samples` are different numbers, `leader_of` has for every place among them the first one that always had the same
-    number, `leaders` the places whose number changes, one for each symbol. `fixed` gives the numbers that never
-    changed, `followers` those that change, `followed` those of their leaders."""
+    number, `leaders` the places whose number changes, one for each symbol. `whole` gives all numbers for those of the
+    leaders, if they are followed by `fixed`, the ones that never changed."""
 
     def __init__(self, numbers: tuple[int, ...]) -> None:
         self.samples = [numbers]
@@ -183,34 +183,30 @@ class Pattern:
         """Is it known, perhaps from these numbers, which ones change, and do they differ from the others in these
         alone?"""
         samples = self.samples
-        if len(samples) >= SAMPLES and self._covers(numbers):
+        if len(samples) > 1 and self._covers(numbers):
             return True
-        if len(samples) < SAMPLES and numbers in samples or len(samples) >= MOST_SAMPLES:
+        if numbers in samples or len(samples) >= MOST_SAMPLES:
             return False
         samples.append(numbers)
-        if len(samples) < SAMPLES:
-            return False
         self._learn()
-        return self._covers(numbers)
+        return True
 
     def _learn(self) -> None:
         """Find out from the samples which numbers change, and which of these together."""
         first: dict[tuple[int, ...], int] = {}
         columns = list(zip(*self.samples, strict=True))
         self.leader_of = [first.setdefault(column, i) for i, column in enumerate(columns)]
-        changing = [len(set(column)) > 1 for column in columns]
-        places = range(len(columns))
-        self.leaders = [i for i in first.values() if changing[i]]
+        self.leaders = [i for i in first.values() if len(set(columns[i])) > 1]
         self.values = _picked(self.leaders)
-        self.fixed = _picked([i for i in places if not changing[i]])
-        self.followers = _picked([i for i in places if changing[i]])
-        self.followed = _picked([self.leader_of[i] for i in places if changing[i]])
+        others = [i for i in first.values() if len(set(columns[i])) == 1]
+        self.fixed = _picked(others)(self.samples[0])
+        place = {leader: i for i, leader in enumerate([*self.leaders, *others])}
+        self.whole = _picked([place[leader] for leader in self.leader_of])
         self.ways.clear()
 
     def _covers(self, numbers: tuple[int, ...]) -> bool:
         """Do only those numbers differ from the samples which may?"""
-        fixed = self.fixed(numbers) == self.fixed(self.samples[0])
-        return fixed and self.followers(numbers) == self.followed(numbers)
+        return self.whole(self.values(numbers) + self.fixed) == numbers
 
     def _known(self, values: Sequence[int]) -> Program | None:
         """The program by a way that holds for these values; it is tried first the next time."""

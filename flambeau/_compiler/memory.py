@@ -2,12 +2,12 @@
 
 Places that share memory form a *set*: a write and what it writes into, a map and an operand that dies with it. A set
 with an anchor (a value from before the window, or one that lives on after it) lies there; the others get offsets in
-one block, first fit, by the time between their first and their last use.
+one block, first fit, by the time between their first and their last use. What then lies above what remains so for
+other sizes: they only push.
 """
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -48,28 +48,57 @@ class Interval(NamedTuple):
     nbytes: int
 
 
-def arena(spans: Sequence[tuple[int, int]], nbytes: Sequence[int]) -> tuple[tuple[int, ...], int]:
-    """Offsets in one block of what needs so many bytes each from one unit to another (both included), and the block's
-    size; what is needed at the same time does not overlap.
+class Arena:
+    """One block for what needs memory from one unit to another (`spans`, both included). Which interval lies above
+    which is found by first fit, for intervals of `nbytes`, and then holds for any bytes: what is needed at the same
+    time never overlaps.
 
     Example::
 
-        >>> arena([(0, 1), (1, 2), (2, 3)], [64, 64, 64])
+        >>> arena = Arena([(0, 1), (1, 2), (2, 3)], [64, 64, 64])
+        >>> arena.offsets([64, 64, 64])
         ((0, 64, 0), 128)
+        >>> arena.offsets([100, 64, 200])
+        ((0, 200, 0), 264)
     """
-    offsets = [0] * len(spans)
-    placed: list[tuple[int, int, int]] = []  # (offset, end, last unit), by offset
-    size = 0
-    for i in sorted(range(len(spans)), key=lambda i: (spans[i][0], -nbytes[i])):
-        first, last = spans[i]
-        need = max(ALIGNMENT, -(-nbytes[i] // ALIGNMENT) * ALIGNMENT)
-        placed = [p for p in placed if p[2] >= first]
-        start = 0
-        for offset, end, _ in placed:
-            if offset - start >= need:
-                break
-            start = end
-        offsets[i] = start
-        insort(placed, (start, start + need, last))
-        size = max(size, start + need)
-    return tuple(offsets), size
+
+    def __init__(self, spans: Sequence[tuple[int, int]], nbytes: Sequence[int]) -> None:
+        # Those that are needed at one time stand one above another, so it is enough to know of each what was next to it
+        # when it came.
+        below: list[list[int]] = [[] for _ in spans]
+        placed: list[tuple[int, int, int]] = []  # (offset, end, interval), by offset
+        starts = [0] * len(spans)
+        for i in sorted(range(len(spans)), key=lambda i: (spans[i][0], -nbytes[i])):
+            first, need = spans[i][0], _need(nbytes[i])
+            placed = [p for p in placed if spans[p[2]][1] >= first]
+            at = start = 0
+            for offset, end, _ in placed:
+                if offset - start >= need:
+                    break
+                start, at = end, at + 1
+            if at:
+                below[i].append(placed[at - 1][2])
+            if at < len(placed):
+                below[placed[at][2]].append(i)
+            starts[i] = start
+            placed.insert(at, (start, start + need, i))
+        self.order = tuple([(i, tuple(below[i])) for i in sorted(range(len(spans)), key=starts.__getitem__)])
+
+    def offsets(self, nbytes: Sequence[int]) -> tuple[tuple[int, ...], int]:
+        """The offsets of intervals of so many bytes, and the size of the block."""
+        offsets, ends, size = [0] * len(nbytes), [0] * len(nbytes), 0
+        for i, below in self.order:
+            start = 0
+            for k in below:
+                if ends[k] > start:
+                    start = ends[k]
+            offsets[i] = start
+            ends[i] = end = start + _need(nbytes[i])
+            if end > size:
+                size = end
+        return tuple(offsets), size
+
+
+def _need(nbytes: int) -> int:
+    """The bytes an interval takes: a multiple of 64, and some even if it has none."""
+    return (nbytes + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT or ALIGNMENT

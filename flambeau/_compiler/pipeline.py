@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from flambeau._compiler.memory import arena
+from flambeau._compiler.memory import Arena
 from flambeau._compiler.outline import CallPart, Dump, HostPart, NestPart, Numbers, Outline, Part, Window, outline_of
 from flambeau._core.dtypes import dtype
 
@@ -37,31 +38,19 @@ class Backend(Protocol):
     def call(self, template: str, params: tuple, operands: Any, results: Any, epilogue: Any) -> Structure | None: ...
 
 
-class Work(NamedTuple):
-    """One step of a program: `step` is what the backend made, with operands at `places` (table slots, or ~ the numbers
-    of intervals in the arena) and the run-time scalars `scalars`; or, of a host instruction, its number."""
-
-    step: Any
-    places: tuple[int, ...]
-    scalars: tuple[int, ...]
-    host: int | None
-    what: str
-
-
 class Program(NamedTuple):
-    """A compiled window. Table slots: the inputs, then `fresh` results that get memory of their own, then host results,
-    then the arena. `results` are (value slot, table slot, NumPy dtype) of what lives on. `scalars` are the run-time
-    scalars that follow from sizes, after those that arrive."""
+    """A compiled window: an outline with its numbers. `steps` are what the backend made of each part, None of those
+    left to the reference; `fresh` are the bytes of each fresh result, `arena` those of the arena, in which intervals
+    lie at `offsets`; `scalars` are the run-time scalars that follow from sizes, after those that arrive. The `lowering`
+    is the same for all programs of the outline."""
 
-    works: tuple[Work, ...]
-    inputs: int
-    fresh: tuple[int, ...]  # bytes of each fresh result
-    hosted: int  # how many slots host results take
-    arena: int  # bytes
-    offsets: tuple[int, ...]  # of each interval in the arena
-    results: tuple[tuple[int, int, Any], ...]
-    host_slots: dict[int, int]  # value slot of a host result -> table slot
+    outline: Outline
+    steps: Sequence[Any]
+    fresh: tuple[int, ...]
+    arena: int
+    offsets: tuple[int, ...]
     scalars: tuple[float | int, ...]
+    lowering: Lowering
 
 
 class Refused(Exception):
@@ -85,10 +74,12 @@ def compile_window(window: Window, backend: Backend, dump: Dump | None = None) -
 
 class Lowering:
     """The backend's steps for the parts of an outline, remembered by their numbers: between one size and another, most
-    parts of a program stay the same."""
+    parts of a program stay the same. `frame` is what the engine keeps for all programs of the outline."""
 
     def __init__(self, backend: Backend, outline: Outline) -> None:
         self.backend = backend
+        self.arena: Arena | None = None
+        self.frame: Any = None
         self.known: list[dict[tuple, Any]] = [{} for _ in outline.parts]
         self.structures: list[tuple[Any, Structure | None]] = [(_NEVER, None) for _ in outline.parts]
 
@@ -133,10 +124,8 @@ class Lowering:
 
 def realised(outline: Outline, numbers: Numbers, lowering: Lowering) -> Program:
     """The program that an outline becomes with these numbers."""
-    offsets, size = arena(outline.spans, numbers.intervals)
-    works = []
-    for part, step in zip(outline.parts, lowering.steps(outline, numbers), strict=True):
-        host = part.work.instruction if type(part.work) is HostPart else None
-        works.append(Work(step, part.places, part.scalars, host, part.what))
-    return Program(tuple(works), outline.inputs, numbers.fresh, outline.hosted, size,
-                   offsets, outline.results, outline.host_slots, numbers.scalars)  # fmt: skip
+    steps = lowering.steps(outline, numbers)
+    if lowering.arena is None:
+        lowering.arena = Arena(outline.spans, numbers.intervals)
+    offsets, size = lowering.arena.offsets(numbers.intervals)
+    return Program(outline, steps, numbers.fresh, size, offsets, numbers.scalars, lowering)

@@ -52,7 +52,7 @@ def _run(function: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> N
 def _collect(rows: dict, seen: list[Any], plan: Any, native: Any, seconds: list[float]) -> None:
     if plan not in seen:
         seen.append(plan)
-    for i, (name, block, took) in enumerate(zip(plan.names[native], native.blocks, seconds, strict=True)):
+    for i, (name, block, took) in enumerate(zip(plan.names_of(native), native.blocks, seconds, strict=True)):
         row = rows.setdefault((id(native), i), [name, block.bytes, block.flops, []])
         row[3].append(took)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import locks
@@ -29,6 +29,7 @@ SLAB = 1 << 20
 LARGE = SLAB >> 2  # smaller blocks are cut from slabs
 HUGE_PAGE = 2 << 20
 KEPT = 24 << 20  # bytes of free large blocks that are always kept
+SIZES = 1 << 10  # whose class is remembered
 SETTLED = 1 << 14  # bytes of arrays that are worth a block
 LARGEST_ON_HEAP = (32 << 20) - (64 << 10)  # bytes; glibc raises its threshold to no more than 32 MB
 
@@ -151,6 +152,7 @@ def reuse_pages() -> None:
     np.empty(LARGEST_ON_HEAP, np.uint8)  # freed at once, and never touched
 
 
+@lru_cache(SIZES)
 def size_class(nbytes: int) -> int:
     """The capacity of the block for a size: a multiple of 64, at most a quarter more than needed.
 

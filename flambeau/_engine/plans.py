@@ -28,7 +28,8 @@ from flambeau._ir.program import Instruction, Value
 
 if TYPE_CHECKING:
     from flambeau._compiler import outline
-    from flambeau._compiler.pipeline import Program, Work
+    from flambeau._compiler.outline import Part
+    from flambeau._compiler.pipeline import Program
 else:
     outline = lazy_module("flambeau._compiler.outline")
 cpu = lazy_module("flambeau._backends.cpu.lower")
@@ -171,11 +172,10 @@ def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> A
     start = time.perf_counter()
     with paused():  # what a compilation makes is needed until its end
         program = pattern.program(lambda: _window(queue, found, nbytes), numbers, cpu.backend(), _dumper())
-        if any([w.host is not None for w in program.works]):
-            origins = written_out(queue)[1]
-            works = tuple([w if w.host is None else w._replace(host=origins[w.host]) for w in program.works])
-            program = program._replace(works=works)
-        plan = _planned(program, queue, found)
+        frame = program.lowering.frame
+        if frame is None:
+            frame = program.lowering.frame = Frame(program, queue, found)
+        plan = Plan(frame, program) if frame.possible else None
     _statistics.plans += 1
     _statistics.seconds += time.perf_counter() - start
     return plan
@@ -197,15 +197,6 @@ def _with_inner_results(slots: dict[Value, int], instructions: Sequence[Instruct
     return slots
 
 
-def _planned(program: Program, queue: Sequence[Instruction], found: Signature) -> Plan | None:
-    hosts = [queue[w.host].op for w in program.works if w.host is not None]
-    for op in hosts:
-        if op.family == "formula":
-            op.apart = True  # from now on its instructions are recorded one by one
-    # A write that the reference does may move memory about, behind the back of native code.
-    return None if any([op.family in ("write", "formula") for op in hosts]) else Plan(program, queue, found)
-
-
 def _dumper() -> Callable[[str, str], None] | None:
     """What writes the stages of a compilation into FLAMBEAU_DUMP; None if nobody asked."""
     if config.dump_dir is None:
@@ -220,57 +211,84 @@ def _dumper() -> Callable[[str, str], None] | None:
     return dump
 
 
-class Plan:
-    """A program in native calls. The table of words that kernels find their addresses in: the program's slots,
-    then the arena, scratch memory and run-time scalars."""
+class Frame:
+    """What the plans of an outline share, whatever the sizes.
+
+    The table of words that kernels find their addresses in: the inputs, fresh results, host results, then the arena,
+    scratch memory and run-time scalars, those that follow from sizes last."""
 
     def __init__(self, program: Program, queue: Sequence[Instruction], found: Signature) -> None:
-        self.inputs = program.inputs
-        self.hosted = program.hosted
-        self.host_slots = program.host_slots
-        self.arena = program.arena
-        self.scalar_slot = program.inputs + len(program.fresh) + program.hosted + 2  # after arena and scratch memory
-        self.scratch = max([w.step.scratch for w in program.works if w.step is not None], default=0)
-        # how the run-time scalars, and after them those that follow from the plan's sizes, are put into the table
-        self.numbers = "".join(["d" if type(s) is float else "n" for s in found.scalars]) + "n" * len(program.scalars)
-        self.temporary = self.arena + self.scratch + 64 if self.arena or self.scratch else 0
-        self.segments = self._segments(program.works, program.offsets)
-        self.derived: list[float | int] = [bits_of(s) for s in program.scalars]
-        self.lock = threading.Lock()
-        self.results = program.results
+        shared = program.outline
+        self.inputs, self.hosted = shared.inputs, shared.hosted
+        self.host_slots, self.results = shared.host_slots, shared.results
         dtypes = {place: dtype for _, place, dtype in self.results}
-        # bytes, capacity and NumPy dtype of each new block
-        self.fresh = [(n, size_class(n), dtypes.get(place)) for place, n in enumerate(program.fresh, self.inputs)]
-        self.host_operands = {s: self._operands(queue[s], found) for s in self.segments if type(s) is int}
+        self.dtypes = [dtypes.get(place) for place in range(self.inputs, self.inputs + len(program.fresh))]
+        numbers = "".join(["d" if type(s) is float else "n" for s in found.scalars]) + "n" * len(program.scalars)
+        self.slots = self.inputs + len(program.fresh) + self.hosted + 2
+        self.segments: list[Any] = self._segments(shared.parts, queue, numbers)
+        hosts = [s for s in self.segments if type(s) is int]
+        self.host_operands = {s: self._operands(queue[s], found) for s in hosts}
+        for number in hosts:
+            if queue[number].op.family == "formula":
+                queue[number].op.apart = True  # from now on its instructions are recorded one by one
+        # A write that the reference does may move memory about, behind the back of native code.
+        self.possible = not any([queue[s].op.family in ("write", "formula") for s in hosts])
+
+    def _segments(self, parts: Sequence[Part], queue: Sequence[Instruction], numbers: str) -> list[Segment | int]:
+        """Segments of parts that run natively and, between them, numbers of host instructions."""
+        origins = written_out(queue)[1] if any([type(p.work) is outline.HostPart for p in parts]) else []
+        segments: list[Segment | int] = []
+        first = 0
+
+        def close(last: int) -> None:
+            if first < last:
+                sites = native.Sites([(p.places, p.scalars) for p in parts[first:last]], self.slots, numbers)
+                segments.append(Segment(first, last, sites, tuple([p.what for p in parts[first:last]])))
+
+        for i, part in enumerate(parts):
+            if type(part.work) is outline.HostPart:
+                close(i)
+                segments.append(origins[part.work.instruction])
+                first = i + 1
+        close(len(parts))
+        return segments
 
     def _operands(self, instruction: Instruction, found: Signature) -> list[tuple[int, int, Any]]:
-        """The results of this plan that a host instruction reads."""
+        """The results of a plan that a host instruction reads."""
         read = {found.slots[v] for v in operands_of(instruction)}
         return [r for r in self.results if r[0] in read]
 
-    def _segments(self, works: Sequence[Work], offsets: Sequence[int]) -> list[Any]:
-        """Native plans and, between them, numbers of host instructions."""
-        segments: list[Any] = []
-        steps: list[Any] = []
-        names: list[str] = []
-        self.names: dict[Any, tuple[str, ...]] = {}  # what the steps of a native plan do
 
-        def close() -> None:
-            if steps:
-                segments.append(native.NativePlan(steps, self.scalar_slot, offsets, self.numbers))
-                self.names[segments[-1]] = tuple(names)
-                steps.clear()
-                names.clear()
+class Segment(NamedTuple):
+    """The parts from `first` to before `last`: their sites, and what they do."""
 
-        for work in works:
-            if work.host is not None:
-                close()
-                segments.append(work.host)
-                continue
-            steps.append(native.Placed(work.step, work.places, work.scalars))
-            names.append(work.what)
-        close()
-        return segments
+    first: int
+    last: int
+    sites: Any
+    names: tuple[str, ...]
+
+
+class Plan:
+    """A program in native calls: a frame, and what differs between sizes."""
+
+    def __init__(self, frame: Frame, program: Program) -> None:
+        self.frame = frame
+        self.inputs, self.results = frame.inputs, frame.results
+        self.arena = program.arena
+        scratch = max([step.scratch for step in program.steps if step is not None], default=0)
+        self.temporary = self.arena + scratch + 64 if self.arena or scratch else 0
+        self.segments: list[Any] = [  # native plans and, between them, numbers of host instructions
+            s if type(s) is int else native.NativePlan(s.sites, program.steps[s.first : s.last], program.offsets)
+            for s in frame.segments
+        ]
+        self.derived: list[float | int] = [bits_of(s) for s in program.scalars]
+        self.lock = threading.Lock()
+        # bytes, capacity and NumPy dtype of each new block
+        self.fresh = [(n, size_class(n), dtype) for n, dtype in zip(program.fresh, frame.dtypes, strict=True)]
+
+    def names_of(self, segment: Any) -> tuple[str, ...]:
+        """What the steps of a native plan do."""
+        return self.frame.segments[self.segments.index(segment)].names
 
     def run(self, queue: Sequence[Instruction], found: Signature, owner: Owner) -> bool:
         """Run a window; False if a kernel met something wrong and the reference is to say what."""
@@ -289,7 +307,7 @@ class Plan:
         fresh, words = allocator.allocate_all(self.fresh), addresses
         temporary = arena.address(self.temporary) if self.temporary else 0
         words += [b.address for b in fresh]
-        words += [0] * self.hosted
+        words += [0] * self.frame.hosted
         words += (temporary, temporary + self.arena)
         words += scalars  # type: ignore[arg-type]
         return fresh, words  # type: ignore[return-value]
@@ -308,6 +326,7 @@ class Plan:
 
     def _run_segments(self, queue: Sequence[Instruction], found: Signature, run: Run, words: list[Any],
                       owner: Owner) -> bool:  # fmt: skip
+        frame = self.frame
         with self.lock:
             for segment in self.segments:
                 if type(segment) is not int:
@@ -315,13 +334,13 @@ class Plan:
                         return False
                     continue
                 instruction = queue[segment]
-                self.deliver(self.host_operands[segment], found.values, run.fresh)
+                self.deliver(frame.host_operands[segment], found.values, run.fresh)
                 try:
                     owner.interpret(instruction)
                 except Exception:
                     return False  # the reference repeats the window and says what was wrong
                 for value in instruction.outputs:
-                    words[self.host_slots[found.slots[value]]] = value.address
+                    words[frame.host_slots[found.slots[value]]] = value.address
         return True
 
     def _run_native(self, segment: Any, words: list[Any], run: Run) -> bool:

@@ -200,10 +200,7 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: dt
     function=False,
     infer=lambda m, dim, keepdim, dtype: _infer_mean(m, dim, keepdim, dtype),
     gradient={
-        "input": lambda g, input_meta, dim, keepdim: (
-            spread(g, input_meta, dim, keepdim)
-            * (1 / numel_over(input_meta, dim) if numel_over(input_meta, dim) else float("nan"))
-        )
+        "input": lambda g, input_meta, dim, keepdim: spread(g / numel_over(input_meta, dim), input_meta, dim, keepdim)
     },
 )
 def average(input: Any, dim: Dims, keepdim: bool, dtype: dtype | None) -> Any:

@@ -35,9 +35,9 @@ def works(function, *arrays):
     made = []
     real = plans.Plan.__init__
 
-    def init(self, program, queue, found):
+    def init(self, frame, program):
         made.append(program)
-        real(self, program, queue, found)
+        real(self, frame, program)
 
     plans.Plan.__init__ = init
     try:
@@ -47,7 +47,7 @@ def works(function, *arrays):
     finally:
         plans.Plan.__init__ = real
     (program,) = made
-    return [work.what for work in program.works], [r.numpy() for r in results]
+    return [part.what for part in program.outline.parts], [r.numpy() for r in results]
 
 
 X, W, B, R = random(70, 33), random(33, 50, seed=1) / 6, random(50, seed=2), random(70, 50, seed=3)

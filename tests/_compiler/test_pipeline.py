@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau._compiler.memory import arena
+from flambeau._compiler.memory import Arena
 from flambeau._core.config import config
 from flambeau._engine import plans, window
 
@@ -34,9 +34,9 @@ def programs(monkeypatch):
     made = []
     real = plans.Plan.__init__
 
-    def init(self, program, queue, found):
+    def init(self, frame, program):
         made.append(program)
-        real(self, program, queue, found)
+        real(self, frame, program)
 
     monkeypatch.setattr(plans.Plan, "__init__", init)
     monkeypatch.setattr(plans, "_plans", type(plans._plans)())
@@ -81,7 +81,7 @@ def test_what_is_scattered_into_is_not_copied_when_it_dies(programs):
     window.flush()
     total = torch.zeros(5, 4).index_add(0, index, source)
     assert total[:, 0].tolist() == [0, 2, 1, 0, 0]
-    fill, add = programs[-1].works
+    fill, add = programs[-1].outline.parts
     assert add.places[-1] == fill.places[-1] and len(add.places) == 3
 
 
@@ -175,8 +175,10 @@ def test_the_arena_never_overlaps_what_lives_at_the_same_time():
         firsts = [rng.randrange(20) for _ in range(rng.randrange(1, 30))]
         spans = [(first, first + rng.randrange(6)) for first in firsts]
         nbytes = [rng.randrange(0, 5000) for _ in firsts]
-        offsets, size = arena(spans, nbytes)
-        assert all(a % 64 == 0 and a + n <= size for a, n in zip(offsets, nbytes, strict=True))
-        for (a, n, one), (b, k, other) in itertools.combinations(zip(offsets, nbytes, spans, strict=True), 2):
-            if one[0] <= other[1] and other[0] <= one[1] and n and k:
-                assert a + n <= b or b + k <= a
+        arena = Arena(spans, nbytes)
+        for sizes in (nbytes, [rng.randrange(0, 5000) for _ in firsts]):  # in those it was made for, and in others
+            offsets, size = arena.offsets(sizes)
+            assert all(a % 64 == 0 and a + n <= size for a, n in zip(offsets, sizes, strict=True))
+            for (a, n, one), (b, k, other) in itertools.combinations(zip(offsets, sizes, spans, strict=True), 2):
+                if one[0] <= other[1] and other[0] <= one[1] and n and k:
+                    assert a + n <= b or b + k <= a

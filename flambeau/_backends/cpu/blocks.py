@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from flambeau._backends.cpu.kernel import Kernel, Step
-from flambeau._backends.cpu.plan import Block, block_of
+from flambeau._backends.cpu.plan import Block, Layout, block_of, layout_of, packed
 from flambeau._ir.symbols import Trace, settled
 
 REMEMBERED, MOST_WAYS = 512, 16  # structures, and ways to lower each of them
@@ -17,11 +17,11 @@ Numbers = tuple[int, ...]
 
 
 class Structure:
-    """Blocks of a structure for any numbers: functions from numbers to blocks, each for some of them."""
+    """Blocks of a structure for any numbers: functions from numbers to layouts, each for some of them."""
 
     def __init__(self, lower: Callable[[Sequence[Any]], Step | None]) -> None:
         self.lower = lower
-        self.ways: list[Callable[[Sequence[int]], Block | None]] = []
+        self.ways: list[Callable[[Sequence[int]], Layout | None]] = []
         self.abandoned: Exception | None = None  # why symbols cannot go through
 
     def plain(self, numbers: Numbers) -> Block | None:
@@ -33,11 +33,11 @@ class Structure:
         """The same, if there will be more with other numbers."""
         ways = self.ways
         for i, way in enumerate(ways):
-            block = way(numbers)
-            if block is not None:
+            layout = way(numbers)
+            if layout is not None:
                 if i:
                     ways.insert(0, ways.pop(i))  # tried first the next time
-                return block
+                return packed(layout)
         return self._new(numbers)
 
     def _new(self, numbers: Numbers) -> Block | None:
@@ -47,8 +47,10 @@ class Structure:
                 step = self.lower(trace.parameters)
                 if step is None:
                     return None
-                self.ways.insert(0, trace.function(block_of(_with_plain_kernels(step))))
-                return self.ways[0](numbers)
+                self.ways.insert(0, trace.function(layout_of(_with_plain_kernels(step))))
+                layout = self.ways[0](numbers)
+                assert layout is not None
+                return packed(layout)
             except Exception as error:  # whatever is wrong with the numbers shows without symbols too
                 self.abandoned = error
         return self.plain(numbers)

@@ -125,7 +125,8 @@ def _as_nest(target: Target, inputs: Sequence[Meta], out: Meta) -> Step | None:
 
 def _dots(target: Target, p: Problem, epilogue: Epilogue) -> tuple[tuple[Launch, ...], int]:
     """Few rows, as dot products."""
-    at_once = matmul_dot.columns_at_once(target, p.m)
+    rows = matmul_dot.rows_at_once(p.m)
+    at_once = matmul_dot.columns_at_once(target, rows)
     groups = -(-p.n // at_once)
     across = -(-groups // max(1, min(groups, wanted_tasks(p.work) // p.matrices))) * at_once
     blocks = -(-p.n // across)
@@ -134,7 +135,7 @@ def _dots(target: Target, p: Problem, epilogue: Epilogue) -> tuple[tuple[Launch,
         bias_row=p.bias.row, bias_n=p.bias.column, across=across, column_blocks=blocks,
         **p.batch_words(), **_epilogue_words(epilogue, p.flipped),
     )  # fmt: skip
-    kernel = matmul_dot.dot_kernel(MEMORY[p.dtype], p.m)
+    kernel = matmul_dot.dot_kernel(MEMORY[p.dtype], rows)
     tasks = p.matrices * blocks
     return (Launch(kernel, "dots", words, tasks, _chunk(p.work, tasks)),), 0
 

@@ -14,9 +14,15 @@ from flambeau._backends.cpu.matmul_pack import batch_offsets
 from flambeau._backends.cpu.target import Target
 
 ROWS = 8  # of A, at most
+ROWS_AT_ONCE = 7  # at most: eight are read faster as four twice, with two columns, than with one
 COLUMNS = 8  # of B at once, at most
 
 FIELDS = Fields("a_at b_at c_at bias_at m n k a_row b_n bias_row bias_n dims batch_at across column_blocks " + EPILOGUE)
+
+
+def rows_at_once(m: int) -> int:
+    """The rows of a kernel for m rows, shared out evenly."""
+    return -(-m // -(-m // ROWS_AT_ONCE))
 
 
 def columns_at_once(target: Target, rows: int) -> int:
@@ -29,7 +35,8 @@ def dot_kernel(element: str, rows: int) -> Kernel:
 
 
 def generate_dots(target: Target, element: str, rows: int) -> str:
-    """`dots`: with FIELDS, a task is a block of `across` columns of one matrix C (rows, n)."""
+    """`dots`: with FIELDS, a task is a block of `across` columns of one matrix C (m, n), computed `rows` rows at a
+    time. If they do not divide m, some are computed twice."""
     m = Module(target)
     zero = m.constant("zero", element, ["0.0"])
     f, args, lo, hi = m.entry("dots")
@@ -40,28 +47,30 @@ def generate_dots(target: Target, element: str, rows: int) -> str:
         block, number = split_task(f, task.index, w["column_blocks"])
         moves = batch_offsets(f, w["batch_at"], w["dims"], number, (0, 1, 2))
         a, b, bias = (f.offset(base, move, element) for base, move in zip(bases, moves, strict=True))
-        c = f.offset(w["c_at"], f.mul(f.mul(number, rows), w["n"]), element)
+        c = f.offset(w["c_at"], f.mul(f.mul(number, w["m"]), w["n"]), element)
         n_lo = f.mul(block, w["across"])
         n_hi = f.min(f.add(n_lo, w["across"]), w["n"])
-        lefts = [f.offset(a, f.mul(w["a_row"], i), element) for i in range(rows)]
-        with f.loop(n_lo, n_hi, columns_at_once(target, rows)) as group:
-            _group(f, element, w, lefts, b, (c, bias), group.index)
-        call_epilogue(f, w, number, (f.int(0), f.int(rows)), (n_lo, n_hi))
+        with f.loop(n_lo, n_hi, columns_at_once(target, rows)) as group, f.loop(0, w["m"], rows) as top:
+            first = f.min(top.index, f.sub(w["m"], rows))
+            _group(f, element, w, (a, b), (c, bias), [f.add(first, i) for i in range(rows)], group.index)
+        call_epilogue(f, w, number, (f.int(0), w["m"]), (n_lo, n_hi))
     f.ret()
     f.close()
     return m.text()
 
 
 def _group(
-    f: Function, element: str, w: dict[str, Val], lefts: list[Val], b: Val, results: tuple[Val, Val], first: Val
-) -> None:
-    """A few columns of C; beyond the last one it is computed again."""
-    rows, lanes = len(lefts), f.target.lanes(BYTES[element])
+    f: Function, element: str, w: dict[str, Val], operands: tuple[Val, Val], results: tuple[Val, Val], rows: list[Val],
+    first: Val,
+) -> None:  # fmt: skip
+    """Some rows of a few columns of C; beyond the last one it is computed again."""
+    (a, b), lanes = operands, f.target.lanes(BYTES[element])
     type = vector(element, lanes)
-    numbers = [f.min(f.add(first, j), f.sub(w["n"], 1)) for j in range(columns_at_once(f.target, rows))]
+    numbers = [f.min(f.add(first, j), f.sub(w["n"], 1)) for j in range(columns_at_once(f.target, len(rows)))]
+    lefts = [f.offset(a, f.mul(w["a_row"], row), element) for row in rows]
     rights = [f.offset(b, f.mul(w["b_n"], number), element) for number in numbers]
     whole = f.binary("and", w["k"], -lanes)
-    sums = [f.float(0.0, type)] * (rows * len(rights))
+    sums = [f.float(0.0, type)] * (len(rows) * len(rights))
     for lo, hi in ((f.int(0), whole), (whole, w["k"])):
         mask = f.mask_below(f.sub(w["k"], whole), lanes) if lo is whole else None
         with f.loop(lo, hi, lanes, sums) as k:
@@ -76,7 +85,7 @@ def _group(
         sums = k.results
     for number, total in enumerate(sums):
         i, j = divmod(number, len(rights))
-        _store(f, element, w, results, i, numbers[j], _sum(f, total))
+        _store(f, element, w, results, rows[i], numbers[j], _sum(f, total))
 
 
 def _sum(f: Function, x: Val) -> Val:
@@ -89,7 +98,7 @@ def _sum(f: Function, x: Val) -> Val:
 
 
 def _store(
-    f: Function, element: str, w: dict[str, Val], results: tuple[Val, Val], row: int, column: Val, total: Val
+    f: Function, element: str, w: dict[str, Val], results: tuple[Val, Val], row: Val, column: Val, total: Val
 ) -> None:
     c, bias = results
     place = f.offset(bias, f.add(f.mul(w["bias_row"], row), f.mul(w["bias_n"], column)), element)

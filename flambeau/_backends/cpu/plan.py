@@ -33,61 +33,93 @@ np = lazy_module("numpy")
 LAUNCHES, TABLE, LAUNCH_WORDS, PATCH_WORDS = 3, 8, 4, 3
 STATUS = -1  # in the place of the index of a word
 WAITING = -1  # the status until the kernels run
-KEPT = 512  # forms of blocks, and plans without their sizes
+KEPT = 512  # forms of blocks
+SKELETONS = 16  # plans without their sizes that are kept for the same sites
 
 
 class Form:
     """What blocks of the same step in other sizes share: which words are filled in when it is known where operands are.
 
-    Places are indices into the words. `addresses` are (word, the operand whose address it gets), `scalars` (word, the
-    scalar that it gets), `places` the words that get an address in scratch memory, `references` (word, the word whose
-    address it is, or STATUS), `launches` the first word of each launch. `form_of` keeps each only once."""
+    It has `size` words; places are indices into them. `addresses` are (word, the operand whose address it gets),
+    `scalars` (word, the scalar that it gets), `places` the words that get an address in scratch memory, `references`
+    (word, the word whose address it is, or STATUS), `launches` the first word of each launch. `form_of` keeps each only
+    once."""
 
-    __slots__ = ("addresses", "scalars", "places", "references", "launches")
+    __slots__ = ("size", "addresses", "scalars", "places", "references", "launches", "pack", "pack_launches")
 
     def __init__(
-        self, addresses: tuple[tuple[int, int], ...], scalars: tuple[tuple[int, int], ...], places: tuple[int, ...],
-        references: tuple[tuple[int, int], ...], launches: tuple[int, ...],
+        self, size: int, addresses: tuple[tuple[int, int], ...], scalars: tuple[tuple[int, int], ...],
+        places: tuple[int, ...], references: tuple[tuple[int, int], ...], launches: tuple[int, ...],
     ) -> None:  # fmt: skip
+        self.size = size
         self.addresses = addresses
         self.scalars = scalars
         self.places = places
         self.references = references
         self.launches = launches
+        self.pack = struct.Struct(f"{size + len(addresses) + len(places)}n").pack  # in half the time of "q"
+        self.pack_launches = struct.Struct("n8x2n" * len(launches)).pack
 
 
 form_of = lru_cache(KEPT)(Form)
 
 
-class Block(NamedTuple):
-    """A step laid out in words, and its numbers: bytes to add to each address of its form, those to add to each place,
-    and of each launch (address of the entry, tasks, grain)."""
+class Layout(NamedTuple):
+    """A step laid out: its form, its `size` words, then bytes to add to each address of the form and to each of its
+    places, and all launches in a row, (address of the entry, tasks, grain) each. The numbers may be symbols."""
 
     form: Form
     words: tuple[int, ...]
-    offsets: tuple[int, ...]
-    places: tuple[int, ...]
-    launches: tuple[tuple[int, int, int], ...]
+    launches: tuple[int, ...]
     scratch: int
     bytes: int
     flops: int
 
 
+class Block(NamedTuple):
+    """A layout whose numbers are packed into bytes as they will lie in a plan's memory: the words, what is added to
+    addresses, the launches with room for the address of their words. `parallel` says whether one has chunks for several
+    threads."""
+
+    form: Form
+    words: bytes
+    added: bytes
+    launches: bytes
+    parallel: bool
+    scratch: int
+    bytes: int
+    flops: int
+
+
+def packed(layout: Layout) -> Block:
+    """The block of a layout that has no symbols."""
+    form, numbers, launches, *costs = layout
+    memory = form.pack(*numbers)
+    parallel = any([tasks > grain for tasks, grain in zip(launches[1::3], launches[2::3], strict=True)])
+    words, added = memory[: 8 * form.size], memory[8 * form.size :]
+    return Block(form, words, added, form.pack_launches(*launches), parallel, *costs)
+
+
 def block_of(step: Step) -> Block:
+    """The step laid out and packed; its kernels are compiled."""
+    return packed(layout_of(step))
+
+
+def layout_of(step: Step) -> Layout:
     """The step laid out; its kernels are compiled."""
-    layout = _Layout()
-    firsts = tuple([layout.add(launch.words) for launch in step.launches])
-    launches = tuple([
-        (driver().address(launch.kernel, launch.entry), launch.tasks, max(1, launch.grain)) for launch in step.launches
-    ])  # fmt: skip
-    form = form_of(tuple(layout.addresses), tuple(layout.scalars), tuple(layout.places), tuple(layout.references),
-                   firsts)  # fmt: skip
-    return Block(form, tuple(layout.words), tuple(layout.offsets), tuple(layout.place_offsets), launches,
-                 step.scratch, step.bytes, step.flops)  # fmt: skip
+    laid = _Laying()
+    firsts = tuple([laid.add(launch.words) for launch in step.launches])
+    launches: list[int] = []
+    for launch in step.launches:
+        launches += (driver().address(launch.kernel, launch.entry), launch.tasks, max(1, launch.grain))
+    form = form_of(len(laid.words), tuple(laid.addresses), tuple(laid.scalars), tuple(laid.places),
+                   tuple(laid.references), firsts)  # fmt: skip
+    words = (*laid.words, *laid.offsets, *laid.place_offsets)
+    return Layout(form, words, tuple(launches), step.scratch, step.bytes, step.flops)
 
 
-class _Layout:
-    """The lists of a block as they grow."""
+class _Laying:
+    """The lists of a layout as they grow."""
 
     def __init__(self) -> None:
         self.words: list[int] = []
@@ -122,41 +154,51 @@ class _Layout:
         return first
 
 
-class Placed(NamedTuple):
-    """A block, where its operands are (table slots, or ~ the numbers of intervals in the arena), and which of the
-    numbers its scalars are."""
+class Sites:
+    """Where the steps of a plan find what they work on, whatever the sizes. Of each step: where its operands are (table
+    slots, or ~ the numbers of intervals in the arena), and which of the run-time numbers its scalars are.
 
-    block: Block
-    places: tuple[int, ...]
-    scalars: tuple[int, ...]
+    The table has `slots` words, the last two of which are the addresses of the arena and of scratch memory, and one
+    more for each of `numbers`, which says how they are given, as `struct` does: "d" stands for a float, "n" for an
+    integer."""
 
+    def __init__(
+        self, steps: Sequence[tuple[Sequence[int], Sequence[int]]], slots: int, numbers: str = ""
+    ) -> None:  # fmt: skip
+        self.steps = steps
+        self.slots = slots
+        self.numbers = len(numbers)
+        self.pack_into = struct.Struct(f"{slots}n{numbers}").pack_into
+        self._skeletons: dict[tuple[Form, ...], _Skeleton] = {}
 
-def placed(step: Step, places: Sequence[int], scalars: Sequence[int] = ()) -> Placed:
-    """A step laid out whose operands are in these places."""
-    return Placed(block_of(step), tuple(places), tuple(scalars))
+    def skeleton(self, forms: tuple[Form, ...]) -> _Skeleton:
+        """The skeleton of plans whose steps have these forms."""
+        found = self._skeletons.get(forms)
+        if found is None:
+            if len(self._skeletons) >= SKELETONS:
+                self._skeletons.clear()
+            found = self._skeletons[forms] = _Skeleton(forms, self)
+        return found
 
 
 class NativePlan:
-    """Steps with their operands in a table of `slots` words, the last two of which are the addresses of the arena, in
-    which intervals lie at `offsets`, and of scratch memory; one more word for each of `numbers`.
+    """Blocks at their sites, with the intervals of the arena at `offsets`.
 
     `run(words)` takes the table's words, addresses and bits of scalars, and returns the status: 0, or what a kernel
-    that met something wrong has stored. Of the last words `numbers` says how they are given, as `struct` does: "d"
-    stands for a float, "n" for an integer. The words belong to the plan, so one thread at a time may run it.
+    that met something wrong has stored. The words belong to the plan, so one thread at a time may run it.
     """
 
-    def __init__(self, steps: Sequence[Placed], slots: int, offsets: Sequence[int] = (), numbers: str = "") -> None:
-        self.blocks = [p.block for p in steps]
-        self._parallel = any([tasks > grain for block in self.blocks for _, tasks, grain in block.launches])
-        self._table = struct.Struct(f"{slots}n{numbers}")  # in half the time of "q"
-        shapes = tuple([(p.block.form, len(p.block.words), p.places, p.scalars) for p in steps])
-        self._memory, self._address = _skeleton(shapes, slots, len(numbers)).filled(self.blocks, offsets)
+    def __init__(self, sites: Sites, blocks: Sequence[Block], offsets: Sequence[int] = ()) -> None:
+        self.blocks = blocks
+        self._parallel = any([block.parallel for block in blocks])
+        self._pack_into = sites.pack_into
+        self._memory, self._address = sites.skeleton(tuple([b.form for b in blocks])).filled(blocks, offsets)
         self._run, self._worker = _runner()
 
     def run(self, words: Sequence[float]) -> int:
         """Fill the table and run all launches."""
         held = False
-        self._table.pack_into(self._memory, 8 * TABLE, *words)
+        self._pack_into(self._memory, 8 * TABLE, *words)
         try:
             # Who finds the workers busy, for another Python thread, does without.
             held = self._parallel and pool.lock.acquire(blocking=False)
@@ -198,19 +240,19 @@ class NativePlan:
 
     def _run_part(self, whole: Sequence[int], first: int, last: int, words: Sequence[float]) -> int:
         """Run the steps from `first` to before `last`, if `whole` says where all launches are."""
-        before, some = [sum([len(b.launches) for b in part]) for part in (self.blocks[:first], self.blocks[first:last])]
+        counts = [len(block.form.launches) for block in self.blocks]
+        before, some = sum(counts[:first]), sum(counts[first:last])
         self._memory[LAUNCHES : LAUNCHES + 2] = whole[0] + 8 * LAUNCH_WORDS * before, some
         return self.run(words)
 
 
 class _Skeleton:
     """The memory of a plan without what differs between sizes: one array of words with everything that native code
-    needs to run it, addresses counted from its beginning.
+    needs to run it, addresses counted from its beginning."""
 
-    Of each step it knows the form, how many words it has, and the places of its operands and scalars."""
-
-    def __init__(self, steps: Sequence[tuple], slots: int, numbers: int) -> None:
-        self.words = TABLE + slots + numbers
+    def __init__(self, forms: Sequence[Form], sites: Sites) -> None:
+        slots = sites.slots
+        self.words = TABLE + slots + sites.numbers
         patches: list[int] = []  # a word, the slot whose content it gets, bytes to add to that
         records: list[int] = []
         references: list[tuple[int, int]] = []
@@ -218,7 +260,7 @@ class _Skeleton:
         in_arena: list[tuple[int, int]] = []  # patches, and the numbers of intervals
         passed: list[int] = []
         base = self.words
-        for form, words, places, scalars in steps:
+        for form, (places, scalars) in zip(forms, sites.steps, strict=True):
             for i, operand in form.addresses:
                 place = places[operand]
                 if place < 0:
@@ -231,9 +273,8 @@ class _Skeleton:
             references += [(base + i, j if j == STATUS else base + j) for i, j in form.references]
             for first in form.launches:
                 records += (0, 8 * (base + first), 0, 0)
-            base += words
+            base += form.size
         self.patches = base
-        self._words_of_blocks = struct.Struct(f"{self.patches - self.words}n")
         self.added = base + len(patches)
         patches += passed
         self.records = base + len(patches)
@@ -252,27 +293,19 @@ class _Skeleton:
 
     def filled(self, blocks: Sequence[Block], offsets: Sequence[int]) -> tuple[Any, int]:
         """The memory for blocks of these forms with intervals at these offsets in the arena, and its address."""
-        words: list[int] = []
-        added: list[int] = []
-        launches: list[int] = []
-        for block in blocks:
-            words += block.words
-            added += block.offsets
-            added += block.places
-            for launch in block.launches:
-                launches += launch
         memory = self.content.copy()
-        self._words_of_blocks.pack_into(memory, 8 * self.words, *words)  # in half the time of an assignment
-        memory[self.patches + 2 : self.added : PATCH_WORDS] = added
+        memory[self.words : self.patches] = _joined([b.words for b in blocks])
+        memory[self.patches + 2 : self.added : PATCH_WORDS] = _joined([b.added for b in blocks])
         memory[self.in_arena] += np.array(offsets, np.int64)[self.intervals]
-        for i, place in enumerate((0, 2, 3)):
-            memory[self.records + place : self.status : LAUNCH_WORDS] = launches[i::3]
+        memory[self.records : self.status] = _joined([b.launches for b in blocks])
         address = memory.__array_interface__["data"][0]
         memory[self.addresses] = self.targets + address
         return memory, address
 
 
-_skeleton = lru_cache(KEPT)(_Skeleton)
+def _joined(parts: list[bytes]) -> Any:
+    """The words in some bytes, one after the other."""
+    return np.frombuffer(b"".join(parts), np.int64)
 
 
 @cache
@@ -290,8 +323,8 @@ def run_step(step: Step, arrays: Sequence[Any], scalars: Sequence[float | int] =
     Scalars that are floats arrive as the bits of a double.
     """
     count = len(arrays)
-    steps = [placed(step, range(count), range(len(scalars)))]
-    plan = NativePlan(steps, count + 2, numbers="n" * len(scalars))
+    sites = Sites([(range(count), range(len(scalars)))], count + 2, "n" * len(scalars))
+    plan = NativePlan(sites, [block_of(step)])
     scratch = np.empty(step.scratch + 64, np.uint8)
     addresses = [a.__array_interface__["data"][0] for a in (*arrays, scratch, scratch)]
     addresses[-1] = (addresses[-1] + 63) & ~63

@@ -8,14 +8,14 @@ from typing import Any
 
 from flambeau._backends.cpu.host import host_target
 from flambeau._backends.cpu.kernel import double_bits
-from flambeau._backends.cpu.plan import NativePlan, placed
+from flambeau._backends.cpu.plan import NativePlan, Sites, block_of
 from flambeau._backends.cpu.random import fill_step
 
 
 @cache
 def _plan(kind: str) -> NativePlan | None:
     step = fill_step(host_target(), kind)
-    return None if step is None else NativePlan([placed(step, (0, 1), (0, 1, 2))], 4, numbers="nnn")
+    return None if step is None else NativePlan(Sites([((0, 1), (0, 1, 2))], 4, "nnn"), [block_of(step)])
 
 
 def fill(kind: str, bits: Any, out: Any, a: float, b: float) -> bool:

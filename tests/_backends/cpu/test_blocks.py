@@ -93,7 +93,7 @@ def test_numbers_are_put_where_they_were_found(make):
 def test_sizes_without_elements():
     backend = CpuBackend(host.host_target())
     for n in (3, 0, 5, 0, 7):
-        assert (block_of_nest(backend, pointwise(n, 4)).launches == ()) == (n == 0)
+        assert (block_of_nest(backend, pointwise(n, 4)).launches == b"") == (n == 0)
 
 
 def test_what_has_no_code_has_none_in_any_size():

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flambeau._backends.cpu import plan as plan_module
 from flambeau._backends.cpu.kernel import (
     Address,
     Entry,
@@ -22,7 +21,7 @@ from flambeau._backends.cpu.kernel import (
     Words,
     double_bits,
 )
-from flambeau._backends.cpu.plan import NativePlan, placed, run_step
+from flambeau._backends.cpu.plan import NativePlan, Sites, block_of, run_step
 
 sys.path.append(str(Path(__file__).parent))
 from step_kernels import called, met, noted, scaled, stored  # noqa: E402
@@ -78,10 +77,10 @@ def test_entries_and_nested_words():
 def test_a_status_ends_the_run_and_is_forgotten_at_the_next():
     done = np.zeros(3, np.int64)
     steps = [
-        placed(Step((launch(stored(), (Address(0), 1)), launch(stored(), (Status(), Scalar(0))))), (0,), (0,)),
-        placed(Step((launch(stored(), (Address(0), 1)),)), (1,)),
+        Step((launch(stored(), (Address(0), 1)), launch(stored(), (Status(), Scalar(0))))),
+        Step((launch(stored(), (Address(0), 1)),)),
     ]
-    plan = NativePlan(steps, 4, numbers="n")
+    plan = NativePlan(Sites([((0,), (0,)), ((1,), ())], 4, "n"), list(map(block_of, steps)))
     assert plan.run([address(done), address(done) + 8, 0, 0, 7]) == 7
     assert done.tolist() == [1, 0, 0]
     assert plan.run([address(done) + 16, address(done) + 8, 0, 0, 0]) == 0
@@ -92,7 +91,7 @@ def test_profiled_runs_do_the_same_and_stop_at_a_status():
     x, out = np.arange(3.0), np.zeros(3)
     double = Step((launch(scaled(), (Address(0), Address(1), double_bits(2.0)), 3, 1),))
     twice = Step((double.launches[0], launch(scaled(), (Address(1), Address(1), Scalar(0)), 3, 3)))
-    plan = NativePlan([placed(double, (0, 1)), placed(twice, (1, 1), (0,))], 4, numbers="n")
+    plan = NativePlan(Sites([((0, 1), ()), ((1, 1), (0,))], 4, "n"), [block_of(double), block_of(twice)])
     words = [address(x), address(out), 0, 0, double_bits(10.0)]
     seconds = plan.run_profiled(words)
     assert out.tolist() == (40 * x).tolist()
@@ -104,13 +103,12 @@ def test_profiled_runs_do_the_same_and_stop_at_a_status():
 def test_plans_of_the_same_form_lie_in_their_own_places_of_the_arena():
     """Both have one skeleton; words, offsets and tasks are their own."""
     x, arena = np.arange(8.0), np.zeros(64)
-    plans, skeletons = [], plan_module._skeleton.cache_info().misses
+    plans, sites = [], Sites([((0, ~1), ()), ((~1, ~0), (0,))], 3, "d")
     for count, factor, offset in ((3, 2.0, 8), (5, 10.0, 256)):
         step = Step((launch(scaled(), (Address(0), Address(1), double_bits(factor)), count, 1),))
         back = Step((launch(scaled(), (Address(0, 8), Address(1), Scalar(0)), count - 1, 1),))
-        steps = [placed(step, (0, ~1)), placed(back, (~1, ~0), (0,))]
-        plans.append(NativePlan(steps, 3, (offset + 128, offset), "d"))
-    assert plan_module._skeleton.cache_info().misses == skeletons + 1
+        plans.append(NativePlan(sites, [block_of(step), block_of(back)], (offset + 128, offset)))
+    assert len(sites._skeletons) == 1
     for plan in plans:
         assert plan.run([address(x), address(arena), 0, 0.5]) == 0
     assert arena[1:4].tolist() == [0, 2, 4] and arena[17:19].tolist() == [1, 2]
@@ -118,12 +116,12 @@ def test_plans_of_the_same_form_lie_in_their_own_places_of_the_arena():
 
 
 def test_no_steps_and_no_slots():
-    assert NativePlan([], 0).run([]) == 0
+    assert NativePlan(Sites([], 0), []).run([]) == 0
 
 
 def test_a_table_of_the_wrong_length_is_refused():
     with pytest.raises(Exception, match="pack_into expected 4 items"):
-        NativePlan([], 4).run([1, 2, 3])
+        NativePlan(Sites([], 4), []).run([1, 2, 3])
 
 
 def test_python_threads_run_plans_at_the_same_time(threads):
