@@ -178,9 +178,10 @@ def _width(nest: Nest, shape: Shape) -> int:
 
 
 def _map_width(nest: Nest, shape: Shape) -> int:
-    """For long lines of costly maps."""
+    """For long lines of costly maps; and of tables, so that the processor sees the next rows sooner."""
+    tables = any(o.gathered and o.strides[shape.along] == 1 for o in nest.loops.operands)
     costly = _cost(nest.loops) > LIGHT and not shape.tiled
-    return MAP_WIDTH if costly and nest.sizes[shape.along] >= 4 * MAP_WIDTH * shape.lanes else 1
+    return MAP_WIDTH if (costly or tables) and nest.sizes[shape.along] >= 4 * MAP_WIDTH * shape.lanes else 1
 
 
 def _adds_pairs(loops: Loops) -> bool:
