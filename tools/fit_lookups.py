@@ -8,6 +8,7 @@ Run it where mpmath is installed: `python tools/fit_lookups.py > TABLES`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from mpmath import mp, mpf
@@ -68,6 +69,13 @@ def erf_rows() -> list[list[mpf]]:
     return [[mpf(4), mpf(1), *[mpf(0)] * 5], rows[0], *rows]
 
 
+def erf_eight_rows() -> list[list[mpf]]:
+    """Intervals around multiples of 1/2 up to 4, from 1/2 on, by the lowest 3 bits of their number."""
+    ends = [0.5, *[i / 2 + 0.25 for i in range(1, 8)], 4.0]
+    rows = [interval(mp.erf, low, high, 7) for low, high in pairwise(ends)]
+    return [rows[-1], *rows[:-1]]
+
+
 def tanh_rows() -> list[list[mpf]]:
     """Four intervals for each power of 2 from 1/2 to 8, by the lowest 5 bits above the 21st."""
     rows = [[mpf(8), mpf(1), *[mpf(0)] * 6]] * 32
@@ -76,6 +84,13 @@ def tanh_rows() -> list[list[mpf]]:
             start = low * np.float32(1 + part / 4)
             rows[start.view(np.int32) >> 21 & 31] = interval(mp.tanh, float(start), float(start + low / 4), 6)
     return rows
+
+
+def tanh_eight_rows() -> list[list[mpf]]:
+    """Two intervals for each power of 2 times 9.1 / 16, by the lowest 3 bits above the 22nd of x 16 / 9.1."""
+    ends = [9.1 / 16 * x for x in (1, 1.5, 2, 3, 4, 6, 8, 12, 16)]
+    rows = [interval(mp.tanh, low, high, 7) for low, high in pairwise(ends)]
+    return [*rows[2:], *rows[:2]]
 
 
 def wrapped(first: str, numbers: Sequence[mpf], indent: str) -> list[str]:
@@ -111,8 +126,12 @@ if __name__ == "__main__":
         "# fmt: off",
         table("ERF_LOOKUP", "erf(c + t), intervals of 1/4", erf_rows()),
         series("ERF_NEAR", "erf(x) / x - 1, u = x^2, |x| <= 1/2", fitted(of_square(mp.erf, 0), 0, 0.26, range(5))),
+        table("ERF_EIGHT", "erf(c + t), intervals of 1/2", erf_eight_rows()),
         table("TANH_LOOKUP", "tanh(c + t), intervals of 1/8 to 2", tanh_rows()),
+        table("TANH_EIGHT", "tanh(c + t), intervals of 0.28 to 2.28", tanh_eight_rows()),
         series("TANH_NEAR", "(tanh(x) / x - 1) / x^2, u = x^2, |x| <= 1/2",
                fitted(of_square(mp.tanh, 2), 0, 0.25, range(5))),
+        series("TANH_EIGHT_NEAR", "the same, |x| <= 0.57",
+               fitted(of_square(mp.tanh, 2), 0, 0.325, range(6))),
     ]  # fmt: skip
     print("\n\n".join(parts))

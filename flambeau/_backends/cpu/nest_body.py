@@ -41,7 +41,7 @@ class Point:
     """A place in the space, or with `lanes` a vector of places, of which `mask` are inside.
 
     `index` are the positions in every dimension (of the first lane), `pointers` the addresses of the operands there,
-    `values` what has been computed for here, `splats` scalars in all lanes by their names. `tiles` are addresses to
+    `values` what has been computed for here, `splats` scalars in so many lanes by their names. `tiles` are addresses to
     use in place of an operand's own: its elements along the lanes lie there one after the other. `slot` numbers the
     places of a row.
     """
@@ -52,7 +52,7 @@ class Point:
     lanes: int = 0
     mask: Val | None = None
     slot: Val | None = None
-    splats: dict[str, Val] = field(default_factory=dict)
+    splats: dict[tuple[str, int], Val] = field(default_factory=dict)
     tiles: dict[int, Val] = field(default_factory=dict)
 
     def inner(self) -> Point:
@@ -155,9 +155,9 @@ class Body:
     def _splat(self, point: Point, value: Val, lanes: int) -> Val:
         if value.name[0] != "%":  # a literal
             return Val(f"splat ({value})", vector(value.type, lanes))
-        found = point.splats.get(value.name)
+        found = point.splats.get((value.name, lanes))
         if found is None:
-            found = point.splats[value.name] = self.f.splat(value, lanes)
+            found = point.splats[value.name, lanes] = self.f.splat(value, lanes)
         return found
 
     def value(self, point: Point, i: int) -> Val:

@@ -7,8 +7,10 @@ difference:
 * a reduced dimension (*rows*): several accumulators are merged and their lanes combined at the row's end;
 * a parallel dimension (*columns*): every lane reduces on its own, a block of columns at a time.
 
-Along the lanes a loop over whole vectors, `width` of them side by side, is followed by one over masked vectors. A row
-is run through in passes: each computes the reductions that can be, given those before.
+Along the lanes a loop over whole vectors, `width` of them side by side, is followed by one over masked vectors. Side
+by side means as one wide vector, so the same instruction follows for each register: a processor that looks some hundred
+instructions ahead finds enough that need not wait for each other. A row is run through in passes: each computes the
+reductions that can be, given those before.
 """
 
 from __future__ import annotations
@@ -81,6 +83,7 @@ class _Generator:
         self.parallel = range(loops.parallel)
         self.reduced = range(loops.parallel, loops.parallel + loops.reduced)
         self.in_rows = shape.along in self.reduced
+        self.in_columns = bool(self.reduced) and shape.along in self.parallel
         self.outer = [d for d in self.parallel if d != shape.along]
         self.buffers = {i: self._buffer(i) for i in self.structure.kept}
 
@@ -148,8 +151,9 @@ class _Generator:
     # ------------------------------------------------------------------------------------------ along the lanes
 
     def _along(self, point: Point, start: Val, end: Val, states: list[Val], width: int, work: Work) -> list[Val]:
-        """Run `work` over the vectors from `start` to `end`. It gets the point where they begin, the vectors and a
-        state for each (`states` has one for each of `width`), and gives the following states."""
+        """Run `work` over the vectors from `start` to `end`. It gets the point where they begin, the vectors (columns
+        are looked at one by one, else there is a wide one) and a state for each of `width`, and gives the following
+        states."""
         f, lanes = self.f, self.shape.lanes
         if self.shape.short:
             return self._masked(point, start, end, states, work)
@@ -157,7 +161,8 @@ class _Generator:
         middle = f.add(start, f.binary("and", f.sub(end, start), -width * lanes))
         with f.loop(start, middle, width * lanes, states) as loop:
             base = self._at(point, loop.index)
-            loop.next = work(base, [self.body.vector(base, lanes, k) for k in range(width)], loop.carried)
+            sizes = [lanes] * width if self.in_columns else [width * lanes]
+            loop.next = work(base, [self.body.vector(base, n, k) for k, n in enumerate(sizes)], loop.carried)
         states, rest = loop.results[:one], loop.results[one:]
         with f.loop(middle, end, lanes, states) as loop:
             loop.next = self._masked(point, loop.index, end, loop.carried, work)
@@ -198,14 +203,19 @@ class _Generator:
     def _map_line(self, point: Point, start: Val, end: Val) -> None:
         """A map along the lanes."""
         self.body.compute_ahead(point, self.outer, 0)
-        self.body.splat_ahead(point, range(len(self.loops.body)), self.shape.lanes)
+        self._splat_ahead(point, range(len(self.loops.body)), self.shape.width)
 
         def work(_: Point, vectors: list[Point], states: list[Val]) -> list[Val]:
             for v in vectors:
                 self.body.store_all(v, self.structure.stores)
             return states
 
-        self._along(point, start, end, [], 1, work)
+        self._along(point, start, end, [], self.shape.width, work)
+
+    def _splat_ahead(self, point: Point, users: Sequence[int], width: int) -> None:
+        """Put known scalars into all lanes of wide vectors and of others."""
+        for lanes in {self.shape.lanes, width * self.shape.lanes}:
+            self.body.splat_ahead(point, users, lanes)
 
     def _tiles(self, origin: Point, lo: Val, hi: Val) -> None:
         f, across, length = self.f, self.shape.along - 1, TILES * self.shape.lanes
@@ -262,7 +272,7 @@ class _Generator:
             return self._accumulate(number, points, states)
         users = [*self.structure.needed(number), *self.structure.of_pass(number)[0]]
         point = points[0].inner()
-        self.body.splat_ahead(point, users, self.shape.lanes)
+        self._splat_ahead(point, users, self._width(number))
 
         def work(_: Point, vectors: list[Point], s: list[Val]) -> list[Val]:
             if not self.shape.short or len(self.reduced) > 1:
@@ -308,19 +318,19 @@ class _Generator:
         return inside
 
     def _accumulate(self, number: int, points: list[Point], states: list[Val]) -> list[Val]:
-        """What a pass does at some points: take values into states, store, keep. The points are those of each state in
-        turn, several times for several places; of a row, sums that add pairs take them all at once."""
+        """What a pass does at some points: take values into states, store, keep. The vectors of the points are those of
+        each state in turn, several times for several places; of a row, sums that add pairs take them all at once."""
         found, rest = [], iter(states)
         combiners, stores = self._combiners(number).values(), self.structure.of_pass(number)[1]
         for point in points:
             self._recall(point, number)
+        vectors = [(p, k) for p in points for k in range(0, max(1, p.lanes), max(1, self.shape.lanes))]
         count = len(states) // sum(c.parts for c in combiners) if states else 0
         for k in range(count):
             for c in combiners:
                 state = [next(rest) for _ in range(c.parts)]
                 together = self.in_rows and c.adds_pairs
-                members = points[k::count] if not together else points if k == 0 else []
-                found += self._taken(c, state, members)
+                found += self._taken(c, state, vectors[k::count] if not together else vectors if k == 0 else [])
         for point in points:
             self.body.store_all(point, stores)
             for i in self.structure.kept_from(number):
@@ -328,16 +338,24 @@ class _Generator:
                 self.f.store(to_memory(self.f, self.body.spread(point, i), dtype), self._kept_at(point, i))
         return found
 
-    def _taken(self, c: Combiner, state: list[Val], points: list[Point]) -> list[Val]:
-        """A state with the values at some points, in their order."""
-        if c.adds_pairs and len(points) > 1:
-            return c.step(self.f, state, c.pairwise(self.f, [self.body.spread(p, c.value) for p in points]), None, None)
-        for point in points:
-            value = self.body.spread(point, c.value)
-            position = self._reduced_position(point) if c.with_position else None
+    def _taken(self, c: Combiner, state: list[Val], vectors: list[tuple[Point, int]]) -> list[Val]:
+        """A state with the values of some vectors, each those of a point from some lane on, in their order."""
+
+        def value(point: Point, lane: int) -> Val:
+            return self._part(self.body.spread(point, c.value), lane)
+
+        if c.adds_pairs and len(vectors) > 1:
+            return c.step(self.f, state, c.pairwise(self.f, [value(*v) for v in vectors]), None, None)
+        for point, lane in vectors:
+            position = self._part(self._reduced_position(point), lane) if c.with_position else None
             # along columns nobody looks at the lanes outside
-            state = c.step(self.f, state, value, position, point.mask if self.in_rows else None)
+            state = c.step(self.f, state, value(point, lane), position, point.mask if self.in_rows else None)
         return state
+
+    def _part(self, wide: Val, lane: int) -> Val:
+        """The vector from a lane of a wide one on."""
+        lanes = self.shape.lanes
+        return wide if wide.lanes == lanes else self.f.shuffle(wide, wide, range(lane, lane + lanes))
 
     def _reduced_position(self, point: Point) -> Val:
         """How many elements are reduced before this one."""

@@ -27,7 +27,8 @@ FEW_TASKS = 16  # with fewer tasks than that, long reductions are done in parts
 PART = 1 << 14  # elements that a part has at least
 MOST_PARTS = 64
 TALL, TALL_PART = 1024, 128  # rows of a tall nest of columns, and of one part of it
-LIGHT = 8  # columns whose bodies cost no more than that are run for several vectors side by side
+LIGHT = 8  # what bodies of maps must cost, and those of columns may, to be run for several vectors side by side
+MAP_WIDTH = 4  # vectors of a costly map that are computed side by side
 STRIP = 64  # columns whose sums are worth more registers than there are: memory is read by whole stretches
 TILE_LANES = 16  # a tile's rows must fit the registers
 OWN = frozenset({"load", "store", "scalar", "const", "index", "reduce", "cast", "checked"})
@@ -58,7 +59,9 @@ def epilogue(target: Target, nest: Nest, first: int = 0) -> tuple[Kernel, str, t
     """A map over rows and columns as `void epilogue(words, row_lo, row_hi, column_lo, column_hi)`; its operands
     are those of the step from number `first` on."""
     lanes = lanes_of(target, nest.loops)
-    kernel = Kernel(generate_epilogue, (nest.loops, Shape(1, lanes, checked=nest.checked)), ("epilogue",))
+    shape = Shape(1, lanes, checked=nest.checked)
+    shape = shape._replace(width=_map_width(nest, shape))
+    kernel = Kernel(generate_epilogue, (nest.loops, shape), ("epilogue",))
     words = _words(nest, (), [Scalar(i) for i in range(len(nest.loops.scalars))])
     moved = [w._replace(operand=w.operand + first) if type(w) is Address else w for w in words]
     return kernel, "epilogue", tuple(moved)
@@ -158,8 +161,10 @@ def _cost(loops: Loops) -> int:
 def _width(nest: Nest, shape: Shape) -> int:
     """How many vectors side by side."""
     loops = nest.loops
-    if shape.short or not loops.reduced:
+    if shape.short:
         return 1
+    if not loops.reduced:
+        return _map_width(nest, shape)
     reductions = sum(e.op == "reduce" for e in loops.body)
     size, width = nest.sizes[shape.along], 4
     if shape.along < loops.parallel and (reductions > 2 or _cost(loops) > LIGHT):
@@ -170,6 +175,13 @@ def _width(nest: Nest, shape: Shape) -> int:
     while width > 1 and size < width * shape.lanes:
         width //= 2
     return width
+
+
+def _map_width(nest: Nest, shape: Shape) -> int:
+    """For long lines of costly maps; and of tables, so that the processor sees the next rows sooner."""
+    tables = any(o.gathered and o.strides[shape.along] == 1 for o in nest.loops.operands)
+    costly = _cost(nest.loops) > LIGHT and not shape.tiled
+    return MAP_WIDTH if (costly or tables) and nest.sizes[shape.along] >= 4 * MAP_WIDTH * shape.lanes else 1
 
 
 def _adds_pairs(loops: Loops) -> bool:

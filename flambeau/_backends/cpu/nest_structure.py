@@ -83,8 +83,8 @@ class Structure:
     def width_of(self, number: int) -> int:
         """How many vectors a pass over a row has side by side: as many as there are registers for their states, and no
         more than it takes to hide the latency of combining."""
-        reductions, cost = self.of_pass(number)[0], self.cost_of_pass(number)
-        return 1 if cost > 12 or len(reductions) > 2 else 2 if cost > 6 or len(reductions) == 2 else 4
+        reductions = len(self.of_pass(number)[0])
+        return 1 if reductions > 2 else 2 if reductions == 2 else 4
 
     def cost_of_pass(self, number: int) -> int:
         """What the values along a row cost that a pass computes."""

@@ -66,7 +66,7 @@ def _power(f: Function, step: Val) -> Val:
 
 def _scaled(f: Function, x: Val, n: Exponent) -> Val:
     """x 2^n for n from -252 to 254: in two steps, the last of which may overflow or round to a denormal number."""
-    if f.target.lookups:
+    if f.target.lookups == lookup.SIXTEEN:
         return lookup.scaled(f, x, n[0])
     step = n[1]
     half = f.binary("and", f.binary("ashr", step, f.int(1, step.type)), f.int(-(2**23), step.type))

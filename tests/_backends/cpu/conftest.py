@@ -26,7 +26,7 @@ def runnable_targets() -> list[Target]:
     features = llvm.get_host_cpu_features()
     if features.get("avx2") and features.get("fma"):
         targets += [x86_64("v3")._replace(triple=llvm.get_default_triple())]
-        targets += [x86_64("v4", "x86-64-v3")._replace(lookups=False, triple=llvm.get_default_triple())]
+        targets += [x86_64("v4", "x86-64-v3")._replace(lookups=0, triple=llvm.get_default_triple())]
     return targets
 
 

@@ -24,7 +24,7 @@ def targets() -> list[Target]:
     features = llvm.get_host_cpu_features()
     found = [x86_64("v2")]
     if features.get("avx2") and features.get("fma"):
-        found += [x86_64("v3"), x86_64("v4", "x86-64-v3")._replace(lookups=False)]
+        found += [x86_64("v3"), x86_64("v4", "x86-64-v3")._replace(lookups=0)]
     return [t._replace(triple=llvm.get_process_triple()) for t in found]
 
 

@@ -256,6 +256,34 @@ def test_positions_and_scalars(target):
     p.check(target, 0, 0)
 
 
+@pytest.mark.parametrize("sizes", [(1000,), (3, 511), (2, 5, 257), (2, 256)])
+@pytest.mark.parametrize("step", [1, -1, 2])
+def test_costly_maps_of_long_lines(sizes, step, target):
+    """Several registers are one vector until the rest of a line, with whatever a map may read."""
+    p = Program(sizes)
+    outer = len(sizes) - 1
+    x = p.load(strides=[s * step for s in contiguous(sizes)])
+    row = p.load(strides=(*contiguous(sizes[:-1]), 0))
+    shifted = p.emit("add", (p.emit("mul", (p.emit("exp", (x,)), row)), p.scalar(0.5)))
+    place = p.emit("cast", (p.emit("index", (), "int64", outer),), "float32")
+    total = p.emit("add", (p.emit("tanh", (shifted,)), p.emit("sqrt", (place,))))
+    picked = p.gather("float32", p.load("int64", low=0, high=30), (0,) * len(sizes), 1, 30)
+    p.store(p.emit("add", (total, picked)))
+    p.store(p.emit("gt", (x, row), "bool"))
+    step = p.check(target)
+    assert step.launches[0].kernel.params[1].width > 1
+
+
+@pytest.mark.parametrize("sizes", [((5,), (1000,)), ((3,), (129,)), ((2,), (3, 200))])
+def test_costly_rows(sizes, target):
+    """Every reduction gets its vectors from the wide one, with their positions."""
+    p = Program(*sizes)
+    e = p.emit("exp", (p.load(),))
+    p.store(p.reduce("sum", e), row=True)
+    p.store(p.reduce("argmax", e), row=True)
+    p.check(target)
+
+
 # ---------------------------------------------------------------------------------------------- reductions
 
 

@@ -72,6 +72,14 @@ def test_float32_is_within_1_ulp(target, name):
     assert worst(apply(target, name, "float32", x), want, x) <= (1.0,)
 
 
+@pytest.mark.parametrize("name", ["erf", "tanh"])
+def test_float32_without_lookups_is_within_1_ulp(name):
+    x = every_bit_pattern(39_119)
+    with np.errstate(all="ignore"):
+        want = REFERENCE[name](x.astype(np.float64))
+    assert worst(apply(V3._replace(lookups=0), name, "float32", x), want, x) <= (1.0,)
+
+
 @pytest.mark.parametrize("name", BINARY)
 @pytest.mark.parametrize("target", TARGETS)
 def test_float32_of_two_arguments_is_within_1_ulp(target, name):
@@ -123,7 +131,7 @@ def test_float64_powers_and_angles(target):
         assert worst(apply(target, name, "float64", x, y), want, x, y) <= (2.0,), name
 
 
-@pytest.mark.parametrize("name", ["exp", "sin", "pow"])
+@pytest.mark.parametrize("name", ["exp", "sin", "pow", "tanh", "erf"])
 def test_scalars_take_the_same_code(name):
     x = every_bit_pattern(9_999_991)
     args = (x, x[::-1].copy()) if name == "pow" else (x,)
