@@ -108,6 +108,8 @@ class Template:
         edges = tuple([self._edge(edge) for edge in node.edges])
         if isinstance(node, CopySlices):
             return Inner(node, edges, None, None)
+        if any([w.changes.version != w.version for w in node.watched or ()]):
+            raise Refusal("a saved tensor is changed in place")
         args = [self._saved(a, node.versions.get(i)) for i, a in enumerate(node.args)]
         outputs = None if node.saved_outputs is None else [
             (self._storage(s, version), m) for s, m, version in node.saved_outputs
@@ -226,7 +228,7 @@ def _rebuilt(node: Any, edges: tuple) -> Any:
         fresh.part = node.part
     else:
         fresh.op, fresh.metas, fresh.saving = node.op, node.metas, Whole(node.saving.grouped, node.saving.name, ())
-        fresh.args, fresh.versions, fresh.saved_outputs = [], {}, None
+        fresh.args, fresh.versions, fresh.saved_outputs, fresh.watched = [], {}, None, None
     return fresh
 
 
@@ -325,7 +327,7 @@ class CompiledFunctionBackward(Node):
         """Walk the graph, and keep what that computes."""
         outer = state.window
         outer.flush()
-        state.window = window = CapturingWindow()
+        state.window = window = CapturingWindow(outer.born)
         befores = [Before.of(t) for t in known]
         recordings = self.template.recordings
         recordings[key] = None

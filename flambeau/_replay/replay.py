@@ -219,7 +219,7 @@ class Watch:
         """Run the function and watch it: its result, and the replay of such calls or why there is none."""
         outer = state.window
         outer.flush()
-        state.window = window = CapturingWindow()
+        state.window = window = CapturingWindow(outer.born)
         try:
             befores = [Before.of(t) for t in self.known.tensors]
             ambient, start = capture.ambient(), Node((), (), None).seq

@@ -50,7 +50,6 @@ class Tensor(TensorBase):
 
     _grad: Any = None
     _silent = False  # made by `.data`: writes do not count as changes of the variable
-    _inference = False
     __array_priority__ = 1000  # NumPy lets the tensor's operators win
 
     is_sparse = is_quantized = is_meta = is_nested = is_mkldnn = is_cuda = is_mps = is_xpu = is_sparse_csr = False
@@ -156,7 +155,7 @@ class Tensor(TensorBase):
 
     def is_inference(self) -> bool:
         """Was the tensor made in `inference_mode`?"""
-        return self._inference
+        return self._storage.version < 0
 
     def is_conj(self) -> bool:
         """Is conjugation pending? Never: it is done at once."""
@@ -238,7 +237,7 @@ class Tensor(TensorBase):
                     site=user_site(2),
                 )
             )
-        elif self._inference and not state.inference:
+        elif self.is_inference() and not state.inference:
             raise RuntimeError(
                 errors.explain(
                     "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.",
@@ -326,7 +325,7 @@ class Tensor(TensorBase):
     def detach(self) -> Any:
         """The same memory without the history."""
         t = make_tensor(dispatch.Tensor, self._meta, self._storage)
-        if self._silent:
+        if self._silent or self._storage.version < 0:
             t._silent = True
         return t
 
@@ -351,6 +350,8 @@ class Tensor(TensorBase):
 
     @property
     def _version(self) -> int:
+        if self._storage.version < 0:
+            raise RuntimeError("Inference tensors do not track version counter.")
         return self._storage.version
 
     def _is_view(self) -> bool:
@@ -621,6 +622,7 @@ class Tensor(TensorBase):
 
     def set_(self, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Any:
         """Look at the memory of another tensor or storage from now on."""
+        dispatch.check_inference(self)
         if source is None:
             source = creation.empty(0, dtype=self.dtype)
         if isinstance(source, TensorBase):
@@ -634,6 +636,7 @@ class Tensor(TensorBase):
 
     def resize_(self, *sizes: Any, memory_format: Any = None) -> Any:
         """Give the tensor another shape in place; elements in excess of the old ones are undefined (here: zero)."""
+        dispatch.check_inference(self)
         if self.requires_grad:
             raise RuntimeError("cannot resize variables that require grad")
         shape = view.sizes(sizes)

@@ -13,7 +13,7 @@ from flambeau._ir.recording import TensorBase
 from flambeau._ops.fill import filled
 from flambeau._ops.operands import Operand
 from flambeau.autograd import graph
-from flambeau.autograd.graph import Node, already_freed, changed_in_place, fit, gradient_edge
+from flambeau.autograd.graph import Node, already_freed, changed_in_place, fit, gradient_edge, made_in_inference_mode
 from flambeau.autograd.saved import Packed, stack
 
 
@@ -90,6 +90,8 @@ class FunctionCtx:
             elif stack.top is not None and self._node is not None:
                 packed = Packed(t.detach() if output else t, stack.top)
                 kept.append(("packed output", (packed, index), 0) if output else ("packed", packed, 0))
+            elif self._node is not None and t._storage.version < 0:
+                raise made_in_inference_mode()
             elif output:
                 kept.append(("output", (t._storage, t._meta, index), t._storage.version))
             else:

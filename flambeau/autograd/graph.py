@@ -19,7 +19,7 @@ from flambeau._core import errors, sites
 from flambeau._core.hooks import RemovableHandle
 from flambeau._engine import exposure
 from flambeau._ir.meta import Meta
-from flambeau._ir.program import new_storage
+from flambeau._ir.program import Changes, Storage, changes_of, new_storage, note_changes
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
 from flambeau._ops.reduce import sum_to_size
@@ -171,11 +171,13 @@ def record_node(
     node.output_metas = inference.outputs
     node.seq = _next_number()
     node.site = site
-    node.pre_hooks = node.post_hooks = node.retained = node.extra = None
+    node.pre_hooks = node.post_hooks = node.retained = node.extra = node.watched = None
     node.op = op
     node.metas = metas
     node.saving = saving
     node.saved_outputs = [] if saving.outputs else None
+    if saving.watched and stack.top is None:
+        node.watched = [Watched.now(args[i], node) for i in saving.watched if i >= 0]
     if saving.nothing is not None:
         node.args, node.versions = saving.nothing, _NOTHING
         return node
@@ -189,10 +191,46 @@ def record_node(
     if saving.grouped:
         node.versions = {i: _version(args[i]) for i in kept}
     else:
-        node.versions = {i: args[i]._storage.version for i in kept}
+        node.versions = {i: v if (v := args[i]._storage.version) >= 0 else _version(args[i]) for i in kept}
     if stack.top is not None:
         node._pack(kept, stack.top)
     return node
+
+
+class Watched(NamedTuple):
+    """A tensor that may not change before backward, though the gradient does not read it: PyTorch's does. What is kept
+    of it is how often it was changed."""
+
+    changes: Changes
+    version: int
+    meta: Meta
+    maker: Edge | int  # a number: that output of the node that watches
+
+    @staticmethod
+    def now(t: Any, node: Node) -> Watched:
+        """The tensor as `node` sees it now."""
+        maker = t._index if t._node is node else gradient_edge(t)
+        return Watched(changes_of(t._storage), _version(t), t._meta, maker)
+
+    def check(self, node: Node) -> None:
+        """RuntimeError, which says what `node` saved, if the tensor was changed since."""
+        if self.changes.version != self.version:
+            maker = (node, self.maker) if type(self.maker) is int else self.maker
+            raise changed_in_place(self.changes, self.meta, self.version, node, maker)  # type: ignore[arg-type]
+
+
+def watch(results: Any, tensors: Sequence[Any]) -> None:
+    """Let the nodes of the results of a composite refuse to run once one of these tensors was changed in place. Hooks
+    on saved tensors take their place, as in PyTorch."""
+    if stack.top is not None:
+        return
+    found = results if isinstance(results, tuple) else (results,)
+    given = [t for t in tensors if not any([t is r for r in found])]
+    for result in found:
+        node = getattr(result, "_node", None)
+        if isinstance(node, OpNode) and not any([t._node is node for t in given]):
+            watched = [Watched.now(t, node) for t in tensors]
+            node.watched = [*(node.watched or ()), *watched]
 
 
 class Whole:
@@ -208,7 +246,7 @@ class OpNode(Node):
     """The backward step of an operation of the op table. Whoever looks at it finds a class of its name, as in PyTorch
     (see `looked_at`): until then all are of this class, which keeps recording fast."""
 
-    __slots__ = ("op", "args", "versions", "saved_outputs", "metas", "saving")
+    __slots__ = ("op", "args", "versions", "saved_outputs", "metas", "saving", "watched")
 
     op: Any
     args: Any
@@ -216,6 +254,7 @@ class OpNode(Node):
     saved_outputs: list[tuple] | None
     metas: tuple
     saving: Saving | Whole
+    watched: list[Watched] | None
 
     @property
     def shown(self) -> Sequence[Any]:
@@ -248,6 +287,8 @@ class OpNode(Node):
             kept = [unpack(o._storage, o._meta, None, 0) for o in outputs]
             self.saved_outputs = [(Packed(k, stack.top), k._meta, None) for k in kept]
             return
+        if -1 in self.saving.watched:  # type: ignore[union-attr]
+            self.watched = [*(self.watched or ()), *[Watched.now(o, self) for o in outputs]]
         self.saved_outputs = saved = []
         own = "out" in self.op.snapshots
         for o in outputs:
@@ -258,11 +299,13 @@ class OpNode(Node):
 
     def release(self) -> None:
         self.args = None
-        self.saved_outputs = None
+        self.saved_outputs = self.watched = None
 
     def apply(self, grads: list[Any]) -> list[Any]:
         if self.args is None:
             raise already_freed(self)
+        for watched in self.watched or ():
+            watched.check(self)
         if self.saving.grouped:
             return self._apply_grouped(grads)
         edges, metas = self.edges, self.metas
@@ -463,7 +506,22 @@ def _version(arg: Any) -> Any:
     """How often a tensor was changed; of a tuple of them a list of that."""
     if type(arg) is tuple:
         return [_version(a) if isinstance(a, TensorBase) else 0 for a in arg]
-    return arg._storage.version
+    version = arg._storage.version
+    if version < 0:
+        raise made_in_inference_mode()
+    return version
+
+
+def made_in_inference_mode() -> RuntimeError:
+    """The error about a tensor that cannot be saved for backward."""
+    return RuntimeError(
+        errors.explain(
+            "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+            "computation tracked by autograd.",
+            hint="use a .clone(), which is a usual tensor, or torch.no_grad() instead of torch.inference_mode()",
+            site=sites.user_site(2),
+        )
+    )
 
 
 def check_versions(arg: Any, versions: Any, node: Node, maker: Edge = None) -> None:
@@ -497,15 +555,18 @@ def already_freed(node: Node | None) -> RuntimeError:
     )
 
 
-def changed_in_place(storage: Any, m: Meta, version: int, node: Node, maker: Edge = None) -> RuntimeError:
+def changed_in_place(
+    changed: Storage | Changes, m: Meta, version: int, node: Node, maker: Edge = None
+) -> RuntimeError:
     """The error about a saved tensor that was changed: which, the result of which node, saved where, changed where."""
+    changes = changed if isinstance(changed, Changes) else changes_of(changed)
     made = maker is not None and not isinstance(maker[0], AccumulateGrad)
     origin = f", which is output {maker[1]} of {maker[0].name()}," if made and maker else ""
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"[torch.{errors.TYPE_NAMES[m.dtype.name]}Tensor {list(m.shape)}]{origin} is at version {storage.version}; "
+        f"[torch.{errors.TYPE_NAMES[m.dtype.name]}Tensor {list(m.shape)}]{origin} is at version {changed.version}; "
         f"expected version {version} instead.\n"
-        f"  saved by {node.name()} at {sites.describe(node.site)}\n  changed at {sites.describe(storage.changed_at)}\n"
+        f"  saved by {node.name()} at {sites.describe(node.site)}\n  changed at {sites.describe(changes.site)}\n"
         "  hint: use the operation that is not in-place there, or change a .clone()"
     )
 
@@ -565,7 +626,7 @@ def increment_version(tensor: Any) -> None:
         1
     """
     for t in [tensor] if isinstance(tensor, TensorBase) else tensor:
-        t._storage.version += 1
+        note_changes(t._storage, 1, None)
 
 
 def register_multi_grad_hook(
