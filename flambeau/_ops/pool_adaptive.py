@@ -98,7 +98,7 @@ def _even(shape: Sequence[int], size: Sizes) -> Sizes | None:
 
 def _mean_taps(n: int, out: int) -> Taps:
     index, counted = _bin_table(n, out)
-    return Taps(index, counted / counted.sum(1, keepdims=True), n)
+    return Taps(index, counted / counted.sum(1, keepdims=True), n, ragged=True)
 
 
 def _infer_bin_means(m: Meta, size: Sizes) -> Meta:

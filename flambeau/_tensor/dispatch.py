@@ -481,7 +481,7 @@ _write = Write()
 def check_writable(target: Any) -> None:
     """RuntimeError for an in-place operation that gradients or the inference mode forbid; to be called before anything
     changes."""
-    if target._storage.version < 0:
+    if not isinstance(target, Operand):
         check_inference(target)
     if not state.grad_enabled:
         return
@@ -618,8 +618,8 @@ def _rebase(target: Any, result: Any) -> None:
     if base is None:
         old, place = target._node, target._index
         target._node, target._index = node, result._index
-        if old is not None and old.retained and node is not None:
-            _retain_in(node, target, old.retained, place)
+        if old is not None and old._retained and node is not None:
+            _retain_in(node, target, old._retained, place)
     else:
         m = target._meta
         old = base._node
@@ -636,7 +636,7 @@ def _retain_in(node: Node, target: Any, retained: dict[int, Any], place: int) ->
     kept = retained.get(place)
     if kept is not None and kept() is target:
         del retained[place]
-        node.retained = {**(node.retained or {}), target._index: kept}
+        node._retained = {**(node._retained or {}), target._index: kept}
 
 
 class CopySlices(Node):
@@ -656,24 +656,24 @@ class CopySlices(Node):
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         """Where the rest leads, and where what was written comes from."""
-        before, written = self.edges
+        before, written = self._edges
         from_outside = written[0].next_functions[1:] if written and isinstance(written[0], OpNode) else ((None, 0),)
         return ((looked_at(before[0]), before[1]) if before else (None, 0), *from_outside)
 
     def apply(self, grads: list[Any]) -> list[Any]:
-        base_meta = self.output_metas[0]
+        base_meta = self._output_metas[0]
         g = grads[0].contiguous() if base_meta.is_contiguous else _restride(grads[0], base_meta)
         kept = written = None
-        if self.edges[1] is not None:
+        if self._edges[1] is not None:
             written = self._written_part(g).clone()
-        if self.edges[0] is not None:
+        if self._edges[0] is not None:
             kept = g.clone()
             self._written_part(kept).zero_()
         return [kept, written]
 
     def _written_part(self, g: Any) -> Any:
         """The part of a gradient of the base that belongs to what was written."""
-        m, base = self.part, self.output_metas[0]
+        m, base = self.part, self._output_metas[0]
         seen = reinterpreted(g, m.dtype)
         base_offset = base.offset * base.dtype.itemsize // m.dtype.itemsize
         return as_strided_(seen, m.shape, m.strides, m.offset - base_offset + seen._meta.offset)

@@ -363,14 +363,14 @@ class Tensor(TensorBase):
         if node is None:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         if not isinstance(node, AccumulateGrad):
-            node.retained = node.retained or {}
-            node.retained[self._index] = weakref.ref(self)
+            node._retained = node._retained or {}
+            node._retained[self._index] = weakref.ref(self)
 
     @property
     def retains_grad(self) -> bool:
         """Did `retain_grad` ask to keep the gradient of this computed tensor?"""
         node = node_of(self)
-        kept = None if node is None or node.retained is None else node.retained.get(self._index)
+        kept = None if node is None or node._retained is None else node._retained.get(self._index)
         return kept is not None and kept() is self
 
     def register_hook(self, hook: Callable) -> RemovableHandle:
@@ -388,9 +388,9 @@ class Tensor(TensorBase):
         node = node_of(self)
         if node is None:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        if node.pre_hooks is None:
-            node.pre_hooks = OrderedDict()
-        return add_hook(node.pre_hooks, (self._index, hook))
+        if node._pre_hooks is None:
+            node._pre_hooks = OrderedDict()
+        return add_hook(node._pre_hooks, (self._index, hook))
 
     def register_post_accumulate_grad_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(leaf)` after a gradient was added to the leaf's `.grad`."""

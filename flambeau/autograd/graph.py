@@ -46,31 +46,34 @@ Edge = tuple["Node", int] | None
 class Node:
     """A step of the backward pass: takes the gradients of its outputs, returns those of its inputs.
 
-    `edges` has one (node, output number) or None per input; `metas` describes the outputs; `seq` orders nodes by
-    creation; a leaf's comes after all others.
+    `_edges` has one (node, output number) or None per input; `_output_metas` describes the outputs; `_seq` orders nodes
+    by creation; a leaf's comes after all others. What is no name of PyTorch's begins with "_", for the node of a custom
+    function is its context, where users keep what they like.
     """
 
-    __slots__ = ("edges", "output_metas", "seq", "site", "pre_hooks", "post_hooks", "retained", "extra", "__weakref__")
+    __slots__ = (
+        "_edges", "_output_metas", "_seq", "_site", "_pre_hooks", "_post_hooks", "_retained", "_extra", "__weakref__",
+    )  # fmt: skip
 
     def __init__(self, edges: tuple, output_metas: tuple[Meta, ...], site: sites.Site | None) -> None:
-        self.edges = edges
-        self.output_metas = output_metas
-        self.seq = next(_sequence)
-        self.site = site
-        self.pre_hooks: OrderedDict[int, tuple[int, Callable]] | None = (
+        self._edges = edges
+        self._output_metas = output_metas
+        self._seq = next(_sequence)
+        self._site = site
+        self._pre_hooks: OrderedDict[int, tuple[int, Callable]] | None = (
             None  # key -> (output number or -1 for all, hook)
         )
-        self.post_hooks: dict[int, Callable] | None = None
-        self.retained: dict[int, Any] | None = (
+        self._post_hooks: dict[int, Callable] | None = None
+        self._retained: dict[int, Any] | None = (
             None  # output number -> weak reference to the tensor that retains its grad
         )
-        self.extra: dict[str, Any] | None = None
+        self._extra: dict[str, Any] | None = None
 
     def apply(self, grads: list[Any]) -> list[Any]:
         """The gradients of the inputs, one an edge, from those of the outputs (None: zero)."""
         raise NotImplementedError
 
-    def release(self) -> None:
+    def _release(self) -> None:
         """Drop what was saved."""
 
     def name(self) -> str:
@@ -88,21 +91,21 @@ class Node:
         return f"<{type(self).__name__} object at {id(self):#x}>"
 
     @property
-    def shown(self) -> Sequence[Any]:
+    def _shown(self) -> Sequence[Any]:
         """What `next_functions` lists: numbers of edges, in its order."""
-        return range(len(self.edges))
+        return range(len(self._edges))
 
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         """Where the gradients go: (node, number of its output) for each tensor that may have one, or (None, 0)."""
-        found = [self.edges[i] for i in self.shown]
+        found = [self._edges[i] for i in self._shown]
         return tuple([(None, 0) if e is None else (looked_at(e[0]), e[1]) for e in found])
 
     @property
     def metadata(self) -> dict[str, Any]:
-        if self.extra is None:
-            self.extra = {}
-        return self.extra
+        if self._extra is None:
+            self._extra = {}
+        return self._extra
 
     @property
     def requires_grad(self) -> bool:
@@ -111,19 +114,19 @@ class Node:
 
     def _sequence_nr(self) -> int:
         """The place in the order in which nodes were made; leaves come last."""
-        return self.seq
+        return self._seq
 
     def register_prehook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(grad_outputs)` before the node runs; it may return replacements."""
-        if self.pre_hooks is None:
-            self.pre_hooks = OrderedDict()
-        return add_hook(self.pre_hooks, (-1, hook))
+        if self._pre_hooks is None:
+            self._pre_hooks = OrderedDict()
+        return add_hook(self._pre_hooks, (-1, hook))
 
     def register_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(grad_inputs, grad_outputs)` after the node ran; it may return replacements of grad_inputs."""
-        if self.post_hooks is None:
-            self.post_hooks = OrderedDict()
-        return add_hook(self.post_hooks, hook)
+        if self._post_hooks is None:
+            self._post_hooks = OrderedDict()
+        return add_hook(self._post_hooks, hook)
 
 
 def add_hook(hooks: dict[int, Any], entry: Any) -> RemovableHandle:
@@ -143,7 +146,7 @@ class AccumulateGrad(Node):
 
     def __init__(self, leaf: TensorBase) -> None:
         super().__init__((), (leaf._meta,), None)
-        self.seq += LEAF
+        self._seq += LEAF
         self.leaf = weakref.ref(leaf)  # the leaf owns this node; a strong reference back would be a cycle
         self.post_accumulate_hooks: dict[int, Callable] | None = None
 
@@ -167,11 +170,11 @@ def record_node(
     if saving is None:
         saving = inference.savings[mask] = op.saving(mask, metas)
     node = new(OpNode)
-    node.edges = edges
-    node.output_metas = inference.outputs
-    node.seq = _next_number()
-    node.site = site
-    node.pre_hooks = node.post_hooks = node.retained = node.extra = node.watched = None
+    node._edges = edges
+    node._output_metas = inference.outputs
+    node._seq = _next_number()
+    node._site = site
+    node._pre_hooks = node._post_hooks = node._retained = node._extra = node.watched = None
     node.op = op
     node.metas = metas
     node.saving = saving
@@ -257,13 +260,13 @@ class OpNode(Node):
     watched: list[Watched] | None
 
     @property
-    def shown(self) -> Sequence[Any]:
-        edges = self.edges
+    def _shown(self) -> Sequence[Any]:
+        edges = self._edges
         return [edges.index(e) if type(e) is tuple and e in edges else e for e in self.saving.shown]
 
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
-        edges, between = self.edges, self.op.between
+        edges, between = self._edges, self.op.between
         if between and type(self.saving) is Saving:
             steps = {i: Between.before(edges[i], name) for i, name in between.items()}
             shown = [steps.get(e, edges[e] if e >= 0 else None) for e in self.saving.shown]
@@ -297,7 +300,7 @@ class OpNode(Node):
                 storage = new_storage(storage.value, storage.nbytes)
             saved.append((storage, o._meta, storage.version))
 
-    def release(self) -> None:
+    def _release(self) -> None:
         self.args = None
         self.saved_outputs = self.watched = None
 
@@ -308,7 +311,7 @@ class OpNode(Node):
             watched.check(self)
         if self.saving.grouped:
             return self._apply_grouped(grads)
-        edges, metas = self.edges, self.metas
+        edges, metas = self._edges, self.metas
         count = len(edges)
         results: list[Any] = [None] * count
         for derivative in self.op.gradient:
@@ -329,7 +332,7 @@ class OpNode(Node):
 
     def _apply_grouped(self, grads: list[Any]) -> list[Any]:
         """`apply` where a parameter is a tuple of tensors, which has an edge for each."""
-        results: list[Any] = [None] * len(self.edges)
+        results: list[Any] = [None] * len(self._edges)
         groups = self._groups()
         for derivative in self.op.gradient:
             needs = [_wanted(groups[i]) for i in derivative.inputs]
@@ -349,7 +352,7 @@ class OpNode(Node):
         position = 0
         for m in self.metas:
             count = sum(isinstance(x, Meta) for x in m) or 1 if type(m) is tuple else 1
-            groups.append([(p, self.edges[p]) for p in range(position, position + count)])
+            groups.append([(p, self._edges[p]) for p in range(position, position + count)])
             position += count
         return groups + [[] for _ in self.op.parameters[len(groups) :]]
 
@@ -376,7 +379,7 @@ class OpNode(Node):
         if type(arg) is Packed:
             return arg.unpack()
         if i in self.versions:
-            check_versions(arg, self.versions[i], self, self.edges[i] if len(self.edges) == len(self.metas) else None)
+            check_versions(arg, self.versions[i], self, self._edges[i] if len(self._edges) == len(self.metas) else None)
         return arg
 
     def _unpack_output(self, i: int) -> Any:
@@ -409,7 +412,7 @@ class Between(Node):
             return None
         node, index = edge
         step = type(name, (Between,), {"__slots__": (), "__module__": "builtins"})
-        return step((edge,), (node.output_metas[index],), node.site), 0
+        return step((edge,), (node._output_metas[index],), node._site), 0
 
     def _refuse(self, hook: Callable) -> RemovableHandle:
         raise RuntimeError(
@@ -550,7 +553,7 @@ def already_freed(node: Node | None) -> RuntimeError:
             "already been freed). "
             "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad().",
             hint="Specify retain_graph=True if you need to backward through the graph a second time",
-            site=None if node is None else node.site,
+            site=None if node is None else node._site,
         )
     )
 
@@ -566,7 +569,7 @@ def changed_in_place(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"[torch.{errors.TYPE_NAMES[m.dtype.name]}Tensor {list(m.shape)}]{origin} is at version {changed.version}; "
         f"expected version {version} instead.\n"
-        f"  saved by {node.name()} at {sites.describe(node.site)}\n  changed at {sites.describe(changes.site)}\n"
+        f"  saved by {node.name()} at {sites.describe(node._site)}\n  changed at {sites.describe(changes.site)}\n"
         "  hint: use the operation that is not in-place there, or change a .clone()"
     )
 
