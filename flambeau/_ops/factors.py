@@ -300,6 +300,8 @@ def householder_product(A: Any, tau: Any) -> Any:  # noqa: N803
             "torch.linalg.householder_product: input.shape[-1] must be greater than or equal to tau.shape[-1]"
         )
     start = _unit(A, rows, columns).expand(*A.shape[:-2], rows, columns)
+    if tau.shape[-1] == 0:
+        return cat([start, A.narrow(-1, 0, 0)], -1)  # no reflections: nothing of A, but part of the graph
     return _reflect(A, tau, start, False)
 
 

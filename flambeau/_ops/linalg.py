@@ -741,10 +741,11 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
     right = B.unsqueeze(-1) if vector else B
     found = pseudo_inverse(A, rcond, None, False) @ right
     residuals = owner(found.abs().reshape(-1)[:0])  # none, but part of the graph
+    driver = driver or "gelsy"  # PyTorch's default, which gives no residuals
     if A.shape[-2] > A.shape[-1] and driver != "gelsy":
         residuals = (A @ found - right).abs().square().sum(-2)
-    rank = matrix_rank(A) if driver not in (None, "gels") else A.new_zeros((0,), dtype=dtypes.int64)
-    values = singular_values(A) if driver in ("gelsd", "gelss") else A.new_zeros((0,), dtype=A.dtype.to_real())
+    rank = matrix_rank(A) if driver != "gels" else A.new_zeros((0,), dtype=dtypes.int64)
+    values = singular_values(A.detach()) if driver in ("gelsd", "gelss") else A.new_zeros((0,), dtype=A.dtype.to_real())
     return lstsq_result(owner(found.squeeze(-1)) if vector else found, residuals, rank, values)
 
 
