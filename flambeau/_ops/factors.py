@@ -275,7 +275,7 @@ def _reflect(vectors: Any, tau: Any, x: Any, adjoint: bool) -> Any:
     return x if count else x.clone()
 
 
-@linalg(out="castable", saves=("A", "out"))
+@linalg(out="castable", saves=("A", "tau", "out"))
 def householder_product(A: Any, tau: Any) -> Any:  # noqa: N803
     """The first n columns, [..., m, n], of the product of Householder reflections 1 - tau_i v_i v_i^H, of which v_i
     lies in A below its diagonal.
