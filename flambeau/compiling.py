@@ -99,3 +99,22 @@ def compile(  # noqa: A001
         return calls(args, kwargs)
 
     return compiled
+
+
+def compile_forward(self: Module, **options: Any) -> None:
+    """Let the module's `forward` be compiled at the next call and replayed at later ones, with the options of
+    `torch.compile`. The module stays what it is, with the same keys in its `state_dict`; copies are not compiled.
+
+    Example::
+
+        >>> import flambeau as torch
+        >>> linear = torch.nn.Linear(1, 1)
+        >>> linear.compile()
+        >>> list(linear.state_dict())
+        ['weight', 'bias']
+    """
+    self.__dict__["_compiled_call_impl"] = compile(self.forward, **options)
+
+
+compile_forward.__name__ = "compile"
+Module.compile = compile_forward

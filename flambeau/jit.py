@@ -9,18 +9,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from flambeau._core.unsupported import refuse
 from flambeau.futures import Future, fork, wait
 from flambeau.nn import Module
 
 __all__ = [
-    "Attribute", "Error", "Future", "ScriptModule", "ScriptWarning", "TracerWarning", "TracingCheckError", "annotate",
-    "enable_onednn_fusion", "export", "fork", "freeze", "fuser", "ignore", "interface", "is_scripting",
-    "is_tracing", "isinstance", "onednn_fusion_enabled", "optimize_for_inference", "optimized_execution",
-    "script", "script_if_tracing", "script_method", "set_fusion_strategy", "strict_fusion", "trace",
-    "trace_module", "unused", "wait",
+    "Attribute", "Error", "Final", "Future", "ScriptModule", "ScriptWarning", "TracerWarning", "TracingCheckError",
+    "annotate", "enable_onednn_fusion", "export", "fork", "freeze", "fuser", "ignore", "interface", "is_scripting",
+    "is_tracing", "isinstance", "onednn_fusion_enabled", "optimize_for_inference", "optimized_execution", "script",
+    "script_if_tracing", "script_method", "set_fusion_strategy", "strict_fusion", "trace", "trace_module", "unused",
+    "wait",
 ]  # fmt: skip
 
 is_instance = isinstance  # Python's own; this module has PyTorch's function of that name
@@ -92,14 +92,14 @@ def trace_module(mod: Module, inputs: dict[str, Any], **options: Any) -> Module:
 
 
 def script_if_tracing(fn: Callable) -> Callable:
-    """The function itself.
+    """The function itself, for a trace keeps control flow.
 
     Example::
 
         >>> script_if_tracing(abs)(-1)
         1
     """
-    return fn
+    return _mark(fn, "script_if_tracing")
 
 
 def script_method(fn: Callable) -> Callable:
@@ -155,16 +155,73 @@ def is_tracing() -> bool:
     return False
 
 
-def _mark(name: str) -> Callable:
-    def decorate(fn: Any = None, **options: Any) -> Any:
-        return fn if callable(fn) else lambda function: function
-
-    decorate.__name__ = decorate.__qualname__ = name
-    decorate.__doc__ = f"The function itself: `{name}` tells something to TorchScript's compiler, which is not here."
-    return decorate
+# What these say to TorchScript's compiler, in the attribute where PyTorch keeps it. Here all code is Python's, so a
+# marked function runs, where a scripted program of PyTorch's would raise for an `unused` one.
 
 
-export, ignore, unused, interface = _mark("export"), _mark("ignore"), _mark("unused"), _mark("interface")
+def _mark(fn: Any, name: str, says: str = "") -> Any:
+    if not callable(fn):
+        raise TypeError(f"torch.jit.{name} expects a function, got {type(fn).__name__}")
+    if says:
+        fn._torchscript_modifier = says
+    return fn
+
+
+def export(fn: Callable) -> Callable:
+    """The method itself, marked as one to be compiled though `forward` does not call it.
+
+    Example::
+
+        >>> export(lambda x: x + 1)(1)
+        2
+    """
+    return _mark(fn, "export", "export (compile this function even if nothing calls it)")
+
+
+def ignore(drop: Any = False, **kwargs: Any) -> Any:
+    """The function itself, marked as one that stays Python; `@ignore` and `@ignore()`. RuntimeError for what is neither
+    a function nor a bool.
+
+    Example::
+
+        >>> ignore(lambda x: x + 1)(1)
+        2
+    """
+    if callable(drop):
+        return _mark(drop, "ignore", "ignore (leave as a call to Python, cannot be torch.jit.save'd)")
+    if not is_instance(drop, bool):
+        raise RuntimeError(f"Argument to @torch.jit.ignore must be a bool or a function but got {drop}")
+    return unused if drop or kwargs.get("drop_on_export") else ignore
+
+
+def unused(fn: Any) -> Any:
+    """The function, or a property's, itself, marked as one to be left out of scripted programs.
+
+    Example::
+
+        >>> unused(lambda x: x + 1)(1)
+        2
+    """
+    for part in (fn.fget, fn.fset) if is_instance(fn, property) else (fn,):
+        if part is not None:
+            _mark(part, "unused", "unused (ignored and replaced with raising of an exception)")
+    return fn
+
+
+def interface(obj: type) -> type:
+    """The class itself: any module with its methods can stand for another. RuntimeError for what is no class.
+
+    Example::
+
+        >>> @interface
+        ... class Scores:
+        ...     def forward(self, x: int) -> int: ...
+        >>> Scores.__name__
+        'Scores'
+    """
+    if not is_instance(obj, type):
+        raise RuntimeError("interface must be applied to a class")
+    return obj
 
 
 def annotate(the_type: Any, the_value: Any) -> Any:

@@ -23,14 +23,14 @@ Dims = int | Sequence[int] | None
 def _filled(input: Any, mask: Any, value: float, dtype: Any = None) -> Any:
     """`input`, in `dtype`, with `value` where the mask is False."""
     x = input if dtype is None else input.to(dtype)
-    return x if mask is None else x.masked_fill(~_fitted(mask, x), value)
+    return x if mask is None else torch.where(_fitted(mask, x), x, value)
 
 
 def _fitted(mask: Any, like: Any) -> Any:
     """The mask as booleans of the shape of `like`; ValueError for more dimensions than `like` has."""
     if mask.dim() > like.dim():
         raise ValueError("_input_mask expected broadcastable mask (got mask dimensionality higher than of the input)")
-    return mask.bool().expand(like.shape)
+    return (mask if mask.shape == like.shape else mask.clone()).bool().expand(like.shape)
 
 
 def _summable(input: Any, dtype: Any) -> Any:

@@ -157,3 +157,31 @@ def test_nothing_is_replayed_where_nothing_is_compiled(replays: list, monkeypatc
     monkeypatch.setattr(torch._core.config.config, "compile", "never")
     assert compiled(x).tolist() == (x * 2).tolist()
     assert len(replays) == 1
+
+
+def test_a_module_compiled_in_place(replays: list) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+    expected = net(x).detach()
+    net.compile(mode="default")
+    assert list(net.state_dict()) == ["0.weight", "0.bias"] and type(net) is nn.Sequential
+    for _ in range(3):
+        np.testing.assert_allclose(net(x).detach(), expected, rtol=1e-6)
+    assert len(replays) == 2
+    seen = []
+    handle = net.register_forward_hook(lambda module, args, result: seen.append(result))
+    net(x).sum().backward()
+    assert len(seen) == 1
+    handle.remove()
+    assert net[0].weight.grad is not None
+    del replays[:]
+    for again in (copy.deepcopy(net), pickle.loads(pickle.dumps(nn.Sequential(net[0], net[1])))):
+        with torch.no_grad():
+            again[0].weight.zero_()
+        np.testing.assert_allclose(again(x).detach(), again[0].bias.relu().expand(2, 2).detach(), rtol=1e-6)
+    assert not replays
+    outer = torch.compile(nn.Sequential(net))
+    for _ in range(3):
+        np.testing.assert_allclose(outer(x).detach(), expected, rtol=1e-6)
+    with pytest.raises(RuntimeError, match="Unrecognized mode=fast"):
+        net.compile(mode="fast")

@@ -123,6 +123,12 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "save_jit_module_to_flatbuffer",
     ),
     (
+        "torch.autograd.forward_ad",
+        "tensors carry no tangents through operations",
+        "torch.func.jvp or torch.func.linearize, which give the same products of the Jacobian with tangents",
+        "UnpackedDualTensor dual_level enter_dual_level exit_dual_level make_dual unpack_dual",
+    ),
+    (
         "torch.distributed",
         "they are insides of PyTorch's DistributedDataParallel, or make groups go on without members",
         "torch.nn.parallel.DistributedDataParallel, its register_comm_hook, torch.distributed.new_group",

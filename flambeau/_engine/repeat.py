@@ -107,7 +107,10 @@ class Repeatable:
                 window.writes(storage)
             storage.value = outputs[output]
         for t, changes in zip(tensors, self._versions, strict=True):
-            t._storage.version += changes
+            storage = t._storage
+            storage.version += changes
+            if storage.changes is not None:
+                storage.changes.version = storage.version
         return True
 
 

@@ -25,7 +25,7 @@ from flambeau._engine import plans
 from flambeau._engine.formula import Formula
 from flambeau._engine.memory import SETTLED, reuse_pages, settle
 from flambeau._engine.signature import owns_its_memory
-from flambeau._ir.program import Instruction, Storage, Value
+from flambeau._ir.program import INFERENCE, Instruction, Storage, Value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,11 +39,12 @@ class Window:
     """A queue of instructions in the order they were recorded."""
 
     __slots__ = ("queue", "nbytes", "lock", "compile_now", "running", "lasting", "before", "failed", "undone", "thread",
-                 "__weakref__")  # fmt: skip
+                 "born", "__weakref__")  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, born: int = 0) -> None:
         self.queue: deque[Instruction] = deque()
         self.nbytes = 0
+        self.born = born  # the version that storages begin with: 0, or INFERENCE in inference mode
         self.compile_now = False  # whether what it holds is to be compiled at first sight
         self.running: plans.Run | None = None  # the plan that runs it, or was interrupted
         self.lasting: frozenset[int] | None = None  # ids of results that outlive it, where the reference runs it
@@ -248,12 +249,20 @@ def look(value: Value) -> np.ndarray:
 
 
 class ThreadState(threading.local):
-    """The two ambient things of a thread: its window, and whether operations build a graph for gradients."""
+    """The ambient things of a thread: its window, whether operations build a graph for gradients, and whether it is in
+    inference mode, which the window knows."""
 
     def __init__(self) -> None:
         self.window = Window()
         self.grad_enabled = True
-        self.inference = False
+
+    @property
+    def inference(self) -> bool:
+        return self.window.born < 0
+
+    @inference.setter
+    def inference(self, on: bool) -> None:
+        self.window.born = INFERENCE if on else 0
 
 
 _windows: weakref.WeakSet[Window] = weakref.WeakSet()

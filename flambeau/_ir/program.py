@@ -73,21 +73,35 @@ class Place:
         self.nbytes = nbytes
 
 
+INFERENCE = -(1 << 60)
+
+
 class Storage:
     """A mutable cell of memory that tensors look into: which `Value` it holds now, and how often that changed.
 
-    `version` counts in-place changes; `changed_at` is the line of the last one. `exposed` says that somebody outside
+    `version` counts in-place changes, of which the last is noted in `changes`; it is negative (`INFERENCE` and more)
+    for what was made in inference mode. `exposed` says that somebody outside
     (NumPy, DLPack) has looked at the same memory; while they do (`_engine.exposure`) nothing may be delayed, and writes
     must go to that very memory.
     """
 
-    __slots__ = ("value", "version", "nbytes", "exposed", "changed_at", "__weakref__")
+    __slots__ = ("value", "version", "nbytes", "exposed", "changes", "__weakref__")
 
     value: Value
     version: int
     nbytes: int
     exposed: bool
-    changed_at: Site | None
+    changes: Changes | None
+
+
+class Changes:
+    """How often a storage was changed in place, and the line of the last time: for those who want to know that
+    without keeping the memory, also when the storage is gone."""
+
+    __slots__ = ("version", "site")
+
+    version: int
+    site: Site | None
 
 
 class Instruction:
@@ -145,15 +159,31 @@ def new_value(window: Any = None) -> Value:
     return value
 
 
-def new_storage(value: Value, nbytes: int) -> Storage:
+def new_storage(value: Value, nbytes: int, version: int = 0) -> Storage:
     """A storage nobody has changed or seen yet."""
     storage = Storage()
     storage.value = value
-    storage.version = 0
+    storage.version = version
     storage.nbytes = nbytes
     storage.exposed = False
-    storage.changed_at = None
+    storage.changes = None
     return storage
+
+
+def changes_of(storage: Storage) -> Changes:
+    """The note of a storage's changes, made when the first asks for it."""
+    changes = storage.changes
+    if changes is None:
+        changes = storage.changes = Changes()
+        changes.version, changes.site = storage.version, None
+    return changes
+
+
+def note_changes(storage: Storage, times: int, site: Site | None) -> None:
+    """Count changes of a storage in place."""
+    storage.version += times
+    changes = storage.changes or changes_of(storage)
+    changes.version, changes.site = storage.version, site
 
 
 def new_instruction(

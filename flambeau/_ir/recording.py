@@ -4,7 +4,9 @@
 resulting tensor(s), and the functions here. `assign(target, result)` writes a result into an existing tensor (the end
 of every in-place operation), `original(target, args)` is what that result is computed from. `grad_enabled()` says
 whether operations build a graph for gradients, `present(result, name, inputs)` lets the graph show a composite as one
-operation, and `rebase(target, result)` hands the history of what was written into a tensor to it and its views.
+operation, `rebase(target, result)` hands the history of what was written into a tensor to it and its views,
+`check_writable(target)` raises if `target` may not be changed in place, and `watch(result, tensors)` lets backward
+refuse once one of these was changed in place.
 """
 
 from __future__ import annotations
@@ -56,18 +58,23 @@ class Recorder(Protocol):
 
     def rebase(self, target: Any, result: Any) -> None: ...
 
+    def check_writable(self, target: Any) -> None: ...
+
     def present(self, result: Any, name: Any, inputs: Any) -> None: ...
+
+    def watch(self, results: Any, tensors: Any) -> None: ...
 
 
 def _not_installed(*_: Any) -> Any:
     raise RuntimeError("no recorder is installed: import flambeau, not its parts")
 
 
-assign = original = grad_enabled = present = rebase = _not_installed
+assign = original = grad_enabled = present = rebase = watch = check_writable = _not_installed
 
 
 def install(recorder: Any) -> None:
     """Make `recorder` (a module or object with these functions) the one that operations record through."""
-    global assign, original, grad_enabled, present, rebase
+    global assign, original, grad_enabled, present, rebase, watch, check_writable
     assign, original, grad_enabled = recorder.assign, recorder.original, recorder.grad_enabled
-    present, rebase = recorder.present, recorder.rebase
+    present, rebase, watch = recorder.present, recorder.rebase, recorder.watch
+    check_writable = recorder.check_writable

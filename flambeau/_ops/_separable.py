@@ -18,14 +18,16 @@ else:
 
 
 class Taps:
-    """`index` and `weight` are (outputs, taps); `weight` is None for one tap of weight 1. `size` counts the inputs."""
+    """`index` and `weight` are (outputs, taps); `weight` is None for one tap of weight 1. `size` counts the inputs.
+    Of a `ragged` map some outputs have fewer taps: what has weight 0 is none, however infinite its input is."""
 
-    __slots__ = ("index", "weight", "size")
+    __slots__ = ("index", "weight", "size", "ragged")
 
-    def __init__(self, index: np.ndarray, weight: np.ndarray | None, size: int) -> None:
+    def __init__(self, index: np.ndarray, weight: np.ndarray | None, size: int, ragged: bool = False) -> None:
         self.index = index
         self.weight = weight
         self.size = size
+        self.ragged = ragged
 
     def transposed(self) -> Taps:
         """The taps of the transposed map: for every input, the outputs that read it."""
@@ -40,13 +42,10 @@ class Taps:
         slot = np.arange(len(read)) - np.repeat(np.cumsum(counts) - counts, counts)
         width = max(int(counts.max(initial=0)), 1)
         index = np.zeros((self.size, width), np.intp)
-        first = np.zeros(self.size, np.intp)
-        first[read[::-1]] = readers[::-1]
-        index[...] = first[:, None]  # unused slots repeat a reader with weight 0, so that no stranger's NaN gets in
         table = np.zeros((self.size, width))
         index[read, slot] = readers
         table[read, slot] = weights
-        return Taps(index, table, outputs)
+        return Taps(index, table, outputs, ragged=True)
 
 
 def apply(x: np.ndarray, taps: Sequence[Taps]) -> np.ndarray:
@@ -60,15 +59,29 @@ def apply(x: np.ndarray, taps: Sequence[Taps]) -> np.ndarray:
 def _apply_one(x: np.ndarray, taps: Taps, axis: int) -> np.ndarray:
     if taps.weight is None:
         return x.take(taps.index[:, 0], axis=axis)
+    weight = taps.weight.astype(x.dtype)
+    if taps.ragged and not weight.all():
+        return _apply_ragged(x, taps.index, weight, axis)
     shape = [1] * x.ndim
     shape[axis] = -1
-    weight = taps.weight.astype(x.dtype)
     total = x.take(taps.index[:, 0], axis=axis)
     total *= weight[:, 0].reshape(shape)
     for t in range(1, weight.shape[1]):
         part = x.take(taps.index[:, t], axis=axis)
         part *= weight[:, t].reshape(shape)
         total += part
+    return total
+
+
+def _apply_ragged(x: np.ndarray, index: np.ndarray, weight: np.ndarray, axis: int) -> np.ndarray:
+    """A map some of whose taps are none."""
+    total = np.zeros((*x.shape[:axis], len(index), *x.shape[axis + 1 :]), x.dtype)
+    where: list = [slice(None)] * x.ndim
+    shape = [1] * x.ndim
+    shape[axis] = -1
+    for t in range(weight.shape[1]):
+        where[axis] = rows = np.flatnonzero(weight[:, t])
+        total[tuple(where)] += x.take(index[rows, t], axis=axis) * weight[rows, t].reshape(shape)
     return total
 
 

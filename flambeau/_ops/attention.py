@@ -24,7 +24,15 @@ else:
     np = lazy_module("numpy")
 
 
-@composite(method=False, namespace="nn.functional")
+def _saved(
+    query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0, *_: Any, **named: Any
+) -> tuple[str, ...]:
+    """PyTorch's fused kernel saves all it has seen; without it, there are scaled copies of query and key."""
+    fused = query.dim() == key.dim() == value.dim() == 4 and _is_plain(query, key, value, attn_mask, dropout_p)
+    return ("query", "key", "value", "out") if fused else ("value",)
+
+
+@composite(method=False, namespace="nn.functional", saves=_saved)
 def scaled_dot_product_attention(
     query: Any,
     key: Any,
@@ -59,6 +67,7 @@ def scaled_dot_product_attention(
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
     if _is_plain(query, key, value, attn_mask, dropout_p):
         return attended(query, key, value, attn_mask, is_causal, scale)[0]
+    key = recording.original(key, ())
     weights = softmax_rows(_masked((query * scale) @ key.transpose(-2, -1), attn_mask, is_causal), -1)
     if attn_mask is not None and attn_mask.dtype is dtypes.bool_:
         weights = weights.masked_fill(~attn_mask.any(-1, True), 0)  # a row without any position gives zeros, not NaN

@@ -120,6 +120,8 @@ def _check_parts(metas: tuple) -> None:
         "abs": lambda g, angle: g.real * angle.cos() + g.imag * angle.sin(),
         "angle": lambda g, abs, angle: abs * (g.imag * angle.cos() - g.real * angle.sin()),
     },
+    snapshots=("abs", "angle"),
+    saves=("out",),
 )
 def polar(k: Any, abs: Any, angle: Any) -> Any:
     """The complex numbers with modulus `abs` and angle `angle` (radians), real tensors of one dtype.

@@ -83,6 +83,7 @@ def _product_name(left: Meta, right: Meta) -> str:
         "input": lambda g, other, input_meta: _grad_left(g, other, input_meta),
         "other": lambda g, input, other_meta: _grad_right(g, input, other_meta),
     },
+    snapshots=lambda a, b: ("other",) if a.ndim <= 2 < b.ndim else (),  # there PyTorch multiplies a transposed copy
 )
 def matmul(input: Any, other: Any) -> Any:
     """The matrix product, batched over leading dimensions (which broadcast); 1-d operands are rows on the left, columns

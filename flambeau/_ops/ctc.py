@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau._core import errors
 from flambeau._core.lazy import lazy_module
+from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops.loss import reduced
 from flambeau._ops.registry import composite, library
@@ -86,6 +87,7 @@ def _infer(m: Meta, targets: Meta, input_lengths: Lengths, target_lengths: Lengt
     infer=_infer,
     nondifferentiable=(1,),
     gradient={"log_probs": lambda g0, out1: g0.unsqueeze(-1) * out1},
+    saves=("out",),
 )
 def ctc_alignment(
     log_probs: Any, targets: Any, input_lengths: Lengths, target_lengths: Lengths, blank: int, zero_infinity: bool
@@ -140,7 +142,7 @@ def _check_targets(targets: Any, lengths: Lengths, batched: bool) -> None:
         raise RuntimeError(f"targets must hold {sum(lengths)} labels (the sum of target_lengths), got {len(targets)}")
 
 
-@composite(method=False, namespace="nn.functional")
+@composite(method=False, namespace="nn.functional", saves=("log_probs", "targets"))
 def ctc_loss(
     log_probs: Any,
     targets: Any,
@@ -177,6 +179,8 @@ def ctc_loss(
     lengths = _lengths(target_lengths, "target_lengths", count, most)
     _check_targets(targets, lengths, batched)
     loss, _ = ctc_alignment(log_probs, targets, inputs, lengths, int(blank), bool(zero_infinity))
+    if zero_infinity:
+        loss = recording.original(loss, ())  # in PyTorch a copy of what was saved
     if reduction == "mean":
         loss = loss / loss.new_tensor([max(n, 1) for n in lengths])
     return reduced(loss if batched else loss.squeeze(0), reduction)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes
 from flambeau._core.lazy import lazy_module
+from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops.join import cat, stack
 from flambeau._ops.linalg import hermitian_from, inv, require_matrix, require_square, solution
@@ -117,7 +118,7 @@ def cholesky(input: Any, upper: bool = False) -> Any:
     return linalg_cholesky(input, upper=upper)
 
 
-@composite(out="castable")
+@composite(out="castable", saves=("input", "L"))
 def cholesky_solve(input: Any, L: Any, upper: bool = False) -> Any:  # noqa: N803
     """X with L L^H X = input.
 
@@ -131,7 +132,7 @@ def cholesky_solve(input: Any, L: Any, upper: bool = False) -> Any:  # noqa: N80
     return solution(H(lower), solution(lower, input))
 
 
-@composite(out="castable")
+@composite(out="castable", saves=("L", "out"))
 def cholesky_inverse(L: Any, upper: bool = False) -> Any:  # noqa: N803
     """The inverse of L L^H.
 
@@ -239,7 +240,7 @@ def linalg_svd(A: Any, full_matrices: bool = True, *, driver: str | None = None)
     return svd_result(*full_svd(A, full_matrices))
 
 
-@linalg()
+@linalg(saves=("out",))
 def svdvals(A: Any, *, driver: str | None = None) -> Any:  # noqa: N803
     """The singular values, largest first.
 
@@ -408,7 +409,7 @@ def magnitude(x: np.ndarray) -> np.ndarray:
     return np.abs(x.real) + np.abs(x.imag) if x.dtype.kind == "c" else np.abs(x)
 
 
-@linalg()
+@linalg(saves=("out",))
 def lu(A: Any, *, pivot: bool = True) -> Any:  # noqa: N803
     """(P, L, U) with A = P L U: a permutation, a unit lower and an upper triangular matrix; by elimination with partial
     pivoting.
@@ -429,7 +430,7 @@ def lu(A: Any, *, pivot: bool = True) -> Any:  # noqa: N803
 def lu_of(a: Any) -> tuple[Any, Any, Any]:
     """(the order of rows that pivoting picks, L, U)."""
     order = lu_rows(a.detach())
-    return order, *_eliminate(a.take_along_dim(order.unsqueeze(-1), -2))
+    return order, *_eliminate(recording.original(a, ()).take_along_dim(order.unsqueeze(-1), -2))
 
 
 def permutation_matrix(order: Any, like: Any) -> Any:

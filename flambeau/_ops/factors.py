@@ -100,7 +100,7 @@ def _first_zero(lu: Any) -> Any:
     return (place * zero.any(-1)).to(dtypes.int32)
 
 
-@linalg()
+@linalg(saves=("out0", "out1"))
 def lu_factor(A: Any, *, pivot: bool = True) -> Any:  # noqa: N803
     """(LU, pivots): L (without its diagonal of ones) and U in one matrix, [..., m, n], and the row exchanges, int32,
     1-based.
@@ -123,7 +123,7 @@ def lu_factor(A: Any, *, pivot: bool = True) -> Any:  # noqa: N803
     return lu_factor_result(lu, pivots)
 
 
-@linalg()
+@linalg(saves=("out0", "out1"))
 def lu_factor_ex(A: Any, *, pivot: bool = True, check_errors: bool = False) -> Any:  # noqa: N803
     """(LU, pivots, info) of `lu_factor`: info is the 1-based place of the first zero on U's diagonal, 0 if there is
     none.
@@ -141,7 +141,7 @@ def lu_factor_ex(A: Any, *, pivot: bool = True, check_errors: bool = False) -> A
     return lu_factor_ex_result(lu, pivots, _first_zero(lu))
 
 
-@composite(name="lu")
+@composite(name="lu", saves=("out0", "out1"))
 def torch_lu(input: Any, pivot: bool = True, get_infos: bool = False) -> Any:
     """`linalg.lu_factor` (with info if `get_infos`).
 
@@ -185,7 +185,7 @@ def _unit(like: Any, rows: int, columns: int) -> Any:
     return eye
 
 
-@linalg(name="lu_solve")
+@linalg(name="lu_solve", saves=("LU", "pivots", "out"))
 def linalg_lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool = False) -> Any:  # noqa: N803
     """X with A X = B (X A = B if not `left`; A^H in the place of A if `adjoint`) from `linalg.lu_factor(A)`.
 
@@ -205,7 +205,7 @@ def linalg_lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint:
     return solve_triangular(LU, y, upper=True)
 
 
-@composite()
+@composite(saves=("LU_data", "LU_pivots"))
 def lu_solve(input: Any, LU_data: Any, LU_pivots: Any) -> Any:  # noqa: N803
     """`linalg.lu_solve` with the right side first.
 
@@ -218,7 +218,7 @@ def lu_solve(input: Any, LU_data: Any, LU_pivots: Any) -> Any:  # noqa: N803
     return linalg_lu_solve(LU_data, LU_pivots, input)
 
 
-@composite()
+@composite(saves=("input", "A"))
 def triangular_solve(
     input: Any,
     A: Any,
@@ -275,7 +275,7 @@ def _reflect(vectors: Any, tau: Any, x: Any, adjoint: bool) -> Any:
     return x if count else x.clone()
 
 
-@linalg(out="castable")
+@linalg(out="castable", saves=("A", "tau", "out"))
 def householder_product(A: Any, tau: Any) -> Any:  # noqa: N803
     """The first n columns, [..., m, n], of the product of Householder reflections 1 - tau_i v_i v_i^H, of which v_i
     lies in A below its diagonal.
@@ -300,6 +300,8 @@ def householder_product(A: Any, tau: Any) -> Any:  # noqa: N803
             "torch.linalg.householder_product: input.shape[-1] must be greater than or equal to tau.shape[-1]"
         )
     start = _unit(A, rows, columns).expand(*A.shape[:-2], rows, columns)
+    if tau.shape[-1] == 0:
+        return cat([start, A.narrow(-1, 0, 0)], -1)  # no reflections: nothing of A, but part of the graph
     return _reflect(A, tau, start, False)
 
 
@@ -316,7 +318,7 @@ def orgqr(input: Any, input2: Any) -> Any:
     return householder_product(input, input2)
 
 
-@composite()
+@composite(saves=("input", "tau", "other", "out"))
 def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool = False) -> Any:
     """Q @ other (other @ Q if not `left`; Q^H in the place of Q if `transpose`) for the square Q that `geqrf`
     describes.

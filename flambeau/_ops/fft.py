@@ -65,6 +65,7 @@ def _infer_real_to_half(m: Meta, dims: Dims, scaling: str) -> Meta:
     function=False,
     infer=_infer_real_to_half,
     gradient={"input": lambda g, input_meta, dims, scaling: _real_to_half_grad(g, input_meta, dims, scaling)},
+    saves=("input",),
 )
 def real_to_half(input: Any, dims: Dims, scaling: str) -> Any:
     """The forward transform of real numbers along `dims`; the redundant half of the last one is left out."""
@@ -141,6 +142,16 @@ def _floating(x: Any, *, complex_: bool) -> Any:
     if d.category < dtypes.FLOAT:
         d = dtypes.get_default_dtype()
     return x.to(d.to_complex() if complex_ else d)
+
+
+def _saved_for_full(input: Any, *_: Any) -> tuple[str, ...]:
+    return () if input.dtype.is_complex else ("input",)
+
+
+@composite(method=False, function=False, saves=_saved_for_full)
+def full_transform(input: Any, dims: Dims, forward: bool, scaling: str) -> Any:
+    """`complex_transform` of any numbers."""
+    return complex_transform(_floating(input, complex_=True), dims, forward, scaling)
 
 
 def _real_input(name: str, x: Any) -> Any:
@@ -222,9 +233,7 @@ def fft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None
         tensor([1.+0.j, 1.+0.j])
     """
     d, size = _one(input, n, dim)
-    return complex_transform(
-        resized(_floating(input, complex_=True), d, size), (d,), True, _scaling(norm, FORWARD_SCALINGS)
-    )
+    return full_transform(resized(input, d, size), (d,), True, _scaling(norm, FORWARD_SCALINGS))
 
 
 @fft_function()
@@ -238,9 +247,7 @@ def ifft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = Non
         tensor([1.+0.j, 1.+0.j])
     """
     d, size = _one(input, n, dim)
-    return complex_transform(
-        resized(_floating(input, complex_=True), d, size), (d,), False, _scaling(norm, INVERSE_SCALINGS)
-    )
+    return full_transform(resized(input, d, size), (d,), False, _scaling(norm, INVERSE_SCALINGS))
 
 
 @fft_function()

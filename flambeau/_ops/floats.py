@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
+from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops.arguments import check_tensor
 from flambeau._ops.infer import broadcast_shapes, result_layout
@@ -48,7 +49,14 @@ def hypot(k: Any, input: Any, other: Any) -> Any:
     return k.hypot(input, other)
 
 
-@composite(out="castable", overlap="same", node_name="LdexpBackward0", shows=("input", "other"), inplace=True)
+@composite(
+    out="castable",
+    overlap="same",
+    node_name="LdexpBackward0",
+    shows=("input", "other"),
+    inplace=True,
+    saves=("out",),
+)
 def ldexp(input: Any, other: Any) -> Any:
     """`input * 2 ** other`; of a floating-point tensor and integers without overflow on the way, in the tensor's dtype.
 
@@ -61,7 +69,7 @@ def ldexp(input: Any, other: Any) -> Any:
     check_tensor(input, "ldexp")
     check_tensor(other, "ldexp", "other", 2)
     if not input.dtype.differentiable or other.dtype.category > dtypes.INTEGER:
-        return input * 2.0**other
+        return recording.original(input, ()) * 2.0**other
     if input.dtype.is_complex:
         return (input * 2.0**other).to(input.dtype)
     first = other.int().div(2, rounding_mode="floor").double()  # half of the way: 2 ** other itself may be infinite
@@ -118,6 +126,7 @@ def _infer_neighbour(a: Meta, b: Meta) -> Meta:
     infer=_infer_neighbour,
     inplace=True,
     gradient={"input": lambda g: g, "other": lambda g: no_gradient(g)},
+    saves=("input", "other"),
 )
 def nextafter(input: Any, other: Any) -> Any:
     """The next number after `input`, of its own dtype, in the direction of `other`.

@@ -181,6 +181,7 @@ def _sample(input: Any, grid: Any, mode: str, padding: str, align: bool) -> Any:
     shows=("input", "grid"),
     namespace="nn.functional",
     method=False,
+    saves=("input", "grid"),
 )
 def grid_sample(
     input: Any, grid: Any, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
@@ -213,7 +214,7 @@ def grid_sample(
     return _sample(input, grid, mode, padding_mode, bool(align_corners))
 
 
-@composite(method=False, aliases=("grid_sampler_2d", "grid_sampler_3d"))
+@composite(method=False, aliases=("grid_sampler_2d", "grid_sampler_3d"), saves=("input", "grid"))
 def grid_sampler(input: Any, grid: Any, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Any:
     """`nn.functional.grid_sample` with modes as numbers: 0 bilinear, 1 nearest, 2 bicubic; 0 zeros, 1 border, 2
     reflection.

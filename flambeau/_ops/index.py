@@ -209,7 +209,7 @@ def put_at(input: Any, indices: tuple, values: Any, accumulate: bool) -> Any:
     return target.transpose(np.argsort(dims + rest))
 
 
-@composite(inplace=True, writes_shared=True)
+@composite(inplace=True, writes_shared=True, saves=("indices",))
 def index_put(input: Any, indices: Indices, values: Any, accumulate: bool = False) -> Any:
     """`input` with `values` (which broadcast) written at `input[indices]`, or added there with `accumulate`.
 
@@ -323,6 +323,7 @@ def _first(x: np.ndarray, dim: int) -> np.ndarray:
         ),
     },
     infer=lambda input, dim, index, source, alpha=1: _infer_source("index_add", input, dim, index, source),
+    saves={"source": ("source",)},
 )
 def index_add(input: Any, dim: int, index: Any, source: Any, alpha: float = 1) -> Any:
     """`input` with `alpha * source` added to the slices of dimension `dim` that the vector `index` names.
@@ -354,6 +355,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, alpha: float = 1) -
         "source": lambda g, dim, index, source_meta: reshape(g.index_select(dim, index), source_meta.shape),
     },
     infer=lambda input, dim, index, source: _infer_source("index_copy", input, dim, index, source),
+    saves={"source": ("source",)},
 )
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """`input` with the slices of dimension `dim` that the vector `index` names replaced by those of `source`.
@@ -460,6 +462,7 @@ def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, *, 
     fallible=True,
     infer=lambda input, index: contiguous(input.dtype, index.shape),
     gradient={"input": lambda g, input_meta, index: g.new_zeros(input_meta.shape).put(index, g, True)},
+    saves=("input",),
 )
 def take(input: Any, index: Any) -> Any:
     """The elements at flat (row-major) indices, in the shape of `index`. IndexError for an index out of range.
@@ -496,6 +499,7 @@ def _infer_flat_put(input: Meta, index: Meta, source: Meta, accumulate: bool = F
         "input": lambda g, index, accumulate, source_meta: g if accumulate else g.put(index, g.new_zeros(index.shape)),
         "source": lambda g, index, source_meta: reshape(g.take(index), source_meta.shape),
     },
+    saves={"source": ("source",)},
 )
 def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     """`input` with `source` written at flat (row-major) indices, or added there with `accumulate`.

@@ -203,7 +203,7 @@ def solve_ex(A: Any, B: Any, *, left: bool = True, check_errors: bool = False) -
     return solve_ex_result(solve(A, B, left=left), A.new_zeros(A.shape[:-2], dtype=dtypes.int32))
 
 
-@composite(method=False, namespace="linalg")
+@composite(method=False, namespace="linalg", saves=("A",))
 def solve_triangular(
     A: Any,
     B: Any,
@@ -278,6 +278,7 @@ def _infer_det(m: Meta) -> Meta:
     infer=_infer_det,
     name="det",
     gradient={"A": lambda g, A: _det_grad(g, A)},
+    saves=("out",),
 )
 def linalg_det(A: Any) -> Any:  # noqa: N803
     """The determinant of square matrices.
@@ -477,7 +478,7 @@ def _exponential(A: Any) -> Any:  # noqa: N803
     return result
 
 
-@composite(node_name="LinalgMatrixExpBackward0", shows=("input",))
+@composite(node_name="LinalgMatrixExpBackward0", shows=("input",), saves=("input",))
 def matrix_exp(input: Any) -> Any:
     """`linalg.matrix_exp`.
 
@@ -527,7 +528,7 @@ def vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     return ((x.conj() if x.dtype.is_complex else x) * y).sum(dim)
 
 
-@composite(overlap="none", method=False, namespace="linalg", name="cross")
+@composite(overlap="none", method=False, namespace="linalg", name="cross", saves=("input", "other"))
 def linalg_cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     """The cross products of 3-vectors along `dim`.
 
@@ -547,7 +548,7 @@ def linalg_cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     return input.roll(-1, d) * other.roll(-2, d) - input.roll(-2, d) * other.roll(-1, d)
 
 
-@composite(overlap="none", node_name="LinalgCrossBackward0", shows=("input", "other"))
+@composite(overlap="none", node_name="LinalgCrossBackward0", shows=("input", "other"), saves=("input", "other"))
 def cross(input: Any, other: Any, dim: int | None = None) -> Any:
     """The cross products of 3-vectors along `dim`, by default the first dimension of size 3.
 
@@ -740,10 +741,11 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
     right = B.unsqueeze(-1) if vector else B
     found = pseudo_inverse(A, rcond, None, False) @ right
     residuals = owner(found.abs().reshape(-1)[:0])  # none, but part of the graph
+    driver = driver or "gelsy"  # PyTorch's default, which gives no residuals
     if A.shape[-2] > A.shape[-1] and driver != "gelsy":
         residuals = (A @ found - right).abs().square().sum(-2)
-    rank = matrix_rank(A) if driver not in (None, "gels") else A.new_zeros((0,), dtype=dtypes.int64)
-    values = singular_values(A) if driver in ("gelsd", "gelss") else A.new_zeros((0,), dtype=A.dtype.to_real())
+    rank = matrix_rank(A) if driver != "gels" else A.new_zeros((0,), dtype=dtypes.int64)
+    values = singular_values(A.detach()) if driver in ("gelsd", "gelss") else A.new_zeros((0,), dtype=A.dtype.to_real())
     return lstsq_result(owner(found.squeeze(-1)) if vector else found, residuals, rank, values)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
+from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand, _expand_places
 from flambeau._ops.infer import broadcast_shapes
@@ -127,7 +128,7 @@ def _linear_weight_grad(g: Any, x: Any, m: Meta) -> Any:
     return rows_of_matrix(g).transpose(0, 1) @ rows_of_matrix(x)
 
 
-@composite(method=False)
+@composite(method=False, saves=("input1", "input2", "weight"))
 def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     """`input1 A_k input2 + bias_k` for each of the matrices of `weight` [out, in1, in2].
 
@@ -152,7 +153,7 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
 # ---------------------------------------------------------------------------------------------- look-ups
 
 
-def _infer_embedding(indices: Meta, weight: Meta, padding_idx: int, scale_grad_by_freq: bool, sparse: bool) -> Meta:
+def _infer_embedding(indices: Meta, weight: Meta, *_: Any) -> Meta:
     if indices.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(
             errors.explain(
@@ -182,13 +183,15 @@ def _infer_embedding(indices: Meta, weight: Meta, padding_idx: int, scale_grad_b
         )
     },
 )
-def rows_of(indices: Any, weight: Any, padding_idx: int, scale_grad_by_freq: bool, sparse: bool) -> Any:
-    """The rows of `weight` that `indices` name."""
+def rows_of(
+    indices: Any, weight: Any, padding_idx: int, scale_grad_by_freq: bool, sparse: bool, bags: bool = False
+) -> Any:
+    """The rows of `weight` that `indices` name; for another row an IndexError, or a RuntimeError as of `bags`."""
     wrong = (indices < 0) | (indices >= weight.shape[0])
     if wrong.any():
-        raise IndexError(
-            f"index out of range in embedding: got {int(indices[wrong].reshape(-1)[0])}, the table has "
-            f"{weight.shape[0]} rows"
+        raise (RuntimeError if bags else IndexError)(
+            f"index out of range in embedding{'_bag' if bags else ''}: got {int(indices[wrong].reshape(-1)[0])}, the "
+            f"table has {weight.shape[0]} rows"
         )
     return weight[indices]
 
@@ -255,8 +258,17 @@ def renormalise(weight: Any, indices: Any, max_norm: float, norm_type: float) ->
     table[used] = rows * scale
 
 
+def _saved_for_bag(*args: Any, per_sample_weights: Any = None, **named: Any) -> tuple[str, ...]:
+    weights = args[8] if len(args) > 8 else per_sample_weights
+    return ("offsets", "weight") if weights is not None and weights.requires_grad else ("offsets",)
+
+
 @composite(
-    node_name="EmbeddingBagBackward0", shows=("weight", "per_sample_weights"), method=False, namespace="nn.functional"
+    node_name="EmbeddingBagBackward0",
+    shows=("weight", "per_sample_weights"),
+    method=False,
+    namespace="nn.functional",
+    saves=_saved_for_bag,
 )
 def embedding_bag(
     input: Any,
@@ -287,22 +299,49 @@ def embedding_bag(
             f"embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' "
             f"(got mode='{mode}')."
         )
-    flat, bags, count = _bags(input, offsets, include_last_offset)
-    rows = embedding(flat, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
+    flat, bags, count = _bags(input.contiguous(), offsets, include_last_offset)
+    size = weight.shape[0]
+    if padding_idx is not None and not -size <= padding_idx < size:
+        raise RuntimeError(
+            f"padding_idx must be within the number of embeddings: got {padding_idx}, the table has {size} rows"
+        )
+    padding = _padding_row(padding_idx, size)
+    if max_norm is not None:
+        renormalise(weight, flat, max_norm, norm_type)
+    rows = rows_of(flat, weight, padding, scale_grad_by_freq, sparse, True)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.reshape(-1, 1)
     if padding_idx is not None:
-        kept = flat != _padding_row(padding_idx, weight.shape[0])
+        kept = flat != padding
         rows, bags = rows[kept], bags[kept]
     shape = (count, weight.shape[1])
     if mode == "max":
         index = bags.unsqueeze(1).expand(rows.shape)
-        return rows.new_zeros(shape).scatter_reduce(0, index, rows, "amax", include_self=False)
+        result = rows.new_zeros(shape).scatter_reduce(0, index, rows, "amax", include_self=False)
+        return recording.original(result, ())  # PyTorch saves where the maxima were, not the result
     total = rows.new_zeros(shape).index_add(0, bags, rows)
     if mode == "sum":
         return total
     sizes = bags.new_zeros((count,)).index_add(0, bags, bags.new_ones(bags.shape)).clamp(min=1)
     return total / sizes.unsqueeze(1).to(total.dtype)
+
+
+@library(
+    category="index",
+    method=False,
+    function=False,
+    fallible=True,
+    infer=lambda offsets, length: contiguous(offsets.dtype, offsets.shape),
+)
+def bag_starts(offsets: Any, length: int) -> Any:
+    """The offsets, if the first is 0 and the last not beyond `length`; else a RuntimeError."""
+    if offsets.size and offsets[0] != 0:
+        raise RuntimeError(f"embedding_bag: offsets[0] has to be 0, where the first bag starts, but got {offsets[0]}")
+    if offsets.size and offsets[-1] > length:
+        raise RuntimeError(
+            f"embedding_bag: offsets[-1] can not be greater than input's length {length}, but got {offsets[-1]}"
+        )
+    return offsets
 
 
 def _bags(input: Any, offsets: Any, include_last_offset: bool) -> tuple[Any, Any, int]:
@@ -322,6 +361,7 @@ def _bags(input: Any, offsets: Any, include_last_offset: bool) -> tuple[Any, Any
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
     if offsets is None or offsets.dim() != 1:
         raise ValueError("offsets has to be a 1D Tensor where the input is 1D")
+    offsets = bag_starts(offsets, input.shape[0])
     starts = offsets[:-1] if include_last_offset else offsets
     marks = (
         input.new_zeros((input.shape[0] + 1,)).long().index_add(0, starts.long(), starts.new_ones(starts.shape).long())

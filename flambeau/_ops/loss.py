@@ -56,7 +56,7 @@ def _warn_if_broadcast(name: str, input: Any, target: Any) -> None:
 # ---------------------------------------------------------------------------------------------- regression
 
 
-@functional(node_name="MseLossBackward0", shows=("input", "target"))
+@functional(node_name="MseLossBackward0", shows=("input", "target"), saves=("input", "target"))
 def mse_loss(
     input: Any,
     target: Any,
@@ -116,7 +116,11 @@ def l1_loss(
     return _weighted((input - target).abs(), weight, reduction, size_average, reduce)
 
 
-@functional(node_name="SmoothL1LossBackward0", shows=("input", "target"))
+def _saved_for_smooth(*args: Any, beta: float = 1.0, **named: Any) -> tuple[str, ...]:
+    return ("input", "target") if (args[5] if len(args) > 5 else beta) else ()
+
+
+@functional(node_name="SmoothL1LossBackward0", shows=("input", "target"), saves=_saved_for_smooth)
 def smooth_l1_loss(
     input: Any,
     target: Any,
@@ -145,7 +149,7 @@ def smooth_l1_loss(
     )
 
 
-@functional(node_name="HuberLossBackward0", shows=("input", "target"))
+@functional(node_name="HuberLossBackward0", shows=("input", "target"), saves=("input", "target"))
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
     """Half the square below `delta`, linear above (Huber 1964).
 
@@ -280,7 +284,11 @@ def bce_of(input: Any, target: Any) -> Any:
     return (t - 1) * np.maximum(np.log1p(-x), -100) - t * np.maximum(np.log(x), -100)
 
 
-@functional(node_name="BinaryCrossEntropyWithLogitsBackward0", shows=("input", "target"))
+@functional(
+    node_name="BinaryCrossEntropyWithLogitsBackward0",
+    shows=("input", "target"),
+    saves=("target", "pos_weight"),
+)
 def binary_cross_entropy_with_logits(
     input: Any,
     target: Any,
@@ -416,7 +424,7 @@ def _nll_grad(g: Any, m: Meta, target: Any, weights: Any) -> Any:
     return zeros.scatter(1, safe.unsqueeze(1), scale.unsqueeze(1))
 
 
-@functional(node_name=_nll_name, shows=("input",))
+@functional(node_name=_nll_name, shows=("input",), saves=("input", "weight"))
 def nll_loss(
     input: Any,
     target: Any,
@@ -645,7 +653,7 @@ def margin_ranking_loss(
     return reduced((-target * (input1 - input2) + margin).clamp_min(0), reduction, size_average, reduce)
 
 
-@functional(node_name="SoftMarginLossBackward0", shows=("input",))
+@functional(node_name="SoftMarginLossBackward0", shows=("input",), saves=("input",))
 def soft_margin_loss(
     input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Any:
@@ -682,7 +690,7 @@ def multilabel_soft_margin_loss(
     return reduced(loss.sum(-1) / input.shape[-1], reduction, size_average, reduce)
 
 
-@functional(node_name="MultiMarginLossBackward0", shows=("input",))
+@functional(node_name="MultiMarginLossBackward0", shows=("input",), saves=("input", "weight"))
 def multi_margin_loss(
     input: Any,
     target: Any,
@@ -715,7 +723,7 @@ def multi_margin_loss(
     return reduced(loss if input.dim() > 1 else loss.squeeze(0), reduction, size_average, reduce)
 
 
-@functional(node_name="MultilabelMarginLossBackward0", shows=("input",))
+@functional(node_name="MultilabelMarginLossBackward0", shows=("input",), saves=("input", "target"))
 def multilabel_margin_loss(
     input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Any:

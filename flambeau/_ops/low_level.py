@@ -220,7 +220,7 @@ def instance_norm(
     return normalization.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
 
 
-@composite(method=False)
+@composite(method=False, saves=("input", "running_mean", "running_var", "out1", "out2"))
 def native_batch_norm(
     input: Any,
     weight: Any,
@@ -292,7 +292,7 @@ def mkldnn_convolution(
     )
 
 
-@composite(method=False)
+@composite(method=False, saves=("input", "out1", "out2"))
 def native_group_norm(
     input: Any,
     weight: Any,
@@ -316,7 +316,7 @@ def native_group_norm(
     return out, owner(mean.reshape(N, group)), owner(inverse.reshape(N, group))
 
 
-@composite(method=False)
+@composite(method=False, saves=("input", "weight", "bias", "out1", "out2"))
 def native_layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any, bias: Any, eps: float) -> Any:
     """(`layer_norm`, the mean and the inverse standard deviation of each sample).
 
@@ -358,7 +358,7 @@ def native_dropout(input: Any, p: float, train: bool | None) -> Any:
     return native_dropout_backward(input, mask, 0.0 if p == 1 else 1 / (1 - p)), mask
 
 
-@composite(method=False)
+@composite(method=False, saves=("grad_output",))
 def native_dropout_backward(grad_output: Any, mask: Any, scale: float) -> Any:
     """`grad_output * mask * scale`.
 

@@ -127,7 +127,7 @@ def selected_where(input: Any, mask: Any) -> Any:
     return input[mask]
 
 
-@composite(overlap="none")
+@composite(overlap="none", saves=("input",))
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements where the boolean `mask` is true, in row-major order, in one dimension; both broadcast.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
+from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous, preserved
 from flambeau._ops import _expand
 from flambeau._ops._spatial import image_layout
@@ -198,7 +199,7 @@ def update_running(running_mean: Any, running_var: Any, mean: Any, variance: Any
             own.mul_(1 - momentum).add_(batch.to(own.dtype), alpha=momentum)
 
 
-@composite(method=False, namespace="nn.functional")
+@composite(method=False, namespace="nn.functional", saves=("input",))
 def instance_norm(
     input: Any,
     running_mean: Any = None,
@@ -228,6 +229,7 @@ def instance_norm(
     if running_mean is not None and count:
         means, variances = (t.detach().reshape(input.shape[:2]) for t in (mean, variance))
         update_running(running_mean, running_var, means.mean(0), variances.mean(0), count, momentum)
+    weight = None if weight is None else recording.original(weight, ())
     return affine(normalised, weight, bias, [1, input.shape[1]] + [1] * (input.dim() - 2))
 
 
@@ -252,7 +254,8 @@ def _trailing(name: str, input: Any, normalized_shape: Sequence[int]) -> tuple[i
 
 
 @composite(
-    node_name="NativeLayerNormBackward0", shows=("input", "weight", "bias"), method=False, namespace="nn.functional"
+    node_name="NativeLayerNormBackward0", shows=("input", "weight", "bias"), method=False, namespace="nn.functional",
+    saves=("input", "weight", "bias"),
 )
 def layer_norm(
     input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
@@ -326,7 +329,8 @@ def torch_rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = No
 
 
 @composite(
-    node_name="NativeGroupNormBackward0", shows=("input", "weight", "bias"), method=False, namespace="nn.functional"
+    node_name="NativeGroupNormBackward0", shows=("input", "weight", "bias"), method=False, namespace="nn.functional",
+    saves=("input",),
 )
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """The channels (dimension 1) of every sample standardised in `num_groups` groups (Wu & He 2018).

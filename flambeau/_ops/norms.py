@@ -200,7 +200,7 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
     return vector_norm(input, 2 if p is None or p == "fro" else p, dim, keepdim, dtype=dtype)
 
 
-@composite(node_name="DistBackward0", shows=("input", "other"))
+@composite(node_name="DistBackward0", shows=("input", "other"), saves=("input", "other"))
 def dist(input: Any, other: Any, p: float = 2) -> Any:
     """The p-norm of `input - other`.
 

@@ -101,6 +101,7 @@ _PAD_NAMES = {"reflect": "ReflectionPad", "replicate": "ReplicationPad", "circul
     gradient={
         "input": lambda g, input_meta, padding, mode: repeated_pad_backward(g, tuple(input_meta.shape), padding, mode)
     },
+    saves=lambda m, padding, mode: ("input",) if mode != "circular" else (),
 )
 def repeated_pad(input: Any, padding: Sizes, mode: str) -> Any:
     """`input` padded with its own elements."""

@@ -290,6 +290,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     refuses=("bool", "complex"),
     fallible=True,
     gradient={"input": lambda g: no_gradient(g), "other": lambda g: no_gradient(g)},
+    saves={"input": ("other",), "other": ("input", "other")},
 )
 def floor_divide(k: Any, input: Any, other: Any) -> Any:
     """The quotient rounded down; RuntimeError for a division of integers by zero.
@@ -311,6 +312,7 @@ def floor_divide(k: Any, input: Any, other: Any) -> Any:
     fallible=True,
     node_name="DivBackward1",
     gradient={"input": lambda g: no_gradient(g), "other": lambda g: no_gradient(g)},
+    saves={"input": ("other",), "other": ("input", "other")},
 )
 def truncated_quotient(k: Any, input: Any, other: Any) -> Any:
     """The quotient rounded towards zero."""

@@ -200,7 +200,7 @@ def _max_pool(
     return (values, in_format_of(max_pool_index(code, tuple(input.shape), *numbers), values)) if indices else values
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(namespace="nn.functional", method=False, saves=("input", "out1"))
 def max_pool1d(
     input: Any,
     kernel_size: Any,
@@ -224,7 +224,7 @@ def max_pool1d(
     return _max_pool(1, "max_pool1d", input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(namespace="nn.functional", method=False, saves=("input", "out1"))
 def max_pool2d(
     input: Any,
     kernel_size: Any,
@@ -248,7 +248,7 @@ def max_pool2d(
     return _max_pool(2, "max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(namespace="nn.functional", method=False, saves=("input", "out1"))
 def max_pool3d(
     input: Any,
     kernel_size: Any,
@@ -507,7 +507,7 @@ def _avg_pool(
     return avg_pool(input, kernel, stride, padding, bool(ceil_mode), bool(include_pad), divisor)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(namespace="nn.functional", method=False, saves=("input",))
 def avg_pool1d(
     input: Any,
     kernel_size: Any,
@@ -530,7 +530,7 @@ def avg_pool1d(
     return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(namespace="nn.functional", method=False, saves=("input",))
 def avg_pool2d(
     input: Any,
     kernel_size: Any,
@@ -553,7 +553,7 @@ def avg_pool2d(
     return _avg_pool(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(namespace="nn.functional", method=False, saves=("input",))
 def avg_pool3d(
     input: Any,
     kernel_size: Any,

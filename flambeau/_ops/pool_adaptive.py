@@ -98,7 +98,7 @@ def _even(shape: Sequence[int], size: Sizes) -> Sizes | None:
 
 def _mean_taps(n: int, out: int) -> Taps:
     index, counted = _bin_table(n, out)
-    return Taps(index, counted / counted.sum(1, keepdims=True), n)
+    return Taps(index, counted / counted.sum(1, keepdims=True), n, ragged=True)
 
 
 def _infer_bin_means(m: Meta, size: Sizes) -> Meta:
@@ -138,6 +138,10 @@ def _average_name(n: int, input: Any, output_size: Any) -> str:
     return "MeanBackward1" if single else f"AdaptiveAvgPool{max(n, 2)}DBackward0"
 
 
+def _saved_for_average(n: int, input: Any, output_size: Any) -> tuple[str, ...]:
+    return () if _average_name(n, input, output_size).startswith("Mean") else ("input",)
+
+
 def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
     size = _adaptive_size(input, output_size, n, f"adaptive_avg_pool{n}d")
     window = _even(input.shape, size)
@@ -146,7 +150,13 @@ def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
     return bin_means(input, size)
 
 
-@composite(node_name=partial(_average_name, 1), shows=("input",), namespace="nn.functional", method=False)
+@composite(
+    node_name=partial(_average_name, 1),
+    shows=("input",),
+    namespace="nn.functional",
+    method=False,
+    saves=partial(_saved_for_average, 1),
+)
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """The averages of `output_size` even bins of a signal (N, C, L) or (C, L).
 
@@ -161,7 +171,13 @@ def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     return _adaptive_avg(1, input, output_size)
 
 
-@composite(node_name=partial(_average_name, 2), shows=("input",), namespace="nn.functional", method=False)
+@composite(
+    node_name=partial(_average_name, 2),
+    shows=("input",),
+    namespace="nn.functional",
+    method=False,
+    saves=partial(_saved_for_average, 2),
+)
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     """The averages of even bins of images (N, C, H, W) or (C, H, W); a None in `output_size` keeps that size.
 
@@ -174,7 +190,13 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     return _adaptive_avg(2, input, output_size)
 
 
-@composite(node_name=partial(_average_name, 3), shows=("input",), namespace="nn.functional", method=False)
+@composite(
+    node_name=partial(_average_name, 3),
+    shows=("input",),
+    namespace="nn.functional",
+    method=False,
+    saves=partial(_saved_for_average, 3),
+)
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
     """The averages of even bins of volumes (N, C, D, H, W) or (C, D, H, W); a None in `output_size` keeps that size.
 
@@ -257,7 +279,13 @@ def _adaptive_max(n: int, input: Any, output_size: Any, return_indices: bool) ->
     return values, in_format_of(max_pool_index(code, tuple(input.shape), *numbers), values)
 
 
-@composite(node_name="AdaptiveMaxPool2DBackward0", shows=("input",), namespace="nn.functional", method=False)
+@composite(
+    node_name="AdaptiveMaxPool2DBackward0",
+    shows=("input",),
+    namespace="nn.functional",
+    method=False,
+    saves=("input", "out1"),
+)
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of `output_size` even bins of a signal (N, C, L) or (C, L), with `return_indices` also where they
     stand.
@@ -273,7 +301,13 @@ def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = Fal
     return _adaptive_max(1, input, output_size, return_indices)
 
 
-@composite(node_name="AdaptiveMaxPool2DBackward0", shows=("input",), namespace="nn.functional", method=False)
+@composite(
+    node_name="AdaptiveMaxPool2DBackward0",
+    shows=("input",),
+    namespace="nn.functional",
+    method=False,
+    saves=("input", "out1"),
+)
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of even bins of images (N, C, H, W) or (C, H, W); a None in `output_size` keeps that size.
 
@@ -286,7 +320,13 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     return _adaptive_max(2, input, output_size, return_indices)
 
 
-@composite(node_name="AdaptiveMaxPool3DBackward0", shows=("input",), namespace="nn.functional", method=False)
+@composite(
+    node_name="AdaptiveMaxPool3DBackward0",
+    shows=("input",),
+    namespace="nn.functional",
+    method=False,
+    saves=("input", "out1"),
+)
 def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of even bins of volumes (N, C, D, H, W) or (C, D, H, W); a None in `output_size` keeps that size.
 
@@ -385,7 +425,7 @@ def _fractional(
     return (values, indices) if return_indices else values
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(namespace="nn.functional", method=False, saves=("input",))
 def fractional_max_pool2d(
     input: Any,
     kernel_size: Any,
@@ -409,7 +449,7 @@ def fractional_max_pool2d(
     return _fractional(2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)
 
 
-@composite(namespace="nn.functional", method=False)
+@composite(namespace="nn.functional", method=False, saves=("input",))
 def fractional_max_pool3d(
     input: Any,
     kernel_size: Any,

@@ -17,9 +17,15 @@ of several, `gs` for the list), `out` (`out0`...), a parameter of the op by its 
 alone, and `needs` (which of a tuple of names want one).
 
 Where backward needs what PyTorch does not save, an argument or "out" may change in place all the same: `snapshots`
-names those whose contents are kept as they are. That costs no copy, since values never change.
+names those whose contents are kept as they are, or says so of the metas. That costs no copy, since values never
+change.
 
-`writes_shared` allows the in-place method on expanded tensors, of which several elements are the same memory.
+Where PyTorch saves more than the formula here reads, `saves` names that, parameters or "out" ("out0"... of several), or
+it says by parameters that want a gradient what is saved for these, or is a function of the metas (of the arguments for
+a composite). Backward refuses once it was changed in place, as there, without keeping it.
+
+`writes_shared` allows the in-place method on expanded tensors, of which several elements are the same memory; there is
+a warning unless it is "silently".
 
 The node in the graph of gradients looks like PyTorch's: `node_name` is its name or a function of the metas, `shows`
 lists the parameters that its `next_functions` list (by default those with a gradient), among them numbers where
@@ -47,6 +53,9 @@ inspect = lazy_module("inspect")
 
 OPS: dict[str, Op] = {}
 INFERENCES = 1 << 13  # with so many, those that no plan uses are forgotten
+
+
+Saves = tuple[str, ...] | Mapping[str, tuple[str, ...]] | Callable[..., tuple[str, ...]]
 
 
 class Derivative:
@@ -96,7 +105,7 @@ class Op:
         gradient: Mapping[Any, Callable] | None = None,
         method: bool = True,
         inplace: bool = False,
-        writes_shared: bool = False,
+        writes_shared: bool | str = False,
         function: bool = True,
         aliases: tuple[str, ...] = (),
         name: str | None = None,
@@ -105,7 +114,8 @@ class Op:
         shows: tuple[str, ...] | Callable[..., tuple[str, ...]] | None = None,
         shows_numbers: bool = False,
         between: Mapping[str, str] | None = None,
-        snapshots: tuple[str, ...] = (),
+        snapshots: tuple[str, ...] | Callable[..., tuple[str, ...]] = (),
+        saves: Saves = (),
         out: str = "",
         overlap: str = "",
     ) -> None:
@@ -138,6 +148,7 @@ class Op:
         self.node_name = node_name
         self.shows = shows or self.parameters
         self.snapshots = snapshots
+        self.saves = saves
         self.between = {self.parameters.index(p): name for p, name in (between or {}).items()}
         self.shows_numbers = shows_numbers
         self.cache: dict[Any, Any] = {}  # what was inferred, by what that depends on
@@ -242,12 +253,20 @@ class Op:
         gradients."""
         sources = {s for i, d in self.derivative_of.items() if mask >> i & 1 for s in d.sources}
         tensors = [i for i, m in enumerate(metas) if type(m) is Meta or holds_metas(m)]
+        saves: Any = self.saves
+        if callable(saves):
+            saves = saves(*metas)
+        elif isinstance(saves, Mapping):
+            saves = [s for p, names in saves.items() if mask >> self.parameters.index(p) & 1 for s in names]
+        snapshots = self.snapshots(*metas) if callable(self.snapshots) else self.snapshots
         saving = Saving()
         saving.kept = tuple([i for i in tensors if ("arg", i) in sources])
         saving.dropped = tuple([i for i in tensors if i not in saving.kept])
         saving.nothing = (None,) * len(metas) if len(saving.dropped) == len(metas) else None
-        saving.snapshots = tuple([i for i in saving.kept if self.parameters[i] in self.snapshots])
-        saving.outputs = any([kind == "out" for kind, _ in sources])
+        saving.snapshots = tuple([i for i in saving.kept if self.parameters[i] in snapshots])
+        saving.outputs = "out" in saves or any([kind == "out" for kind, _ in sources])
+        saving.watched = tuple([i for i, m in enumerate(metas) if type(m) is Meta and self.parameters[i] in saves])
+        saving.watched += (-1,) if "out" in saves else ()
         saving.grouped = any([holds_metas(m) for m in metas])
         saving.name = self._node_name(metas)
         saving.shown = self._shown(metas)
@@ -304,16 +323,19 @@ class Saving:
     whether an argument may be a list of tensors (`grouped`). `nothing` takes the place of arguments that are all
     dropped, else it is None.
 
+    `watched` are the arguments that may not change though they need not be kept, and -1 for the results.
+
     `name` is the node's, `shown` what its `next_functions` list: numbers of edges, -1 for a tensor that was not given.
     """
 
-    __slots__ = ("nothing", "dropped", "kept", "snapshots", "outputs", "grouped", "name", "shown")
+    __slots__ = ("nothing", "dropped", "kept", "snapshots", "outputs", "watched", "grouped", "name", "shown")
 
     nothing: tuple[None, ...] | None
     dropped: tuple[int, ...]
     kept: tuple[int, ...]
     snapshots: tuple[int, ...]
     outputs: bool
+    watched: tuple[int, ...]
     grouped: bool
     name: str
     shown: tuple
@@ -464,7 +486,8 @@ class View(Op):
 
 class Composite(Op):
     """Plain Python over other operations; differentiated through them. With a `node_name`, what PyTorch has as one
-    operation: the last node has this name, and shows the nodes of the parameters `shows` as those it leads to."""
+    operation: the last node has this name, and shows the nodes of the parameters `shows` as those it leads to. What it
+    `saves`, the last node watches."""
 
     family = "composite"
 
@@ -476,8 +499,8 @@ class Composite(Op):
         return self.body(*args)
 
     def _make_function(self) -> Callable:
-        if self.whole[0]:
-            self.body = _shown_whole(self.body, *self.whole)
+        if self.whole[0] or self.saves:
+            self.body = _shown_whole(self.body, *self.whole, self.saves)
         body = self.body
 
         def function(*args: Any, **kwargs: Any) -> Any:
@@ -499,23 +522,44 @@ class Composite(Op):
         return self.body(*args, **{self.keyword(name): value for name, value in kwargs.items()})
 
 
-def _shown_whole(body: Callable, name: str | Callable[..., str], shows: tuple[str, ...]) -> Callable:
-    """The body of a composite whose result shows the composite as one operation."""
+def _shown_whole(
+    body: Callable, name: str | Callable[..., str], shows: tuple[str, ...], saves: Any
+) -> Callable:
+    """The body of a composite whose result shows the composite as one operation, with a name if that is not "", and
+    what that saves."""
     plain: Any = body
     while hasattr(plain, "__wrapped__"):
         plain = plain.__wrapped__
     code = plain.__code__
-    positions = [(code.co_varnames.index(p), p) for p in shows]
+    positions = {p: i for i, p in enumerate(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])}
 
     @functools.wraps(body)
     def whole(*args: Any, **kwargs: Any) -> Any:
         result = body(*args, **kwargs)
-        if recording.grad_enabled():
-            inputs = [args[i] if i < len(args) else kwargs.get(p) for i, p in positions]
+        if not recording.grad_enabled():
+            return result
+        if name:
+            inputs = [args[positions[p]] if positions[p] < len(args) else kwargs.get(p) for p in shows]
             recording.present(result, name if isinstance(name, str) else name(*args, **kwargs), inputs)
+        if saves:
+            saved: list[Any] = []
+            for p in saves(*args, **kwargs) if callable(saves) else saves:
+                i = positions.get(p)
+                if i is None:
+                    saved += _results(result, p)
+                else:
+                    arg = args[i] if i < len(args) else kwargs.get(p)
+                    saved += arg if isinstance(arg, (tuple, list)) else [arg]
+            recording.watch(result, [t for t in saved if isinstance(t, TensorBase)])
         return result
 
     return whole
+
+
+def _results(result: Any, name: str) -> list[Any]:
+    """Of the result what `name` says: "out" all of it, "out1" the second of several, if there is one."""
+    found = list(result) if isinstance(result, tuple) else [result]
+    return found if name == "out" else found[int(name[3:]) :][:1]
 
 
 def _decorator(family: type[Op]) -> Callable[..., Callable[[Callable], Callable]]:

@@ -184,6 +184,7 @@ def _grad_to_positions(g: Any, m: Meta, dim: int, positions: Any) -> Any:
     result_type=cummax_result,
     nondifferentiable=(1,),
     gradient={"input": lambda g0, out1, input_meta, dim: _grad_to_positions(g0, input_meta, dim, out1)},
+    saves=("input",),
 )
 def cummax(input: Any, dim: int) -> Any:
     """Running maxima along `dim` and their positions.
@@ -204,6 +205,7 @@ def cummax(input: Any, dim: int) -> Any:
     result_type=cummin_result,
     nondifferentiable=(1,),
     gradient={"input": lambda g0, out1, input_meta, dim: _grad_to_positions(g0, input_meta, dim, out1)},
+    saves=("input",),
 )
 def cummin(input: Any, dim: int) -> Any:
     """Running minima along `dim` and their positions.

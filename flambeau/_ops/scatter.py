@@ -73,6 +73,7 @@ def _infer_gather(input: Meta, dim: int, index: Meta, sparse_grad: bool = False)
     fallible=True,
     infer=_infer_gather,
     gradient={"input": lambda g, input_meta, dim, index: g.new_zeros(input_meta.shape).scatter_add(dim, index, g)},
+    saves=("input",),
 )
 def gather(input: Any, dim: int, index: Any, sparse_grad: bool = False) -> Any:
     """For every element of `index` the element of `input` at the same place, except along `dim`, where the index says.

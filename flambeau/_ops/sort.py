@@ -261,6 +261,10 @@ def nanmedian_along(input: Any, dim: int, keepdim: bool) -> Any:
     return _picked(input, _median_positions(input, dim, True), dim, keepdim)
 
 
+def _saved_for_median(input: Any, dim: int | None = None, keepdim: bool = False) -> tuple[str, ...]:
+    return ("input", "out") if dim is None else ()
+
+
 def _whole(function: Any, input: Any) -> Any:
     """The median of all elements; NaN of none."""
     if input.numel() == 0:
@@ -268,7 +272,11 @@ def _whole(function: Any, input: Any) -> Any:
     return function(input.reshape(-1), 0, False).values
 
 
-@composite(node_name=lambda input, dim=None, *_, **named: f"MedianBackward{0 if dim is None else 1}", shows=("input",))
+@composite(
+    node_name=lambda input, dim=None, *_, **named: f"MedianBackward{0 if dim is None else 1}",
+    shows=("input",),
+    saves=_saved_for_median,
+)
 def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The median of all elements, or (values, indices) along `dim`; of an even number the lower one.
 
@@ -281,7 +289,7 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     return _whole(median_along, input) if dim is None else median_along(input, dim, keepdim)
 
 
-@composite()
+@composite(saves=_saved_for_median)
 def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """`median` of what is not NaN.
 

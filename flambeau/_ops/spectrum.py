@@ -73,6 +73,7 @@ def stft(
         raise RuntimeError(f"stft: expected a tensor of floating point or complex values of 1 or 2 dimensions, got "
                            f"{input.dtype} {list(input.shape)}")  # fmt: skip
     hop = _hop("stft", hop_length, n_fft)
+    plain = window is None and win_length in (None, n_fft)
     window = _window("stft", window, input, n_fft if win_length is None else win_length, n_fft)
     signal = input if input.dim() == 2 else input.unsqueeze(0)
     if center:
@@ -81,7 +82,8 @@ def stft(
         signal = pad(signal.unsqueeze(1), (n_fft // 2, n_fft // 2), pad_mode).squeeze(1)
     if not 0 < n_fft <= signal.shape[1]:
         raise RuntimeError(f"stft: expected 0 < n_fft <= {signal.shape[1]}, but got n_fft={n_fft}")
-    frames = signal.unfold(1, n_fft, hop) * window
+    frames = signal.unfold(1, n_fft, hop)
+    frames = frames if plain else frames * window
     one = real if onesided is None else onesided
     transform = fft.rfft if one else fft.fft
     spectra = transform(frames, n_fft, 2, "ortho" if normalized else None).transpose(1, 2)

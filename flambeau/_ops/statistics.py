@@ -7,6 +7,7 @@ from builtins import range as builtin_range
 from typing import Any
 
 from flambeau._core import dtypes
+from flambeau._ir import recording
 from flambeau._ops.fill import spaced
 from flambeau._ops.norms import p_norm
 from flambeau._ops.registry import composite
@@ -46,8 +47,8 @@ def kron(input: Any, other: Any) -> Any:
     rank = max(input.dim(), other.dim())
     a = (1,) * (rank - input.dim()) + tuple(input.shape)
     b = (1,) * (rank - other.dim()) + tuple(other.shape)
-    left = input.reshape([n for size in a for n in (size, 1)])
-    right = other.reshape([n for size in b for n in (1, size)])
+    left = recording.original(input, ()).reshape([n for size in a for n in (size, 1)])
+    right = recording.original(other, ()).reshape([n for size in b for n in (1, size)])
     return owner((left * right).reshape([m * n for m, n in zip(a, b, strict=True)]))
 
 
@@ -130,7 +131,7 @@ def corrcoef(input: Any) -> Any:
     return c / deviation.unsqueeze(1) / deviation.unsqueeze(0)
 
 
-@composite(node_name="CdistBackward0", shows=("x1", "x2"), method=False)
+@composite(node_name="CdistBackward0", shows=("x1", "x2"), method=False, saves=("x1", "x2"))
 def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: Any = None) -> Any:
     """The p-norms of the differences of every row of `x1`, [..., n, d], from every row of `x2`, [..., m, d]: [..., n,
     m].
@@ -148,7 +149,7 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: Any = None) -> Any:
     return p_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, (-1,), False)
 
 
-@composite(method=False)
+@composite(method=False, saves=("input",))
 def pdist(input: Any, p: float = 2.0) -> Any:
     """The p-norms of the differences of every two rows of `input`, [n, d]: [n * (n - 1) / 2], row 0 with 1, 2..., then
     row 1.

@@ -39,6 +39,7 @@ def _infer_triangle(input: Meta, diagonal: int = 0) -> Meta:
     expand=_expand.tril,
     category="rearrange",
     inplace=True,
+    writes_shared="silently",
     infer=_infer_triangle,
     gradient={"input": lambda g, diagonal: tril(g, diagonal)},
 )
@@ -59,6 +60,7 @@ def tril(input: Any, diagonal: int = 0) -> Any:
     expand=_expand.triu,
     category="rearrange",
     inplace=True,
+    writes_shared="silently",
     infer=_infer_triangle,
     gradient={"input": lambda g, diagonal: triu(g, diagonal)},
 )

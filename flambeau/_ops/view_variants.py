@@ -9,7 +9,9 @@ from typing import Any
 from flambeau._core import errors
 from flambeau._core.dtypes import dtype
 from flambeau._core.sites import user_site
+from flambeau._ir import recording
 from flambeau._ir.meta import contiguous
+from flambeau._ir.program import note_changes
 from flambeau._ops import parts, reinterpret, strided, view
 from flambeau._ops.convert import copy_of
 from flambeau._ops.registry import composite
@@ -22,20 +24,12 @@ def _inplace(function: Callable, name: str) -> None:
     """Declare the method `name`, which gives a tensor the layout (and the history) of a view of itself."""
 
     def method(input: Any, *args: Any, **kwargs: Any) -> Any:
+        recording.check_writable(input)
         result = function(input, *args, **kwargs)
         if result._node is not None:
-            if input.is_leaf:
-                raise RuntimeError(
-                    errors.explain(
-                        "a leaf Variable that requires grad is being used in an in-place operation.",
-                        hint=f"use {name[:-1]}, which makes a view",
-                        site=user_site(3),
-                    )
-                )
             input._node, input._index = result._node, result._index
         input._meta = result._meta
-        input._storage.version += 1
-        input._storage.changed_at = user_site(2)
+        note_changes(input._storage, 1, user_site(2))
         return input
 
     method.__doc__ = f"Like `{name[:-1]}`, but the tensor itself changes its shape and strides."

@@ -47,8 +47,8 @@ class CapturingWindow(Window):
     """A window that holds all that a function records, whatever asks it to run on the way, until somebody looks at a
     value: then it is `broken`, and goes on as any other window."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, born: int = 0) -> None:
+        super().__init__(born)
         self.broken: Refusal | None = None
         self.constants: list[Value] = []
         self.draws: list[Draw] = []

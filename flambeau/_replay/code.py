@@ -56,7 +56,7 @@ FORBIDDEN = frozenset("""
     data_ptr storage untyped_storage storage_offset register_hook register_post_accumulate_grad_hook retain_grad
     retains_grad grad_fn next_functions output_nr set_ share_memory_ is_set_to is_inference manual_seed seed set_state
     get_state initial_seed register_prehook metadata format format_map _version _base _base_node _storage _node _index
-    _meta _grad _silent _inference
+    _meta _grad _silent
 """.split())
 SPECIAL = frozenset({"__call__", "__getitem__", "__len__"})
 SETTABLE = frozenset({"grad"})  # attributes that may be assigned: the effect on a tensor is seen

@@ -76,7 +76,7 @@ class Template:
         self.nodes = [] if self.spent else [self._inner(n) for n in found]
         self.outputs = [(self._numbers[id(t._node)], t._index) for t in outputs]
         self.metas = tuple([t._meta for t in outputs])
-        self.site = outputs[0]._node.site
+        self.site = outputs[0]._node._site
         self.recordings: dict[tuple, Backward | None] = {}
         del self._owners, self._outside, self._numbers
 
@@ -94,20 +94,22 @@ class Template:
                 if node in roots:
                     raise Refusal("a leaf that requires a gradient is made and returned")
                 continue
-            if node.seq < self._start or not isinstance(node, (OpNode, CopySlices)):
+            if node._seq < self._start or not isinstance(node, (OpNode, CopySlices)):
                 raise Refusal(f"{node.name()} is part of the gradient's graph")
-            if node.pre_hooks or node.post_hooks or node.retained or node.extra:
+            if node._pre_hooks or node._post_hooks or node._retained or node._extra:
                 raise Refusal("there are hooks in the gradient's graph")
             found[id(node)] = node
-            stack += [edge[0] for edge in node.edges if edge is not None]
+            stack += [edge[0] for edge in node._edges if edge is not None]
         if any(id(root) in self._outside for root in roots):
             raise Refusal("a view of a tensor from outside is returned")
-        return sorted(found.values(), key=lambda node: node.seq)
+        return sorted(found.values(), key=lambda node: node._seq)
 
     def _inner(self, node: Any) -> Inner:
-        edges = tuple([self._edge(edge) for edge in node.edges])
+        edges = tuple([self._edge(edge) for edge in node._edges])
         if isinstance(node, CopySlices):
             return Inner(node, edges, None, None)
+        if any([w.changes.version != w.version for w in node.watched or ()]):
+            raise Refusal("a saved tensor is changed in place")
         args = [self._saved(a, node.versions.get(i)) for i, a in enumerate(node.args)]
         outputs = None if node.saved_outputs is None else [
             (self._storage(s, version), m) for s, m, version in node.saved_outputs
@@ -221,12 +223,12 @@ def _stripped(node: Any) -> Any:
 def _rebuilt(node: Any, edges: tuple) -> Any:
     """The same step in another graph; of what it saved, nothing."""
     fresh: Any = object.__new__(type(node))
-    Node.__init__(fresh, edges, node.output_metas, node.site)
+    Node.__init__(fresh, edges, node._output_metas, node._site)
     if isinstance(node, CopySlices):
         fresh.part = node.part
     else:
         fresh.op, fresh.metas, fresh.saving = node.op, node.metas, Whole(node.saving.grouped, node.saving.name, ())
-        fresh.args, fresh.versions, fresh.saved_outputs = [], {}, None
+        fresh.args, fresh.versions, fresh.saved_outputs, fresh.watched = [], {}, None, None
     return fresh
 
 
@@ -265,7 +267,7 @@ class CompiledFunctionBackward(Node):
         self.storages = storages
         self.versions = [t._storage.version for t in self.tensors.values()], [s.version for s in storages]
 
-    def release(self) -> None:
+    def _release(self) -> None:
         self.tensors = None
         self.storages = []
 
@@ -274,7 +276,7 @@ class CompiledFunctionBackward(Node):
             raise already_freed(self)
         self._check_versions()
         if state.grad_enabled:
-            borders = [BorderNode((edge,), (edge[0].output_metas[edge[1]],), None) for edge in self.edges]
+            borders = [BorderNode((edge,), (edge[0]._output_metas[edge[1]],), None) for edge in self._edges]
             return self._walk(borders, grads, True)
         key = tuple([None if g is None else g._meta if type(g) is torch.Tensor else g for g in grads])
         recordings = self.template.recordings
@@ -301,7 +303,7 @@ class CompiledFunctionBackward(Node):
         for storages, versions in zip((known, self.storages), self.versions, strict=True):
             for storage, version in zip(storages, versions, strict=True):
                 if storage.version != version:
-                    raise changed_in_place(storage, self.output_metas[0], version, self)
+                    raise changed_in_place(storage, self._output_metas[0], version, self)
 
     def _known(self) -> list[Any]:
         """Tensors over all that is saved."""
@@ -309,7 +311,7 @@ class CompiledFunctionBackward(Node):
         return [*self.tensors.values(), *[make_tensor(torch.Tensor, _NOWHERE, s) for s in self.storages]]
 
     def _ends(self) -> Sequence[Node]:
-        return [BorderNode((), (edge[0].output_metas[edge[1]],), None) for edge in self.edges]
+        return [BorderNode((), (edge[0]._output_metas[edge[1]],), None) for edge in self._edges]
 
     def _walk(self, borders: Sequence[Node], grads: list[Any], create_graph: bool) -> list[Any]:
         """The gradients by a pass over the graph."""
@@ -325,7 +327,7 @@ class CompiledFunctionBackward(Node):
         """Walk the graph, and keep what that computes."""
         outer = state.window
         outer.flush()
-        state.window = window = CapturingWindow()
+        state.window = window = CapturingWindow(outer.born)
         befores = [Before.of(t) for t in known]
         recordings = self.template.recordings
         recordings[key] = None

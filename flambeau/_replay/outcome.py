@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from flambeau import _api as torch
-from flambeau._ir.program import Storage, new_storage
+from flambeau._ir.program import Storage, changes_of, new_storage, note_changes
 from flambeau._ir.recording import TensorBase
 from flambeau._replay.capture import Before, unchanged
 from flambeau._replay.guards import CONSTANTS
@@ -143,7 +143,7 @@ class Outcome:
         for i, version in self.written:
             storage = self._known[i]._storage
             place = draft.place(storage.value)
-            self.writes.append(Written(i, place, storage.version - version, storage.changed_at))
+            self.writes.append(Written(i, place, storage.version - version, changes_of(storage).site))
         self.outputs = [t._meta for t in self.outputs]
         self.numbers = self._fresh  # of fresh storages, by the ids of the captured ones
         del self.storages, self._known, self._known_storages, self._seen, self.written
@@ -167,8 +167,7 @@ class Outcome:
         """Write to known tensors, make new ones, and return what the function would."""
         for known, place, changes, changed_at in self.writes:
             storage = tensors[known]._storage
-            storage.version += changes
-            storage.changed_at = changed_at
+            note_changes(storage, changes, changed_at)
             storage.value = values[place]
         made = [self._made_again(one, tensors, storages, node) for one in self.made]
         for known, number in self.grads:

@@ -128,10 +128,10 @@ def _guard_leaf_hooks(guards: Guards, known: Known, expressions: Sequence[str], 
             continue
         if not isinstance(node, AccumulateGrad):
             raise Refusal("gradients are computed for a tensor that was itself computed outside")
-        if node.pre_hooks or node.post_hooks or node.retained or node.post_accumulate_hooks:
+        if node._pre_hooks or node._post_hooks or node._retained or node.post_accumulate_hooks:
             raise Refusal("a tensor has hooks")
         variable = guards.local(f"{expression}._node")
-        tables = ("pre_hooks", "post_hooks", "retained", "post_accumulate_hooks")
+        tables = ("_pre_hooks", "_post_hooks", "_retained", "post_accumulate_hooks")
         guards.require("not (" + " or ".join(f"{variable}.{table}" for table in tables) + ")")
 
 
@@ -219,10 +219,10 @@ class Watch:
         """Run the function and watch it: its result, and the replay of such calls or why there is none."""
         outer = state.window
         outer.flush()
-        state.window = window = CapturingWindow()
+        state.window = window = CapturingWindow(outer.born)
         try:
             befores = [Before.of(t) for t in self.known.tensors]
-            ambient, start = capture.ambient(), Node((), (), None).seq
+            ambient, start = capture.ambient(), Node((), (), None)._seq
             result = function(*args, **kwargs)
             found = self._learn(window, befores, result, start, ambient, args, kwargs)
         except BaseException:

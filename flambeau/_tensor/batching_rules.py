@@ -405,16 +405,18 @@ def index_put(level: int, x: Any, indices: Sequence[Any], values: Any, accumulat
 
 
 @rule("rows_of")
-def rows_of(level: int, indices: Any, weight: Any, padding_idx: int, scale_grad_by_freq: bool, sparse: bool) -> Any:
+def rows_of(
+    level: int, indices: Any, weight: Any, padding_idx: int, scale_grad_by_freq: bool, sparse: bool, bags: bool = False
+) -> Any:
     """One table for all; or one for each, laid one below the other."""
     if not is_batched(weight, level):
-        return _function("rows_of")(indices.value, weight, padding_idx, scale_grad_by_freq, sparse)
+        return _function("rows_of")(indices.value, weight, padding_idx, scale_grad_by_freq, sparse, bags)
     if padding_idx >= 0 or scale_grad_by_freq or sparse:
         return NotImplemented
     places, tables = values_of((indices, weight), level, weight.size_of_batch)
     size, rows = tables.shape[:2]
     first = places.new_ones((size,)).long().cumsum(0).reshape((size, *[1] * indices._meta.ndim)) * rows - rows
-    return _function("rows_of")(places + first, _joined(tables), -1, False, False)
+    return _function("rows_of")(places + first, _joined(tables), -1, False, False, bags)
 
 
 @rule("nll_of")

@@ -13,7 +13,6 @@ from flambeau._core import dtypes, errors, keywords
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.formats import memory_format as memory_format_class
 from flambeau._core.lazy import lazy_module
-from flambeau._engine.window import state
 from flambeau._ir import recording
 from flambeau._ir.meta import contiguous, meta, preserved, strides_in_order
 from flambeau._ir.recording import TensorBase
@@ -43,8 +42,6 @@ def finish(
         return write_out(name, out, t, rule)
     if device is not None:
         devices.resolve(device)
-    if state.inference:
-        t._inference = True
     return t.requires_grad_() if requires_grad else t
 
 
@@ -519,6 +516,7 @@ def complex_(real: Any, imag: Any, *, out: Any = None) -> Any:
     result = owner(OPS["view_as_complex"].function(parts))
     if recording.grad_enabled():
         recording.present(result, "ComplexBackward0", (real, imag))
+        recording.watch(result, (real, imag))
     return finish(result, False, out=out, name="complex", rule=OutRule())
 
 

@@ -21,7 +21,16 @@ from flambeau._engine.memory import settle
 from flambeau._engine.window import realize, state
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous, shared_dims
-from flambeau._ir.program import Inference, Instruction, Storage, Value, new_instruction, new_storage, new_value
+from flambeau._ir.program import (
+    Inference,
+    Instruction,
+    Storage,
+    Value,
+    new_instruction,
+    new_storage,
+    new_value,
+    note_changes,
+)
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.arguments import not_a_tensor, refuse_collections, refuse_others
 from flambeau._ops.convert import cast
@@ -32,7 +41,7 @@ from flambeau._ops.registry import OPS, Library, Pointwise, View
 from flambeau._ops.reinterpret import reinterpreted
 from flambeau._ops.strided import as_strided_
 from flambeau.autograd import graph
-from flambeau.autograd.graph import AccumulateGrad, Node, OpNode, gradient_edge, looked_at, present, record_node
+from flambeau.autograd.graph import AccumulateGrad, Node, OpNode, gradient_edge, looked_at, present, record_node, watch
 
 np = lazy_module("numpy")
 
@@ -77,10 +86,10 @@ def awaited(m: Meta, window: Any) -> Any:
     value.window = window
     storage = Storage()
     storage.value = value
-    storage.version = 0
+    storage.version = window.born
     storage.nbytes = m.nbytes
     storage.exposed = False
-    storage.changed_at = None
+    storage.changes = None
     t: Any = new(Tensor)
     t._meta = m
     t._storage = storage
@@ -93,8 +102,9 @@ def from_flat(flat: Any, m: Meta, exposed: bool = False) -> Any:
     """A tensor over a flat array that nobody else uses, unless it is `exposed`."""
     value = new_value()
     value.data = flat
-    state.window.made(value)
-    storage = new_storage(value, flat.nbytes)
+    window = state.window
+    window.made(value)
+    storage = new_storage(value, flat.nbytes, window.born)
     storage.exposed = exposed
     if not exposed:
         settle(value)
@@ -196,10 +206,10 @@ def pointwise(op: Any, args: tuple) -> Any:
     m = inference.outputs[0]
     storage = Storage()
     storage.value = value
-    storage.version = 0
+    storage.version = window.born
     storage.nbytes = m.nbytes
     storage.exposed = False
-    storage.changed_at = None
+    storage.changes = None
     t: Any = new(Tensor)
     t._meta = m
     t._storage = storage
@@ -469,7 +479,10 @@ _write = Write()
 
 
 def check_writable(target: Any) -> None:
-    """RuntimeError for an in-place operation that gradients forbid; to be called before anything changes."""
+    """RuntimeError for an in-place operation that gradients or the inference mode forbid; to be called before anything
+    changes."""
+    if not isinstance(target, Operand):
+        check_inference(target)
     if not state.grad_enabled:
         return
     if isinstance(target._node, AccumulateGrad):
@@ -487,6 +500,18 @@ def check_writable(target: Any) -> None:
                 "a view of a leaf Variable that requires grad is being used in an in-place operation.",
                 hint="wrap the change in `with torch.no_grad():`, or work on a .clone()",
                 site=user_site(3),
+            )
+        )
+
+
+def check_inference(target: Any) -> None:
+    """RuntimeError for a change of what was made in inference mode outside of that."""
+    if target._storage.version < 0 and not state.inference and not target._silent:
+        raise RuntimeError(
+            errors.explain(
+                "Inplace update to inference tensor outside InferenceMode is not allowed.",
+                hint="change a .clone(), which is a usual tensor, or make it in `no_grad` instead of `inference_mode`",
+                site=user_site(4),
             )
         )
 
@@ -541,15 +566,19 @@ def distinct(target: Any) -> Any:
     return target
 
 
-def assign_shared(target: Any, result: Any, name: str) -> Any:
-    """`assign` for the operations that PyTorch lets write some elements of an expanded tensor: memory takes what one of
-    its elements was changed to."""
+def warn_of_shared(name: str) -> None:
+    """Warn of writing to an expanded tensor."""
     warnings.warn(
         f"Use of {name} on expanded tensors is deprecated. Please clone() the tensor before performing this operation. "
         "This also applies to advanced indexing, e.g. tensor[mask] = scalar",
         UserWarning,
         stacklevel=3,
     )
+
+
+def assign_shared(target: Any, result: Any) -> Any:
+    """`assign` for the operations that PyTorch lets write some elements of an expanded tensor: memory takes what one of
+    its elements was changed to."""
     dims = shared_dims(target._meta)
     order = [d for d in range(target.dim()) if d not in dims] + dims
     changed = (result != target) & ~(result.isnan() & target.isnan())
@@ -579,8 +608,7 @@ def store(target: Any, result: Any) -> None:
         if shown or source_shown or window.full():
             window.flush()
     if not target._silent:
-        storage.version += 1
-        storage.changed_at = user_site(4)
+        note_changes(storage, 1, user_site(4))
 
 
 def _rebase(target: Any, result: Any) -> None:
@@ -590,8 +618,8 @@ def _rebase(target: Any, result: Any) -> None:
     if base is None:
         old, place = target._node, target._index
         target._node, target._index = node, result._index
-        if old is not None and old.retained and node is not None:
-            _retain_in(node, target, old.retained, place)
+        if old is not None and old._retained and node is not None:
+            _retain_in(node, target, old._retained, place)
     else:
         m = target._meta
         old = base._node
@@ -608,7 +636,7 @@ def _retain_in(node: Node, target: Any, retained: dict[int, Any], place: int) ->
     kept = retained.get(place)
     if kept is not None and kept() is target:
         del retained[place]
-        node.retained = {**(node.retained or {}), target._index: kept}
+        node._retained = {**(node._retained or {}), target._index: kept}
 
 
 class CopySlices(Node):
@@ -628,24 +656,24 @@ class CopySlices(Node):
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         """Where the rest leads, and where what was written comes from."""
-        before, written = self.edges
+        before, written = self._edges
         from_outside = written[0].next_functions[1:] if written and isinstance(written[0], OpNode) else ((None, 0),)
         return ((looked_at(before[0]), before[1]) if before else (None, 0), *from_outside)
 
     def apply(self, grads: list[Any]) -> list[Any]:
-        base_meta = self.output_metas[0]
+        base_meta = self._output_metas[0]
         g = grads[0].contiguous() if base_meta.is_contiguous else _restride(grads[0], base_meta)
         kept = written = None
-        if self.edges[1] is not None:
+        if self._edges[1] is not None:
             written = self._written_part(g).clone()
-        if self.edges[0] is not None:
+        if self._edges[0] is not None:
             kept = g.clone()
             self._written_part(kept).zero_()
         return [kept, written]
 
     def _written_part(self, g: Any) -> Any:
         """The part of a gradient of the base that belongs to what was written."""
-        m, base = self.part, self.output_metas[0]
+        m, base = self.part, self._output_metas[0]
         seen = reinterpreted(g, m.dtype)
         base_offset = base.offset * base.dtype.itemsize // m.dtype.itemsize
         return as_strided_(seen, m.shape, m.strides, m.offset - base_offset + seen._meta.offset)
@@ -661,7 +689,9 @@ class _Recorder:
     assign: Callable = staticmethod(assign)
     original: Callable = staticmethod(original)
     present: Callable = staticmethod(present)
+    watch: Callable = staticmethod(watch)
     rebase: Callable = staticmethod(_rebase)
+    check_writable: Callable = staticmethod(check_writable)
 
     @staticmethod
     def grad_enabled() -> bool:

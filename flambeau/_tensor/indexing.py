@@ -93,7 +93,8 @@ def _put(tensor: Any, indices: list[Any], value: Any) -> None:
     """Write the value at the indices."""
     written = _written(recording.original(tensor, (value,)), indices, value)
     if isinstance(tensor, TensorBase) and shared_dims(tensor._meta):
-        dispatch.assign_shared(tensor, written, "index_put_")
+        dispatch.warn_of_shared("index_put_")
+        dispatch.assign_shared(tensor, written)
     else:
         recording.assign(tensor, written)
 

@@ -165,7 +165,9 @@ def checked_inplace(op: Op, name: str) -> Callable:
         if self._node is not None or self._base is not None:
             dispatch.check_writable(self)
         if op.writes_shared and isinstance(self, Tensor) and shared_dims(self._meta):
-            return dispatch.assign_shared(self, op.function(self, *args, **kwargs), name + "_")
+            if op.writes_shared != "silently":
+                dispatch.warn_of_shared(name + "_")
+            return dispatch.assign_shared(self, op.function(self, *args, **kwargs))
         return inplace(self, *args, **kwargs)
 
     return method

@@ -50,7 +50,6 @@ class Tensor(TensorBase):
 
     _grad: Any = None
     _silent = False  # made by `.data`: writes do not count as changes of the variable
-    _inference = False
     __array_priority__ = 1000  # NumPy lets the tensor's operators win
 
     is_sparse = is_quantized = is_meta = is_nested = is_mkldnn = is_cuda = is_mps = is_xpu = is_sparse_csr = False
@@ -156,7 +155,7 @@ class Tensor(TensorBase):
 
     def is_inference(self) -> bool:
         """Was the tensor made in `inference_mode`?"""
-        return self._inference
+        return self._storage.version < 0
 
     def is_conj(self) -> bool:
         """Is conjugation pending? Never: it is done at once."""
@@ -238,7 +237,7 @@ class Tensor(TensorBase):
                     site=user_site(2),
                 )
             )
-        elif self._inference and not state.inference:
+        elif self.is_inference() and not state.inference:
             raise RuntimeError(
                 errors.explain(
                     "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.",
@@ -326,7 +325,7 @@ class Tensor(TensorBase):
     def detach(self) -> Any:
         """The same memory without the history."""
         t = make_tensor(dispatch.Tensor, self._meta, self._storage)
-        if self._silent:
+        if self._silent or self._storage.version < 0:
             t._silent = True
         return t
 
@@ -351,6 +350,8 @@ class Tensor(TensorBase):
 
     @property
     def _version(self) -> int:
+        if self._storage.version < 0:
+            raise RuntimeError("Inference tensors do not track version counter.")
         return self._storage.version
 
     def _is_view(self) -> bool:
@@ -362,14 +363,14 @@ class Tensor(TensorBase):
         if node is None:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         if not isinstance(node, AccumulateGrad):
-            node.retained = node.retained or {}
-            node.retained[self._index] = weakref.ref(self)
+            node._retained = node._retained or {}
+            node._retained[self._index] = weakref.ref(self)
 
     @property
     def retains_grad(self) -> bool:
         """Did `retain_grad` ask to keep the gradient of this computed tensor?"""
         node = node_of(self)
-        kept = None if node is None or node.retained is None else node.retained.get(self._index)
+        kept = None if node is None or node._retained is None else node._retained.get(self._index)
         return kept is not None and kept() is self
 
     def register_hook(self, hook: Callable) -> RemovableHandle:
@@ -387,9 +388,9 @@ class Tensor(TensorBase):
         node = node_of(self)
         if node is None:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        if node.pre_hooks is None:
-            node.pre_hooks = OrderedDict()
-        return add_hook(node.pre_hooks, (self._index, hook))
+        if node._pre_hooks is None:
+            node._pre_hooks = OrderedDict()
+        return add_hook(node._pre_hooks, (self._index, hook))
 
     def register_post_accumulate_grad_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(leaf)` after a gradient was added to the leaf's `.grad`."""
@@ -621,6 +622,7 @@ class Tensor(TensorBase):
 
     def set_(self, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Any:
         """Look at the memory of another tensor or storage from now on."""
+        dispatch.check_inference(self)
         if source is None:
             source = creation.empty(0, dtype=self.dtype)
         if isinstance(source, TensorBase):
@@ -634,6 +636,7 @@ class Tensor(TensorBase):
 
     def resize_(self, *sizes: Any, memory_format: Any = None) -> Any:
         """Give the tensor another shape in place; elements in excess of the old ones are undefined (here: zero)."""
+        dispatch.check_inference(self)
         if self.requires_grad:
             raise RuntimeError("cannot resize variables that require grad")
         shape = view.sizes(sizes)

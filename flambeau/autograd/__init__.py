@@ -3,6 +3,7 @@
 from typing import Any
 
 from flambeau._core.unsupported import refuse
+from flambeau.autograd import forward_ad as forward_ad
 from flambeau.autograd import functional as functional
 from flambeau.autograd import graph as graph
 from flambeau.autograd.anomaly_mode import detect_anomaly as detect_anomaly

@@ -159,7 +159,7 @@ def edge_of(t: Any) -> tuple[Node | None, int]:
 
 def zeros_for(t: Any) -> Any:
     if isinstance(t, GradientEdge):
-        m = t.node.output_metas[t.output_nr]
+        m = t.node._output_metas[t.output_nr]
         return filled(tuple(m.shape), 0, m.dtype)
     return t.new_zeros(t.shape)
 
@@ -187,7 +187,7 @@ def start(outputs: list[Any], weights: list[Any]) -> tuple[list[tuple[Node, int]
                 )
             )
         roots.append((node, index))
-        grads.append(_first_gradient(node.output_metas[index] if isinstance(t, GradientEdge) else t._meta, weight))
+        grads.append(_first_gradient(node._output_metas[index] if isinstance(t, GradientEdge) else t._meta, weight))
     return roots, grads
 
 
@@ -236,7 +236,7 @@ class Pass:
         for (node, index), grad in zip(roots, grads, strict=True):
             self._add(node, index, grad)
         # leaves first, then the newest node
-        heap = [(-node.seq, node) for node in dict.fromkeys([node for node, _ in roots]) if waiting[node] == 0]
+        heap = [(-node._seq, node) for node in dict.fromkeys([node for node, _ in roots]) if waiting[node] == 0]
         heapq.heapify(heap)
         before, outer = state.grad_enabled, running.walk
         state.grad_enabled, running.walk = self.create_graph, self
@@ -261,29 +261,29 @@ class Pass:
         wanted = {node for node, _ in self.capture} | (self.accumulate_into or set())
         useful: set[int] = set()
         for node in postorder([node for node, _ in roots]):
-            if id(node) in wanted or any(e is not None and id(e[0]) in useful for e in node.edges):
+            if id(node) in wanted or any(e is not None and id(e[0]) in useful for e in node._edges):
                 useful.add(id(node))
         return useful
 
     def _add(self, node: Node, index: int, grad: Any) -> None:
         buffer = self.buffers.get(node)
         if buffer is None:
-            buffer = self.buffers[node] = [None] * len(node.output_metas)
+            buffer = self.buffers[node] = [None] * len(node._output_metas)
         held = buffer[index]
         buffer[index] = grad if held is None else held if grad is None else held + grad
 
     def _send(self, node: Node, produced: list[Any] | None, waiting: dict[Node, int], heap: list) -> None:
-        for i, edge in enumerate(node.edges):
+        for i, edge in enumerate(node._edges):
             if edge is None:
                 continue
             target, index = edge
             self._add(target, index, produced[i] if produced is not None else None)
             left = waiting[target] = waiting[target] - 1
             if left == 0:
-                heapq.heappush(heap, (-target.seq, target))
+                heapq.heappush(heap, (-target._seq, target))
 
     def _run_node(self, node: Node, received: list[Any]) -> list[Any] | None:
-        if node.pre_hooks or node.retained:
+        if node._pre_hooks or node._retained:
             received = run_tensor_hooks(node, received)
         if self.only_capture:
             self._capture(node, received)
@@ -291,16 +291,16 @@ class Pass:
             allowed = id(node) in self.accumulate_into if self.accumulate_into is not None else not self.only_capture
             if received[0] is not None and allowed:
                 accumulate(node, received[0], self.create_graph)
-                for hook in list((node.post_hooks or {}).values()):
+                for hook in list((node._post_hooks or {}).values()):
                     hook((), tuple(received))
             return None
-        if nothing(received) or (self.only_capture and not any(node.edges)):
+        if nothing(received) or (self.only_capture and not any(node._edges)):
             return None
         produced = apply_watched(node, received) if anomaly.enabled else node.apply(received)
-        if node.post_hooks:
+        if node._post_hooks:
             produced = run_post_hooks(node, produced, received)
         if not self.retain_graph:
-            node.release()
+            node._release()
         return produced
 
     def _capture(self, node: Node, received: list[Any]) -> None:
@@ -333,12 +333,12 @@ def apply_watched(node: Node, received: list[Any]) -> list[Any]:
     try:
         produced = node.apply(received)
     except Exception as error:
-        error.add_note(f"Error detected in {node.name()}, recorded at {describe(node.site)}")
+        error.add_note(f"Error detected in {node.name()}, recorded at {describe(node._site)}")
         raise
     for i, grad in enumerate(produced):
         if anomaly.check_nan and grad is not None and not grad.is_sparse and bool((grad != grad).any()):
             raise RuntimeError(
-                explain(f"Function '{node.name()}' returned nan values in its {i}th output.", site=node.site)
+                explain(f"Function '{node.name()}' returned nan values in its {i}th output.", site=node._site)
             )
     return produced
 
@@ -348,7 +348,7 @@ def count_dependencies(roots: list[Node]) -> dict[Node, int]:
     waiting = dict.fromkeys(roots, 0)
     stack = list(waiting)
     while stack:
-        for edge in stack.pop().edges:
+        for edge in stack.pop()._edges:
             if edge is not None:
                 target = edge[0]
                 count = waiting.get(target)
@@ -374,14 +374,14 @@ def postorder(roots: list[Node]) -> list[Node]:
             continue
         seen.add(id(node))
         stack.append((node, True))
-        stack.extend((e[0], False) for e in node.edges if e is not None and id(e[0]) not in seen)
+        stack.extend((e[0], False) for e in node._edges if e is not None and id(e[0]) not in seen)
     return order
 
 
 def run_tensor_hooks(node: Node, received: list[Any]) -> list[Any]:
     """Hooks of the tensors the node made, then those of the node as a whole, then `retain_grad`."""
-    if node.pre_hooks:
-        for index, hook in list(node.pre_hooks.values()):
+    if node._pre_hooks:
+        for index, hook in list(node._pre_hooks.values()):
             if index < 0:
                 replaced = hook(tuple(received))
                 received = received if replaced is None else list(replaced)
@@ -389,8 +389,8 @@ def run_tensor_hooks(node: Node, received: list[Any]) -> list[Any]:
                 replaced = hook(received[index])
                 if replaced is not None:
                     received[index] = _checked_gradient(replaced, received[index], hook)
-    if node.retained:
-        for index, reference in node.retained.items():
+    if node._retained:
+        for index, reference in node._retained.items():
             tensor = reference()
             grad = received[index]
             if tensor is not None and grad is not None:
@@ -417,8 +417,8 @@ def _checked_gradient(found: Any, given: Any, hook: Any) -> Any:
 
 def run_post_hooks(node: Node, produced: list[Any], received: list[Any]) -> list[Any]:
     """Show the gradients of what `next_functions` lists to the node's hooks, and take what they give instead."""
-    numbers = [i if type(i) is int and i >= 0 else None for i in node.shown]
-    for hook in list((node.post_hooks or {}).values()):
+    numbers = [i if type(i) is int and i >= 0 else None for i in node._shown]
+    for hook in list((node._post_hooks or {}).values()):
         replaced = hook(tuple([None if i is None else produced[i] for i in numbers]), tuple(received))
         if replaced is None:
             continue

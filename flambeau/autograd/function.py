@@ -13,7 +13,7 @@ from flambeau._ir.recording import TensorBase
 from flambeau._ops.fill import filled
 from flambeau._ops.operands import Operand
 from flambeau.autograd import graph
-from flambeau.autograd.graph import Node, already_freed, changed_in_place, fit, gradient_edge
+from flambeau.autograd.graph import Node, already_freed, changed_in_place, fit, gradient_edge, made_in_inference_mode
 from flambeau.autograd.saved import Packed, stack
 
 
@@ -21,14 +21,11 @@ class FunctionCtx:
     """What `forward` and `backward` of a Function share. Any attribute may be set on it; tensors that are inputs or
     outputs belong in `save_for_backward`, so that in-place changes are noticed and no cycle keeps them alive."""
 
-    def __init__(self) -> None:
-        self.needs_input_grad: tuple[bool, ...] = ()
-        self.materialize_grads = True
-        self._to_save: tuple[Any, ...] = ()
-        self._dirty: tuple[Any, ...] = ()
-        self._non_differentiable: tuple[Any, ...] = ()
-        self._saved: list[tuple[str, Any, int]] | None = []
-        self._node: Any = None
+    needs_input_grad: tuple[bool, ...] = ()
+    materialize_grads = True
+    _to_save: tuple[Any, ...] = ()
+    _dirty: tuple[Any, ...] = ()
+    _non_differentiable: tuple[Any, ...] = ()
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep tensors (or None) for `backward`, where they are `ctx.saved_tensors`."""
@@ -54,11 +51,24 @@ class FunctionCtx:
         """Should missing output gradients arrive in `backward` as zeros (the default) or as None?"""
         self.materialize_grads = value
 
+
+class BackwardCFunction(FunctionCtx, Node):
+    """One application of a custom Function: its context, and its node in the graph."""
+
+    _function: type[Function]
+    _input_metas: tuple
+    _saved: Sequence[tuple[str, Any, int]] | None = ()
+    _connected = False  # is it part of the graph?
+
+    @property
+    def _shown(self) -> Sequence[int]:
+        return [i for i, m in enumerate(self._input_metas) if m is not None]
+
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """What `save_for_backward` kept; RuntimeError if it was freed or changed in place since."""
         if self._saved is None:
-            raise already_freed(self._node)
+            raise already_freed(self)
         return tuple([self._unpack(*entry) for entry in self._saved])
 
     def _unpack(self, kind: str, saved: Any, version: int) -> Any:
@@ -69,69 +79,46 @@ class FunctionCtx:
         if kind == "packed output":
             content, index = saved
             found = content.unpack()
-            return graph.unpack(found._storage, found._meta, self._node, index)
+            return graph.unpack(found._storage, found._meta, self, index)
         if kind == "input":
             if saved._storage.version != version:
-                raise changed_in_place(saved._storage, saved._meta, version, self._node, gradient_edge(saved))
+                raise changed_in_place(saved._storage, saved._meta, version, self, gradient_edge(saved))
             return saved
         storage, meta, index = saved
         if storage.version != version:
-            raise changed_in_place(storage, meta, version, self._node, (self._node, index))
-        return graph.unpack(storage, meta, self._node, index)
+            raise changed_in_place(storage, meta, version, self, (self, index))
+        return graph.unpack(storage, meta, self, index)
 
     def _keep(self, outputs: list[Any]) -> None:
         """Fix what is saved, once outputs and their node are known."""
         kept: list[tuple[str, Any, int]] = []
         for t in self._to_save:
             index = next((i for i, o in enumerate(outputs) if o is t), None)
-            output = index is not None and t._node is self._node
+            output = index is not None and t._node is self
             if t is None:
                 kept.append(("none", None, 0))
-            elif stack.top is not None and self._node is not None:
+            elif stack.top is not None and self._connected:
                 packed = Packed(t.detach() if output else t, stack.top)
                 kept.append(("packed output", (packed, index), 0) if output else ("packed", packed, 0))
+            elif self._connected and t._storage.version < 0:
+                raise made_in_inference_mode()
             elif output:
                 kept.append(("output", (t._storage, t._meta, index), t._storage.version))
             else:
                 kept.append(("input", t, t._storage.version))
         self._saved, self._to_save = kept, ()
 
-
-class FunctionNode(Node):
-    """The graph node of one application of a custom Function."""
-
-    __slots__ = ("function", "ctx", "input_metas")
-
-    def __init__(self, function: type[Function], ctx: FunctionCtx, edges: tuple, input_metas: tuple) -> None:
-        super().__init__(edges, (), user_site(3))
-        self.function = function
-        self.ctx = ctx
-        self.input_metas = input_metas
-
-    @property
-    def shown(self) -> Sequence[int]:
-        return [i for i, m in enumerate(self.input_metas) if m is not None]
-
-    def __getattr__(self, name: str) -> Any:
-        """What `forward` left in the context, which is the node in PyTorch."""
-        if name not in FunctionNode.__slots__:
-            try:
-                return getattr(self.ctx, name)
-            except AttributeError:
-                pass
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-
-    def release(self) -> None:
-        if self.ctx._saved:
-            self.ctx._saved = None
+    def _release(self) -> None:
+        if self._saved:
+            self._saved = None
 
     def apply(self, grads: list[Any]) -> list[Any]:
-        if self.ctx.materialize_grads:
-            metas = self.output_metas
+        if self.materialize_grads:
+            metas = self._output_metas
             grads = [zeros(m) if g is None and m is not None else g for g, m in zip(grads, metas, strict=True)]
-        results = self.function.backward(self.ctx, *grads)
+        results = self._function.backward(self, *grads)
         results = list(results) if isinstance(results, tuple) else [results]
-        expected = len(self.edges)
+        expected = len(self._edges)
         if len(results) > expected and all(r is None for r in results[expected:]):
             results = results[:expected]
         if len(results) != expected:
@@ -141,11 +128,11 @@ class FunctionNode(Node):
             )
         return [
             self._checked(i, r) if e is not None else None
-            for i, (r, e) in enumerate(zip(results, self.edges, strict=True))
+            for i, (r, e) in enumerate(zip(results, self._edges, strict=True))
         ]
 
     def _checked(self, i: int, grad: Any) -> Any:
-        meta = self.input_metas[i]
+        meta = self._input_metas[i]
         if grad is None or meta is None:
             return grad
         if isinstance(grad, Operand):
@@ -197,7 +184,7 @@ class Function:
 
     setup_context: Callable[..., Any] | None = None
     generate_vmap_rule = False  # may `vmap` run the methods on batched tensors?
-    _kind_of_node: type[FunctionNode]
+    _kind_of_node: type[BackwardCFunction]
 
     def __init__(self) -> None:
         raise RuntimeError(f"{type(self).__name__} should not be instantiated: call {type(self).__name__}.apply(...)")
@@ -216,11 +203,12 @@ class Function:
         )
 
     @classmethod
-    def _node_class(cls) -> type[FunctionNode]:
+    def _node_class(cls) -> type[BackwardCFunction]:
         """The class of this function's nodes, made at the first application."""
         found = cls.__dict__.get("_kind_of_node")
         if found is None:
-            found = type(cls.__name__ + "Backward", (FunctionNode,), {"__slots__": (), "__module__": cls.__module__})
+            members = {"__module__": cls.__module__, "_function": cls}
+            found = type(cls.__name__ + "Backward", (BackwardCFunction,), members)
             cls._kind_of_node = found
         return found
 
@@ -232,8 +220,8 @@ class Function:
             found = max(operands, key=lambda a: getattr(a, "level", 0)).apply_function(cls, args)
             if found is not NotImplemented:
                 return found
-        ctx = FunctionCtx()
         tensors = [isinstance(a, TensorBase) for a in args]
+        ctx = cls._node_class()((), (), user_site(2))
         ctx.needs_input_grad = tuple(
             [is_tensor and a.requires_grad for a, is_tensor in zip(args, tensors, strict=True)]
         )
@@ -253,8 +241,8 @@ class Function:
         if tracked:
             edges = tuple([gradient_edge(a) if is_tensor else None for a, is_tensor in zip(args, tensors, strict=True)])
             metas = tuple([a._meta if is_tensor else None for a, is_tensor in zip(args, tensors, strict=True)])
-            node = cls._node_class()(cls, ctx, edges, metas)
-            _connect(node, outputs, ctx)
+            ctx._edges, ctx._input_metas, ctx._connected = edges, metas, True
+            _connect(ctx, outputs)
         ctx._keep(outputs)
         return tuple(outputs) if isinstance(result, tuple) else outputs[0]
 
@@ -278,23 +266,22 @@ def _own(output: Any, args: tuple, ctx: FunctionCtx) -> Any:
     return output
 
 
-def _connect(node: FunctionNode, outputs: list[Any], ctx: FunctionCtx) -> None:
+def _connect(node: BackwardCFunction, outputs: list[Any]) -> None:
     """Make the tensors among `outputs` results of `node`."""
-    ctx._node = node
     metas = []
     for i, o in enumerate(outputs):
         metas.append(o._meta if isinstance(o, TensorBase) else None)
         if (
             not isinstance(o, TensorBase)
-            or any(o is n for n in ctx._non_differentiable)
+            or any(o is n for n in node._non_differentiable)
             or not o._meta.dtype.differentiable
         ):
             continue
-        if o._base is not None and any(o is d for d in ctx._dirty):  # the rest of its memory keeps its history
+        if o._base is not None and any(o is d for d in node._dirty):  # the rest of its memory keeps its history
             recording.rebase(o, graph.unpack(o._storage, o._meta, node, i))
         else:
             o._node, o._index = node, i
-    node.output_metas = tuple(metas)  # type: ignore[arg-type]
+    node._output_metas = tuple(metas)  # type: ignore[arg-type]
 
 
 def once_differentiable(backward: Callable) -> Callable:

@@ -136,7 +136,8 @@ class set_grad_enabled(GradMode):  # noqa: N801
 
 
 class inference_mode(GradMode):  # noqa: N801
-    """Like `no_grad`, and tensors made inside say `is_inference()`; `inference_mode(False)` does nothing.
+    """Like `no_grad`, and tensors made inside say `is_inference()`: RuntimeError for changing them in place outside,
+    and for computing with gradients what backward needs them for. `inference_mode(False)` ends the mode for its block.
 
     Example::
 

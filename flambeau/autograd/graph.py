@@ -19,7 +19,7 @@ from flambeau._core import errors, sites
 from flambeau._core.hooks import RemovableHandle
 from flambeau._engine import exposure
 from flambeau._ir.meta import Meta
-from flambeau._ir.program import new_storage
+from flambeau._ir.program import Changes, Storage, changes_of, new_storage, note_changes
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
 from flambeau._ops.reduce import sum_to_size
@@ -46,31 +46,34 @@ Edge = tuple["Node", int] | None
 class Node:
     """A step of the backward pass: takes the gradients of its outputs, returns those of its inputs.
 
-    `edges` has one (node, output number) or None per input; `metas` describes the outputs; `seq` orders nodes by
-    creation; a leaf's comes after all others.
+    `_edges` has one (node, output number) or None per input; `_output_metas` describes the outputs; `_seq` orders nodes
+    by creation; a leaf's comes after all others. What is no name of PyTorch's begins with "_", for the node of a custom
+    function is its context, where users keep what they like.
     """
 
-    __slots__ = ("edges", "output_metas", "seq", "site", "pre_hooks", "post_hooks", "retained", "extra", "__weakref__")
+    __slots__ = (
+        "_edges", "_output_metas", "_seq", "_site", "_pre_hooks", "_post_hooks", "_retained", "_extra", "__weakref__",
+    )  # fmt: skip
 
     def __init__(self, edges: tuple, output_metas: tuple[Meta, ...], site: sites.Site | None) -> None:
-        self.edges = edges
-        self.output_metas = output_metas
-        self.seq = next(_sequence)
-        self.site = site
-        self.pre_hooks: OrderedDict[int, tuple[int, Callable]] | None = (
+        self._edges = edges
+        self._output_metas = output_metas
+        self._seq = next(_sequence)
+        self._site = site
+        self._pre_hooks: OrderedDict[int, tuple[int, Callable]] | None = (
             None  # key -> (output number or -1 for all, hook)
         )
-        self.post_hooks: dict[int, Callable] | None = None
-        self.retained: dict[int, Any] | None = (
+        self._post_hooks: dict[int, Callable] | None = None
+        self._retained: dict[int, Any] | None = (
             None  # output number -> weak reference to the tensor that retains its grad
         )
-        self.extra: dict[str, Any] | None = None
+        self._extra: dict[str, Any] | None = None
 
     def apply(self, grads: list[Any]) -> list[Any]:
         """The gradients of the inputs, one an edge, from those of the outputs (None: zero)."""
         raise NotImplementedError
 
-    def release(self) -> None:
+    def _release(self) -> None:
         """Drop what was saved."""
 
     def name(self) -> str:
@@ -88,21 +91,21 @@ class Node:
         return f"<{type(self).__name__} object at {id(self):#x}>"
 
     @property
-    def shown(self) -> Sequence[Any]:
+    def _shown(self) -> Sequence[Any]:
         """What `next_functions` lists: numbers of edges, in its order."""
-        return range(len(self.edges))
+        return range(len(self._edges))
 
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         """Where the gradients go: (node, number of its output) for each tensor that may have one, or (None, 0)."""
-        found = [self.edges[i] for i in self.shown]
+        found = [self._edges[i] for i in self._shown]
         return tuple([(None, 0) if e is None else (looked_at(e[0]), e[1]) for e in found])
 
     @property
     def metadata(self) -> dict[str, Any]:
-        if self.extra is None:
-            self.extra = {}
-        return self.extra
+        if self._extra is None:
+            self._extra = {}
+        return self._extra
 
     @property
     def requires_grad(self) -> bool:
@@ -111,19 +114,19 @@ class Node:
 
     def _sequence_nr(self) -> int:
         """The place in the order in which nodes were made; leaves come last."""
-        return self.seq
+        return self._seq
 
     def register_prehook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(grad_outputs)` before the node runs; it may return replacements."""
-        if self.pre_hooks is None:
-            self.pre_hooks = OrderedDict()
-        return add_hook(self.pre_hooks, (-1, hook))
+        if self._pre_hooks is None:
+            self._pre_hooks = OrderedDict()
+        return add_hook(self._pre_hooks, (-1, hook))
 
     def register_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(grad_inputs, grad_outputs)` after the node ran; it may return replacements of grad_inputs."""
-        if self.post_hooks is None:
-            self.post_hooks = OrderedDict()
-        return add_hook(self.post_hooks, hook)
+        if self._post_hooks is None:
+            self._post_hooks = OrderedDict()
+        return add_hook(self._post_hooks, hook)
 
 
 def add_hook(hooks: dict[int, Any], entry: Any) -> RemovableHandle:
@@ -143,7 +146,7 @@ class AccumulateGrad(Node):
 
     def __init__(self, leaf: TensorBase) -> None:
         super().__init__((), (leaf._meta,), None)
-        self.seq += LEAF
+        self._seq += LEAF
         self.leaf = weakref.ref(leaf)  # the leaf owns this node; a strong reference back would be a cycle
         self.post_accumulate_hooks: dict[int, Callable] | None = None
 
@@ -167,15 +170,17 @@ def record_node(
     if saving is None:
         saving = inference.savings[mask] = op.saving(mask, metas)
     node = new(OpNode)
-    node.edges = edges
-    node.output_metas = inference.outputs
-    node.seq = _next_number()
-    node.site = site
-    node.pre_hooks = node.post_hooks = node.retained = node.extra = None
+    node._edges = edges
+    node._output_metas = inference.outputs
+    node._seq = _next_number()
+    node._site = site
+    node._pre_hooks = node._post_hooks = node._retained = node._extra = node.watched = None
     node.op = op
     node.metas = metas
     node.saving = saving
     node.saved_outputs = [] if saving.outputs else None
+    if saving.watched and stack.top is None:
+        node.watched = [Watched.now(args[i], node) for i in saving.watched if i >= 0]
     if saving.nothing is not None:
         node.args, node.versions = saving.nothing, _NOTHING
         return node
@@ -189,10 +194,46 @@ def record_node(
     if saving.grouped:
         node.versions = {i: _version(args[i]) for i in kept}
     else:
-        node.versions = {i: args[i]._storage.version for i in kept}
+        node.versions = {i: v if (v := args[i]._storage.version) >= 0 else _version(args[i]) for i in kept}
     if stack.top is not None:
         node._pack(kept, stack.top)
     return node
+
+
+class Watched(NamedTuple):
+    """A tensor that may not change before backward, though the gradient does not read it: PyTorch's does. What is kept
+    of it is how often it was changed."""
+
+    changes: Changes
+    version: int
+    meta: Meta
+    maker: Edge | int  # a number: that output of the node that watches
+
+    @staticmethod
+    def now(t: Any, node: Node) -> Watched:
+        """The tensor as `node` sees it now."""
+        maker = t._index if t._node is node else gradient_edge(t)
+        return Watched(changes_of(t._storage), _version(t), t._meta, maker)
+
+    def check(self, node: Node) -> None:
+        """RuntimeError, which says what `node` saved, if the tensor was changed since."""
+        if self.changes.version != self.version:
+            maker = (node, self.maker) if type(self.maker) is int else self.maker
+            raise changed_in_place(self.changes, self.meta, self.version, node, maker)  # type: ignore[arg-type]
+
+
+def watch(results: Any, tensors: Sequence[Any]) -> None:
+    """Let the nodes of the results of a composite refuse to run once one of these tensors was changed in place. Hooks
+    on saved tensors take their place, as in PyTorch."""
+    if stack.top is not None:
+        return
+    found = results if isinstance(results, tuple) else (results,)
+    given = [t for t in tensors if not any([t is r for r in found])]
+    for result in found:
+        node = getattr(result, "_node", None)
+        if isinstance(node, OpNode) and not any([t._node is node for t in given]):
+            watched = [Watched.now(t, node) for t in tensors]
+            node.watched = [*(node.watched or ()), *watched]
 
 
 class Whole:
@@ -208,7 +249,7 @@ class OpNode(Node):
     """The backward step of an operation of the op table. Whoever looks at it finds a class of its name, as in PyTorch
     (see `looked_at`): until then all are of this class, which keeps recording fast."""
 
-    __slots__ = ("op", "args", "versions", "saved_outputs", "metas", "saving")
+    __slots__ = ("op", "args", "versions", "saved_outputs", "metas", "saving", "watched")
 
     op: Any
     args: Any
@@ -216,15 +257,16 @@ class OpNode(Node):
     saved_outputs: list[tuple] | None
     metas: tuple
     saving: Saving | Whole
+    watched: list[Watched] | None
 
     @property
-    def shown(self) -> Sequence[Any]:
-        edges = self.edges
+    def _shown(self) -> Sequence[Any]:
+        edges = self._edges
         return [edges.index(e) if type(e) is tuple and e in edges else e for e in self.saving.shown]
 
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
-        edges, between = self.edges, self.op.between
+        edges, between = self._edges, self.op.between
         if between and type(self.saving) is Saving:
             steps = {i: Between.before(edges[i], name) for i, name in between.items()}
             shown = [steps.get(e, edges[e] if e >= 0 else None) for e in self.saving.shown]
@@ -248,6 +290,8 @@ class OpNode(Node):
             kept = [unpack(o._storage, o._meta, None, 0) for o in outputs]
             self.saved_outputs = [(Packed(k, stack.top), k._meta, None) for k in kept]
             return
+        if -1 in self.saving.watched:  # type: ignore[union-attr]
+            self.watched = [*(self.watched or ()), *[Watched.now(o, self) for o in outputs]]
         self.saved_outputs = saved = []
         own = "out" in self.op.snapshots
         for o in outputs:
@@ -256,16 +300,18 @@ class OpNode(Node):
                 storage = new_storage(storage.value, storage.nbytes)
             saved.append((storage, o._meta, storage.version))
 
-    def release(self) -> None:
+    def _release(self) -> None:
         self.args = None
-        self.saved_outputs = None
+        self.saved_outputs = self.watched = None
 
     def apply(self, grads: list[Any]) -> list[Any]:
         if self.args is None:
             raise already_freed(self)
+        for watched in self.watched or ():
+            watched.check(self)
         if self.saving.grouped:
             return self._apply_grouped(grads)
-        edges, metas = self.edges, self.metas
+        edges, metas = self._edges, self.metas
         count = len(edges)
         results: list[Any] = [None] * count
         for derivative in self.op.gradient:
@@ -286,7 +332,7 @@ class OpNode(Node):
 
     def _apply_grouped(self, grads: list[Any]) -> list[Any]:
         """`apply` where a parameter is a tuple of tensors, which has an edge for each."""
-        results: list[Any] = [None] * len(self.edges)
+        results: list[Any] = [None] * len(self._edges)
         groups = self._groups()
         for derivative in self.op.gradient:
             needs = [_wanted(groups[i]) for i in derivative.inputs]
@@ -306,7 +352,7 @@ class OpNode(Node):
         position = 0
         for m in self.metas:
             count = sum(isinstance(x, Meta) for x in m) or 1 if type(m) is tuple else 1
-            groups.append([(p, self.edges[p]) for p in range(position, position + count)])
+            groups.append([(p, self._edges[p]) for p in range(position, position + count)])
             position += count
         return groups + [[] for _ in self.op.parameters[len(groups) :]]
 
@@ -333,7 +379,7 @@ class OpNode(Node):
         if type(arg) is Packed:
             return arg.unpack()
         if i in self.versions:
-            check_versions(arg, self.versions[i], self, self.edges[i] if len(self.edges) == len(self.metas) else None)
+            check_versions(arg, self.versions[i], self, self._edges[i] if len(self._edges) == len(self.metas) else None)
         return arg
 
     def _unpack_output(self, i: int) -> Any:
@@ -366,7 +412,7 @@ class Between(Node):
             return None
         node, index = edge
         step = type(name, (Between,), {"__slots__": (), "__module__": "builtins"})
-        return step((edge,), (node.output_metas[index],), node.site), 0
+        return step((edge,), (node._output_metas[index],), node._site), 0
 
     def _refuse(self, hook: Callable) -> RemovableHandle:
         raise RuntimeError(
@@ -463,7 +509,22 @@ def _version(arg: Any) -> Any:
     """How often a tensor was changed; of a tuple of them a list of that."""
     if type(arg) is tuple:
         return [_version(a) if isinstance(a, TensorBase) else 0 for a in arg]
-    return arg._storage.version
+    version = arg._storage.version
+    if version < 0:
+        raise made_in_inference_mode()
+    return version
+
+
+def made_in_inference_mode() -> RuntimeError:
+    """The error about a tensor that cannot be saved for backward."""
+    return RuntimeError(
+        errors.explain(
+            "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+            "computation tracked by autograd.",
+            hint="use a .clone(), which is a usual tensor, or torch.no_grad() instead of torch.inference_mode()",
+            site=sites.user_site(2),
+        )
+    )
 
 
 def check_versions(arg: Any, versions: Any, node: Node, maker: Edge = None) -> None:
@@ -492,20 +553,23 @@ def already_freed(node: Node | None) -> RuntimeError:
             "already been freed). "
             "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad().",
             hint="Specify retain_graph=True if you need to backward through the graph a second time",
-            site=None if node is None else node.site,
+            site=None if node is None else node._site,
         )
     )
 
 
-def changed_in_place(storage: Any, m: Meta, version: int, node: Node, maker: Edge = None) -> RuntimeError:
+def changed_in_place(
+    changed: Storage | Changes, m: Meta, version: int, node: Node, maker: Edge = None
+) -> RuntimeError:
     """The error about a saved tensor that was changed: which, the result of which node, saved where, changed where."""
+    changes = changed if isinstance(changed, Changes) else changes_of(changed)
     made = maker is not None and not isinstance(maker[0], AccumulateGrad)
     origin = f", which is output {maker[1]} of {maker[0].name()}," if made and maker else ""
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"[torch.{errors.TYPE_NAMES[m.dtype.name]}Tensor {list(m.shape)}]{origin} is at version {storage.version}; "
+        f"[torch.{errors.TYPE_NAMES[m.dtype.name]}Tensor {list(m.shape)}]{origin} is at version {changed.version}; "
         f"expected version {version} instead.\n"
-        f"  saved by {node.name()} at {sites.describe(node.site)}\n  changed at {sites.describe(storage.changed_at)}\n"
+        f"  saved by {node.name()} at {sites.describe(node._site)}\n  changed at {sites.describe(changes.site)}\n"
         "  hint: use the operation that is not in-place there, or change a .clone()"
     )
 
@@ -565,7 +629,7 @@ def increment_version(tensor: Any) -> None:
         1
     """
     for t in [tensor] if isinstance(tensor, TensorBase) else tensor:
-        t._storage.version += 1
+        note_changes(t._storage, 1, None)
 
 
 def register_multi_grad_hook(

@@ -70,7 +70,7 @@ def _has_other_leaves(outputs: list[Any], own: list[Any]) -> bool:
         seen.add(id(node))
         if isinstance(node, AccumulateGrad) and id(node) not in mine:
             return True
-        stack.extend(edge[0] for edge in node.edges if edge is not None)
+        stack.extend(edge[0] for edge in node._edges if edge is not None)
     return False
 
 

@@ -120,3 +120,14 @@ def test_gradients_of_what_was_filled_in_an_expanded_tensor():
     spread = (x * 2).expand(2, 3)
     spread.fill_(3.0)
     assert torch.autograd.grad(spread.sum(), x)[0].tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("name, expected", [
+    ("tril_", [[[0, 0, 0], [0, 0, 0], [7, 7, 7]], [[1, 0, 0], [1, 0, 0], [1, 0, 0]]]),
+    ("triu_", [[[5, 5, 5], [0, 0, 0], [0, 0, 0]], [[0, 0, 3], [0, 0, 3], [0, 0, 3]]]),
+])  # fmt: skip
+def test_triangles_of_expanded_tensors(name, expected, recwarn):
+    """Memory of which an element lies outside of the triangle becomes 0, as in PyTorch, without a warning."""
+    rows, columns = torch.tensor([[5.0], [6.0], [7.0]]).expand(3, 3), torch.tensor([1.0, 2.0, 3.0]).expand(3, 3)
+    assert [getattr(t, name)().tolist() for t in (rows, columns)] == expected
+    assert not recwarn

@@ -124,3 +124,26 @@ def test_norms_of_matrices_without_elements() -> None:
         assert linalg.norm(empty, order, keepdim=True).tolist() == [[0.0]]
     with pytest.raises(IndexError, match="non-zero size"):
         linalg.matrix_norm(empty, -2)
+
+
+def test_least_squares_by_driver():
+    """As PyTorch's: gelsy, the default, gives the rank and no residuals, gels residuals and no rank."""
+    A = torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]], requires_grad=True)
+    B = torch.tensor([[1.0], [2.0], [2.0]], requires_grad=True)
+    usual, named = torch.linalg.lstsq(A, B), torch.linalg.lstsq(A, B, driver="gelsy")
+    for found in (usual, named):
+        assert found.residuals.shape == (0,) and found.residuals.requires_grad and found.rank.item() == 2
+    gels, gelsd = torch.linalg.lstsq(A, B, driver="gels"), torch.linalg.lstsq(A, B, driver="gelsd")
+    assert gels.rank.shape == (0,) and gelsd.rank.item() == 2
+    assert not gelsd.singular_values.requires_grad and gelsd.singular_values.shape == (2,)
+    torch.testing.assert_close(gels.residuals, torch.tensor([1 / 6]), check_dtype=False)
+    # the residual's gradient to B is 2 (B - A X): the best line is 7/6 + t/2
+    (gradient,) = torch.autograd.grad(gels.residuals.sum(), B)
+    torch.testing.assert_close(gradient, torch.tensor([[-1 / 3], [2 / 3], [-1 / 3]]))
+
+
+def test_no_reflections_are_part_of_the_graph():
+    A, tau = torch.ones(3, 2, requires_grad=True), torch.ones(0, requires_grad=True)
+    found = torch.linalg.householder_product(A, tau)
+    assert found.tolist() == [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
+    assert torch.autograd.grad(found.sum(), A)[0].tolist() == [[0.0, 0.0]] * 3

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 
 import flambeau as torch
+from flambeau._core.config import config
 from flambeau.autograd import gradcheck, gradgradcheck
 from flambeau.nn import functional as F
 
@@ -243,3 +245,15 @@ def test_random_windows_stay_within_the_image():
 def test_errors(function, message):
     with pytest.raises(RuntimeError, match=message):
         function(torch.zeros(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize("compile", ["never", "always"])
+def test_infinite_values_stay_in_their_bins(compile, monkeypatch):
+    """Bins of different sizes: where one is shorter, what it does not read must not be multiplied by zero."""
+    monkeypatch.setattr(config, "compile", compile)
+    x = torch.tensor([[1.0, 2.0, 3.0, math.inf, 5.0, -math.inf, 7.0]], requires_grad=True)
+    y = F.adaptive_avg_pool1d(x, 4)  # of 0..1, 1..3, 3..5 and 5..6
+    assert y.tolist()[0][0] == 1.5 and y.tolist()[0][1] == math.inf and y.tolist()[0][3] == -math.inf
+    y.backward(torch.tensor([[1.0, math.inf, 1.0, 1.0]]))
+    expected = [[0.5, math.inf, math.inf, math.inf, 1 / 3, 1 / 3 + 0.5, 0.5]]
+    np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-6)

@@ -1,6 +1,8 @@
 """backward and grad: order, accumulation, hooks, views and in-place changes. Expected numbers are worked out by
 hand."""
 
+import importlib
+
 import pytest
 
 import flambeau as torch
@@ -299,3 +301,11 @@ def test_a_path_without_gradient_takes_nothing_from_the_others():
     dead = Nothing.apply(y)
     (dead + (y * 3)).sum().backward()  # the gradient of y arrives before the None
     assert x.grad.tolist() == [6, 6]
+
+
+def test_forward_mode_says_what_gives_the_same():
+    forward_ad = importlib.import_module("flambeau.autograd.forward_ad")
+    assert forward_ad is torch.autograd.forward_ad
+    for name in ("dual_level", "make_dual", "unpack_dual", "enter_dual_level", "exit_dual_level"):
+        with pytest.raises(NotImplementedError, match="torch.func.jvp"):
+            getattr(forward_ad, name)

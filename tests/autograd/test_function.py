@@ -139,3 +139,38 @@ def test_gradcheck_of_complex_functions():
 def test_variable_is_the_tensor_itself():
     v = torch.autograd.Variable(torch.ones(2), requires_grad=True)
     assert isinstance(v, torch.autograd.Variable) and isinstance(v, torch.Tensor) and v.requires_grad
+
+
+def test_the_context_is_the_node():
+    seen = []
+
+    class Scale(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, n):
+            # names that a node of the graph might use itself
+            ctx.n, ctx.edges, ctx.site, ctx.extra, ctx.seq, ctx.release = n, "a", "b", "c", "d", "e"
+            ctx.save_for_backward(x)
+            seen.append(ctx)
+            return x * n
+
+        @staticmethod
+        def backward(ctx, g):
+            seen.append(ctx)
+            ctx.visited = True
+            assert (ctx.edges, ctx.site, ctx.extra, ctx.seq, ctx.release) == ("a", "b", "c", "d", "e")
+            return g * ctx.n, None
+
+    x = torch.ones(2, requires_grad=True)
+    node = Scale.apply(x, 3).grad_fn
+    assert type(node).__name__ == node.name() == "ScaleBackward" and isinstance(node, torch.autograd.graph.Node)
+    assert isinstance(node, torch.autograd.function.FunctionCtx)
+    assert node.n == 3 and node.saved_tensors[0] is x and node.needs_input_grad == (True, False)
+    assert [f and f.name() for f, _ in node.next_functions] == ["torch::autograd::AccumulateGrad"]
+    node.more = 5
+    y = x * 1
+    z = Scale.apply(y, 3)
+    z.sum().backward()
+    assert node.more == 5 and seen[1] is seen[2] is z.grad_fn and z.grad_fn.visited
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        _ = z.grad_fn.saved_tensors
+    assert Scale.apply(torch.ones(1), 2).grad_fn is None and seen[-1].needs_input_grad == (False, False)

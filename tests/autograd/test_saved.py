@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 
 import flambeau as torch
@@ -85,3 +87,72 @@ def test_hooks_on_several_gradients():
     first.remove()
     (a * 2 + b * 3).backward()
     assert sorted(map(str, seen)) in (["2.0", "[2.0, 3.0]", "[2.0, 3.0]"], ["3.0", "[2.0, 3.0]", "[2.0, 3.0]"])
+
+
+def test_what_an_operation_saves_may_not_change_though_its_gradient_does_not_read_it():
+    x = torch.ones(1, 1, 4, 4, requires_grad=True) * 1
+    y = torch.nn.functional.max_pool2d(x, 2)  # a composite
+    x.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace.*MulBackward0, is at version 1; expected version 0"):
+        y.sum().backward()
+    source, index = torch.ones(2, requires_grad=True) * 1, torch.tensor([0, 1])
+    z = torch.zeros(2).index_add(0, index, source)  # of the operation itself, for one of its gradients
+    source.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.sum().backward()
+    base, plain = torch.zeros(2, requires_grad=True), torch.ones(2)
+    z = base.index_add(0, index, plain)
+    plain.add_(1)
+    z.sum().backward()
+    assert base.grad.tolist() == [1.0, 1.0]
+
+
+def test_a_change_counts_though_the_tensor_is_gone():
+    def pooled():
+        x = torch.ones(1, 1, 4, 4, requires_grad=True) * 1
+        y = torch.nn.functional.avg_pool2d(x, 2)
+        x.add_(1)
+        return y
+
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        pooled().sum().backward()
+
+
+def test_a_saved_result_may_not_change():
+    matrix = torch.tensor([[2.0, 0.0], [0.0, 3.0]], requires_grad=True)
+    d = torch.linalg.det(matrix)
+    graph.increment_version(d)
+    with pytest.raises(RuntimeError, match="LinalgDetBackward0, is at version 1"):
+        d.backward()
+
+
+def test_what_is_not_read_is_not_kept():
+    x = torch.ones(1, 1, 4, 4, requires_grad=True) * 1
+    storage = weakref.ref(x._storage)
+    y = torch.nn.functional.avg_pool2d(x, 2)
+    del x
+    assert storage() is None and y.requires_grad
+
+
+def test_hooks_take_the_place_of_the_check():
+    x = torch.ones(1, 1, 4, 4, requires_grad=True)
+    with graph.allow_mutation_on_saved_tensors():
+        h = x * 1
+        y = torch.nn.functional.max_pool2d(h, 2)
+        h.add_(1)
+        y.sum().backward()
+    assert x.grad.sum().item() == 4
+
+
+def test_compiled_functions_notice_a_change_within():
+    @torch.compile
+    def pooled(x):
+        h = x * 1
+        y = torch.nn.functional.avg_pool2d(h, 2)
+        h.add_(1)
+        return y
+
+    x = torch.ones(1, 1, 4, 4, requires_grad=True)
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            pooled(x).sum().backward()

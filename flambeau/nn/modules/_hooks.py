@@ -217,7 +217,7 @@ def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any
         gate = _BackwardGate(module, full, pre) if full or pre else None
         if gate is not None:
             args = gate.watch_inputs(args)
-        result = module.forward(*args, **kwargs)
+        result = (module._compiled_call_impl or module.forward)(*args, **kwargs)
         for key, hook, with_kwargs, always in _forward_hooks(module):
             if always:
                 done.add(key)

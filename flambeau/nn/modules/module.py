@@ -130,6 +130,8 @@ class Module(CheckedKeywords, ModuleState, HookRegistration, Conversion):
     call_super_init: bool = False
     dump_patches: bool = False
     training: bool
+    compile: Callable[..., None]  # `flambeau.compiling` gives it
+    _compiled_call_impl: Callable[..., Any] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not self.call_super_init:
@@ -173,13 +175,10 @@ class Module(CheckedKeywords, ModuleState, HookRegistration, Conversion):
                 or global_legacy_backward_hooks
             ):
                 return call_with_hooks(self, args, kwargs)
-            return self.forward(*args, **kwargs)
+            return (self._compiled_call_impl or self.forward)(*args, **kwargs)
         except Exception as error:
             add_module_note(error, _CALL)
             raise
-
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Accepted for programs written for PyTorch: what a module computes is recorded, fused and compiled anyway."""
 
     # Registration
 
@@ -347,6 +346,9 @@ class Module(CheckedKeywords, ModuleState, HookRegistration, Conversion):
     def __dir__(self) -> list[str]:
         names = [*dir(type(self)), *self.__dict__, *self._parameters, *self._modules, *self._buffers]
         return sorted(name for name in names if not name[0].isdigit())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_compiled_call_impl"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

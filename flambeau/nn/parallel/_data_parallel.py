@@ -15,7 +15,7 @@ class DataParallel(Module):
 
     Args:
         module: what is called.
-        device_ids, output_device, dim: accepted; of `device_ids` the first is used. Default: where the module is.
+        device_ids, output_device, dim: accepted. As in PyTorch without a GPU they say nothing; `device_ids` is [].
 
     Example:
         >>> import flambeau as torch
@@ -31,12 +31,8 @@ class DataParallel(Module):
         dim: int = 0,
     ) -> None:
         super().__init__()
-        self.dim = dim
         self.module = module
-        self.device_ids = list(device_ids or [])[:1]
-        self.output_device = output_device
-        if self.device_ids:
-            module.to(self.device_ids[0])
+        self.device_ids: list[Any] = []
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         return self.module(*inputs, **kwargs)
