@@ -91,22 +91,23 @@ class Fusion:
     def ordered(self) -> list[Unit]:
         """The units, each after those it depends on; otherwise in the order of their first nodes."""
         alive = [u for u in self.units if u.nodes]
-        done: set[int] = set()
+        by_number = {u.number: u for u in alive}
+        left = sum(1 << number for number in by_number)
         order: list[Unit] = []
         pending = sorted(alive, key=lambda u: u.nodes[-1].number)
-        by_number = {u.number: u for u in alive}
 
         def visit(unit: Unit) -> None:
+            nonlocal left
             stack = [unit]
             while stack:
                 top = stack[-1]
-                missing = [by_number[i] for i in _bits(top.ancestors) if i in by_number and i not in done]
-                if missing and top.number not in done:
+                missing = [by_number[i] for i in _bits(top.ancestors & left)]
+                if missing and left >> top.number & 1:
                     stack.extend(sorted(missing, key=lambda u: -u.nodes[-1].number))
                     continue
                 stack.pop()
-                if top.number not in done:
-                    done.add(top.number)
+                if left >> top.number & 1:
+                    left &= ~(1 << top.number)
                     order.append(top)
 
         for unit in pending:

@@ -22,6 +22,8 @@ from flambeau._ir.meta import contiguous, contiguous_strides, meta, overlaps
 from flambeau._ops._expand import filled, nonempty, wide
 from flambeau._ops.infer import wrap_dim
 
+MOST_PARTS = 1000  # that are joined by kernels: each takes a millisecond to compile
+
 
 def flat(x: Array) -> Array:
     """The elements in row-major order."""
@@ -242,6 +244,8 @@ def overwritten(c: Graph, x: Array, src: Array, strides: tuple, offset: int) -> 
 
 
 def cat(c: Graph, tensors: tuple, dim: int) -> Array:
+    if len(tensors) > MOST_PARTS:
+        raise Unsupported("many parts")
     parts = [t for t in tensors if tuple(t.shape) != (0,)] or [tensors[0]]
     if any(t.dtype is not parts[0].dtype for t in parts):
         raise Unsupported("several dtypes")

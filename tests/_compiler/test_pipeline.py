@@ -99,6 +99,13 @@ def test_what_is_scattered_into_is_copied_when_it_lives(programs):
     assert base.tolist() == [2] * 5
 
 
+def test_very_many_parts_are_joined_by_the_reference(programs):
+    parts = [torch.full((2,), float(i)) for i in range(2000)]
+    window.flush()
+    assert (torch.cat(parts) * 2)[-3:].tolist() == [3996, 3998, 3998]
+    assert len(programs[-1].outline.parts) < 10
+
+
 @pytest.mark.parametrize("narrow", [torch.bfloat16, torch.int16])
 def test_larger_elements_do_not_take_the_memory_of_smaller_ones(narrow):
     x = torch.arange(600).view(2, 300).float() % 250
