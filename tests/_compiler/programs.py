@@ -272,11 +272,11 @@ def binary(name: str) -> Op:
 
 def real_binary(name: str) -> Op:
     def form(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
-        y = real(matched(x, y))
-        if name == "copysign":
+        x, y = real(x), real(matched(x, y))
+        if name in ("copysign", "atan2"):
             # Nothing says which sign inf - inf has, or the larger of 0 and -0: zeros and NaN count as positive.
-            y = torch.where(y.abs() > 0, y, torch.ones_like(y))
-        return bounded(getattr(torch, name)(real(x), y.abs() + 0.5 if name in ("fmod", "remainder") else y))
+            x, y = (torch.where(t.abs() > 0, t, torch.ones_like(t)) for t in (x, y))
+        return bounded(getattr(torch, name)(x, y.abs() + 0.5 if name in ("fmod", "remainder") else y))
 
     return form
 
