@@ -59,7 +59,7 @@ class Arena:
         >>> arena.offsets([64, 64, 64])
         ((0, 64, 0), 128)
         >>> arena.offsets([100, 64, 200])
-        ((0, 200, 0), 264)
+        ((0, 256, 0), 320)
     """
 
     def __init__(self, spans: Sequence[tuple[int, int]], nbytes: Sequence[int]) -> None:
