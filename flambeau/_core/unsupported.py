@@ -129,6 +129,12 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "UnpackedDualTensor dual_level enter_dual_level exit_dual_level make_dual unpack_dual",
     ),
     (
+        "torch.nn.parallel",
+        "there is one device, and nothing to copy a module or a batch to",
+        "a call of the module, torch.nn.DataParallel, or DistributedDataParallel for several processes",
+        "data_parallel gather parallel_apply replicate scatter",
+    ),
+    (
         "torch.distributed",
         "they are insides of PyTorch's DistributedDataParallel, or make groups go on without members",
         "torch.nn.parallel.DistributedDataParallel, its register_comm_hook, torch.distributed.new_group",
