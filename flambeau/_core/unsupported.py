@@ -17,14 +17,24 @@ class UnsupportedName(AttributeError, NotImplementedError):
 GROUPS: tuple[tuple[str, str, str, str], ...] = (
     (
         "torch",
+        "there are no tensors of rows of different lengths",
+        "torch.nn.utils.rnn.pad_sequence and a mask, or pack_padded_sequence",
+        "nested",
+    ),
+    ("torch", "there is no table in which operators are registered", "torch.autograd.Function", "library"),
+    (
+        "torch",
+        "operations do not ask their arguments for a __torch_function__",
+        "torch.nn.functional.handle_torch_function in a function of your own",
+        "overrides",
+    ),
+    ("torch", "nothing is fetched from the network", "torch.load of a file that you have", "hub"),
+    (
+        "torch",
         "quantized tensors are kept and turned back, not computed with",
         "the function of dequantize(), and torch.fake_quantize_per_tensor_affine for training",
         "QInt32Storage QInt8Storage QUInt2x4Storage QUInt4x2Storage QUInt8Storage choose_qparams_optimized "
-        ""
-        ""
-        ""
         "quantized_gru quantized_lstm "
-        ""
         "quint2x4 quint4x2",
     ),
     (
@@ -37,7 +47,6 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch",
         "there is no backend of that kind",
         "the function without the prefix, which runs on the CPU",
-        ""
         "cudnn_affine_grid_generator "
         "cudnn_batch_norm cudnn_convolution cudnn_convolution_add_relu cudnn_convolution_relu "
         "cudnn_convolution_transpose cudnn_grid_sampler miopen_batch_norm miopen_convolution "

@@ -120,16 +120,18 @@ def from_dlpack(ext_tensor: Any) -> Any:
         tensor([0., 1., 2.], dtype=torch.float64)
     """
     source = np.from_dlpack(ext_tensor)
-    if not source.flags.writeable:  # NumPy marks imported memory read-only; DLPack's consumers may write
-        return dispatch_readonly(source)
-    return from_numpy(source)
-
-
-def dispatch_readonly(source: np.ndarray) -> Any:
-    """A tensor over memory that NumPy calls read-only although its producer shares it for writing."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    if source.flags.writeable or isinstance(ext_tensor, np.ndarray):
         return from_numpy(source)
+    return from_numpy(np.asarray(_Shared(source)))
+
+
+class _Shared:
+    """Memory that NumPy calls read-only, as it does with what others export, although they share it for writing."""
+
+    def __init__(self, source: np.ndarray) -> None:
+        address, _ = source.__array_interface__["data"]
+        self.source = source  # keeps the memory
+        self.__array_interface__ = {**source.__array_interface__, "data": (address, False)}
 
 
 # ---------------------------------------------------------------------------------------------- copies and pickles

@@ -7,5 +7,6 @@ from flambeau._core.lazy import lazy_module
 # Not every program uses these, and `import flambeau` should not wait for them.
 checkpoint = lazy_module("flambeau.utils.checkpoint")
 data = lazy_module("flambeau.utils.data", "Data sets, samplers and loaders.")
+dlpack = lazy_module("flambeau.utils.dlpack", "Exchange of tensors by DLPack capsules.")
 
-__all__ = ["checkpoint", "data"]
+__all__ = ["checkpoint", "data", "dlpack"]

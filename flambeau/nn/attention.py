@@ -1,0 +1,40 @@
+"""Which kernel computes attention: here there is one, so the choice is checked and changes nothing."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["SDPBackend", "sdpa_kernel"]
+
+
+class SDPBackend(enum.Enum):
+    """PyTorch's implementations of `scaled_dot_product_attention`."""
+
+    ERROR = -1
+    MATH = 0
+    FLASH_ATTENTION = 1
+    EFFICIENT_ATTENTION = 2
+    CUDNN_ATTENTION = 3
+    OVERRIDEABLE = 4
+
+
+@contextmanager
+def sdpa_kernel(backends: list[SDPBackend] | SDPBackend, set_priority: bool = False) -> Iterator[None]:
+    """A context in which PyTorch would choose among these implementations. On the CPU there is one for all, which never
+    keeps the scores in memory. AssertionError for what is no `SDPBackend`.
+
+    Example::
+
+        >>> from flambeau.nn.attention import SDPBackend, sdpa_kernel
+        >>> q = torch.ones(1, 2, 4)
+        >>> with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        ...     torch.nn.functional.scaled_dot_product_attention(q, q, q).shape
+        torch.Size([1, 2, 4])
+    """
+    for backend in backends if isinstance(backends, list) else [backends]:
+        assert isinstance(backend, SDPBackend), (
+            f"Backend must be an instance of SDPBackend or a list of SDPBackend instances, got {type(backend).__name__}"
+        )
+    yield
