@@ -49,7 +49,7 @@ DIFFERENT: dict[str, tuple[str, str]] = {
         ("strides", KEPT),
     ),
     **dict.fromkeys(
-        """__radd__ __rand__ __rmul__ __ror__ __rxor__ rsub masked.logaddexp
+        """__radd__ __rand__ __rmul__ __ror__ __rxor__ rsub
         nn.functional.binary_cross_entropy""".split(),
         ("strides", FIRST),
     ),
