@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -150,13 +150,13 @@ def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
     return bin_means(input, size)
 
 
-@composite(
-    node_name=partial(_average_name, 1),
-    shows=("input",),
-    namespace="nn.functional",
-    method=False,
-    saves=partial(_saved_for_average, 1),
-)
+def _averaging(n: int) -> Callable[[Callable], Any]:
+    """What makes the average over n dimensions an operation."""
+    name, saves = partial(_average_name, n), partial(_saved_for_average, n)
+    return composite(node_name=name, shows=("input",), namespace="nn.functional", method=False, saves=saves)
+
+
+@_averaging(1)
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """The averages of `output_size` even bins of a signal (N, C, L) or (C, L).
 
@@ -171,13 +171,7 @@ def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     return _adaptive_avg(1, input, output_size)
 
 
-@composite(
-    node_name=partial(_average_name, 2),
-    shows=("input",),
-    namespace="nn.functional",
-    method=False,
-    saves=partial(_saved_for_average, 2),
-)
+@_averaging(2)
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     """The averages of even bins of images (N, C, H, W) or (C, H, W); a None in `output_size` keeps that size.
 
@@ -190,13 +184,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     return _adaptive_avg(2, input, output_size)
 
 
-@composite(
-    node_name=partial(_average_name, 3),
-    shows=("input",),
-    namespace="nn.functional",
-    method=False,
-    saves=partial(_saved_for_average, 3),
-)
+@_averaging(3)
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
     """The averages of even bins of volumes (N, C, D, H, W) or (C, D, H, W); a None in `output_size` keeps that size.
 
@@ -279,13 +267,13 @@ def _adaptive_max(n: int, input: Any, output_size: Any, return_indices: bool) ->
     return values, in_format_of(max_pool_index(code, tuple(input.shape), *numbers), values)
 
 
-@composite(
-    node_name="AdaptiveMaxPool2DBackward0",
-    shows=("input",),
-    namespace="nn.functional",
-    method=False,
-    saves=("input", "out1"),
-)
+def _maximizing(node_name: str) -> Callable[[Callable], Any]:
+    """What makes a maximum an operation."""
+    saves = ("input", "out1")
+    return composite(node_name=node_name, shows=("input",), namespace="nn.functional", method=False, saves=saves)
+
+
+@_maximizing("AdaptiveMaxPool2DBackward0")
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of `output_size` even bins of a signal (N, C, L) or (C, L), with `return_indices` also where they
     stand.
@@ -301,13 +289,7 @@ def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = Fal
     return _adaptive_max(1, input, output_size, return_indices)
 
 
-@composite(
-    node_name="AdaptiveMaxPool2DBackward0",
-    shows=("input",),
-    namespace="nn.functional",
-    method=False,
-    saves=("input", "out1"),
-)
+@_maximizing("AdaptiveMaxPool2DBackward0")
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of even bins of images (N, C, H, W) or (C, H, W); a None in `output_size` keeps that size.
 
@@ -320,13 +302,7 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     return _adaptive_max(2, input, output_size, return_indices)
 
 
-@composite(
-    node_name="AdaptiveMaxPool3DBackward0",
-    shows=("input",),
-    namespace="nn.functional",
-    method=False,
-    saves=("input", "out1"),
-)
+@_maximizing("AdaptiveMaxPool3DBackward0")
 def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of even bins of volumes (N, C, D, H, W) or (C, D, H, W); a None in `output_size` keeps that size.
 
