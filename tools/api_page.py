@@ -26,7 +26,7 @@ NAMESPACES = (
     "torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.random", "torch.serialization", "torch.signal.windows",
     "torch.sparse",
     "torch.special", "torch.testing", "torch.utils.checkpoint", "torch.utils.data",
-    "torch.utils.dlpack",
+    "torch.utils.dlpack", "torch.utils.hooks",
 )  # fmt: skip
 
 HEAD = """\

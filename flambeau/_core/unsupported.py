@@ -31,6 +31,14 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
     ("torch", "nothing is fetched from the network", "torch.load of a file that you have", "hub"),
     (
         "torch",
+        "there is no tracer of Python's byte code to be steered",
+        "torch.compile, which leaves what it cannot guard to Python",
+        "compiler",
+    ),
+    ("torch", "there are no quasi-random sequences", "scipy.stats.qmc.Sobol and torch.from_numpy", "quasirandom"),
+    ("torch", "there are no counters and events", "Python's logging", "monitor"),
+    (
+        "torch",
         "quantized tensors are kept and turned back, not computed with",
         "the function of dequantize(), and torch.fake_quantize_per_tensor_affine for training",
         "QInt32Storage QInt8Storage QUInt2x4Storage QUInt4x2Storage QUInt8Storage choose_qparams_optimized "

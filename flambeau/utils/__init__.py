@@ -8,5 +8,6 @@ from flambeau._core.lazy import lazy_module
 checkpoint = lazy_module("flambeau.utils.checkpoint")
 data = lazy_module("flambeau.utils.data", "Data sets, samplers and loaders.")
 dlpack = lazy_module("flambeau.utils.dlpack", "Exchange of tensors by DLPack capsules.")
+hooks = lazy_module("flambeau.utils.hooks", "What registering a hook returns.")
 
-__all__ = ["checkpoint", "data", "dlpack"]
+__all__ = ["checkpoint", "data", "dlpack", "hooks"]
