@@ -153,11 +153,9 @@ def flat_index(code: np.ndarray, windows: Windows) -> np.ndarray:
 def place(values: np.ndarray, code: np.ndarray, windows: Windows) -> np.ndarray:
     """The transpose of taking what `code` points at: every value is added to the input it came from."""
     out = np.zeros((*values.shape[: values.ndim - len(windows.size)], *windows.padded), values.dtype)
-    part = np.empty(values.shape, values.dtype)
     for position in range(math.prod(windows.kernel)):
         target = _all_at(out, windows, position)
-        np.multiply(values, code == position, out=part)
-        target += part
+        np.add(target, values, out=target, where=code == position)  # not times 0: NaN stays where it belongs
     return out[windows.inside()]
 
 

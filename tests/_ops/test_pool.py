@@ -69,6 +69,15 @@ SPECIAL = [
 ]
 
 
+@pytest.mark.parametrize("compile", ["never", "always"])
+@pytest.mark.parametrize("slope", [nan, inf])
+def test_a_slope_goes_to_the_maximum_alone(monkeypatch, compile, slope):
+    monkeypatch.setattr(config, "compile", compile)
+    x = torch.arange(9.0).view(1, 1, 3, 3).requires_grad_()
+    F.max_pool2d(x, 3).backward(torch.full((1, 1, 1, 1), slope))
+    np.testing.assert_array_equal(x.grad.flatten(), [0] * 8 + [slope])
+
+
 def test_ties_and_nan_are_found_where_pytorch_finds_them():
     x = torch.tensor([SPECIAL])
     values, indices = F.max_pool2d(x, 3, 2, 1, return_indices=True)
