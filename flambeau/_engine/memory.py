@@ -136,13 +136,13 @@ class Allocator:
 
 
 def settle(value: Value) -> None:
-    """Move an array that nobody else sees to a block, if it is large: NumPy aligns its memory to 16 bytes, which splits
-    every wide load in two, and a parameter that is changed in place stays where it was made."""
+    """Move an array that nobody else sees to a block; worth it from `SETTLED` bytes on. NumPy aligns its memory to 16
+    bytes, which splits every wide load in two, and a parameter that is changed in place stays where it was made."""
     array = value.array
-    if array is not None and array.nbytes >= SETTLED:
-        buffer = allocator.allocate(array.nbytes, array.dtype)
-        buffer.array()[...] = array
-        value.array, value.buffer = None, buffer
+    assert array is not None
+    buffer = allocator.allocate(array.nbytes, array.dtype)
+    buffer.array()[...] = array
+    value.array, value.buffer = None, buffer
 
 
 @cache

@@ -17,7 +17,7 @@ from flambeau._core.dtypes import dtype, from_numpy
 from flambeau._core.lazy import lazy_module
 from flambeau._core.sites import user_site
 from flambeau._engine.exposure import is_exposed
-from flambeau._engine.memory import settle
+from flambeau._engine.memory import SETTLED, settle
 from flambeau._engine.window import realize, state
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous, shared_dims
@@ -106,7 +106,7 @@ def from_flat(flat: Any, m: Meta, exposed: bool = False) -> Any:
     window.made(value)
     storage = new_storage(value, flat.nbytes, window.born)
     storage.exposed = exposed
-    if not exposed:
+    if not exposed and flat.nbytes >= SETTLED:
         settle(value)
     return make_tensor(Tensor, m, storage)
 
