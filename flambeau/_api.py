@@ -10,6 +10,7 @@ from math import e as e
 from math import inf as inf
 from math import nan as nan
 from math import pi as pi
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from flambeau import autograd as autograd
@@ -32,6 +33,9 @@ from flambeau._core.formats import sparse_coo as sparse_coo
 from flambeau._core.formats import sparse_csc as sparse_csc
 from flambeau._core.formats import sparse_csr as sparse_csr
 from flambeau._core.formats import strided as strided
+from flambeau._core.overriding import DisableTorchFunction as DisableTorchFunction
+from flambeau._core.overriding import DisableTorchFunctionSubclass as DisableTorchFunctionSubclass
+from flambeau._core.overriding import overridable
 from flambeau._core.size import Size as Size
 from flambeau._engine.explain import explain as explain
 from flambeau._engine.window import synchronize as synchronize
@@ -43,8 +47,11 @@ from flambeau._tensor import (
     extras,
     methods,
     quantized,
+    queries,
     random,
     settings,
+    sparse,
+    sparse_compressed,
     sparse_operations,
     windows,
 )
@@ -97,6 +104,7 @@ from flambeau._tensor.sparse_compressed import sparse_bsr_tensor as sparse_bsr_t
 from flambeau._tensor.sparse_compressed import sparse_compressed_tensor as sparse_compressed_tensor
 from flambeau._tensor.sparse_compressed import sparse_csc_tensor as sparse_csc_tensor
 from flambeau._tensor.sparse_compressed import sparse_csr_tensor as sparse_csr_tensor
+from flambeau._tensor.subclassing import NOT_CONVERTED
 from flambeau._tensor.tensor import Tensor as Tensor
 from flambeau.autograd import enable_grad as enable_grad
 from flambeau.autograd import inference_mode as inference_mode
@@ -124,11 +132,32 @@ for functions in (random.FUNCTIONS, windows.FUNCTIONS, autocasting.FUNCTIONS, se
     globals().update({f.__name__: f for f in functions})
 globals().update(sparse_operations.FUNCTIONS | quantized.FUNCTIONS)
 globals().update(extras.FUNCTIONS | extras.STORAGES | settings.BUILD)
-DisableTorchFunction = settings.DisableTorchFunction
 sym_constrain_range_for_size = settings.sym_constrain_range_for_size
 globals().update({d.name: d for d in dtypes.ALL} | dtypes.BITS | dtypes.ALIASES | creation.LEGACY_TYPES)
 # Names of Python's own that a module should not shadow while it defines things.
 globals().update({"complex": creation.complex_, "range": creation.range_})
+
+# Functions of these modules offer their calls to `__torch_function__`, as operations do by themselves; but for some that
+# are not about tensors.
+ABOUT_TENSORS = (
+    creation, extras, quantized, queries, random, sparse, sparse_compressed, sparse_operations, windows,
+)  # fmt: skip
+NEVER_OVERRIDDEN = frozenset(
+    {
+        "are_deterministic_algorithms_enabled", "can_cast", "from_dlpack", "from_file", "from_numpy", "frombuffer",
+        "get_num_threads", "get_rng_state", "initial_seed", "is_storage", "is_tensor", "manual_seed", "seed",
+        "set_num_threads", "set_rng_state", "thread_safe_generator", "use_deterministic_algorithms",
+    }
+)  # fmt: skip
+_modules = {module.__name__ for module in ABOUT_TENSORS}
+globals().update(
+    {
+        name: overridable(f)
+        for name, f in globals().items()
+        if isinstance(f, FunctionType) and f.__module__ in _modules and name not in NEVER_OVERRIDDEN
+    }
+)
+NOT_CONVERTED.add(tensor)
 
 newaxis = None
 

@@ -22,12 +22,6 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "nested",
     ),
     ("torch", "there is no table in which operators are registered", "torch.autograd.Function", "library"),
-    (
-        "torch",
-        "operations do not ask their arguments for a __torch_function__",
-        "torch.nn.functional.handle_torch_function in a function of your own",
-        "overrides",
-    ),
     ("torch", "nothing is fetched from the network", "torch.load of a file that you have", "hub"),
     (
         "torch",

@@ -43,6 +43,7 @@ from typing import Any
 from flambeau._core import dtypes, errors, keywords
 from flambeau._core.forgetting import forget_unused, room_for
 from flambeau._core.lazy import lazy_module
+from flambeau._core.overriding import PASSED, are_usual, offer
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta, holds_metas
 from flambeau._ir.recording import TensorBase
@@ -174,8 +175,16 @@ class Op:
 
         return named_like(function, self.body, self.name)
 
+    def offered(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """What a mode or an argument makes of this call, or `PASSED`; what no user can call is not offered."""
+        return offer(self.function, args, kwargs) if self.exported or self.method else PASSED
+
     def call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """A call with keywords, among them perhaps `out`."""
+        """A call with keywords, among them perhaps `out`. Whoever records a call without them offers it himself."""
+        if not are_usual(map(type, args)) or not are_usual(map(type, kwargs.values())):
+            taken = self.offered(args, kwargs)
+            if taken is not PASSED:
+                return taken
         if "out" in kwargs:
             return self.into(kwargs.pop("out"), args, kwargs)
         return self.record(self.bind(args, kwargs))
@@ -504,6 +513,10 @@ class Composite(Op):
         body = self.body
 
         def function(*args: Any, **kwargs: Any) -> Any:
+            if not are_usual(map(type, args)):
+                taken = self.offered(args, kwargs)
+                if taken is not PASSED:
+                    return taken
             try:
                 return self.call(args, kwargs) if kwargs else body(*args)
             except (AttributeError, TypeError) as error:
@@ -517,6 +530,10 @@ class Composite(Op):
         return named_like(function, body, self.name)
 
     def call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        if not are_usual(map(type, kwargs.values())):
+            taken = self.offered(args, kwargs)
+            if taken is not PASSED:
+                return taken
         if "out" in kwargs:
             return self.into(kwargs.pop("out"), args, kwargs)
         return self.body(*args, **{self.keyword(name): value for name, value in kwargs.items()})

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau._core import dtypes, errors
+from flambeau._core.overriding import takes_over
 from flambeau._core.sites import user_site
 from flambeau._core.unsupported import NAMES, Refusal
 from flambeau._ir.meta import shared_dims
-from flambeau._ir.recording import TensorBase
 from flambeau._ops import loader, view_variants
-from flambeau._ops.operands import Operand
 from flambeau._ops.registry import OPS, Op, inplace_of
 from flambeau._tensor import creation, dispatch, extras, indexing, quantized, random, sparse, sparse_operations
+from flambeau._tensor.subclassing import OPERAND_TYPES, collect
 from flambeau._tensor.tensor import Tensor
 
 loader.load()
@@ -37,7 +37,6 @@ BINARY = (
 )
 COMPARISONS = (("eq", "eq"), ("ne", "ne"), ("lt", "lt"), ("le", "le"), ("gt", "gt"), ("ge", "ge"))
 UNARY = (("neg", "neg"), ("pos", "positive"), ("abs", "abs"))
-OPERAND_TYPES = (TensorBase, Operand, bool, int, float, complex)
 USUAL_OPERANDS = frozenset({Tensor, *OPERAND_TYPES})
 
 
@@ -47,6 +46,8 @@ def operator(function: Callable[[tuple], Any], name: str, reflected: bool = Fals
 
     def method(self: Any, other: Any) -> Any:
         if type(other) not in USUAL_OPERANDS and not isinstance(other, OPERAND_TYPES):
+            if takes_over(type(other)):
+                return asked(function, (other, self) if reflected else (self, other))
             other = foreign_operand(other)
             if other is NotImplemented:
                 return NotImplemented
@@ -54,6 +55,15 @@ def operator(function: Callable[[tuple], Any], name: str, reflected: bool = Fals
 
     method.__name__ = method.__qualname__ = name
     return method
+
+
+def asked(function: Callable[[tuple], Any], pair: tuple) -> Any:
+    """What the `__torch_function__` of an operand makes of the operation; NotImplemented if it does not know that, so
+    that its own operators are tried."""
+    try:
+        return function(pair)
+    except TypeError:
+        return NotImplemented
 
 
 def foreign_operand(other: Any) -> Any:
@@ -178,3 +188,9 @@ bind_operators()
 bind_methods()
 bind_conversions()
 bind_attributes()
+collect(
+    Tensor,
+    operations=frozenset([op.function for op in OPS.values()]),
+    operators=frozenset([f"__{prefix}{name}__" for name, _ in BINARY for prefix in ("", "r", "i")])
+    | {f"__{name}__" for name, _ in COMPARISONS},
+)

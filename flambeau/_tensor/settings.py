@@ -406,26 +406,6 @@ def while_loop(cond_fn: Callable, body_fn: Callable, carried_inputs: Sequence[An
     return state
 
 
-# What PyTorch was built with, or not; of NumPy here.
-class DisableTorchFunctionSubclass:
-    """A context in which operations do not look for a `__torch_function__`. They do not look for one outside either.
-
-    Example::
-
-        >>> with DisableTorchFunctionSubclass():
-        ...     pass
-    """
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-
-DisableTorchFunction = DisableTorchFunctionSubclass
-
-
 class classproperty:  # noqa: N801 (PyTorch's name)
     """Decorates a function of the class, which is then an attribute of the class and of its objects.
 
@@ -446,10 +426,11 @@ class classproperty:  # noqa: N801 (PyTorch's name)
         return self.func(type(instance) if owner is None else owner)
 
 
+# What PyTorch was built with, or not; of NumPy here.
 BUILD = {"has_lapack": True, "has_spectral": True, "has_mkl": False, "has_openmp": False}
 
 FUNCTIONS = (
-    DisableTorchFunctionSubclass, SymBool, SymFloat, SymInt, compiled_with_cxx11_abi, classproperty, cond,
+    SymBool, SymFloat, SymInt, compiled_with_cxx11_abi, classproperty, cond,
     cudnn_is_acceptable, get_default_device, get_deterministic_debug_mode, get_device_module, get_file_path,
     get_float32_matmul_precision, get_num_interop_threads, init_num_threads,
     is_deterministic_algorithms_warn_only_enabled, is_vulkan_available, is_warn_always_enabled, set_default_device,

@@ -16,13 +16,14 @@ from flambeau._core import formats as _formats
 from flambeau._core.device import cpu, device
 from flambeau._core.hooks import RemovableHandle
 from flambeau._core.lazy import lazy_module
+from flambeau._core.overriding import DisableTorchFunctionSubclass
 from flambeau._core.sites import user_site, warn
 from flambeau._core.size import Size
 from flambeau._engine.window import state
 from flambeau._ir.meta import Meta, is_contiguous, meta, shared_dims
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import convert, fill, view
-from flambeau._tensor import creation, dispatch, indexing, interop, printing, sharing
+from flambeau._tensor import creation, dispatch, indexing, interop, printing, sharing, subclassing
 from flambeau._tensor.dispatch import make_tensor, node_of
 from flambeau.autograd import engine
 from flambeau.autograd.graph import AccumulateGrad, Node, add_hook, looked_at, present
@@ -58,6 +59,35 @@ class Tensor(TensorBase):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         return creation.legacy(cls, dtypes.get_default_dtype(), args, kwargs)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        subclassing.prepare(cls)
+
+    @classmethod
+    def __torch_function__(cls, func: Callable, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+        """What becomes of a call of `func` whose arguments are of a subclass: its results are of this subclass, too.
+
+        A subclass may do something else, and call this with `super()`. `types` are the arguments' classes that have a
+        `__torch_function__`; NotImplemented unless this class is derived from all of them.
+
+        Example::
+
+            >>> import flambeau as torch
+            >>> class Counted(torch.Tensor):
+            ...     calls = []
+            ...     @classmethod
+            ...     def __torch_function__(cls, func, types, args=(), kwargs=None):
+            ...         cls.calls.append(func.__name__)
+            ...         return super().__torch_function__(func, types, args, kwargs)
+            >>> type(torch.ones(2).as_subclass(Counted) + 1).__name__, Counted.calls
+            ('Counted', ['add'])
+        """
+        if not all([issubclass(cls, t) for t in types]):
+            return NotImplemented
+        with DisableTorchFunctionSubclass():
+            result = func(*args, **(kwargs or {}))
+        return result if func in subclassing.NOT_CONVERTED else subclassing.convert(result, cls)
 
     # ------------------------------------------------------------------------------------ layout
 

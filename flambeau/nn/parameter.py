@@ -7,6 +7,7 @@ from typing import Any
 
 from flambeau import _api as torch
 from flambeau._core.errors import explain
+from flambeau._core.overriding import skip_override
 
 __all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "is_lazy"]
 
@@ -43,6 +44,8 @@ class Parameter(torch.Tensor, metaclass=_ParameterMeta):
         Parameter containing:
         tensor([1., 1.], requires_grad=True)
     """
+
+    __torch_function__ = skip_override
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
         if data is None:
@@ -99,6 +102,8 @@ class Buffer(torch.Tensor, metaclass=_BufferMeta):
         ['mean']
     """
 
+    __torch_function__ = skip_override
+
     def __new__(cls, data: torch.Tensor | None = None, *, persistent: bool = True) -> Any:
         if data is None:
             data = torch.empty(0)
@@ -111,6 +116,7 @@ class Buffer(torch.Tensor, metaclass=_BufferMeta):
 class UninitializedTensorMixin:
     """What parameters and buffers share while their shape is unknown: they hold no data and refuse to be used."""
 
+    __torch_function__ = skip_override
     cls_to_become: type
     data: Any
 

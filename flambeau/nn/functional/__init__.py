@@ -8,6 +8,10 @@ from typing import Any
 
 from flambeau import _api
 from flambeau._api import operations
+from flambeau._core.overriding import handle_torch_function as handle_torch_function
+from flambeau._core.overriding import has_torch_function as has_torch_function
+from flambeau._core.overriding import has_torch_function_unary as has_torch_function_unary
+from flambeau._core.overriding import has_torch_function_variadic as has_torch_function_variadic
 from flambeau._core.unsupported import refuse
 from flambeau._ops.scaled import ScalingType, SwizzleType
 
@@ -53,67 +57,6 @@ __all__ = [
 ]
 
 
-def has_torch_function(relevant_args: Any) -> bool:
-    """Does any argument have a `__torch_function__`, which in PyTorch would take the call over?
-
-    Example::
-
-        >>> has_torch_function((1, 2))
-        False
-    """
-    return any(hasattr(type(a), "__torch_function__") for a in relevant_args)
-
-
-def has_torch_function_unary(arg: Any) -> bool:
-    """`has_torch_function` of one argument.
-
-    Example::
-
-        >>> has_torch_function_unary(1)
-        False
-    """
-    return has_torch_function((arg,))
-
-
-def has_torch_function_variadic(*args: Any) -> bool:
-    """`has_torch_function` of several arguments.
-
-    Example::
-
-        >>> has_torch_function_variadic(1, 2)
-        False
-    """
-    return has_torch_function(args)
-
-
-def handle_torch_function(public_api: Any, relevant_args: Any, *args: Any, **kwargs: Any) -> Any:
-    """What the first of the arguments' `__torch_function__` gives that does not answer NotImplemented; those of
-    subclasses are asked first. TypeError if there is none. Operations here do not call it; functions of your own may.
-
-    Example::
-
-        >>> class Logged:
-        ...     @classmethod
-        ...     def __torch_function__(cls, func, types, args=(), kwargs=None):
-        ...         return func.__name__
-        >>> handle_torch_function(abs, (Logged(),), Logged())
-        'abs'
-    """
-    asked: list[Any] = []
-    for argument in relevant_args:
-        kind = type(argument)
-        if hasattr(kind, "__torch_function__") and kind not in map(type, asked):
-            before = [i for i, other in enumerate(asked) if issubclass(kind, type(other))]
-            asked.insert(before[0] if before else len(asked), argument)
-    kinds = tuple(map(type, asked))
-    for argument in asked:
-        result = argument.__torch_function__(public_api, kinds, args, kwargs)
-        if result is not NotImplemented:
-            return result
-    named = f"{public_api.__module__}.{public_api.__name__}"
-    raise TypeError(f"no implementation found for '{named}' on types that implement __torch_function__: {list(kinds)}")
-
-
 def boolean_dispatch(
     arg_name: str,
     arg_index: int,
@@ -151,8 +94,7 @@ def assert_int_or_pair(arg: Any, arg_name: str, message: str) -> None:
     assert isinstance(arg, int) or len(arg) == 2, message.format(arg_name)
 
 
-__all__ += ["ScalingType", "SwizzleType", "assert_int_or_pair", "boolean_dispatch", "handle_torch_function"]
-__all__ += ["has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"]
+__all__ += ["assert_int_or_pair", "boolean_dispatch"]
 
 
 def __getattr__(name: str) -> Any:

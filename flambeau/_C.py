@@ -1,0 +1,33 @@
+"""`torch._C`: what programs that extend tensors take from PyTorch's extension module."""
+
+from __future__ import annotations
+
+from flambeau._api import Generator as Generator
+from flambeau._api import Size as Size
+from flambeau._core.overriding import DisableTorchFunction as DisableTorchFunction
+from flambeau._core.overriding import DisableTorchFunctionSubclass as DisableTorchFunctionSubclass
+from flambeau._core.overriding import has_torch_function as _has_torch_function
+from flambeau._core.overriding import has_torch_function_unary as _has_torch_function_unary
+from flambeau._core.overriding import has_torch_function_variadic as _has_torch_function_variadic
+from flambeau._core.overriding import skip_override as _disabled_torch_function_impl
+from flambeau._core.unsupported import UnsupportedName
+from flambeau._ir.recording import TensorBase as TensorBase
+
+__all__ = [
+    "DisableTorchFunction",
+    "DisableTorchFunctionSubclass",
+    "Generator",
+    "Size",
+    "TensorBase",
+    "_disabled_torch_function_impl",
+    "_has_torch_function",
+    "_has_torch_function_unary",
+    "_has_torch_function_variadic",
+]
+
+
+def __getattr__(name: str) -> object:
+    raise UnsupportedName(
+        f"torch._C.{name} is not implemented: there is no extension module, whose insides these are\n"
+        "  hint: nearest is the public function of the same purpose, if there is one"
+    )
