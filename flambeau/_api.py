@@ -47,11 +47,8 @@ from flambeau._tensor import (
     extras,
     methods,
     quantized,
-    queries,
     random,
     settings,
-    sparse,
-    sparse_compressed,
     sparse_operations,
     windows,
 )
@@ -137,24 +134,27 @@ globals().update({d.name: d for d in dtypes.ALL} | dtypes.BITS | dtypes.ALIASES 
 # Names of Python's own that a module should not shadow while it defines things.
 globals().update({"complex": creation.complex_, "range": creation.range_})
 
-# Functions of these modules offer their calls to `__torch_function__`, as operations do by themselves; but for some that
-# are not about tensors.
-ABOUT_TENSORS = (
-    creation, extras, quantized, queries, random, sparse, sparse_compressed, sparse_operations, windows,
+# The functions of these modules offer their calls to `__torch_function__`, as operations do by themselves; but for some
+# that are not about tensors.
+_ABOUT_TENSORS = frozenset(
+    f"flambeau._tensor.{name}"
+    for name in (
+        "creation", "extras", "quantized", "queries", "random", "sparse", "sparse_compressed", "sparse_operations",
+        "windows",
+    )
 )  # fmt: skip
-NEVER_OVERRIDDEN = frozenset(
+_NEVER_OVERRIDDEN = frozenset(
     {
         "are_deterministic_algorithms_enabled", "can_cast", "from_dlpack", "from_file", "from_numpy", "frombuffer",
         "get_num_threads", "get_rng_state", "initial_seed", "is_storage", "is_tensor", "manual_seed", "seed",
         "set_num_threads", "set_rng_state", "thread_safe_generator", "use_deterministic_algorithms",
     }
 )  # fmt: skip
-_modules = {module.__name__ for module in ABOUT_TENSORS}
 globals().update(
     {
         name: overridable(f)
         for name, f in globals().items()
-        if isinstance(f, FunctionType) and f.__module__ in _modules and name not in NEVER_OVERRIDDEN
+        if isinstance(f, FunctionType) and f.__module__ in _ABOUT_TENSORS and name not in _NEVER_OVERRIDDEN
     }
 )
 NOT_CONVERTED.add(tensor)
@@ -170,11 +170,14 @@ __all__ = [
         "annotations",
         "TYPE_CHECKING",
         "Any",
+        "FunctionType",
+        "NOT_CONVERTED",
         "OPS",
         "dtypes",
         "creation",
         "methods",
         "operations",
+        "overridable",
         "quantized",
         "random",
         "autocasting",

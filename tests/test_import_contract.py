@@ -33,7 +33,7 @@ LAYERS = [
     ["cuda", "fft", "amp", "accelerator", "backends", "linalg", "masked", "random", "signal", "sparse", "special"],
     ["futures"],
     ["nn"],
-    ["optim"],
+    ["optim", "overrides", "_C"],
     ["_replay"],
     ["distributed"],
     ["utils", "serialization", "compiling", "running", "func", "distributions", "jit", "multiprocessing", "testing"],

@@ -1,9 +1,12 @@
 """`__torch_function__`: arguments that take over the functions they are given to, and modes that take over all.
 
 A public function offers its call to those who may want it before it does anything itself: to the innermost mode of this
-thread, then to the arguments whose class has a `__torch_function__`, those of subclasses first. Nearly every call has
-none of them, and must not pay for it: whoever offers first asks whether all types of the arguments are `USUAL`, which
-is one look-up each. While a mode is active anywhere no type is usual.
+thread, then to the arguments whose class has a `__torch_function__`, those of subclasses first.
+
+Most programs have none of them, and must not pay for it: functions begin to offer their calls when the `switch` is
+turned on, by the first subclass of Tensor or the first mode. Of another class with a `__torch_function__` nobody
+knows before one of its objects is an argument; that is found by the error it causes (see `is_unforeseen`). And once
+calls are offered, a look at the types of the arguments tells whether anybody has to be asked.
 
 Source of the protocol: "Extending torch", PyTorch's documentation, after NumPy's NEP 18.
 """
@@ -11,8 +14,10 @@ Source of the protocol: "Extending torch", PyTorch's documentation, after NumPy'
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 from collections.abc import Callable, Iterable
+from types import CodeType, FrameType
 from typing import Any, TypeVar
 
 from flambeau._core import dtypes, errors
@@ -26,18 +31,32 @@ PASSED: Any = object()  # what `offer` answers if nobody takes the call
 
 overridable_functions: set[Callable] = set()  # those that `overridable` has made
 
-# The types whose objects never take a call over. Sequences are not among them, since they may hold some that do.
+# The types whose objects never take a call over.
 _plain: set[type] = {bool, int, float, complex, str, bytes, type(None), slice, type(...)}
 _plain |= {Size, dtypes.dtype, device, layout, memory_format}
-USUAL = set(_plain)  # the same, and empty while a mode is active
-are_usual = USUAL.issuperset
+_sequences = (tuple, list)
+
+# Calls with only such arguments need not be offered: by functions that take no sequences of tensors, and by those that
+# do. Both are empty while a mode is active.
+USUAL = {*_plain, *_sequences}
+USUAL_ELEMENTS = set(_plain)
 
 
 def make_usual(kind: type) -> None:
     """Declare that objects of this class take nothing over."""
     _plain.add(kind)
     if not modes.active:
-        USUAL.add(kind)
+        _refill()
+
+
+def _refill() -> None:
+    USUAL_ELEMENTS.update(_plain)
+    USUAL.update(_plain, _sequences)
+
+
+def _empty() -> None:
+    USUAL.clear()
+    USUAL_ELEMENTS.clear()
 
 
 class _Here(threading.local):
@@ -54,33 +73,55 @@ class _Here(threading.local):
 _here = _Here()
 
 
+class Switch:
+    """Whether calls are offered. `followers` are called with the new state when that changes."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.followers: list[Callable[[bool], None]] = []
+        self._kept = False
+        self._lock = threading.RLock()
+
+    def turn(self, on: bool, keep: bool = False) -> None:
+        """On, or off unless it was turned on to be kept so."""
+        with self._lock:
+            self._kept = self._kept or keep
+            on = on or self._kept
+            if on != self.on:
+                self.on = on
+                for follow in self.followers:
+                    follow(on)
+
+
+switch = Switch()
+
+
 class Modes:
-    """The modes of all threads: while there is one, `on_first` has been called and `on_last` not yet."""
+    """The modes of all threads. `followers` are called with True when the first becomes active, and with False when the
+    last ends."""
 
     def __init__(self) -> None:
         self.active = 0
-        self.on_first: list[Callable[[], None]] = [USUAL.clear]
-        self.on_last: list[Callable[[], None]] = [lambda: USUAL.update(_plain)]
+        self.followers: list[Callable[[bool], None]] = [lambda on: _empty() if on else _refill(), switch.turn]
         self._lock = threading.Lock()
 
     def push(self, mode: Any) -> None:
         """Make `mode` the innermost of this thread."""
-        with self._lock:
-            self.active += 1
-            if self.active == 1:
-                for act in self.on_first:
-                    act()
+        self._count(1)
         _here.modes.append(mode)
 
     def pop(self) -> Any:
         """End the innermost mode of this thread."""
         mode = _here.modes.pop()
-        with self._lock:
-            self.active -= 1
-            if not self.active:
-                for act in self.on_last:
-                    act()
+        self._count(-1)
         return mode
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            before, self.active = self.active, self.active + change
+            if not before or not self.active:
+                for follow in self.followers:
+                    follow(bool(self.active))
 
     @property
     def here(self) -> list[Any]:
@@ -153,11 +194,32 @@ def _candidates(args: Iterable[Any]) -> list[Any]:
     """Arguments that may take a call over, those within sequences included."""
     found = []
     for a in args:
-        if type(a) in (tuple, list):
+        if type(a) in _sequences:
             found += [x for x in a if type(x) not in _plain]
         elif type(a) not in _plain:
             found.append(a)
     return found
+
+
+_asking_again: set[CodeType] = set()
+
+
+def asks_again(function: Callable) -> None:
+    """Note that `function` calls `is_unforeseen` after errors."""
+    _asking_again.add(function.__code__)
+
+
+def is_unforeseen(args: tuple, kwargs: dict[str, Any]) -> bool:
+    """After an error in a function that asks this: did it come from an argument that takes calls over, of which nobody
+    knew? Then the call is to be made again. Within another such function it is that one's call."""
+    if switch.on or not takers(_candidates((*args, *kwargs.values()))):
+        return False
+    caller: FrameType | None = sys._getframe(1).f_back
+    while caller is not None and caller.f_code not in _asking_again:
+        caller = caller.f_back
+    if caller is None:
+        switch.turn(True, keep=True)
+    return caller is None
 
 
 def offer(function: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -204,14 +266,18 @@ def overridable(function: Function) -> Function:
     """`function`, which offers its calls before it runs."""
 
     def public(*args: Any, **kwargs: Any) -> Any:
-        if not are_usual(map(type, args)) or kwargs and not are_usual(map(type, kwargs.values())):
-            taken = offer(public, args, kwargs)
-            if taken is not PASSED:
-                return taken
-        return function(*args, **kwargs)
+        if switch.on and (taken := offer(public, args, kwargs)) is not PASSED:
+            return taken
+        try:
+            return function(*args, **kwargs)
+        except Exception:
+            if is_unforeseen(args, kwargs):
+                return public(*args, **kwargs)
+            raise
 
     functools.update_wrapper(public, function)
     overridable_functions.add(public)
+    asks_again(public)
     return public  # type: ignore[return-value]
 
 

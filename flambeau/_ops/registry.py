@@ -43,7 +43,7 @@ from typing import Any
 from flambeau._core import dtypes, errors, keywords
 from flambeau._core.forgetting import forget_unused, room_for
 from flambeau._core.lazy import lazy_module
-from flambeau._core.overriding import PASSED, are_usual, offer
+from flambeau._core.overriding import PASSED, USUAL, USUAL_ELEMENTS, asks_again, is_unforeseen, offer, switch
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta, holds_metas
 from flambeau._ir.recording import TensorBase
@@ -134,6 +134,8 @@ class Op:
         )
         self.defaults.update(signature.__kwdefaults__ or {})
         self.most = len(self.parameters)
+        several = code.co_varnames[skip : count + bool(code.co_flags & VARARGS)]
+        self.usual = USUAL_ELEMENTS if SEQUENCES & {*several} else USUAL
         self.required = len([p for p in self.parameters[: self.positional] if p not in self.defaults])
         self.gradient = tuple(Derivative(n, f, self.parameters) for n, f in (gradient or {}).items())
         self.derivative_of = {i: d for d in self.gradient for i in d.inputs}
@@ -171,22 +173,29 @@ class Op:
 
     def _make_function(self) -> Callable:
         def function(*args: Any, **kwargs: Any) -> Any:
-            return self.call(args, kwargs) if kwargs else self.record(args)
+            try:
+                return self.call(args, kwargs) if kwargs else self.record(args)
+            except (AttributeError, TypeError):
+                if is_unforeseen(args, kwargs):
+                    return function(*args, **kwargs)
+                raise
 
+        asks_again(function)
         return named_like(function, self.body, self.name)
 
     def offered(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         """What a mode or an argument makes of this call, or `PASSED`; what no user can call is not offered."""
-        return offer(self.function, args, kwargs) if self.exported or self.method else PASSED
+        for a in (*args, *kwargs.values()) if kwargs else args:
+            if type(a) not in self.usual:
+                return offer(self.function, args, kwargs) if self.exported or self.method else PASSED
+        return PASSED
 
     def call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         """A call with keywords, among them perhaps `out`. Whoever records a call without them offers it himself."""
-        if not are_usual(map(type, args)) or not are_usual(map(type, kwargs.values())):
-            taken = self.offered(args, kwargs)
-            if taken is not PASSED:
-                return taken
+        if switch.on and (taken := self.offered(args, kwargs)) is not PASSED:
+            return taken
         if "out" in kwargs:
-            return self.into(kwargs.pop("out"), args, kwargs)
+            return self.into(kwargs["out"], args, {k: a for k, a in kwargs.items() if k != "out"})
         return self.record(self.bind(args, kwargs))
 
     def into(self, out: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -382,6 +391,10 @@ ALWAYS_TENSORS = frozenset({"input", "A", "query", "index"})
 OFTEN_TENSORS = frozenset({"other", "weight", "target", "B", "key", "source", "mask", "condition"})
 
 
+SEQUENCES = frozenset({"tensors", "operands", "matrices", "indices"})  # parameters that are sequences of tensors
+VARARGS = 4  # the flag of functions with `*args` (`inspect.CO_VARARGS`)
+
+
 def named_like(function: Callable, body: Callable, name: str) -> Callable:
     """Give a derived function the name, the place and the documentation of the body it was derived from."""
     function.__name__ = function.__qualname__ = name
@@ -512,14 +525,18 @@ class Composite(Op):
             self.body = _shown_whole(self.body, *self.whole, self.saves)
         body = self.body
 
+        def turn(on: bool) -> None:
+            nonlocal body
+            body = self._asking if on else self.body
+
+        switch.followers.append(turn)
+
         def function(*args: Any, **kwargs: Any) -> Any:
-            if not are_usual(map(type, args)):
-                taken = self.offered(args, kwargs)
-                if taken is not PASSED:
-                    return taken
             try:
                 return self.call(args, kwargs) if kwargs else body(*args)
             except (AttributeError, TypeError) as error:
+                if is_unforeseen(args, kwargs):
+                    return function(*args, **kwargs)
                 named = [p for p in inspect.signature(body).parameters.values() if p.kind != p.VAR_POSITIONAL]
                 refuse_others(self.name, [p.name for p in named], args, kwargs, error)
                 better = keywords.explained(error, body, self.name, kwargs) if isinstance(error, TypeError) else None
@@ -527,15 +544,19 @@ class Composite(Op):
                     raise
                 raise better from None
 
+        asks_again(function)
         return named_like(function, body, self.name)
 
+    def _asking(self, *args: Any) -> Any:
+        """The body while calls are offered."""
+        taken = self.offered(args, {})
+        return self.body(*args) if taken is PASSED else taken
+
     def call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
-        if not are_usual(map(type, kwargs.values())):
-            taken = self.offered(args, kwargs)
-            if taken is not PASSED:
-                return taken
+        if switch.on and (taken := self.offered(args, kwargs)) is not PASSED:
+            return taken
         if "out" in kwargs:
-            return self.into(kwargs.pop("out"), args, kwargs)
+            return self.into(kwargs["out"], args, {k: a for k, a in kwargs.items() if k != "out"})
         return self.body(*args, **{self.keyword(name): value for name, value in kwargs.items()})
 
 

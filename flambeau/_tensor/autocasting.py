@@ -11,8 +11,7 @@ from typing import Any
 
 from flambeau._core import dtypes
 from flambeau._ops.lowering import LOWERED, RAISED, arguments, precision
-from flambeau._ops.registry import OPS
-from flambeau._tensor import dispatch
+from flambeau._ops.registry import OPS, Library
 
 
 def _affected() -> list[Any]:
@@ -21,7 +20,7 @@ def _affected() -> list[Any]:
 
 def _recording(op: Any) -> Any:
     """What records `op` while a thread has mixed precision on."""
-    return lambda args: dispatch.library(op, arguments(op, args) if precision.enabled else args)
+    return lambda args: Library.record(op, arguments(op, args) if precision.enabled else args)
 
 
 class _Users:

@@ -13,6 +13,7 @@ from flambeau._core import dtypes, errors, keywords
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.formats import memory_format as memory_format_class
 from flambeau._core.lazy import lazy_module
+from flambeau._core.sites import warn
 from flambeau._ir import recording
 from flambeau._ir.meta import contiguous, meta, preserved, strides_in_order
 from flambeau._ir.recording import TensorBase
@@ -78,11 +79,9 @@ def tensor(
                 [3, 4]])
     """
     if isinstance(data, TensorBase):
-        warnings.warn(
+        warn(
             "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
-            UserWarning,
-            stacklevel=2,
+            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor)."
         )
         return finish(data.detach().to(dtypes.checked(dtype, "tensor") or data.dtype).clone(), requires_grad, device)
     return finish(from_data(data, dtypes.checked(dtype, "tensor")), requires_grad, device)
@@ -407,7 +406,7 @@ def range_(start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Any:
     """
     low, high = (0, start) if end is None else (start, end)
     low, high, step = _plain(low), _plain(high), _plain(step)
-    warnings.warn("torch.range is deprecated; use torch.arange, whose end is excluded", UserWarning, stacklevel=2)
+    warn("torch.range is deprecated; use torch.arange, whose end is excluded")
     out = kwargs.pop("out", None)
     d = chosen_dtype("range", kwargs.pop("dtype", None), out, dtypes.get_default_dtype())
     t = fill.stepped(low, step, int(math.floor((high - low) / step)) + 1, d)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from flambeau._backends.reference import execute as reference
@@ -15,7 +16,7 @@ from flambeau._core import errors
 from flambeau._core.config import config
 from flambeau._core.dtypes import dtype, from_numpy
 from flambeau._core.lazy import lazy_module
-from flambeau._core.overriding import PASSED, USUAL, are_usual, modes
+from flambeau._core.overriding import PASSED, switch
 from flambeau._core.sites import user_site
 from flambeau._engine.exposure import is_exposed
 from flambeau._engine.memory import SETTLED, settle
@@ -63,8 +64,17 @@ def install(tensor_class: type[TensorBase]) -> None:
     families: Any = ((Pointwise, pointwise), (Library, library), (View, view))
     for family, record in families:
         family.record = record
-    modes.on_first.append(lambda: setattr(Pointwise, "record", offered))
-    modes.on_last.append(lambda: setattr(Pointwise, "record", pointwise))
+        switch.followers.append(partial(_offer_before, family, record))
+
+
+def _offer_before(family: Any, record: Callable, on: bool) -> None:
+    """Let the operations of a family be offered to `__torch_function__` before they are recorded, or not."""
+
+    def offered(op: Any, args: tuple) -> Any:
+        taken = op.offered(args, {})
+        return record(op, args) if taken is PASSED else taken
+
+    family.record = offered if on else record
 
 
 # ---------------------------------------------------------------------------------------------- making tensors
@@ -177,8 +187,6 @@ def pointwise(op: Any, args: tuple) -> Any:
                     read.append(a)
                     key.append(a if kind is str else kind)
                 else:
-                    if kind not in USUAL and (taken := op.offered(args, {})) is not PASSED:
-                        return taken
                     storage = a._storage
                     read.append(storage.value)
                     key.append(a._meta)
@@ -232,12 +240,6 @@ def pointwise(op: Any, args: tuple) -> Any:
     return t
 
 
-def offered(op: Any, args: tuple) -> Any:
-    """`pointwise` while there are modes."""
-    taken = op.offered(args, {})
-    return pointwise(op, args) if taken is PASSED else taken
-
-
 def _sees_exposed(args: Iterable[Any]) -> bool:
     """Does an outsider see the memory of a tensor among these?"""
     return any([is_exposed(a._storage) for a in args if isinstance(a, TensorBase)])
@@ -277,8 +279,6 @@ def _as_operand(op: Any, i: int, a: Any) -> Any:
 
 def library(op: Any, args: tuple) -> Any:
     """Record an operation whose body works on whole arrays."""
-    if not are_usual(map(type, args)) and (taken := op.offered(args, {})) is not PASSED:
-        return taken
     try:
         values, metas, key, mask, exposed = _examine(args)
     except AttributeError:
@@ -429,8 +429,6 @@ def realize_all(values: tuple) -> None:
 def view(op: Any, args: tuple) -> Any:
     """Make a view: another tensor over the same storage. Nothing is recorded; gradients flow through the op."""
     source = args[0] if args else None
-    if type(source) not in USUAL and (taken := op.offered(args, {})) is not PASSED:
-        return taken
     if isinstance(source, Operand):
         return source.operate(op, args)
     if not isinstance(source, TensorBase):

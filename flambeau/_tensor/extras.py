@@ -9,7 +9,7 @@ from typing import Any
 from flambeau._core import dtypes
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.registry import OPS
-from flambeau._tensor import creation, dispatch, interop
+from flambeau._tensor import creation, dispatch, indexing, interop
 from flambeau._tensor.tensor import Tensor
 
 np = interop.np
@@ -68,6 +68,8 @@ def as_subclass(self: Any, cls: type) -> Any:
     """
     if not (isinstance(cls, type) and issubclass(cls, TensorBase)):
         raise TypeError(f"as_subclass expects a subclass of Tensor, got {cls!r}")
+    if self.is_leaf and self.requires_grad and type(self) is not cls:
+        self = indexing.getitem(self, ...)  # whoever is no leaf any more needs a node of its own
     made = dispatch.make_tensor(cls, self._meta, self._storage, dispatch.node_of(self), self._index)
     made._base, made._base_node = self._base, self._base_node
     return made

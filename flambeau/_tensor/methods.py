@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau._core import dtypes, errors
-from flambeau._core.overriding import takes_over
+from flambeau._core.overriding import PASSED, offer, switch, takes_over
 from flambeau._core.sites import user_site
 from flambeau._core.unsupported import NAMES, Refusal
 from flambeau._ir.meta import shared_dims
 from flambeau._ops import loader, view_variants
 from flambeau._ops.registry import OPS, Op, inplace_of
 from flambeau._tensor import creation, dispatch, extras, indexing, quantized, random, sparse, sparse_operations
-from flambeau._tensor.subclassing import OPERAND_TYPES, collect
+from flambeau._tensor.subclassing import OPERAND_TYPES, OPERATORS, collect
 from flambeau._tensor.tensor import Tensor
 
 loader.load()
@@ -47,7 +47,7 @@ def operator(function: Callable[[tuple], Any], name: str, reflected: bool = Fals
     def method(self: Any, other: Any) -> Any:
         if type(other) not in USUAL_OPERANDS and not isinstance(other, OPERAND_TYPES):
             if takes_over(type(other)):
-                return asked(function, (other, self) if reflected else (self, other))
+                return asked(name, self, other)
             other = foreign_operand(other)
             if other is NotImplemented:
                 return NotImplemented
@@ -57,13 +57,15 @@ def operator(function: Callable[[tuple], Any], name: str, reflected: bool = Fals
     return method
 
 
-def asked(function: Callable[[tuple], Any], pair: tuple) -> Any:
-    """What the `__torch_function__` of an operand makes of the operation; NotImplemented if it does not know that, so
-    that its own operators are tried."""
+def asked(name: str, self: Any, other: Any) -> Any:
+    """What the `__torch_function__` of `other` makes of the operator; NotImplemented if it does not know that, so that
+    its own operators are tried."""
+    switch.turn(True, keep=True)
     try:
-        return function(pair)
+        taken = offer(getattr(Tensor, OPERATORS.get(name, name)), (self, other), {})
     except TypeError:
         return NotImplemented
+    return NotImplemented if taken is PASSED else taken
 
 
 def foreign_operand(other: Any) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-from flambeau._core.overriding import PASSED, make_usual, modes, offer, skip_override, takes_over
+from flambeau._core.overriding import PASSED, make_usual, modes, offer, skip_override, switch, takes_over
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.operands import Operand
 
@@ -56,8 +56,7 @@ def collect(tensor_class: type, operations: frozenset[Any], operators: frozenset
             _own[name], _told[name] = value, tell(value, function)
     NOT_CONVERTED.add(tensor_class.grad.__get__)  # type: ignore[attr-defined]
     make_usual(tensor_class)
-    modes.on_first.append(lambda: _set_all(tensor_class, _told))
-    modes.on_last.append(lambda: _set_all(tensor_class, _own))
+    modes.followers.append(lambda on: _set_all(tensor_class, _told if on else _own))
 
 
 def _set_all(kind: type, attributes: dict[str, Any]) -> None:
@@ -85,7 +84,7 @@ def _telling_operator(method: Callable, function: Callable) -> Callable:
         try:
             return told(self, other)
         except TypeError:
-            if isinstance(other, OPERAND_TYPES) or takes_over(type(other)):
+            if isinstance(other, OPERAND_TYPES):
                 raise
             return NotImplemented
 
@@ -123,6 +122,7 @@ def prepare(kind: type) -> None:
     if not takes_over(kind):
         make_usual(kind)
         return
+    switch.turn(True, keep=True)
     before_tensor = kind.__mro__[: kind.__mro__.index(TensorBase) - 1]
     for name, told in _told.items():
         if not any([name in vars(base) for base in before_tensor]):

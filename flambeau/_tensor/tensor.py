@@ -64,6 +64,12 @@ class Tensor(TensorBase):
         super().__init_subclass__(**kwargs)
         subclassing.prepare(cls)
 
+    @staticmethod
+    def _make_subclass(cls: type, data: Any, require_grad: bool = False) -> Any:
+        """A leaf of class `cls` over the memory of `data`."""
+        made = make_tensor(cls, data._meta, data._storage)
+        return made.requires_grad_(require_grad)
+
     @classmethod
     def __torch_function__(cls, func: Callable, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
         """What becomes of a call of `func` whose arguments are of a subclass: its results are of this subclass, too.
