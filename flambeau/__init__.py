@@ -44,6 +44,7 @@ distributions = lazy_module("flambeau.distributions", "Probability distributions
 jit = lazy_module("flambeau.jit", "What programs written for TorchScript find.")
 masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
 multiprocessing = lazy_module("flambeau.multiprocessing", "Python's multiprocessing, and spawn.")
+_C = lazy_module("flambeau._C", "What programs that extend tensors take from PyTorch's extension module.")
 overrides = lazy_module("flambeau.overrides", "What takes functions over: __torch_function__.")
 serialization = lazy_module("flambeau.serialization", "Checkpoints: save and load.")
 testing = lazy_module("flambeau.testing", "Comparisons for tests.")

@@ -537,9 +537,9 @@ class Composite(Op):
             except (AttributeError, TypeError) as error:
                 if is_unforeseen(args, kwargs):
                     return function(*args, **kwargs)
-                named = [p for p in inspect.signature(body).parameters.values() if p.kind != p.VAR_POSITIONAL]
+                named = [p for p in inspect.signature(self.body).parameters.values() if p.kind != p.VAR_POSITIONAL]
                 refuse_others(self.name, [p.name for p in named], args, kwargs, error)
-                better = keywords.explained(error, body, self.name, kwargs) if isinstance(error, TypeError) else None
+                better = keywords.explained(error, self.body, self.name, kwargs) if isinstance(error, TypeError) else None
                 if better is None:
                     raise
                 raise better from None

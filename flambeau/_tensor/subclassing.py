@@ -51,10 +51,10 @@ def collect(tensor_class: type, operations: frozenset[Any], operators: frozenset
         if isinstance(value, property):
             _own[name], _told[name] = value, _telling_property(value)
         elif isinstance(value, FunctionType) and value not in operations:
-            function = getattr(tensor_class, OPERATORS.get(name, name))
+            function = getattr(tensor_class, OPERATORS[name]) if name in OPERATORS else None
             tell = _telling_operator if name in operators else _telling
             _own[name], _told[name] = value, tell(value, function)
-    NOT_CONVERTED.add(tensor_class.grad.__get__)  # type: ignore[attr-defined]
+    NOT_CONVERTED.update({_own["grad"].__get__, _told["grad"].__get__})
     make_usual(tensor_class)
     modes.followers.append(lambda on: _set_all(tensor_class, _told if on else _own))
 
@@ -64,18 +64,18 @@ def _set_all(kind: type, attributes: dict[str, Any]) -> None:
         setattr(kind, name, value)
 
 
-def _telling(method: Callable, function: Callable) -> Callable:
-    """`method`, which offers itself as a call of `function` first."""
+def _telling(method: Callable, function: Callable | None) -> Callable:
+    """`method`, which offers itself first, as a call of `function` or of what Tensor has under its name."""
 
     @functools.wraps(method)
     def told(*args: Any, **kwargs: Any) -> Any:
-        taken = offer(function, args, kwargs)
+        taken = offer(function or (told if modes.active else method), args, kwargs)
         return method(*args, **kwargs) if taken is PASSED else taken
 
     return told
 
 
-def _telling_operator(method: Callable, function: Callable) -> Callable:
+def _telling_operator(method: Callable, function: Callable | None) -> Callable:
     """The same of a binary operator, which lets an operand of a class that it does not know have its say."""
     told = _telling(method, function)
 
@@ -94,19 +94,21 @@ def _telling_operator(method: Callable, function: Callable) -> Callable:
 def _telling_property(attribute: property) -> property:
     """The property, whose reading, writing and deleting offer themselves first."""
 
+    def offered(access: str, *args: Any) -> Any:
+        taken = offer(getattr(told if modes.active else attribute, access), args, {})
+        return getattr(attribute, access)(*args) if taken is PASSED else taken
+
     def read(self: Any) -> Any:
-        taken = offer(attribute.__get__, (self,), {})
-        return attribute.__get__(self) if taken is PASSED else taken
+        return offered("__get__", self)
 
     def write(self: Any, value: Any) -> None:
-        if offer(attribute.__set__, (self, value), {}) is PASSED:
-            attribute.__set__(self, value)
+        offered("__set__", self, value)
 
     def remove(self: Any) -> None:
-        if offer(attribute.__delete__, (self,), {}) is PASSED:
-            attribute.__delete__(self)
+        offered("__delete__", self)
 
-    return property(read, attribute.fset and write, attribute.fdel and remove, attribute.__doc__)
+    told = property(read, attribute.fset and write, attribute.fdel and remove, attribute.__doc__)
+    return told
 
 
 def own_attributes() -> dict[str, Any]:
