@@ -152,7 +152,7 @@ _NEVER_OVERRIDDEN = frozenset(
 )  # fmt: skip
 globals().update(
     {
-        name: overridable(f)
+        name: overridable(f, name)
         for name, f in globals().items()
         if isinstance(f, FunctionType) and f.__module__ in _ABOUT_TENSORS and name not in _NEVER_OVERRIDDEN
     }

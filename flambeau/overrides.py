@@ -191,7 +191,8 @@ def _overridable_in(namespace: Any) -> dict[str, Callable]:
     """Name -> function, for those of a module or of Tensor that can be taken over."""
     if namespace is not torch.Tensor:
         return {name: f for name, f in _functions_in(namespace).items() if f in _offering()}
-    methods = {name: f for name, f in vars(namespace).items() if isinstance(f, FunctionType) and f in _offering()}
+    methods: dict[str, Callable] = {}
+    methods |= {name: f for name, f in vars(namespace).items() if isinstance(f, FunctionType) and f in _offering()}
     for name, value in subclassing.own_attributes().items():
         methods[name] = value.__get__ if isinstance(value, property) else value
     return methods

@@ -262,8 +262,8 @@ def hand_over(function: Callable, found: list[Any], args: tuple, kwargs: dict[st
     )
 
 
-def overridable(function: Function) -> Function:
-    """`function`, which offers its calls before it runs."""
+def overridable(function: Function, name: str) -> Function:
+    """`function`, which offers its calls before it runs, under its public name."""
 
     def public(*args: Any, **kwargs: Any) -> Any:
         if switch.on and (taken := offer(public, args, kwargs)) is not PASSED:
@@ -275,7 +275,7 @@ def overridable(function: Function) -> Function:
                 return public(*args, **kwargs)
             raise
 
-    functools.update_wrapper(public, function)
+    functools.update_wrapper(public, function).__name__ = name
     overridable_functions.add(public)
     asks_again(public)
     return public  # type: ignore[return-value]

@@ -84,9 +84,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch",
         "operations are recorded by one recorder, without a table of dispatch keys",
         "torch.autograd.Function for operations of your own",
-        "DispatchKey "
-        "DispatchKeySet ExcludeDispatchKeyGuard sym_fresh_size "
-        "prepare_multiprocessing_environment",
+        "DispatchKey DispatchKeySet ExcludeDispatchKeyGuard sym_fresh_size prepare_multiprocessing_environment",
     ),
     ("torch.Tensor", "NumPy has no complex numbers of half precision", "cfloat()", "chalf"),
     (

@@ -537,9 +537,10 @@ class Composite(Op):
             except (AttributeError, TypeError) as error:
                 if is_unforeseen(args, kwargs):
                     return function(*args, **kwargs)
-                named = [p for p in inspect.signature(self.body).parameters.values() if p.kind != p.VAR_POSITIONAL]
+                plain = self.body
+                named = [p for p in inspect.signature(plain).parameters.values() if p.kind != p.VAR_POSITIONAL]
                 refuse_others(self.name, [p.name for p in named], args, kwargs, error)
-                better = keywords.explained(error, self.body, self.name, kwargs) if isinstance(error, TypeError) else None
+                better = keywords.explained(error, plain, self.name, kwargs) if isinstance(error, TypeError) else None
                 if better is None:
                     raise
                 raise better from None
@@ -560,9 +561,7 @@ class Composite(Op):
         return self.body(*args, **{self.keyword(name): value for name, value in kwargs.items()})
 
 
-def _shown_whole(
-    body: Callable, name: str | Callable[..., str], shows: tuple[str, ...], saves: Any
-) -> Callable:
+def _shown_whole(body: Callable, name: str | Callable[..., str], shows: tuple[str, ...], saves: Any) -> Callable:
     """The body of a composite whose result shows the composite as one operation, with a name if that is not "", and
     what that saves."""
     plain: Any = body

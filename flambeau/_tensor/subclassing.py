@@ -1,8 +1,8 @@
 """Subclasses of Tensor: their methods, operators and attributes offer themselves to `__torch_function__`.
 
-Operations do that themselves (see `_core.overriding`), as functions and as methods. What else the Tensor class has would
-have to ask at every call, of every tensor, whether somebody wants it. Instead each subclass gets, when it is defined,
-attributes of its own that ask; and while a mode is active, Tensor itself.
+Operations do that themselves (see `_core.overriding`), as functions and as methods. What else the Tensor class has
+would have to ask at every call, of every tensor, whether somebody wants it. Instead each subclass gets, when it is
+defined, attributes of its own that ask; and while a mode is active, Tensor itself.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ OPERATORS = {
     **{f"__{name}__": name for name in ("add", "sub", "mul", "matmul", "lt", "le", "gt", "ge", "ne", "abs", "neg")},
     **{f"__i{name}__": f"{name}_" for name in ("add", "sub", "mul", "div", "pow")},
     **{"__radd__": "add", "__rmul__": "mul", "__truediv__": "div", "__itruediv__": "div_", "__rtruediv__": "__rdiv__"},
+    **{"__rand__": "bitwise_and", "__ror__": "bitwise_or", "__rxor__": "bitwise_xor"},
     **{"__pow__": "pow", "__mod__": "remainder", "__imod__": "remainder_", "__pos__": "positive"},
 }
 

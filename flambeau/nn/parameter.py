@@ -45,7 +45,7 @@ class Parameter(torch.Tensor, metaclass=_ParameterMeta):
         tensor([1., 1.], requires_grad=True)
     """
 
-    __torch_function__ = skip_override
+    __torch_function__: Any = skip_override
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
         if data is None:
@@ -102,7 +102,7 @@ class Buffer(torch.Tensor, metaclass=_BufferMeta):
         ['mean']
     """
 
-    __torch_function__ = skip_override
+    __torch_function__: Any = skip_override
 
     def __new__(cls, data: torch.Tensor | None = None, *, persistent: bool = True) -> Any:
         if data is None:
@@ -116,7 +116,7 @@ class Buffer(torch.Tensor, metaclass=_BufferMeta):
 class UninitializedTensorMixin:
     """What parameters and buffers share while their shape is unknown: they hold no data and refuse to be used."""
 
-    __torch_function__ = skip_override
+    __torch_function__: Any = skip_override
     cls_to_become: type
     data: Any
 

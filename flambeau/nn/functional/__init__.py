@@ -13,7 +13,8 @@ from flambeau._core.overriding import has_torch_function as has_torch_function
 from flambeau._core.overriding import has_torch_function_unary as has_torch_function_unary
 from flambeau._core.overriding import has_torch_function_variadic as has_torch_function_variadic
 from flambeau._core.unsupported import refuse
-from flambeau._ops.scaled import ScalingType, SwizzleType
+from flambeau._ops.scaled import ScalingType as ScalingType
+from flambeau._ops.scaled import SwizzleType as SwizzleType
 
 # Functions of `torch` that are functions here too.
 SHARED = (
