@@ -15,7 +15,7 @@ from flambeau import _api as torch
 from flambeau import autograd
 from flambeau._tensor.batched import BatchedTensor, levels, spread
 from flambeau.autograd.graph import AccumulateGrad
-from flambeau.func.trees import flatten, mapped, unflatten
+from flambeau._core.trees import flatten, mapped, unflatten
 from flambeau.func.vmapping import vmap
 
 
@@ -162,11 +162,11 @@ def grad_and_value(func: Callable, argnums: int | tuple[int, ...] = 0, has_aux: 
     @functools.wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         call = _Call(func, args, kwargs, _selected(args, argnums), has_aux)
-        if call.out_form is not None or call.outputs[0].dim():
+        if not call.out_form.is_leaf() or call.outputs[0].dim():
             shapes = [tuple(o.shape) for o in call.outputs]
             raise RuntimeError(
                 "Expected f(*args) to return a scalar tensor, "
-                f"got {'shape ' + str(shapes[0]) if call.out_form is None else f'{len(shapes)} tensors'}"
+                f"got {'shape ' + str(shapes[0]) if call.out_form.is_leaf() else f'{len(shapes)} tensors'}"
             )
         total = call.plain[0].sum()
         found = call.arranged(_gradients([total], call.inputs, None, call.outer))

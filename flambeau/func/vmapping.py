@@ -10,7 +10,7 @@ from flambeau import _api as torch
 from flambeau._tensor import batched_functions as batched_functions
 from flambeau._tensor import batching_rules as batching_rules
 from flambeau._tensor.batched import BatchedTensor, Level, levels, spread
-from flambeau.func.trees import broadcast, flatten, unflatten
+from flambeau._core.trees import broadcast, flatten, unflatten
 
 RANDOMNESS = ("error", "same", "different")
 
@@ -129,7 +129,7 @@ def _run(
 def _unwrapped(result: Any, out_dims: Any, level: int, size: int, func: Callable) -> Any:
     name = getattr(func, "__name__", type(func).__name__)
     outputs, form = flatten(result)
-    if form is None and isinstance(out_dims, (tuple, list)) and len(out_dims) == 1:
+    if form.is_leaf() and isinstance(out_dims, (tuple, list)) and len(out_dims) == 1:
         out_dims = out_dims[0]
     targets = broadcast(out_dims, result)
     if targets is None:
