@@ -23,7 +23,12 @@ __all__ = [
     "_has_torch_function",
     "_has_torch_function_unary",
     "_has_torch_function_variadic",
+    "_log_api_usage_once",
 ]
+
+
+def _log_api_usage_once(event: str) -> None:
+    """Count the first use of an interface: nothing is counted, and nothing sent anywhere."""
 
 
 def __getattr__(name: str) -> object:

@@ -41,9 +41,11 @@ accelerator = lazy_module("flambeau.accelerator", "Whatever accelerates: nothing
 backends = lazy_module("flambeau.backends", "Switches of libraries that PyTorch is built on.")
 distributed = lazy_module("flambeau.distributed", "Several processes: groups, collective operations, messages.")
 distributions = lazy_module("flambeau.distributions", "Probability distributions.")
+fx = lazy_module("flambeau.fx", "Names of graphs that programs are not traced into.")
 jit = lazy_module("flambeau.jit", "What programs written for TorchScript find.")
 masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
 multiprocessing = lazy_module("flambeau.multiprocessing", "Python's multiprocessing, and spawn.")
+__config__ = lazy_module("flambeau.__config__", "What the package computes with.")
 _C = lazy_module("flambeau._C", "What programs that extend tensors take from PyTorch's extension module.")
 overrides = lazy_module("flambeau.overrides", "What takes functions over: __torch_function__.")
 serialization = lazy_module("flambeau.serialization", "Checkpoints: save and load.")
@@ -71,6 +73,7 @@ __all__ = [
     "fork",
     "func",
     "futures",
+    "fx",
     "install_as_torch",
     "linalg",
     "is_anomaly_enabled",

@@ -54,3 +54,4 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 AS_TORCH = TorchVersion(f"{PYTORCH}+flambeau.{__version__}")
+AS_TORCHVISION = TorchVersion(f"0.28.0+flambeau.{__version__}")

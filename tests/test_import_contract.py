@@ -36,7 +36,7 @@ LAYERS = [
     ["optim", "overrides", "_C"],
     ["_replay"],
     ["distributed"],
-    ["utils", "serialization", "compiling", "running", "func", "distributions", "jit", "multiprocessing", "testing"],
+    ["utils", "serialization", "compiling", "running", "func", "distributions", "__config__", "fx", "jit", "multiprocessing", "testing"],
     ["vision", "safetensors"],
     ["apparel"],
     ["cli"],

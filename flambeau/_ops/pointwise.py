@@ -53,7 +53,9 @@ def _category(metas: tuple) -> int:
 
 
 def _check_alpha(metas: tuple) -> None:
-    """RuntimeError for a factor that the result's dtype cannot hold."""
+    """RuntimeError for a factor that the result's dtype cannot hold, TypeError for one that is no number."""
+    if len(metas) > 2 and isinstance(metas[2], Meta) and metas[2].ndim:
+        raise TypeError(errors.explain("argument 'alpha' must be Number, not Tensor", site=user_site(5)))
     if len(metas) > 2 and metas[2] in (float, complex) and _category(metas[:2]) < FLOAT:
         raise RuntimeError(
             errors.explain(
@@ -108,6 +110,7 @@ def _tensor_first(first: Any, *_: Any) -> tuple[str, str]:
 
 
 @pointwise(
+    legacy=("alpha",),
     shows_numbers=True,
     shows=_tensor_first,
     inplace=True,
@@ -129,6 +132,7 @@ def add(k: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
 
 
 @pointwise(
+    legacy=("alpha",),
     shows_numbers=True,
     node_name=lambda first, *rest: "SubBackward0" if type(first) is Meta else "RsubBackward1",
     shows=lambda first, *rest: ("input", "other") if type(first) is Meta else ("other",),
@@ -496,6 +500,8 @@ def _check_value(metas: tuple) -> None:
 
 
 @pointwise(
+    legacy=("value",),
+    numbers=False,
     inplace=True,
     check=_check_value,
     gradient={
@@ -518,6 +524,8 @@ def addcmul(k: Any, input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -
 
 
 @pointwise(
+    legacy=("value",),
+    numbers=False,
     inplace=True,
     check=_check_addcdiv,
     gradient={

@@ -27,6 +27,8 @@ a composite). Backward refuses once it was changed in place, as there, without k
 `writes_shared` allows the in-place method on expanded tensors, of which several elements are the same memory; there is
 a warning unless it is "silently".
 
+`legacy` names the numbers that PyTorch 1.4 had before the tensors they weight: `add(input, alpha, other)`.
+
 The node in the graph of gradients looks like PyTorch's: `node_name` is its name or a function of the metas, `shows`
 lists the parameters that its `next_functions` list (by default those with a gradient), among them numbers where
 `shows_numbers`, and `between` names a step that PyTorch has before a parameter and the operation here includes.
@@ -44,6 +46,7 @@ from flambeau._core import dtypes, errors, keywords
 from flambeau._core.forgetting import forget_unused, room_for
 from flambeau._core.lazy import lazy_module
 from flambeau._core.overriding import PASSED, USUAL, USUAL_ELEMENTS, asks_again, is_unforeseen, offer, switch
+from flambeau._core.sites import warn
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta, holds_metas
 from flambeau._ir.recording import TensorBase
@@ -119,6 +122,7 @@ class Op:
         saves: Saves = (),
         out: str = "",
         overlap: str = "",
+        legacy: tuple[str, ...] = (),
     ) -> None:
         signature = getattr(body, "__wrapped__", body)
         code = signature.__code__
@@ -146,6 +150,7 @@ class Op:
         self.exported = function
         self.aliases = aliases
         self.namespace = namespace
+        self.legacy = legacy
         self.out_rule = OutRule(out or self.out_rule.dtype, overlap or self.out_rule.overlap)
         self.doc = body.__doc__ or ""
         self.node_name = node_name
@@ -178,6 +183,8 @@ class Op:
             except (AttributeError, TypeError):
                 if is_unforeseen(args, kwargs):
                     return function(*args, **kwargs)
+                if (named := self.in_todays_order(args)) is not None:
+                    return function(*named[0], **named[1], **kwargs)
                 raise
 
         asks_again(function)
@@ -207,6 +214,20 @@ class Op:
                 kwargs["dtype"] = out._meta.dtype
         result = self.call(args, kwargs)
         return write_out(self.name, out, result, self.out_rule, (*args, *kwargs.values()))
+
+    def in_todays_order(self, args: tuple) -> tuple[list[Any], dict[str, Any]] | None:
+        """Arguments in the order of PyTorch 1.4, where numbers stand before the tensors that they weight: the tensors,
+        and the numbers by name, with a warning. None for other arguments."""
+        numbers = [a for a in args if type(a) in (bool, int, float, complex)]
+        tensors = [a for a in args if isinstance(a, TensorBase)]
+        if not 0 < len(numbers) <= len(self.legacy) or len(tensors) != self.required or len(args) == self.required:
+            return None
+        if len(numbers) + len(tensors) != len(args):
+            return None
+        named = dict(zip(self.legacy, numbers, strict=False))
+        shown = ", ".join([*self.parameters[: self.required], *[f"{name}={number}" for name, number in named.items()]])
+        warn(f"This overload of {self.name} is deprecated: write {self.name}({shown})")
+        return tensors, named
 
     def bind(self, args: tuple, kwargs: dict[str, Any]) -> tuple:
         """The arguments in the order of the parameters, up to the last one given."""
@@ -537,6 +558,8 @@ class Composite(Op):
             except (AttributeError, TypeError) as error:
                 if is_unforeseen(args, kwargs):
                     return function(*args, **kwargs)
+                if (named := self.in_todays_order(args)) is not None:
+                    return function(*named[0], **named[1], **kwargs)
                 plain = self.body
                 named = [p for p in inspect.signature(plain).parameters.values() if p.kind != p.VAR_POSITIONAL]
                 refuse_others(self.name, [p.name for p in named], args, kwargs, error)

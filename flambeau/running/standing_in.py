@@ -16,12 +16,16 @@ from flambeau._core.lazy import lazy_module
 
 if TYPE_CHECKING:
     import difflib
+
+    from flambeau.running import metadata
 else:
     difflib = lazy_module("difflib")
+    metadata = lazy_module("flambeau.running.metadata")  # which imports what is slow to import
 
 STANDS_FOR = {"torch": "flambeau", "torchvision": "flambeau.vision", "safetensors": "flambeau.safetensors"}
 # Rooms of the package that PyTorch does not have, and that would be no answer to a name of PyTorch's.
 HOUSE_ONLY = frozenset({"__main__", "apparel", "cli", "compiling", "running", "safetensors", "vision"})
+PRIVATE = frozenset({"_C", "__config__"})  # PyTorch's private modules that are here all the same
 PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -74,6 +78,10 @@ class StandIn:
         loader: Any = SameModule(own)  # not a subclass of importlib's: importlib.abc is slow to import
         return ModuleSpec(fullname, loader, is_package=found.submodule_search_locations is not None)
 
+    def find_distributions(self, context: Any) -> Iterator[Any]:
+        """What `importlib.metadata` knows of the packages stood for."""
+        return metadata.distributions(context.name)
+
 
 class SameModule:
     """Loads a module by giving one that exists under another name, untouched."""
@@ -98,7 +106,9 @@ class SameModule:
 def _is_public(name: str) -> bool:
     """May a program for PyTorch see this module? Not the package's inside, nor what only the package has."""
     first = (name.split(".") + [""])[1]
-    return not first.startswith("_") and not (name.startswith("torch.") and first in HOUSE_ONLY)
+    if first.startswith("_"):
+        return first in PRIVATE
+    return not (name.startswith("torch.") and first in HOUSE_ONLY)
 
 
 def _found(own: str) -> ModuleSpec | None:

@@ -8,6 +8,6 @@ from __future__ import annotations
 from flambeau import version
 from flambeau.vision import datasets, models, transforms, utils
 
-__version__ = version.TorchVersion(f"0.28.0+flambeau.{version.__version__}")
+__version__ = version.AS_TORCHVISION
 
 __all__ = ["datasets", "models", "transforms", "utils"]

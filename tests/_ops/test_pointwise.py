@@ -261,3 +261,30 @@ def test_special_values():
     assert torch.fmax(x, torch.zeros(4)).tolist() == [0, inf, 0, 0]
     assert torch.tensor([0.0]).pow(0).tolist() == [1]
     assert torch.tensor([5.5, 0.5, 1.5, -0.5]).round().tolist() == [6, 0, 2, -0.0]
+
+
+@pytest.mark.parametrize(
+    "legacy, today",
+    [
+        (lambda x, a, b: torch.add(x, 2.0, a), lambda x, a, b: x + 2 * a),
+        (lambda x, a, b: x.clone().sub_(2.0, a), lambda x, a, b: x - 2 * a),
+        (lambda x, a, b: x.addcmul(2.0, a, b), lambda x, a, b: x + 2 * a * b),
+        (lambda x, a, b: x.clone().addcdiv_(-0.5, a, b), lambda x, a, b: x - 0.5 * a / b),
+        (lambda x, a, b: torch.addmm(0.5, x, 2.0, a, b), lambda x, a, b: 0.5 * x + 2 * a @ b),
+        (lambda x, a, b: torch.addmm(0.5, x, a, b), lambda x, a, b: 0.5 * x + a @ b),
+        (lambda x, a, b: x.clone().addmm_(0.5, 2.0, a, b), lambda x, a, b: 0.5 * x + 2 * a @ b),
+    ],
+)
+def test_numbers_before_the_tensors_they_weight(legacy, today):
+    """The order of arguments of PyTorch 1.4, which old programs still use."""
+    x, a, b = torch.randn(3, 3), torch.randn(3, 3), torch.rand(3, 3) + 1
+    with pytest.warns(UserWarning, match="This overload of .* is deprecated: write"):
+        found = legacy(x, a, b)
+    torch.testing.assert_close(found, today(x, a, b))
+
+
+def test_numbers_where_tensors_belong():
+    with pytest.raises(TypeError, match="argument 'tensor1' .* must be Tensor, not float"):
+        torch.addcdiv(torch.ones(2), 2.0, torch.ones(2))
+    with pytest.raises(TypeError, match="'alpha' must be Number, not Tensor"):
+        torch.add(torch.ones(2), torch.ones(2), alpha=torch.ones(2))

@@ -35,6 +35,7 @@ from ._hooks import (
     register_module_parameter_registration_hook,
 )
 from ._state import ModuleState
+from ._state import _IncompatibleKeys as _IncompatibleKeys
 from ._trail import add_module_note
 
 if TYPE_CHECKING:
