@@ -42,9 +42,11 @@ backends = lazy_module("flambeau.backends", "Switches of libraries that PyTorch 
 distributed = lazy_module("flambeau.distributed", "Several processes: groups, collective operations, messages.")
 distributions = lazy_module("flambeau.distributions", "Probability distributions.")
 jit = lazy_module("flambeau.jit", "What programs written for TorchScript find.")
+library = lazy_module("flambeau.library", "Operators of one's own.")
 masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
 multiprocessing = lazy_module("flambeau.multiprocessing", "Python's multiprocessing, and spawn.")
 _C = lazy_module("flambeau._C", "What programs that extend tensors take from PyTorch's extension module.")
+ops = lazy_module("flambeau.ops", "Operators by their names.")
 overrides = lazy_module("flambeau.overrides", "What takes functions over: __torch_function__.")
 serialization = lazy_module("flambeau.serialization", "Checkpoints: save and load.")
 testing = lazy_module("flambeau.testing", "Comparisons for tests.")
@@ -75,9 +77,11 @@ __all__ = [
     "linalg",
     "is_anomaly_enabled",
     "jit",
+    "library",
     "masked",
     "multiprocessing",
     "nn",
+    "ops",
     "optim",
     "overrides",
     "random",
@@ -96,10 +100,12 @@ __all__ = [
 
 
 _throughput, _records = lazy_module("flambeau.utils.throughput"), lazy_module("flambeau.serialization.records")
+_tags = lazy_module("flambeau.library.tags")
 _LATE = {  # what modules have that not every program uses
     **dict.fromkeys(("load", "save"), serialization),
     **dict.fromkeys(("BenchmarkConfig", "BenchmarkExecutionStats", "ThroughputBenchmark"), _throughput),
     **dict.fromkeys(("PyTorchFileReader", "PyTorchFileWriter"), _records),
+    "Tag": _tags,
 }
 __all__ += _LATE
 

@@ -21,7 +21,6 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.nn.utils.rnn.pad_sequence and a mask, or pack_padded_sequence",
         "nested",
     ),
-    ("torch", "there is no table in which operators are registered", "torch.autograd.Function", "library"),
     ("torch", "nothing is fetched from the network", "torch.load of a file that you have", "hub"),
     (
         "torch",
@@ -76,7 +75,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "RRefType ScriptClass ScriptClassFunction ScriptDict ScriptDictIterator "
         "ScriptDictKeyIterator ScriptFunction ScriptList ScriptListIterator ScriptMethod ScriptModule "
         "ScriptModuleSerializer ScriptObject ScriptObjectProperty SerializationStorageContext StaticModule StringType "
-        "SymBoolType SymIntType Tag TensorType TracingState TupleType Type UnionType Use Value import_ir_module "
+        "SymBoolType SymIntType TensorType TracingState TupleType Type UnionType Use Value import_ir_module "
         "import_ir_module_from_buffer merge_type_from_type_comment parse_ir parse_schema parse_type_comment "
         "unify_type_list",
     ),
@@ -119,6 +118,12 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "files are always written with their data and their checksums",
         "torch.save; files that PyTorch wrote without checksums are read",
         "get_crc32_options set_crc32_options skip_data",
+    ),
+    (
+        "torch.library",
+        "kernels are Python functions: none are written in Triton, or found in a table of dispatch keys",
+        "torch.library.custom_op, whose function may call anything",
+        "get_kernel triton_op wrap_triton",
     ),
     ("torch.func", "there are no named patterns of dimensions", "permute, reshape and expand", "rearrange"),
     ("torch.autograd", "it is the legacy of PyTorch 0.x", "torch.autograd.Function", "NestedIOFunction"),

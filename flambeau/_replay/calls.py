@@ -12,7 +12,7 @@ from flambeau._engine.window import state
 from flambeau._replay.capture import capturing
 from flambeau._replay.reach import Wrapper
 from flambeau._replay.recording import Failed
-from flambeau._replay.refusal import Refusal, Unsettled
+from flambeau._replay.refusal import Foreign, Refusal, Unsettled
 from flambeau._replay.replay import Replay, Watch
 from flambeau._replay.steps import Changed
 
@@ -74,7 +74,7 @@ class Calls(Wrapper):
         self._attempts += 1
         if self._attempts >= MOST_ATTEMPTS:
             self.refusal = refusal.with_traceback(None)
-        if self.fullgraph and not isinstance(refusal, Unsettled):
+        if self.fullgraph and not isinstance(refusal, Unsettled | Foreign):
             raise RuntimeError(
                 explain(
                     f"torch.compile(fullgraph=True): {_name(self.function)} cannot be replayed: {refusal.describe()}",

@@ -12,7 +12,7 @@ from flambeau._engine.exposure import is_exposed
 from flambeau._engine.window import Window, state
 from flambeau._ir.program import Value
 from flambeau._ops.lowering import precision
-from flambeau._replay.refusal import Refusal, Unsettled
+from flambeau._replay.refusal import Foreign, Refusal, Unsettled
 from flambeau._tensor.batched import levels
 from flambeau.autograd import engine, saved
 from flambeau.nn.modules import _hooks
@@ -81,6 +81,9 @@ class CapturingWindow(Window):
             site = user_site(2)
             code, line = (None, None) if site is None else (site[0], line_of(site))
             self.give_up(Refusal("a tensor's numbers are read", code, line))
+
+    def unseen(self, name: str) -> None:
+        self.give_up(Foreign(f"the operator {name} is called, whose kernel runs at every call"))
 
     def made(self, value: Value) -> None:
         if self.broken is None:

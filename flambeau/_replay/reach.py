@@ -34,6 +34,7 @@ from flambeau._core.size import Size
 from flambeau._ir.recording import TensorBase
 from flambeau._replay.code import facts_of
 from flambeau._replay.guards import CONSTANTS, Guards
+from flambeau._replay.opaque import Opaque
 from flambeau._replay.refusal import Refusal
 from flambeau._tensor import random
 from flambeau.nn import Module, Parameter
@@ -471,6 +472,7 @@ _KINDS: tuple[tuple[Any, Callable], ...] = (
     ((types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType), Reach._visit_builtin),
     (functools.partial, Reach._visit_partial),
     (Wrapper, Reach._visit_wrapper),
+    (Opaque, Reach._visit_immutable),
     (types.ModuleType, Reach._visit_namespace),
     (type, Reach._visit_class),
     (property, Reach._visit_property),
