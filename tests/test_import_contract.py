@@ -37,7 +37,7 @@ LAYERS = [
     ["_replay"],
     ["distributed"],
     ["utils", "serialization", "compiling", "running", "func", "distributions", "jit", "multiprocessing", "testing"],
-    ["vision", "safetensors", "library"],
+    ["vision", "safetensors", "library", "compiler"],
     ["ops"],
     ["apparel"],
     ["cli"],

@@ -36,6 +36,7 @@ from flambeau._replay.code import facts_of
 from flambeau._replay.guards import CONSTANTS, Guards
 from flambeau._replay.opaque import Opaque
 from flambeau._replay.refusal import Refusal
+from flambeau._replay.steering import substitutes, trusted
 from flambeau._tensor import random
 from flambeau.nn import Module, Parameter
 from flambeau.optim.optimizer import Optimizer
@@ -172,8 +173,10 @@ class Reach:
 
     def visit(self, thing: Any) -> None:
         """Look at an object whose identity is guarded."""
-        if id(thing) in self._seen or type(thing) in CONSTANTS:
+        if id(thing) in self._seen or type(thing) in CONSTANTS or id(thing) in trusted:
             return
+        if id(thing) in substitutes:
+            _, thing = substitutes[id(thing)]
         self._keep(thing)
         for kind, look in _KINDS:
             if isinstance(thing, kind):

@@ -16,7 +16,8 @@ from flambeau.library.operators import Namespace, OpOverloadPacket
 
 PREFIXES = {"": "", "nn.functional": "", "linalg": "linalg_", "fft": "fft_", "special": "special_"}  # of namespaces
 # PyTorch has one operator for each combination of types. Here the arguments tell, so these names mean the same.
-OVERLOADS = frozenset("""
+OVERLOADS = frozenset(
+    """
     default out Tensor Scalar Tensor_out Scalar_out Tensor_Tensor Tensor_Scalar Scalar_Tensor Scalar_Scalar
     Tensor_Tensor_out Tensor_Scalar_out Scalar_Tensor_out Tensor_mode Scalar_mode out_mode Tensor_Tensor_mode
     int float dim dims int_out dim_out dims_out dim_int dim_IntList IntList_out dtype dtype_out dim_dtype correction
@@ -25,14 +26,15 @@ OVERLOADS = frozenset("""
     stable dim_values value src reduce value_reduce two two_out sizes sections indices intlist int_list padding
     padding_idx decimals decimals_out ScalarOpt_dim ScalarOpt_dtype ScalarOpt_dim_dtype Tensor_indices vec input scalar
     start start_step start_out names like memory_format dtype_layout device generator from to from_int
-""".split())
+""".split()
+)
 
 
 @cache
 def functions() -> dict[str, Callable]:
-    """What there is, by PyTorch's names: operations and their aliases, in-place methods, functions that make tensors."""
+    """What there is, by PyTorch's names: operations, in-place methods, functions that make tensors."""
     methods = vars(torch.Tensor)
-    found: dict[str, Callable] = {n: f for n, f in vars(creation).items() if getattr(torch, n, None) is f}
+    found: dict[str, Any] = {n: f for n, f in vars(creation).items() if getattr(torch, n, None) is f}
     found.update({n: f for n, f in methods.items() if n.endswith("_") and not n.startswith("_")})
     found.update({n: methods[n] for n in ("detach", "to", "type_as") if n in methods})
     for op in reversed(OPS.values()):
@@ -98,7 +100,7 @@ class TableNamespace(Namespace):
         return found
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *functions()})
+        return sorted({*self.operators, *functions()})
 
 
 operators.namespaces.setdefault("aten", TableNamespace("aten"))

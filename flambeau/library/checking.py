@@ -169,8 +169,8 @@ def test_autograd_registration(sample: Sample) -> None:
             explain(
                 f"{op.name()}: at least one output of this operator has requires_grad=True but the operator does not "
                 "have an autograd kernel defined at an autograd key (e.g. DispatchKey::Autograd)",
-                hint="torch.library.register_autograd registers a gradient; a kernel that is differentiated through its "
-                'operations is registered with impl(name, kernel), without a key or with "CompositeImplicitAutograd"',
+                hint="torch.library.register_autograd registers a gradient; a kernel that is differentiated through "
+                'its operations is registered without a key, or for "CompositeImplicitAutograd"',
             )
         )
 

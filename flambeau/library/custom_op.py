@@ -36,8 +36,8 @@ def custom_op(
     Args:
         name: "namespace::name". The operator is `torch.ops.namespace.name`, too. An operator of that name is replaced.
         fn: the function, annotated as `infer_schema` wants it. Without it, `custom_op` is a decorator.
-        mutates_args: the names of the arguments that the function changes in place, or "unknown". Changes count, so that
-            a gradient which needs the former contents raises an error.
+        mutates_args: the names of the arguments that the function changes in place, or "unknown". Changes count, so
+            that a gradient which needs the former contents raises an error.
         device_types: the devices that the function is for, "cpu" for instance. Default: None, all.
         schema: the schema, such as "(Tensor x) -> Tensor". Default: None, read from the annotations.
         tags: `torch.Tag`s.
@@ -122,8 +122,8 @@ class CustomOpDef(Opaque):
     # ------------------------------------------------------------------------------------------ kernels
 
     def register_kernel(self, device_types: Devices, fn: Callable | None = None, /) -> Callable:
-        """Let `fn` run on tensors of these devices: "cpu", "cuda" (there is none here)..., or None for all. Without `fn`
-        a decorator.
+        """Let `fn` run on tensors of these devices: "cpu", "cuda" (there is none here)..., or None for all. Without
+        `fn` a decorator.
 
         ValueError for an operator without tensors and without a `device: torch.device` argument; RuntimeError for a
         device that PyTorch does not know either.
@@ -131,9 +131,7 @@ class CustomOpDef(Opaque):
         if device_types is not None and not any(
             a.type.base in ("Tensor", "Device") for a in self._opoverload._schema.arguments
         ):
-            raise ValueError(
-                "Functions without tensor inputs are required to have a `device: torch.device` argument"
-            )
+            raise ValueError("Functions without tensor inputs are required to have a `device: torch.device` argument")
 
         def register(function: Callable) -> Callable:
             for device in [device_types] if device_types is None or isinstance(device_types, str) else device_types:

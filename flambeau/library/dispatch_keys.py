@@ -37,9 +37,7 @@ def of_device(device: str | None) -> str:
         return EXPLICIT
     kind = device.partition(":")[0] if isinstance(device, str) else device
     if kind not in DEVICES:
-        raise RuntimeError(
-            f"Expected one of {', '.join(DEVICES)} device type at start of device string: {device}"
-        )
+        raise RuntimeError(f"Expected one of {', '.join(DEVICES)} device type at start of device string: {device}")
     return kind.upper() if kind != "meta" else "Meta"
 
 

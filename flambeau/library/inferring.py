@@ -219,7 +219,9 @@ def _refuse(name: str, annotation: Any) -> NoReturn:
     advice = ""
     if typing.get_origin(annotation) is tuple or annotation is tuple:
         advice = "We do not support Tuple inputs in schema. As a workaround, please try to use List instead. "
-    raise Misfit(f"Parameter {name} has unsupported type {annotation}. {advice}The valid types are: {VALID}, and lists.")
+    raise Misfit(
+        f"Parameter {name} has unsupported type {annotation}. {advice}The valid types are: {VALID}, and lists."
+    )
 
 
 def _default(name: str, value: Any) -> str:

@@ -53,7 +53,7 @@ class Library:
             if owner is not None and owner() is not None:
                 raise RuntimeError(
                     explain(
-                        f"Only a single library of kind DEF can be used to register the namespace {ns}, and there is one",
+                        f"Only a single library of kind DEF can be used to register the namespace {ns}; there is one",
                         hint=f'torch.library.Library("{ns}", "FRAGMENT") adds to it',
                     )
                 )
@@ -94,7 +94,7 @@ class Library:
         check_tags(parsed, known)
         op = operators.define(self.ns, parsed, known)
         self._undo.append(lambda: operators.forget(op))
-        return full
+        return name
 
     def impl(
         self,
@@ -156,7 +156,7 @@ class Library:
         recorded by one recorder, without keys that a function could stand for."""
         if self.ns != "_":
             raise RuntimeError(
-                f'Fallback can only be registered using library fragment on the global namespace "_" but it is {self.ns}'
+                f'Fallback can only be registered using library fragment on the global namespace "_", not {self.ns}'
             )
         raise NotImplementedError(
             explain(
@@ -225,21 +225,18 @@ def define(qualname: Any, schema: Any, alias_analysis: str = "", *, lib: Library
 
         return implement
     if not isinstance(qualname, str):
-        raise ValueError(
-            f"define(qualname, schema): expected qualname to be instance of str, got {type(qualname)}"
-        )
+        raise ValueError(f"define(qualname, schema): expected qualname to be instance of str, got {type(qualname)}")
     namespace, name = operators.split(qualname)
     if not NAMELESS.fullmatch(schema):
         raise ValueError(
-            f'define(qualname, schema, ...): expected schema to look like e.g. "(Tensor x) -> Tensor" but got "{schema}"'
+            'define(qualname, schema, ...): expected schema to look like e.g. "(Tensor x) -> Tensor" but got '
+            f'"{schema}"'
         )
     (_lasting(namespace) if lib is None else lib).define(name + schema, tags=tags)
     return None
 
 
-def impl(
-    qualname: Any, types: str | Sequence[str] = "", func: Any = None, *, lib: Library | None = None
-) -> Any:
+def impl(qualname: Any, types: str | Sequence[str] = "", func: Any = None, *, lib: Library | None = None) -> Any:
     """Register a kernel for an operator "namespace::name".
 
     Args:

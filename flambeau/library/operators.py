@@ -68,11 +68,11 @@ class OpOverload(Opaque):
         for key in ON_CPU if device == "cpu" else (device.upper(), *ON_CPU[1:]):
             if key in self.kernels:
                 return self.kernels[key]
-        known = ", ".join(self.kernels) or "none"
+        known = ", ".join(self.kernels) or "nothing"
         raise NotImplementedError(
             explain(
-                f"Could not run '{self.name()}' with arguments from the '{device.upper()}' backend: its kernels are "
-                f"{known}",
+                f"Could not run '{self.name()}' with arguments from the '{device.upper()}' backend: there are kernels "
+                f"for {known}",
                 hint=f"torch.library.register_kernel('{self.name()}', '{device}') registers one",
             )
         )

@@ -27,7 +27,9 @@ def overload_of(op: Any) -> OpOverload:
         )
     found = operators.find(op)
     if found is None:
-        raise UnknownOperator(explain(f"operator {op} does not exist", hint="custom_op and torch.library.define make one"))
+        raise UnknownOperator(
+            explain(f"operator {op} does not exist", hint="custom_op and torch.library.define make one")
+        )
     return found
 
 
@@ -35,8 +37,8 @@ def register_fake(
     op: Any, func: Callable | None = None, /, *, lib: Any = None, _stacklevel: int = 1, allow_override: bool = True
 ) -> Callable:
     """Let `func` say what the results of an operator look like: it returns tensors of their shape, dtype and strides,
-    computed from the shapes of the arguments without a look at numbers. `opcheck` compares that with the kernel; nothing
-    else needs it here. A size that depends on numbers is `torch.library.get_ctx().new_dynamic_size()`.
+    computed from the shapes of the arguments without a look at numbers. `opcheck` compares that with the kernel;
+    nothing else needs it here. A size that depends on numbers is `torch.library.get_ctx().new_dynamic_size()`.
 
     Args:
         op: "namespace::name", the operator, or what `custom_op` made.

@@ -65,10 +65,11 @@ def _number(value: Any) -> Any:
         return value
     if isinstance(value, torch.Tensor) and not value.dim():
         return value.item()
-    for kind, convert in ((numbers.Integral, int), (numbers.Real, float), (numbers.Complex, complex)):
-        if isinstance(value, kind):
-            return convert(value)
-    raise Unfit
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    return _complex(value)
 
 
 def _device(value: Any) -> Any:
