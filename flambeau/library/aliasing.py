@@ -19,8 +19,8 @@ def check_no_aliases(op: OpOverload, result: Any, arguments: list[Any]) -> None:
         if id(t._storage) in seen:
             raise RuntimeError(
                 explain(
-                    f"{op.overloadpacket.__name__}: The output of this custom operator (1) must not also be an input to "
-                    "this custom operator and (2) may not alias any inputs to this custom operator or other returns.",
+                    f"{op.overloadpacket.__name__}: The output of this custom operator (1) must not also be an input "
+                    "to this custom operator and (2) may not alias any inputs to it or other returns.",
                     hint="return a clone of what is returned as it came, x.clone()",
                 )
             )

@@ -8,13 +8,15 @@ from types import FunctionType
 from typing import Any
 
 from flambeau import _api as torch
-from flambeau._ops.registry import OPS
+from flambeau._ops.registry import OPS, Op, named_like
 from flambeau._replay.opaque import Opaque
 from flambeau._tensor import creation
 from flambeau.library import operators
 from flambeau.library.operators import Namespace, OpOverloadPacket
 
-PREFIXES = {"": "", "nn.functional": "", "linalg": "linalg_", "fft": "fft_", "special": "special_"}  # of namespaces
+# namespace of the table -> how PyTorch's names begin; where two have a name, the last is meant
+PREFIXES = {"nn.functional": "", "": "", "linalg": "linalg_", "fft": "fft_", "special": "special_"}
+REDUCTIONS = ("none", "mean", "sum")  # by PyTorch's numbers
 # PyTorch has one operator for each combination of types. Here the arguments tell, so these names mean the same.
 OVERLOADS = frozenset(
     """
@@ -37,11 +39,29 @@ def functions() -> dict[str, Callable]:
     found: dict[str, Any] = {n: f for n, f in vars(creation).items() if getattr(torch, n, None) is f}
     found.update({n: f for n, f in methods.items() if n.endswith("_") and not n.startswith("_")})
     found.update({n: methods[n] for n in ("detach", "to", "type_as") if n in methods})
-    for op in reversed(OPS.values()):
-        public = op.namespace in PREFIXES and (op.namespace or op.exported or op.method)
-        for name in (op.name, *op.aliases) if public else ():
-            found[PREFIXES[op.namespace] + name] = op.function
-    return {name: f for name, f in found.items() if isinstance(f, FunctionType)}
+    for namespace, prefix in PREFIXES.items():
+        for op in OPS.values():
+            if op.namespace == namespace and (namespace or op.exported or op.method):
+                named = namespace == "nn.functional" and "reduction" in op.parameters
+                function = with_numbered_reduction(op) if named else op.function
+                found.update(dict.fromkeys([prefix + name for name in (op.name, *op.aliases)], function))
+    return {name: f for name, f in found.items() if isinstance(f, FunctionType) and not name.startswith("_")}
+
+
+def with_numbered_reduction(op: Op) -> Callable:
+    """A loss as PyTorch's operators have it: `reduction` is a number, in the place of the deprecated `size_average`."""
+    order = [p for p in op.parameters if p not in ("size_average", "reduce", "reduction")]
+    order.insert(op.parameters.index("size_average" if "size_average" in op.parameters else "reduction"), "reduction")
+
+    def loss(*args: Any, **kwargs: Any) -> Any:
+        if len(args) > len(order):
+            raise TypeError(f"{op.name}() takes {len(order)} arguments, {', '.join(order)}, got {len(args)}")
+        given = {**dict(zip(order, args, strict=False)), **{op.keyword(name): value for name, value in kwargs.items()}}
+        if type(given.get("reduction")) is int:
+            given["reduction"] = REDUCTIONS[given["reduction"]]
+        return op.function(**given)
+
+    return named_like(loss, op.body, op.name)
 
 
 class TableOverload(Opaque):

@@ -82,7 +82,8 @@ class OperatorFunction(Function):
                 "register_autograd to add one."
             )
         found = formula.backward(ctx, *nested(grads, call.outputs))
-        return tuple(flat_gradients(found if isinstance(found, tuple) else (found,), call.inputs))
+        grads = flat_gradients(call.op, found if isinstance(found, tuple) else (found,), call.inputs)
+        return *grads, None  # the last is for the Call
 
 
 # ---------------------------------------------------------------------------------------------- lists of tensors
@@ -105,11 +106,15 @@ def nested(leaves: Iterable[Any], counts: Iterable[int | None]) -> list[Any]:
     return [next(rest) if count is None else [next(rest) for _ in range(count)] for count in counts]
 
 
-def flat_gradients(grads: tuple[Any, ...], counts: list[int | None]) -> list[Any]:
+def flat_gradients(op: OpOverload, grads: tuple[Any, ...], counts: list[int | None]) -> list[Any]:
     """What a formula returned, one gradient for each tensor; RuntimeError where it is not like the inputs."""
+    if len(grads) < len(counts) or any(g is not None for g in grads[len(counts) :]):
+        raise RuntimeError(
+            f"the autograd formula of {op} returned an incorrect number of gradients (expected {len(counts)}, got "
+            f"{len(grads)}): one for each argument, None for what is no tensor"
+        )
     found: list[Any] = []
-    for i, grad in enumerate(grads):
-        count = counts[i] if i < len(counts) else None
+    for i, (grad, count) in enumerate(zip(grads, counts, strict=False)):
         if count is None:
             found.append(grad)
         elif grad is None:
@@ -122,4 +127,4 @@ def flat_gradients(grads: tuple[Any, ...], counts: list[int | None]) -> list[Any
                 "Expected the return from backward to be of the same structure as the inputs. Got: "
                 f"{what} (return from backward) where input {i} is a list of {count} tensors"
             )
-    return [*found, None] if len(grads) == len(counts) else found
+    return found

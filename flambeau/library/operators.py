@@ -63,6 +63,9 @@ class OpOverload(Opaque):
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return calling.call(self, *self._schema.bind(args, kwargs))
 
+    def __deepcopy__(self, memo: dict) -> OpOverload:
+        return self
+
     def kernel(self, device: str) -> Callable:
         """What runs on tensors of a device; NotImplementedError if nothing was registered."""
         for key in ON_CPU if device == "cpu" else (device.upper(), *ON_CPU[1:]):
@@ -98,6 +101,9 @@ class OpOverloadPacket(Opaque):
 
     def __dir__(self) -> list[str]:
         return sorted({*object.__dir__(self), *self.forms})
+
+    def __deepcopy__(self, memo: dict) -> OpOverloadPacket:
+        return self
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.forms)
