@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from flambeau.library.operators import OpOverload
 
 
-def check_no_aliases(op: OpOverload, result: Any, arguments: list[Any]) -> None:
+def check_no_aliases(op: OpOverload, result: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
     """RuntimeError unless every tensor of the result has memory of its own."""
-    seen = {id(t._storage) for t in tensors_in(arguments)}
+    seen = {id(t._storage) for t in tensors_in([*args, *kwargs.values()])}
     for t in tensors_in([result]):
         if id(t._storage) in seen:
             raise RuntimeError(

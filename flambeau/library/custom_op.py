@@ -104,7 +104,10 @@ class CustomOpDef(Opaque):
         operators.kernels.pop(self._qualname, None)
         self._opoverload = operators.define(namespace, parsed, tags)
         self._opoverload.formula = Formula()
-        self._opoverload.check = self._check
+        if Tag.inplace in tags or Tag.out in tags:
+            self._opoverload.check = check_returned
+        elif not any(r.alias_info for r in parsed.returns):
+            self._opoverload.check = check_no_aliases
         self._opoverload.definition = self
 
     def __repr__(self) -> str:
@@ -112,12 +115,6 @@ class CustomOpDef(Opaque):
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._opoverload(*args, **kwargs)
-
-    def _check(self, result: Any, args: list, kwargs: dict[str, Any]) -> None:
-        if {Tag.inplace, Tag.out} & set(self._opoverload.tags):
-            check_returned(self._opoverload, result, args, kwargs)
-        elif not any(r.alias_info for r in self._opoverload._schema.returns):
-            check_no_aliases(self._opoverload, result, [*args, *kwargs.values()])
 
     # ------------------------------------------------------------------------------------------ kernels
 

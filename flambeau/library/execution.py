@@ -25,7 +25,7 @@ def run(op: OpOverload, args: list[Any], kwargs: dict[str, Any]) -> Any:
     given, named = schema.trimmed(args, kwargs)
     result = kernel(*given, **named)
     if op.check is not None:
-        op.check(result, given, named)
+        op.check(op, result, given, named)
     return schema.returned(result)
 
 

@@ -166,7 +166,11 @@ class Library:
         )
 
     def _destroy(self) -> None:
+        """Let go of all it holds now."""
         _undone(self._undo)
+        owner = _owners.get(self.ns)
+        if owner is not None and owner() is self:
+            del _owners[self.ns]
 
 
 def _undone(steps: list[Callable[[], object]]) -> None:

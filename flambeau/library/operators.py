@@ -37,7 +37,7 @@ class OpOverload(Opaque):
         self.vmap_rule: Callable | None = None
         self.autocast: dict[str, Any] = {}  # device -> dtype
         self.definition: Any = None  # what `custom_op` made
-        self.check: Callable[[Any, list, dict], None] | None = None  # of a kernel's result
+        self.check: Callable[[OpOverload, Any, list, dict], None] | None = None  # of a kernel's result
         self.__name__ = f"{packet.__name__}.{self._overloadname}"
         self.__module__ = f"torch._ops.{self.namespace}"
 

@@ -191,6 +191,8 @@ def _is_default(argument: Argument, value: Any) -> bool:
     default = argument.default
     if default is NOTHING or isinstance(value, torch.Tensor):
         return False
+    if isinstance(value, list) and not isinstance(default, list):
+        return all(_is_default(argument, v) for v in value)  # one number stands for all
     return value is default or (type(value) is type(default) and value == default)
 
 
