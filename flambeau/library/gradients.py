@@ -82,8 +82,8 @@ class OperatorFunction(Function):
                 "register_autograd to add one."
             )
         found = formula.backward(ctx, *nested(grads, call.outputs))
-        grads = flat_gradients(call.op, found if isinstance(found, tuple) else (found,), call.inputs)
-        return *grads, None  # the last is for the Call
+        flattened = flat_gradients(call.op, found if isinstance(found, tuple) else (found,), call.inputs)
+        return *flattened, None  # for the Call
 
 
 # ---------------------------------------------------------------------------------------------- lists of tensors
