@@ -185,6 +185,12 @@ def test_substitutes(replays: list) -> None:
     compiled = torch.compile(function, fullgraph=True)
     assert [compiled(x)[0].item() for _ in range(2)] == [2.0] * 2 and len(replays) == 1
     assert in_python(12) == "12"
+
+    @C.substitute_in_graph(repr)
+    def recursive(obj: Any, /) -> str:
+        return repr(obj) if obj else "0"
+
+    assert torch.compile(lambda x: x + len(repr(0)), fullgraph=True)(x)[0].item() == 2.0
     assert torch.compile(lambda x: x + len(in_python(12)), fullgraph=True)(x)[0].item() == 3.0
     with pytest.raises(ValueError, match="Duplicate polyfilled object"):
         C.substitute_in_graph(format)(lambda value, format_spec="", /: "")

@@ -173,10 +173,10 @@ class Reach:
 
     def visit(self, thing: Any) -> None:
         """Look at an object whose identity is guarded."""
-        if id(thing) in self._seen or type(thing) in CONSTANTS or id(thing) in trusted:
-            return
         if id(thing) in substitutes:
             _, thing = substitutes[id(thing)]
+        if id(thing) in self._seen or type(thing) in CONSTANTS or id(thing) in trusted:
+            return
         self._keep(thing)
         for kind, look in _KINDS:
             if isinstance(thing, kind):

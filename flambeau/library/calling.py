@@ -23,7 +23,7 @@ IN_AUTOGRAD = ("AutogradCPU", "Autograd")  # kernels that see to gradients thems
 
 def call(op: OpOverload, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """The result of an operator for bound arguments."""
-    state.window.unseen(f"the operator {op.name()} is called, whose kernel runs at every call", in_graph=True)
+    state.window.unseen(op.called, in_graph=True)
     tensors = list(tensors_in([*args, *kwargs.values()]))
     level = max([t.level for t in tensors if isinstance(t, BatchedTensor)], default=0)
     if level:

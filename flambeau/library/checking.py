@@ -11,7 +11,7 @@ from flambeau._core.errors import explain
 from flambeau.func.trees import flatten, mapped
 from flambeau.library.aten import TableOverload, TablePacket
 from flambeau.library.custom_op import CustomOpDef
-from flambeau.library.execution import tensors_in
+from flambeau.library.execution import tensors_in, written
 from flambeau.library.faking import fake_results
 from flambeau.library.operators import OpOverload, OpOverloadPacket
 from flambeau.library.registering import overload_of
@@ -236,8 +236,8 @@ def _outcome(sample: Sample, function: Callable) -> list[Any]:
     if wanted and made:
         torch.autograd.backward([t.sum() for t in made])
     grads = [t.grad for t in wanted if t.grad is not None]
-    written = [t.detach() for known, a in sample.named(args, kwargs) if known.is_write for t in tensors_in([a])]
-    return [*[t.detach() for t in tensors_in([result])], *written, *grads]
+    changed = tensors_in(written(sample.schema, args, kwargs))
+    return [*[t.detach() for t in [*tensors_in([result]), *changed]], *grads]
 
 
 TESTS: dict[str, Callable[[Sample], None]] = {

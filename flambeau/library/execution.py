@@ -11,17 +11,16 @@ from flambeau._ir.program import note_changes
 
 if TYPE_CHECKING:
     from flambeau.library.operators import OpOverload
+    from flambeau.library.schema import Schema
 
 
 def run(op: OpOverload, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """Call the kernel, and check its result."""
     schema = op._schema
-    kernel = op.kernel(device_of(op, args, kwargs))
-    for value in [a for a, known in zip(args, schema.positional, strict=True) if known.is_write]:
-        count_change(value)
-    for known in schema.keywords:
-        if known.is_write:
-            count_change(kwargs[known.name])
+    kernel = op.kernel("cpu" if schema.takes_tensors else device_of([*args, *kwargs.values()]))
+    if schema.is_mutable:
+        for value in written(schema, args, kwargs):
+            count_change(value)
     given, named = schema.trimmed(args, kwargs)
     result = kernel(*given, **named)
     if op.check is not None:
@@ -29,14 +28,15 @@ def run(op: OpOverload, args: list[Any], kwargs: dict[str, Any]) -> Any:
     return schema.returned(result)
 
 
-def device_of(op: OpOverload, args: list[Any], kwargs: dict[str, Any]) -> str:
-    """Whose kernel is asked for: that of the CPU, unless there are no tensors and an argument names another device."""
-    schema = op._schema
-    if any(a.type.base == "Tensor" for a in schema.arguments):
-        return "cpu"
-    values = [*args, *[kwargs[a.name] for a in schema.keywords]]
-    devices = [v for v in values if isinstance(v, torch.device)]
-    return devices[0].type if devices else "cpu"
+def device_of(values: list[Any]) -> str:
+    """Whose kernel is asked for where there are no tensors: the device's that is an argument."""
+    return next((v.type for v in values if isinstance(v, torch.device)), "cpu")
+
+
+def written(schema: Schema, args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
+    """The arguments that are changed in place."""
+    found = [a for a, known in zip(args, schema.positional, strict=True) if known.is_write]
+    return found + [kwargs[known.name] for known in schema.keywords if known.is_write]
 
 
 def count_change(value: Any) -> None:

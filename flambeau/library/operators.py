@@ -31,6 +31,7 @@ class OpOverload(Opaque):
         self.overloadpacket = packet
         self._schema = schema
         self.tags = list(tags)
+        self.called = f"the operator {self.name()} is called, whose kernel runs at every call"
         self.kernels = kernels.setdefault(self.name(), {})
         self.fake: Callable | None = None
         self.formula: Formula | None = None
@@ -201,4 +202,4 @@ def forget(op: OpOverload) -> None:
     if packet.forms.get(op._overloadname) is op:
         del packet.forms[op._overloadname]
         if not packet.forms:
-            del namespace_of(op.namespace).operators[packet.__name__]
+            namespace_of(op.namespace).operators.pop(packet.__name__, None)

@@ -88,6 +88,7 @@ class Schema:
         self.positional = [a for a in arguments if not a.kwarg_only]
         self.keywords = [a for a in arguments if a.kwarg_only]
         self.is_mutable = any(a.is_write for a in arguments)
+        self.takes_tensors = any(a.type.base == "Tensor" for a in arguments)
 
     def __str__(self) -> str:
         given = [str(a) for a in self.positional]
