@@ -24,8 +24,8 @@ NAMESPACES = (
     "torch.multiprocessing", "torch.nn", "torch.nn.attention", "torch.nn.functional", "torch.nn.init",
     "torch.nn.parallel", "torch.nn.utils", "torch.nn.utils.parametrizations",
     "torch.nn.utils.parametrize", "torch.nn.utils.prune", "torch.nn.utils.rnn", "torch.ops.aten", "torch.optim",
-    "torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.overrides", "torch.random", "torch.serialization", "torch.signal.windows",
-    "torch.sparse",
+    "torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.overrides", "torch.random", "torch.serialization",
+    "torch.signal.windows", "torch.sparse",
     "torch.special", "torch.testing", "torch.utils.checkpoint", "torch.utils.data",
     "torch.utils.dlpack", "torch.utils.hooks",
 )  # fmt: skip

@@ -8,6 +8,7 @@ from types import FunctionType
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.overriding import PASSED, offer, switch
 from flambeau._ops.registry import OPS, Op, named_like
 from flambeau._replay.opaque import Opaque
 from flambeau._tensor import creation
@@ -36,7 +37,8 @@ OVERLOADS = frozenset(
 def functions() -> dict[str, Callable]:
     """What there is, by PyTorch's names: operations, in-place methods, functions that make tensors."""
     methods = vars(torch.Tensor)
-    found: dict[str, Any] = {n: f for n, f in vars(creation).items() if getattr(torch, n, None) is f}
+    own = [n for n, f in vars(creation).items() if getattr(f, "__module__", None) == creation.__name__]
+    found: dict[str, Any] = {n: getattr(torch, n) for n in own if hasattr(torch, n)}
     found.update({n: f for n, f in methods.items() if n.endswith("_") and not n.startswith("_")})
     found.update({n: methods[n] for n in ("detach", "to", "type_as") if n in methods})
     for namespace, prefix in PREFIXES.items():
@@ -86,7 +88,9 @@ class TableOverload(Opaque):
         return f"<OpOverload(op='{self.overloadpacket}', overload='{self._overloadname}')>"
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return self.overloadpacket(*args, **kwargs)
+        if switch.on and (taken := offer(self, args, kwargs)) is not PASSED:
+            return taken
+        return self.overloadpacket.function(*args, **kwargs)
 
 
 class TablePacket(OpOverloadPacket):
@@ -107,6 +111,8 @@ class TablePacket(OpOverloadPacket):
         return ["default"]
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        if switch.on and (taken := offer(self, args, kwargs)) is not PASSED:
+            return taken
         return self.function(*args, **kwargs)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from flambeau._core.errors import explain
+from flambeau._core.overriding import PASSED, offer, switch
 from flambeau._replay.opaque import Opaque
 from flambeau.library import calling
 from flambeau.library.gradients import Formula
@@ -62,6 +63,8 @@ class OpOverload(Opaque):
         return f"<OpOverload(op='{self.overloadpacket}', overload='{self._overloadname}')>"
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        if switch.on and (taken := offer(self, args, kwargs)) is not PASSED:
+            return taken
         return calling.call(self, *self._schema.bind(args, kwargs))
 
     def __deepcopy__(self, memo: dict) -> OpOverload:
@@ -116,6 +119,8 @@ class OpOverloadPacket(Opaque):
         return f"<OpOverloadPacket(op='{self}')>"
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        if switch.on and (taken := offer(self, args, kwargs)) is not PASSED:
+            return taken
         if len(self.forms) == 1:
             (only,) = self.forms.values()
             return only(*args, **kwargs)

@@ -328,6 +328,36 @@ def test_rules_that_have_no_place_here() -> None:
         torch.library.triton_op  # noqa: B018
 
 
+# ---------------------------------------------------------------------------------------------- __torch_function__
+
+
+def test_arguments_and_modes_take_operators_over() -> None:
+    op = made(cube)
+    told = []
+
+    class Told(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            told.append(str(func))
+            return super().__torch_function__(func, types, args, kwargs)
+
+    class Mode(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            told.append(f"mode {func}")
+            return func(*args, **(kwargs or {}))
+
+    x = torch.ones(2).as_subclass(Told)
+    calls = [op, torch.ops.here.f, torch.ops.here.f.default, torch.ops.aten.relu, torch.ops.aten.relu.default]
+    assert [type(f(x)) for f in calls] == [Told] * 5
+    assert told == ["here.f.default", "here.f", "here.f.default", "aten.relu", "aten.relu.default"]
+    plain = torch.ones(2)
+    told.clear()
+    with Mode():
+        torch.ops.aten.relu(plain)
+        op(plain)
+    assert told[0] == "mode aten.relu" and "mode here.f.default" in told
+
+
 # ---------------------------------------------------------------------------------------------- torch.compile
 
 
