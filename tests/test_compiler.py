@@ -268,6 +268,8 @@ def test_reset(doubled: Any, replays: list) -> None:
     doubled(x)
     assert len(replays) == 1
     C.cudagraph_mark_step_begin()
+    with pytest.raises(RuntimeError, match=r"reset\(\) is called"):
+        torch.compile(lambda x: C.reset(), fullgraph=True)(x)
 
 
 # ---------------------------------------------------------------------------------------------- arrays, regions

@@ -54,7 +54,7 @@ TENSORS = (torch.Tensor, Parameter)
 EFFECTS = frozenset({
     "manual_seed", "seed", "set_rng_state", "get_rng_state", "initial_seed", "fork_rng", "set_default_dtype",
     "use_deterministic_algorithms", "set_num_threads", "get_num_threads", "set_printoptions", "save", "load", "explain",
-    "synchronize", "set_detect_anomaly", "from_numpy", "from_dlpack", "frombuffer",
+    "synchronize", "set_detect_anomaly", "from_numpy", "from_dlpack", "frombuffer", "reset",
 })  # fmt: skip
 TRUSTED_CLASSES = (
     "flambeau.nn.", "flambeau.autograd.", "flambeau._tensor.tensor", "flambeau._core.", "flambeau.optim.",
