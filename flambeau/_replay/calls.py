@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from flambeau._core.config import config
@@ -78,8 +76,7 @@ class Calls(Wrapper):
                     hint="call it so before the stance is set",
                 )
             )
-        with _compiled():
-            return self._observe(args, kwargs)
+        return _as_compiled(self._observe, (args, kwargs), {})
 
     def _observe(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Run the function and learn to replay it; whatever prevents that may be different at the next call."""
@@ -101,8 +98,7 @@ class Calls(Wrapper):
         if len(self.replays) >= MOST_REPLAYS and not self._warned:
             self._warn()
         state.window.compile_now = True
-        with _compiled():
-            return self.function(*args, **kwargs)
+        return _as_compiled(self.function, args, kwargs)
 
     def _refused(self, refusal: Refusal) -> None:
         self._attempts += 1
@@ -133,12 +129,11 @@ def forget_all() -> None:
         calls.forget()
 
 
-@contextmanager
-def _compiled() -> Iterator[None]:
-    """Inside, `torch.compiler.is_compiling()`."""
+def _as_compiled(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A call in which `torch.compiler.is_compiling()`."""
     before, inside.compiled = inside.compiled, True
     try:
-        yield
+        return function(*args, **kwargs)
     finally:
         inside.compiled = before
 
