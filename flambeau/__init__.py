@@ -39,14 +39,17 @@ with paused():  # what is made here stays
 # Few programs use these, and `import flambeau` should not wait for them.
 accelerator = lazy_module("flambeau.accelerator", "Whatever accelerates: nothing yet.")
 backends = lazy_module("flambeau.backends", "Switches of libraries that PyTorch is built on.")
+compiler = lazy_module("flambeau.compiler", "What programs say to and ask about torch.compile.")
 distributed = lazy_module("flambeau.distributed", "Several processes: groups, collective operations, messages.")
 distributions = lazy_module("flambeau.distributions", "Probability distributions.")
 fx = lazy_module("flambeau.fx", "Names of graphs that programs are not traced into.")
 jit = lazy_module("flambeau.jit", "What programs written for TorchScript find.")
+library = lazy_module("flambeau.library", "Operators of one's own.")
 masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
 multiprocessing = lazy_module("flambeau.multiprocessing", "Python's multiprocessing, and spawn.")
 __config__ = lazy_module("flambeau.__config__", "What the package computes with.")
 _C = lazy_module("flambeau._C", "What programs that extend tensors take from PyTorch's extension module.")
+ops = lazy_module("flambeau.ops", "Operators by their names.")
 overrides = lazy_module("flambeau.overrides", "What takes functions over: __torch_function__.")
 serialization = lazy_module("flambeau.serialization", "Checkpoints: save and load.")
 testing = lazy_module("flambeau.testing", "Comparisons for tests.")
@@ -66,6 +69,7 @@ __all__ = [
     "autograd",
     "backends",
     "compile",
+    "compiler",
     "distributed",
     "distributions",
     "cuda",
@@ -78,9 +82,11 @@ __all__ = [
     "linalg",
     "is_anomaly_enabled",
     "jit",
+    "library",
     "masked",
     "multiprocessing",
     "nn",
+    "ops",
     "optim",
     "overrides",
     "random",
@@ -99,10 +105,12 @@ __all__ = [
 
 
 _throughput, _records = lazy_module("flambeau.utils.throughput"), lazy_module("flambeau.serialization.records")
+_tags = lazy_module("flambeau.library.tags")
 _LATE = {  # what modules have that not every program uses
     **dict.fromkeys(("load", "save"), serialization),
     **dict.fromkeys(("BenchmarkConfig", "BenchmarkExecutionStats", "ThroughputBenchmark"), _throughput),
     **dict.fromkeys(("PyTorchFileReader", "PyTorchFileWriter"), _records),
+    "Tag": _tags,
 }
 __all__ += _LATE
 

@@ -24,7 +24,11 @@ class OptimizedModule(Module):
     def __init__(self, module: Module, fullgraph: bool = False) -> None:
         super().__init__()
         self._orig_mod = module
-        self.__dict__["_calls"] = _replay.Calls(module, fullgraph)
+        self._begin(fullgraph)
+
+    def _begin(self, fullgraph: bool = False) -> None:
+        """Prepare what calls go through."""
+        self.__dict__["_calls"] = _replay.Calls(self._orig_mod, fullgraph)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self._calls(args, kwargs)
@@ -39,7 +43,7 @@ class OptimizedModule(Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self.__dict__["_calls"] = _replay.Calls(self._orig_mod)
+        self._begin()
 
 
 def compile(  # noqa: A001
@@ -98,7 +102,18 @@ def compile(  # noqa: A001
     def compiled(*args: Any, **kwargs: Any) -> Any:
         return calls(args, kwargs)
 
+    compiled._torchdynamo_orig_callable = model  # type: ignore[attr-defined]
     return compiled
+
+
+def uncompiled(model: Any) -> Any:
+    """The function or module that was given to `compile`, whatever it has been wrapped in since; anything else as it
+    is."""
+    if isinstance(model, OptimizedModule):
+        return model._orig_mod
+    while "_torchdynamo_orig_callable" in getattr(model, "__dict__", {}):
+        model = model._torchdynamo_orig_callable
+    return model
 
 
 def compile_forward(self: Module, **options: Any) -> None:

@@ -36,13 +36,17 @@ LAYERS = [
     ["optim", "overrides", "_C"],
     ["_replay"],
     ["distributed"],
-    ["utils", "serialization", "compiling", "running", "func", "distributions", "__config__", "fx", "jit", "multiprocessing", "testing"],
-    ["vision", "safetensors"],
+    [
+        "utils", "serialization", "compiling", "running", "func", "distributions", "__config__", "fx", "jit",
+        "multiprocessing", "testing",
+    ],
+    ["vision", "safetensors", "library", "compiler"],
+    ["ops"],
     ["apparel"],
     ["cli"],
     ["__init__"],
     ["__main__"],
-]
+]  # fmt: skip
 RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
 OPTIONAL = {"IPython", "PIL", "matplotlib", "safetensors", "tqdm", "typer"}
 BEHIND_A_CHECK = {"flambeau.apparel.commands": "typer"}  # imported by cli.py, which says what to do without typer

@@ -17,14 +17,15 @@ PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 
 NAMESPACES = (
     "torch", "torch.Tensor", "torch.accelerator", "torch.amp", "torch.autograd", "torch.autograd.functional",
-    "torch.autograd.graph",
+    "torch.autograd.graph", "torch.compiler",
     "torch.cuda", "torch.distributed", "torch.distributions", "torch.distributions.constraints",
-    "torch.distributions.transforms", "torch.fft", "torch.func", "torch.jit", "torch.linalg", "torch.masked",
+    "torch.distributions.transforms", "torch.fft", "torch.func", "torch.jit", "torch.library", "torch.linalg",
+    "torch.masked",
     "torch.multiprocessing", "torch.nn", "torch.nn.attention", "torch.nn.functional", "torch.nn.init",
     "torch.nn.parallel", "torch.nn.utils", "torch.nn.utils.parametrizations",
-    "torch.nn.utils.parametrize", "torch.nn.utils.prune", "torch.nn.utils.rnn", "torch.optim",
-    "torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.overrides", "torch.random",
-    "torch.serialization", "torch.signal.windows", "torch.sparse",
+    "torch.nn.utils.parametrize", "torch.nn.utils.prune", "torch.nn.utils.rnn", "torch.ops.aten", "torch.optim",
+    "torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.overrides", "torch.random", "torch.serialization",
+    "torch.signal.windows", "torch.sparse",
     "torch.special", "torch.testing", "torch.utils.checkpoint", "torch.utils.data",
     "torch.utils.dlpack", "torch.utils.hooks",
 )  # fmt: skip
@@ -43,6 +44,8 @@ def names_of(namespace: str) -> list[str]:
     if path == "Tensor":
         found = [n for n in dir(flambeau.Tensor) if not n.startswith("_") and hasattr(flambeau.Tensor, n)]
         return sorted(found)
+    if path == "ops.aten":
+        return dir(flambeau.ops.aten)
     module = importlib.import_module("flambeau" + (f".{path}" if path else ""))
     listed = getattr(module, "__all__", None) or [n for n in dir(module) if not n.startswith("_")]
     home = "flambeau" if getattr(module, "__all__", None) else module.__name__

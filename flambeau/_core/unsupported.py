@@ -21,14 +21,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.nn.utils.rnn.pad_sequence and a mask, or pack_padded_sequence",
         "nested",
     ),
-    ("torch", "there is no table in which operators are registered", "torch.autograd.Function", "library"),
     ("torch", "nothing is fetched from the network", "torch.load of a file that you have", "hub"),
-    (
-        "torch",
-        "there is no tracer of Python's byte code to be steered",
-        "torch.compile, which leaves what it cannot guard to Python",
-        "compiler",
-    ),
     ("torch", "there are no quasi-random sequences", "scipy.stats.qmc.Sobol and torch.from_numpy", "quasirandom"),
     ("torch", "there are no counters and events", "Python's logging", "monitor"),
     (
@@ -76,7 +69,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "RRefType ScriptClass ScriptClassFunction ScriptDict ScriptDictIterator "
         "ScriptDictKeyIterator ScriptFunction ScriptList ScriptListIterator ScriptMethod ScriptModule "
         "ScriptModuleSerializer ScriptObject ScriptObjectProperty SerializationStorageContext StaticModule StringType "
-        "SymBoolType SymIntType Tag TensorType TracingState TupleType Type UnionType Use Value import_ir_module "
+        "SymBoolType SymIntType TensorType TracingState TupleType Type UnionType Use Value import_ir_module "
         "import_ir_module_from_buffer merge_type_from_type_comment parse_ir parse_schema parse_type_comment "
         "unify_type_list",
     ),
@@ -119,6 +112,37 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "files are always written with their data and their checksums",
         "torch.save; files that PyTorch wrote without checksums are read",
         "get_crc32_options set_crc32_options skip_data",
+    ),
+    (
+        "torch.compiler",
+        "guards are never left out, so that no replay is stale",
+        "torch.compiler.allow_in_graph, which trusts one function",
+        "keep_portable_guards_unsafe keep_tensor_guards_unsafe skip_all_guards_unsafe "
+        "skip_guard_on_all_nn_modules_unsafe skip_guard_on_globals_unsafe skip_guard_on_inbuilt_nn_modules_unsafe",
+    ),
+    (
+        "torch.compiler",
+        "kernels are kept in a folder by themselves, and replays with their process",
+        "the environment variable FLAMBEAU_CACHE, which names the folder",
+        "CacheInfo load_cache_artifacts load_compiled_function save_cache_artifacts",
+    ),
+    (
+        "torch.compiler",
+        "settings are environment variables",
+        "FLAMBEAU_COMPILE and the others that docs/compiler.md lists",
+        "config",
+    ),
+    (
+        "torch.compiler",
+        "there is one backend, and each process replays for itself",
+        "torch.compiler.set_stance",
+        "NestedCompileRegionOptions set_default_backend set_enable_guard_collectives",
+    ),
+    (
+        "torch.library",
+        "kernels are Python functions: none are written in Triton, or found in a table of dispatch keys",
+        "torch.library.custom_op, whose function may call anything",
+        "get_kernel triton_op wrap_triton",
     ),
     ("torch.func", "there are no named patterns of dimensions", "permute, reshape and expand", "rearrange"),
     ("torch.autograd", "it is the legacy of PyTorch 0.x", "torch.autograd.Function", "NestedIOFunction"),

@@ -104,6 +104,10 @@ class Window:
     def looked(self) -> None:
         """Python is about to read the numbers of a value."""
 
+    def unseen(self, what: str, in_graph: bool = False) -> None:
+        """Python that no replay can stand for is about to run: `what` says which. It is `in_graph` if PyTorch's graphs
+        hold it, too."""
+
     def made(self, value: Value) -> None:
         """A value came to be whose numbers are known already."""
 

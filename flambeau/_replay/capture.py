@@ -12,7 +12,7 @@ from flambeau._engine.exposure import is_exposed
 from flambeau._engine.window import Window, state
 from flambeau._ir.program import Value
 from flambeau._ops.lowering import precision
-from flambeau._replay.refusal import Refusal, Unsettled
+from flambeau._replay.refusal import Foreign, Refusal, Unsettled
 from flambeau._tensor.batched import levels
 from flambeau.autograd import engine, saved
 from flambeau.nn.modules import _hooks
@@ -78,9 +78,11 @@ class CapturingWindow(Window):
 
     def looked(self) -> None:
         if self.broken is None:
-            site = user_site(2)
-            code, line = (None, None) if site is None else (site[0], line_of(site))
-            self.give_up(Refusal("a tensor's numbers are read", code, line))
+            self.give_up(_about_users_line(Refusal, "a tensor's numbers are read"))
+
+    def unseen(self, what: str, in_graph: bool = False) -> None:
+        if self.broken is None:
+            self.give_up(_about_users_line(Foreign if in_graph else Refusal, what))
 
     def made(self, value: Value) -> None:
         if self.broken is None:
@@ -96,6 +98,13 @@ class CapturingWindow(Window):
         if self.broken is None:
             grad = None if param is None else param.grad._meta
             self.steps.append(Step(optimizer, group, param, grad, len(self.queue)))
+
+
+def _about_users_line(kind: type[Refusal], reason: str) -> Refusal:
+    """A refusal that names the line of the user's program that is running."""
+    site = user_site(3)
+    code, line = (None, None) if site is None else (site[0], line_of(site))
+    return kind(reason, code, line)
 
 
 def address_of(array: Any) -> int:

@@ -34,7 +34,9 @@ from flambeau._core.size import Size
 from flambeau._ir.recording import TensorBase
 from flambeau._replay.code import facts_of
 from flambeau._replay.guards import CONSTANTS, Guards
+from flambeau._replay.opaque import Opaque
 from flambeau._replay.refusal import Refusal
+from flambeau._replay.steering import substitutes, trusted
 from flambeau._tensor import random
 from flambeau.nn import Module, Parameter
 from flambeau.optim.optimizer import Optimizer
@@ -52,7 +54,7 @@ TENSORS = (torch.Tensor, Parameter)
 EFFECTS = frozenset({
     "manual_seed", "seed", "set_rng_state", "get_rng_state", "initial_seed", "fork_rng", "set_default_dtype",
     "use_deterministic_algorithms", "set_num_threads", "get_num_threads", "set_printoptions", "save", "load", "explain",
-    "synchronize", "set_detect_anomaly", "from_numpy", "from_dlpack", "frombuffer",
+    "synchronize", "set_detect_anomaly", "from_numpy", "from_dlpack", "frombuffer", "reset",
 })  # fmt: skip
 TRUSTED_CLASSES = (
     "flambeau.nn.", "flambeau.autograd.", "flambeau._tensor.tensor", "flambeau._core.", "flambeau.optim.",
@@ -171,7 +173,9 @@ class Reach:
 
     def visit(self, thing: Any) -> None:
         """Look at an object whose identity is guarded."""
-        if id(thing) in self._seen or type(thing) in CONSTANTS:
+        if id(thing) in substitutes:
+            _, thing = substitutes[id(thing)]
+        if id(thing) in self._seen or type(thing) in CONSTANTS or id(thing) in trusted:
             return
         self._keep(thing)
         for kind, look in _KINDS:
@@ -471,6 +475,7 @@ _KINDS: tuple[tuple[Any, Callable], ...] = (
     ((types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType), Reach._visit_builtin),
     (functools.partial, Reach._visit_partial),
     (Wrapper, Reach._visit_wrapper),
+    (Opaque, Reach._visit_immutable),
     (types.ModuleType, Reach._visit_namespace),
     (type, Reach._visit_class),
     (property, Reach._visit_property),

@@ -23,5 +23,10 @@ class Refusal(Exception):
         return f"{os.path.basename(self.code.co_filename)}:{line}: {self.reason}"
 
 
+class Foreign(Refusal):
+    """The function calls what has to run at every call, and is there for that: a custom operator. So it is in PyTorch's
+    graphs, and `fullgraph` does not mind."""
+
+
 class Unsettled(Refusal):
     """The function changed Python's state this time, as a first call may; the next one may not."""

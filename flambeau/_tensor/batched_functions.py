@@ -31,7 +31,7 @@ def apply_to_batch(function: type[Function], args: tuple, level: int) -> Any:
     """The result of `function` for the batched among `args`; RuntimeError without support for vmap."""
     own_rule = getattr(function, "vmap", None)
     if own_rule is not None:
-        return _by_own_rule(own_rule, args, level)
+        return by_own_rule(own_rule, args, level)
     if not function.generate_vmap_rule or function.setup_context is None:
         raise RuntimeError(
             f"You tried to vmap over {function.__name__}, but it does not have vmap support. Please override and "
@@ -47,7 +47,8 @@ def _wrapped(result: Any, level: int) -> Any:
     return tuple(found) if several else found[0]
 
 
-def _by_own_rule(rule: Any, args: tuple, level: int) -> Any:
+def by_own_rule(rule: Any, args: tuple, level: int) -> Any:
+    """The result of `rule(info, in_dims, *values)`, which returns it with the places of its batch."""
     in_dims = tuple([0 if is_batched(a, level) else None for a in args])
     randomness = levels[level - 1].randomness if 0 < level <= len(levels) else "error"
     info = VmapInfo(batch_size(args, level), randomness)

@@ -12,7 +12,7 @@ from flambeau._backends.reference.execute import array_of
 from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
 from flambeau._engine.exposure import address, expose
-from flambeau._engine.window import look
+from flambeau._engine.window import look, state
 from flambeau._ir.meta import contiguous, meta
 from flambeau._ir.program import Storage, new_storage, new_value
 from flambeau._tensor import dispatch
@@ -34,7 +34,7 @@ def array(t: Any) -> np.ndarray:
 
 def numpy(t: Any, force: bool) -> np.ndarray:
     """`Tensor.numpy()`."""
-    if t.requires_grad and not force:
+    if t.requires_grad and state.grad_enabled and not force:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     if t.dtype in dtypes.FOREIGN:
         name = errors.type_name(t.dtype)

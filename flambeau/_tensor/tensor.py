@@ -451,7 +451,8 @@ class Tensor(TensorBase):
         return (array.astype(np.float64) if array.dtype.kind == "V" else array).tolist()
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
-        """A NumPy array over the same memory. RuntimeError for a tensor that requires grad unless `force`."""
+        """A NumPy array over the same memory. RuntimeError for a tensor that requires grad, unless `force` or within
+        `no_grad`."""
         return interop.numpy(self, force)
 
     def __bool__(self) -> bool:

@@ -45,6 +45,10 @@ assert importlib.util.find_spec("torch") is not None
 import pickle
 assert pickle.loads(b"ctorch.nn.modules.linear\\nLinear\\n.") is nn.Linear
 assert pickle.loads(pickle.dumps(nn.Linear)) is nn.Linear
+import torch.library, torch.ops, torch.compiler
+from torch.compiler import disable
+assert torch.library is flambeau.library and torch.ops is flambeau.ops and disable is flambeau.compiler.disable
+assert torch.ops.aten.add is flambeau.ops.aten.add
 """,
         tmp_path,
     )
