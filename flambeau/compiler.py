@@ -16,7 +16,7 @@ from flambeau._replay import calls
 from flambeau._replay.steering import STANCES, inside, steering, substitutes, trusted
 from flambeau.compiling import OptimizedModule, uncompiled
 from flambeau.compiling import compile as compile
-from flambeau.func.trees import mapped
+from flambeau._core.trees import mapped
 from flambeau.nn import Module
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 from flambeau import _api as torch
 from flambeau import compiling, testing
 from flambeau._core.errors import explain
-from flambeau.func.trees import flatten, mapped
+from flambeau._core.trees import flatten, mapped
 from flambeau.library.aten import TableOverload, TablePacket
 from flambeau.library.custom_op import CustomOpDef
 from flambeau.library.execution import tensors_in, written
