@@ -27,7 +27,7 @@ with paused():  # what is made here stays
     from flambeau._api import *  # noqa: F403
     from flambeau._api import _sample_dirichlet, _standard_gamma
     from flambeau._core.errors import AcceleratorError, FatalError, JITException, OutOfMemoryError
-    from flambeau._core.unsupported import refuse
+    from flambeau._core.homes import absent as _absent
     from flambeau.amp import GradScaler, autocast
     from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
     from flambeau.compiling import compile
@@ -100,11 +100,13 @@ _LATE = {  # what modules have that not every program uses
 }
 __all__ += _LATE
 
+_nothing_of = _absent("torch")
+
 
 def __getattr__(name: str) -> object:
     if name in _LATE:
         return getattr(_LATE[name], name)
-    raise refuse("torch", name)
+    return _nothing_of(name)
 
 
 def __dir__() -> list[str]:

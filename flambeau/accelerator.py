@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau._core.homes import absent
+
 __all__ = ["current_accelerator", "device_count", "empty_cache", "is_available", "synchronize"]
 
 
@@ -45,3 +47,5 @@ def empty_cache() -> None:
 
 def synchronize(device: Any = None) -> None:
     """Wait for the accelerator: there is none to wait for."""
+
+__getattr__ = absent("torch.accelerator")

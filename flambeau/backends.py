@@ -5,17 +5,25 @@ Each backend says truly whether it is there. Attributes such as `torch.backends.
 
 from __future__ import annotations
 
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
+
+from flambeau._core.homes import absent
 
 __all__ = ["cpu", "cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp", "opt_einsum", "quantized"]
 
 
-class Backend:
+class Backend(ModuleType):
     """A library with switches. `is_available()` says whether it is used; `flags(...)` is a context."""
 
     def __init__(self, name: str, available: bool = False, **switches: Any) -> None:
+        super().__init__(f"{__name__}.{name}", f"Switches of {name}.")
+        self.__spec__ = ModuleSpec(self.__name__, None)
         self.__dict__.update(switches)
-        self.name, self._available = name, available
+        self._available = available
+        sys.modules[self.__name__] = self  # for programs that import it
 
     def is_available(self) -> bool:
         """Is the library used?"""
@@ -31,7 +39,7 @@ class Backend:
         return _Flags(self, switches)
 
     def __repr__(self) -> str:
-        return f"<torch.backends.{self.name}: {'used' if self._available else 'not used'}>"
+        return f"<{self.__name__.replace('flambeau', 'torch')}: {'used' if self._available else 'not used'}>"
 
 
 class _Flags:
@@ -74,3 +82,5 @@ mkldnn = Backend("mkldnn", enabled=False, deterministic=False, allow_tf32=False)
 openmp = Backend("openmp")
 opt_einsum = Backend("opt_einsum", enabled=False, strategy=None)
 quantized = Backend("quantized", engine="none", supported_engines=["none"])
+
+__getattr__ = absent("torch.backends")

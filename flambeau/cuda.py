@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau._core.homes import absent
 from flambeau._core.lazy import lazy_module
 
 amp = lazy_module("flambeau.amp.of_cuda", "Mixed precision for GPUs, under its older names.")
@@ -193,3 +194,5 @@ class device(_Indifferent):  # noqa: N801 (PyTorch's name)
 
 class stream(_Indifferent):  # noqa: N801 (PyTorch's name)
     """A context with another current stream; without a GPU nothing happens."""
+
+__getattr__ = absent("torch.cuda")

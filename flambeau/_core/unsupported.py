@@ -13,6 +13,10 @@ class UnsupportedName(AttributeError, NotImplementedError):
     """A name of PyTorch's that is not implemented here."""
 
 
+class UnsupportedModule(ModuleNotFoundError, NotImplementedError):
+    """A module of PyTorch's that is not implemented here, imported under `flambeau run`."""
+
+
 # (namespace, what is missing, what comes nearest, names)
 GROUPS: tuple[tuple[str, str, str, str], ...] = (
     (
@@ -90,9 +94,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch",
         "operations are recorded by one recorder, without a table of dispatch keys",
         "torch.autograd.Function for operations of your own",
-        "DispatchKey "
-        "DispatchKeySet ExcludeDispatchKeyGuard sym_fresh_size "
-        "prepare_multiprocessing_environment",
+        "DispatchKey DispatchKeySet ExcludeDispatchKeyGuard sym_fresh_size prepare_multiprocessing_environment",
     ),
     ("torch.Tensor", "NumPy has no complex numbers of half precision", "cfloat()", "chalf"),
     (

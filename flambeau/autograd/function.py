@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flambeau._core.homes import absent
 from flambeau._core.sites import user_site
 from flambeau._engine.window import state
 from flambeau._ir import recording
@@ -332,3 +333,5 @@ class OnceDifferentiable(Node):
 
     def apply(self, grads: list[Any]) -> list[Any]:
         raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
+
+__getattr__ = absent("torch.autograd.function")

@@ -1,6 +1,7 @@
 """Probability distributions (`torch.distributions`): sampling, with gradients where there are any, densities, moments,
 entropies and divergences."""
 
+from flambeau._core.homes import absent
 from flambeau.distributions import constraints as constraints
 from flambeau.distributions import kl as kl
 from flambeau.distributions import transforms as transforms
@@ -99,3 +100,5 @@ __all__ = [
     "transform_to",
     *transforms.__all__,
 ]
+
+__getattr__ = absent("torch.distributions")

@@ -6,6 +6,8 @@ import enum
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from flambeau._core.homes import absent
+
 __all__ = ["SDPBackend", "sdpa_kernel"]
 
 
@@ -38,3 +40,5 @@ def sdpa_kernel(backends: list[SDPBackend] | SDPBackend, set_priority: bool = Fa
             f"Backend must be an instance of SDPBackend or a list of SDPBackend instances, got {type(backend).__name__}"
         )
     yield
+
+__getattr__ = absent("torch.nn.attention")

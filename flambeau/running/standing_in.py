@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau import version
 from flambeau._core.errors import explain
+from flambeau._core.homes import HOMES, elsewhere
 from flambeau._core.lazy import lazy_module
+from flambeau._core.unsupported import UnsupportedModule, UnsupportedName, refuse
 
 if TYPE_CHECKING:
     import difflib
@@ -70,7 +72,7 @@ class StandIn:
         own = STANDS_FOR[root] + (rest and "." + rest)
         found = _found(own) if _is_public(fullname) else None
         if found is None:
-            raise ModuleNotFoundError(_missing(fullname), name=fullname)
+            raise _missing(fullname)
         loader: Any = SameModule(own)  # not a subclass of importlib's: importlib.abc is slow to import
         return ModuleSpec(fullname, loader, is_package=found.submodule_search_locations is not None)
 
@@ -93,6 +95,8 @@ class SameModule:
             for name, loaded in list(sys.modules.items()):  # would hide a function called as its module
                 if name.startswith(own + ".") and _is_public(second := alias + name.removeprefix(own)):
                     sys.modules.setdefault(second, loaded)
+        for name in HOMES:
+            sys.modules.setdefault(name, elsewhere(name))
 
 
 def _is_public(name: str) -> bool:
@@ -109,8 +113,16 @@ def _found(own: str) -> ModuleSpec | None:
     return PathFinder.find_spec(own, parent.__path__) if hasattr(parent, "__path__") else None
 
 
-def _missing(name: str) -> str:
-    """What is not there, and what may have been meant."""
+def _missing(name: str) -> ModuleNotFoundError:
+    """The error about what is not there: why, or what may have been meant."""
+    parent, _, last = name.rpartition(".")
+    if isinstance(refusal := refuse(parent, last), UnsupportedName):
+        return UnsupportedModule(str(refusal), name=name)
+    return ModuleNotFoundError(_suggestion(name), name=name)
+
+
+def _suggestion(name: str) -> str:
+    """That a module is not there, and what may have been meant."""
     root, _, rest = name.partition(".")
     parent, _, last = name.rpartition(".")
     fact = f"No module named {name!r}: Flambeau, which stands for {root} here, has no such module"

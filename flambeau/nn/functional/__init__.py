@@ -8,7 +8,7 @@ from typing import Any
 
 from flambeau import _api
 from flambeau._api import operations
-from flambeau._core.unsupported import refuse
+from flambeau._core.homes import absent
 from flambeau._ops.scaled import ScalingType, SwizzleType
 
 # Functions of `torch` that are functions here too.
@@ -154,6 +154,4 @@ def assert_int_or_pair(arg: Any, arg_name: str, message: str) -> None:
 __all__ += ["ScalingType", "SwizzleType", "assert_int_or_pair", "boolean_dispatch", "handle_torch_function"]
 __all__ += ["has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"]
 
-
-def __getattr__(name: str) -> Any:
-    raise refuse("torch.nn.functional", name)
+__getattr__ = absent("torch.nn.functional")
