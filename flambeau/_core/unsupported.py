@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from flambeau._core.unsupported_modules import MODULES
+
 
 class UnsupportedName(AttributeError, NotImplementedError):
     """A name of PyTorch's that is not implemented here."""
@@ -19,6 +21,7 @@ class UnsupportedModule(ModuleNotFoundError, NotImplementedError):
 
 # (namespace, what is missing, what comes nearest, names)
 GROUPS: tuple[tuple[str, str, str, str], ...] = (
+    *MODULES,
     (
         "torch",
         "there are no tensors of rows of different lengths",
