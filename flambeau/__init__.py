@@ -46,7 +46,9 @@ masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
 multiprocessing = lazy_module("flambeau.multiprocessing", "Python's multiprocessing, and spawn.")
 serialization = lazy_module("flambeau.serialization", "Checkpoints: save and load.")
 testing = lazy_module("flambeau.testing", "Comparisons for tests.")
+return_types = lazy_module("flambeau.return_types", "The types of results with names.")
 signal = lazy_module("flambeau.signal", "Window functions.")
+types = lazy_module("flambeau.types", "Names for kinds of arguments.")
 
 __all__ = [
     *_api.__all__,
@@ -78,6 +80,7 @@ __all__ = [
     "nn",
     "optim",
     "random",
+    "return_types",
     "serialization",
     "set_anomaly_enabled",
     "signal",
@@ -85,6 +88,7 @@ __all__ = [
     "special",
     "is_anomaly_check_nan_enabled",
     "testing",
+    "types",
     "utils",
     "version",
     "vmap",

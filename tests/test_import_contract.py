@@ -30,19 +30,25 @@ LAYERS = [
     ["autograd"],
     ["_tensor"],
     ["_api"],
-    ["cuda", "fft", "amp", "accelerator", "backends", "linalg", "masked", "random", "signal", "sparse", "special"],
+    [
+        "accelerator", "amp", "backends", "cpu", "cuda", "fft", "linalg", "masked", "random", "return_types", "signal",
+        "sparse", "special", "types",
+    ],
     ["futures"],
     ["nn"],
     ["optim"],
     ["_replay"],
     ["distributed"],
-    ["utils", "serialization", "compiling", "running", "func", "distributions", "jit", "multiprocessing", "testing"],
+    [
+        "compiling", "distributions", "func", "hub", "jit", "multiprocessing", "profiler", "quasirandom", "running",
+        "serialization", "testing", "utils",
+    ],
     ["vision", "safetensors"],
     ["apparel"],
     ["cli"],
     ["__init__"],
     ["__main__"],
-]
+]  # fmt: skip
 RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
 OPTIONAL = {"IPython", "PIL", "matplotlib", "safetensors", "tqdm", "typer"}
 BEHIND_A_CHECK = {"flambeau.apparel.commands": "typer"}  # imported by cli.py, which says what to do without typer
