@@ -39,6 +39,7 @@ with paused():  # what is made here stays
 # Few programs use these, and `import flambeau` should not wait for them.
 accelerator = lazy_module("flambeau.accelerator", "Whatever accelerates: nothing yet.")
 backends = lazy_module("flambeau.backends", "Switches of libraries that PyTorch is built on.")
+cpu = lazy_module("flambeau.cpu", "The CPU, for programs that ask every device the same.")
 distributed = lazy_module("flambeau.distributed", "Several processes: groups, collective operations, messages.")
 distributions = lazy_module("flambeau.distributions", "Probability distributions.")
 jit = lazy_module("flambeau.jit", "What programs written for TorchScript find.")
@@ -64,6 +65,7 @@ __all__ = [
     "autograd",
     "backends",
     "compile",
+    "cpu",
     "distributed",
     "distributions",
     "cuda",

@@ -340,4 +340,5 @@ class strict_fusion:  # noqa: N801 (PyTorch's name)
     def __exit__(self, *error: object) -> None:
         pass
 
+
 __getattr__ = absent("torch.jit")

@@ -348,4 +348,5 @@ def normalize(
     size = norm(input, ord, dim, keepdim=True, dtype=dtype, mask=mask)
     return _filled(input, mask, 0, dtype) / size.clamp(min=eps)
 
+
 __getattr__ = absent("torch.masked")

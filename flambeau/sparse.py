@@ -187,4 +187,5 @@ def as_sparse_gradcheck(gradcheck: Any) -> Any:
 
     return check
 
+
 __getattr__ = absent("torch.sparse")

@@ -30,6 +30,11 @@ TABLE: dict[str, dict[str, str]] = {
         "max_memory_reserved memory_allocated memory_reserved memory_stats reset_accumulated_memory_stats "
         "reset_peak_memory_stats",
     },
+    "flambeau.amp.of_cpu": {
+        "torch.cpu.amp": "GradScaler autocast",
+        "torch.cpu.amp.autocast_mode": "autocast",
+        "torch.cpu.amp.grad_scaler": "GradScaler",
+    },
     "flambeau.amp.of_cuda": {
         "torch.cuda.amp": "GradScaler amp_definitely_not_available autocast custom_bwd custom_fwd",
         "torch.cuda.amp.autocast_mode": "autocast custom_bwd custom_fwd",
@@ -39,8 +44,9 @@ TABLE: dict[str, dict[str, str]] = {
     "flambeau.cuda": {
         "torch.cuda.graphs": "CUDAGraph graph graph_pool_handle is_current_stream_capturing make_graphed_callables",
         "torch.cuda.memory": "CUDAPluggableAllocator MemPool caching_allocator_alloc caching_allocator_delete "
-        "caching_allocator_enable change_current_allocator empty_cache get_allocator_backend "
-        "get_per_process_memory_fraction host_memory_stats host_memory_stats_as_nested_dict list_gpu_processes "
+        "caching_allocator_disabled caching_allocator_enable change_current_allocator empty_cache "
+        "get_allocator_backend get_per_process_memory_fraction host_memory_stats host_memory_stats_as_nested_dict "
+        "list_gpu_processes "
         "max_memory_allocated max_memory_cached max_memory_reserved mem_get_info memory_allocated memory_cached "
         "memory_reserved memory_snapshot memory_stats memory_stats_as_nested_dict memory_summary "
         "reset_accumulated_host_memory_stats reset_accumulated_memory_stats reset_max_memory_allocated "

@@ -133,6 +133,29 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.save; files that PyTorch wrote without checksums are read",
         "get_crc32_options set_crc32_options skip_data",
     ),
+    (
+        "torch.backends.cuda",
+        "there is no GPU",
+        "torch.nn.attention.sdpa_kernel, which accepts a choice of kernels",
+        "SDPAParams blas_workspace_size cuBLASModule cuFFTPlanCache cuFFTPlanCacheAttrContextProp "
+        "cuFFTPlanCacheManager cublas_workspace_size cublaslt_workspace_size cufft_plan_cache "
+        "preferred_rocm_fa_library sdp_kernel",
+    ),
+    ("torch.backends.cudnn", "there is no GPU", "torch.nn.LSTM and GRU", "rnn"),
+    ("torch.backends.mkl", "MKL is not used", "torch.explain, which lists kernels", "verbose"),
+    (
+        "torch.backends.mps",
+        "there is no backend for Apple's GPUs",
+        "torch.backends.mps.is_available(), which is False",
+        "get_core_count get_name is_macos13_or_newer is_macos_or_newer",
+    ),
+    (
+        "torch.cpu",
+        "the processor is not asked for every instruction that it has",
+        "torch.backends.cpu.get_cpu_capability()",
+        "get_capabilities",
+    ),
+    ("torch.accelerator", "there is no accelerator whose work could be recorded", "torch.compile", "Graph graphs"),
     ("torch.func", "there are no named patterns of dimensions", "permute, reshape and expand", "rearrange"),
     ("torch.autograd", "it is the legacy of PyTorch 0.x", "torch.autograd.Function", "NestedIOFunction"),
     (

@@ -43,7 +43,7 @@ MODULES: tuple[tuple[str, str, str, str], ...] = (
         "torch.cuda",
         "there is no GPU",
         "torch.distributed for several processes, the CPU's own functions for the rest",
-        "comm gds green_contexts nccl nvtx profiler tunable jiterator",
+        "GreenContext comm gds green_contexts nccl nvtx profiler tunable jiterator",
     ),
     (
         "torch.distributed",

@@ -24,8 +24,11 @@ def named(name: str, *fields: str) -> Any:
     def text(self: Any) -> str:
         return f"torch.return_types.{name}(\n" + ",\n".join(f"{f}={getattr(self, f)!r}" for f in fields) + ")"
 
+    def reduce(self: Any) -> Any:
+        return _again, (name, tuple(self))  # there need not be a module torch.return_types
+
     kind.__repr__ = text  # type: ignore[method-assign]
-    kind.__reduce__ = lambda self: (_again, (name, tuple(self)))  # there need not be a module torch.return_types
+    kind.__reduce__ = reduce  # type: ignore[method-assign]
     KINDS[name] = kind
     return kind
 
