@@ -42,6 +42,7 @@ backends = lazy_module("flambeau.backends", "Switches of libraries that PyTorch 
 cpu = lazy_module("flambeau.cpu", "The CPU, for programs that ask every device the same.")
 distributed = lazy_module("flambeau.distributed", "Several processes: groups, collective operations, messages.")
 distributions = lazy_module("flambeau.distributions", "Probability distributions.")
+hub = lazy_module("flambeau.hub", "Published models and weights.")
 jit = lazy_module("flambeau.jit", "What programs written for TorchScript find.")
 masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
 multiprocessing = lazy_module("flambeau.multiprocessing", "Python's multiprocessing, and spawn.")
@@ -73,6 +74,7 @@ __all__ = [
     "fork",
     "func",
     "futures",
+    "hub",
     "install_as_torch",
     "linalg",
     "is_anomaly_enabled",

@@ -35,7 +35,6 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.nn.functional.handle_torch_function in a function of your own",
         "overrides",
     ),
-    ("torch", "nothing is fetched from the network", "torch.load of a file that you have", "hub"),
     (
         "torch",
         "there is no tracer of Python's byte code to be steered",
@@ -156,6 +155,12 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "get_capabilities",
     ),
     ("torch.accelerator", "there is no accelerator whose work could be recorded", "torch.compile", "Graph graphs"),
+    (
+        "torch.utils.hooks",
+        "hooks are no part of what is saved, and modules' hooks are kept by the modules",
+        "torch.nn.Module.register_full_backward_hook",
+        "BackwardHook warn_if_has_hooks",
+    ),
     ("torch.func", "there are no named patterns of dimensions", "permute, reshape and expand", "rearrange"),
     ("torch.autograd", "it is the legacy of PyTorch 0.x", "torch.autograd.Function", "NestedIOFunction"),
     (

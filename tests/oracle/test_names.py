@@ -37,7 +37,7 @@ LEFT_OUT = {
     "torch.cuda.amp.common torch.optim.optimizer torch.nn.modules.utils torch.nn.common_types "
     "torch.autograd.variable torch.utils.benchmark.utils.sparse_fuzzer torch.utils.benchmark.utils.fuzzer",
 }
-# Names of modules that list them, which are no part of PyTorch's interface: they were imported, or are for type checkers.
+# Names that modules list and that are no part of PyTorch's interface: they were imported, or are for type checkers.
 NOT_MEANT = {
     "torch": "cpp export",
     "torch.fft": "Tensor",
@@ -50,7 +50,8 @@ NOT_MEANT = {
 
 
 def left_out(module: str) -> bool:
-    return any(module == other or module.startswith(other + ".") for names in LEFT_OUT.values() for other in names.split())
+    names = " ".join(LEFT_OUT.values()).split()
+    return any(module == other or module.startswith(other + ".") for other in names)
 
 
 def walk() -> Iterator[str]:
