@@ -161,6 +161,100 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.nn.Module.register_full_backward_hook",
         "BackwardHook warn_if_has_hooks",
     ),
+    *(
+        (
+            f"torch.optim.{name}",
+            "an optimizer's step is one operation on all parameters, not a function of lists of states",
+            f"torch.optim.{kind}, or torch.optim.swap_in_optimizer_params_and_state around its step",
+            name,
+        )
+        for name, kind in {
+            "adadelta": "Adadelta",
+            "adagrad": "Adagrad",
+            "adam": "Adam",
+            "adamax": "Adamax",
+            "adamw": "AdamW",
+            "asgd": "ASGD",
+            "nadam": "NAdam",
+            "radam": "RAdam",
+            "rmsprop": "RMSprop",
+            "rprop": "Rprop",
+            "sgd": "SGD",
+        }.items()
+    ),  # fmt: skip
+    (
+        "torch.amp.autocast_mode",
+        "it is the inside of a decorator",
+        "torch.autocast(...) as the decorator of the function",
+        "autocast_decorator",
+    ),
+    ("torch.amp.grad_scaler", "the stages of a step are not shown", "torch.GradScaler", "OptState"),
+    (
+        "torch.autograd.function",
+        "it is the legacy of PyTorch 0.x",
+        "torch.autograd.Function, with ctx.mark_dirty for what changes in place",
+        "FunctionMeta InplaceFunction NestedIOFunction",
+    ),
+    (
+        "torch.autograd.gradcheck",
+        "they are insides that PyTorch has deprecated",
+        "torch.autograd.gradcheck, or torch.func.jacrev for a Jacobian",
+        "get_analytical_jacobian get_numerical_jacobian get_numerical_jacobian_wrt_specific_input",
+    ),
+    (
+        "torch.autograd.graph",
+        "there are no streams in which gradients could accumulate, and no budget that a compiler could spend",
+        "torch.utils.checkpoint, or torch.autograd.graph.save_on_cpu",
+        "region_activation_memory_budget set_override_stale_capture_stream set_warn_on_accumulate_grad_stream_mismatch",
+    ),
+    ("torch.autograd", "the older profiler is gone", "torch.profiler", "profiler_legacy"),
+    (
+        "torch.nn.attention",
+        "attention has one kernel, to which none can be added",
+        "torch.nn.attention.sdpa_kernel, which accepts a choice",
+        "WARN_FOR_UNFUSED_KERNELS activate_flash_attention_impl current_flash_attention_impl "
+        "list_flash_attention_impls register_flash_attention_impl restore_flash_attention_impl",
+    ),
+    (
+        "torch.nn.utils.spectral_norm",
+        "the state has the same keys without hooks",
+        "torch.nn.utils.spectral_norm, or torch.nn.utils.parametrizations.spectral_norm",
+        "SpectralNormLoadStateDictPreHook SpectralNormStateDictHook",
+    ),
+    (
+        "torch.utils.checkpoint",
+        "operations are not asked one by one whether their results should be kept",
+        "checkpoint() around the parts to be computed again, torch.autograd.graph.save_on_cpu for the rest",
+        "CheckpointPolicy GraphExecGroup SAC_IGNORED_OPS SelectiveCheckpointContext "
+        "create_selective_checkpoint_contexts",
+    ),
+    ("torch.distributed.constants", "there is no NCCL", "default_pg_timeout", "default_pg_nccl_timeout"),
+    (
+        "torch.distributed.distributed_c10d",
+        "PyTorch has deprecated its older name, and groups do not go on without members",
+        "torch.distributed.ReduceOp, torch.distributed.new_group",
+        "reduce_op shrink_group",
+    ),
+    (
+        "torch.return_types",
+        "results are Python's named tuples",
+        "torch.return_types.all_return_types",
+        "pytree_register_structseq",
+    ),
+    ("torch.sparse", "there are no semi-structured (2:4) kernels", "torch.Tensor.to_sparse_csr", "semi_structured"),
+    (
+        "torch.multiprocessing",
+        "tensors travel by pickling, without files or handles of their own",
+        "torch.Tensor.share_memory_, and multiprocessing.reduction for other things",
+        "pool queue reductions",
+    ),
+    ("torch.nn.parallel", "there is one device", "torch.nn.DataParallel, which calls the module", "scatter_gather"),
+    (
+        "torch.utils.data.datapipes.datapipe",
+        "data pipes know no data frames",
+        "torch.utils.data.IterDataPipe",
+        "DFIterDataPipe",
+    ),
     ("torch.func", "there are no named patterns of dimensions", "permute, reshape and expand", "rearrange"),
     ("torch.autograd", "it is the legacy of PyTorch 0.x", "torch.autograd.Function", "NestedIOFunction"),
     (

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.homes import absent
 from flambeau.utils.data.collate import default_collate
 from flambeau.utils.data.dataloader import get_worker_info
 from flambeau.utils.data.datapipes.datapipe import DataChunk, InBatches, IterDataPipe, Several, functional_datapipe
@@ -264,3 +265,6 @@ class Multiplexer(Several, IterDataPipe):
 
     def __len__(self) -> int:
         return min(len(pipe) for pipe in self.datapipes) * len(self.datapipes)
+
+
+__getattr__ = absent("torch.utils.data.datapipes.iter")
