@@ -5,6 +5,7 @@ from flambeau._core.homes import absent
 from flambeau.distributions import constraints as constraints
 from flambeau.distributions import kl as kl
 from flambeau.distributions import transforms as transforms
+from flambeau.distributions import utils as utils
 from flambeau.distributions.constraint_registry import biject_to, transform_to
 from flambeau.distributions.discrete import (
     Bernoulli,
