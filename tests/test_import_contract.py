@@ -50,7 +50,7 @@ LAYERS = [
     ["__main__"],
 ]  # fmt: skip
 RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
-OPTIONAL = {"IPython", "PIL", "matplotlib", "safetensors", "tqdm", "typer"}
+OPTIONAL = {"IPython", "PIL", "matplotlib", "safetensors", "scipy", "tqdm", "typer"}
 BEHIND_A_CHECK = {"flambeau.apparel.commands": "typer"}  # imported by cli.py, which says what to do without typer
 SLOW = {
     "asyncio", "concurrent", "ctypes", "dataclasses", "http", "inspect", "logging", "multiprocessing", "subprocess",

@@ -41,7 +41,6 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.compile, which leaves what it cannot guard to Python",
         "compiler",
     ),
-    ("torch", "there are no quasi-random sequences", "scipy.stats.qmc.Sobol and torch.from_numpy", "quasirandom"),
     ("torch", "there are no counters and events", "Python's logging", "monitor"),
     (
         "torch",

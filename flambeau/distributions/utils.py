@@ -66,7 +66,7 @@ def probs_to_logits(probs: Any, is_binary: bool = False) -> Any:
 
 
 class lazy_property:  # noqa: N801 (PyTorch's name)
-    """A property that is computed, with gradients, when it is first asked for, and an attribute from then on; decorator.
+    """Decorator: a property computed, with gradients, when it is first asked for, and an attribute from then on.
 
     Example::
 
