@@ -104,6 +104,7 @@ __all__ = [
 
 _throughput, _records = lazy_module("flambeau.utils.throughput"), lazy_module("flambeau.serialization.records")
 _LATE = {  # what modules have that not every program uses
+    "FileCheck": testing,
     **dict.fromkeys(("load", "save"), serialization),
     **dict.fromkeys(("BenchmarkConfig", "BenchmarkExecutionStats", "ThroughputBenchmark"), _throughput),
     **dict.fromkeys(("PyTorchFileReader", "PyTorchFileWriter"), _records),

@@ -81,7 +81,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "AVG SUM AggregationType AliasDb AnyType Argument ArgumentSpec Block BoolType BufferDict CallStack Capsule "
         "ClassType Code CompilationUnit CompleteArgumentSpec ComplexType ConcreteModuleType ConcreteModuleTypeBuilder "
         "DeepCopyMemoTable DeserializationStorageContext DictType EnumType ErrorReport ExecutionPlan "
-        "FileCheck FloatType FunctionSchema FutureType Gradient Graph GraphExecutorState IODescriptor "
+        "FloatType FunctionSchema FutureType Gradient Graph GraphExecutorState IODescriptor "
         "InferredType IntType InterfaceType ListType LiteScriptModule LockingLogger LoggerBase "
         "ModuleDict Node NoneType NoopLogger NumberType OperatorInfo OptionalType ParameterDict PyObjectType "
         "RRefType ScriptClass ScriptClassFunction ScriptDict ScriptDictIterator "
