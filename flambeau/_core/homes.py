@@ -134,6 +134,13 @@ TABLE: dict[str, dict[str, str]] = {
         "torch.signal.windows.windows": "bartlett blackman cosine exponential gaussian general_cosine general_hamming "
         "hamming hann kaiser nuttall",
     },
+    "flambeau.utils.benchmark": {
+        "torch.utils.benchmark.utils": "",
+        "torch.utils.benchmark.utils.common": "Measurement TaskSpec ordered_unique select_unit set_torch_threads "
+        "trim_sigfig unit_to_english",
+        "torch.utils.benchmark.utils.compare": "Colorize Compare",
+        "torch.utils.benchmark.utils.timer": "Language Timer timer",
+    },
 }
 HOMES = {module: (home, names) for home, modules in TABLE.items() for module, names in modules.items()}
 _made: dict[str, ModuleType] = {}

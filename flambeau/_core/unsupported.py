@@ -254,6 +254,19 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.utils.data.IterDataPipe",
         "DFIterDataPipe",
     ),
+    (
+        "torch.utils.benchmark",
+        "instructions are not counted, and inputs are not made at random",
+        "Timer.blocked_autorange, and torch.testing.make_tensor",
+        "CallgrindStats CopyIfCallgrind FunctionCount FunctionCounts FuzzedParameter FuzzedSparseTensor FuzzedTensor "
+        "Fuzzer ParameterAlias",
+    ),
+    (
+        "torch.utils.throughput_benchmark",
+        "results are data classes",
+        "torch.BenchmarkExecutionStats",
+        "ExecutionStats format_time",
+    ),
     ("torch.func", "there are no named patterns of dimensions", "permute, reshape and expand", "rearrange"),
     ("torch.autograd", "it is the legacy of PyTorch 0.x", "torch.autograd.Function", "NestedIOFunction"),
     (
