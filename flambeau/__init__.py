@@ -48,6 +48,7 @@ masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
 multiprocessing = lazy_module("flambeau.multiprocessing", "Python's multiprocessing, and spawn.")
 serialization = lazy_module("flambeau.serialization", "Checkpoints: save and load.")
 testing = lazy_module("flambeau.testing", "Comparisons for tests.")
+profiler = lazy_module("flambeau.profiler", "Where a program's time goes.")
 quasirandom = lazy_module("flambeau.quasirandom", "Sobol sequences.")
 return_types = lazy_module("flambeau.return_types", "The types of results with names.")
 signal = lazy_module("flambeau.signal", "Window functions.")
@@ -84,6 +85,7 @@ __all__ = [
     "multiprocessing",
     "nn",
     "optim",
+    "profiler",
     "quasirandom",
     "random",
     "return_types",

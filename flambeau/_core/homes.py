@@ -130,6 +130,12 @@ TABLE: dict[str, dict[str, str]] = {
         "torch.nn.modules.linear_cross_entropy_options": "LinearCrossEntropyOptions",
         "torch.nn.parallel.data_parallel": "DataParallel",
     },
+    "flambeau.profiler": {
+        "torch.profiler.profiler": "ProfilerAction profile schedule supported_activities tensorboard_trace_handler",
+    },
+    "flambeau.profiler.legacy": {
+        "torch.autograd.profiler": "profile record_function",
+    },
     "flambeau.signal.windows": {
         "torch.signal.windows.windows": "bartlett blackman cosine exponential gaussian general_cosine general_hamming "
         "hamming hann kaiser nuttall",

@@ -208,6 +208,20 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("torch.autograd", "the older profiler is gone", "torch.profiler", "profiler_legacy"),
     (
+        "torch.autograd.profiler",
+        "there is no profile by Kineto, and no marks for others' profilers",
+        "torch.profiler.profile, its events() and key_averages()",
+        "EnforceUnique EventList FunctionEvent KinetoStepTracker MemRecordsAcc emit_itt emit_nvtx load_nvprof "
+        "parse_nvprof_trace",
+    ),
+    (
+        "torch.profiler",
+        "operations are not observed one by one on their way to kernels",
+        "torch.profiler.profile and its export_chrome_trace; devices are torch.profiler.ProfilerActivity",
+        "DeviceType ExecutionTraceObserver python_tracer",
+    ),
+    ("torch.profiler.profiler", "operations are not observed one by one", "profile", "ExecutionTraceObserver"),
+    (
         "torch.nn.attention",
         "attention has one kernel, to which none can be added",
         "torch.nn.attention.sdpa_kernel, which accepts a choice",

@@ -13,7 +13,7 @@ class _Check(NamedTuple):
 
     kind: str
     pattern: str
-    count: int = 1
+    times: int = 1
 
 
 class FileCheck:
@@ -127,14 +127,14 @@ def _found(text: str, group: list[_Check], place: int) -> tuple[int, int]:
 
 
 def _span(text: str, check: _Check, place: int) -> tuple[int, int]:
-    kind, pattern, count = check
+    kind, pattern, times = check
     if kind == "CHECK-REGEX":
         found = re.compile(pattern).search(text, place)
         if found is None:
             raise _error(f'Expected to find regex "{pattern}" but did not find it', text[place:], check)
         return found.span()
     start, end = -1, place
-    for _ in range(count):
+    for _ in range(times):
         at = text.find(pattern, end)
         if at < 0:
             raise _error(f'Expected to find "{pattern}" but did not find it', text[place:], check)
@@ -165,5 +165,5 @@ def _error(fact: str, searched: str, check: _Check) -> RuntimeError:
 
 
 def _source(check: _Check) -> str:
-    count = f"-{check.count}" if check.kind == "CHECK-COUNT" else ""
+    count = f"-{check.times}" if check.kind == "CHECK-COUNT" else ""
     return f"From {check.kind}{count}: {check.pattern}"

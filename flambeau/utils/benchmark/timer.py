@@ -91,6 +91,7 @@ class Timer:
         if not isinstance(stmt, str):
             raise ValueError(f"Currently only a `str` stmt is supported, got {type(stmt).__name__}")
         names = {"torch": torch, **(globals or {})}
+        self._clock = timer
         self._timer = timeit.Timer(stmt=stmt, setup=setup, timer=timer, globals=names)
         self._task_spec = TaskSpec(stmt, setup, global_setup, label, sub_label, description, env, num_threads)
 
@@ -159,7 +160,7 @@ class Timer:
             number *= 10
 
     def _of_nothing(self) -> float:
-        return timeit.Timer("pass", timer=self._timer.timer).timeit(1)
+        return timeit.Timer("pass", timer=self._clock).timeit(1)
 
     def _blocks(self, number: int, least: float, callback: Callable[[int, float], Any] | None) -> list[float]:
         times: list[float] = []
