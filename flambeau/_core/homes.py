@@ -159,7 +159,8 @@ class Elsewhere(ModuleType):
         self._home, names = HOMES[name]
         super().__init__(name, f"What PyTorch keeps in {name}; its home is {self._home}.")
         self.__all__ = names.split()
-        self.__spec__ = ModuleSpec(name, None, is_package=any(other.startswith(name + ".") for other in HOMES))
+        self.__path__: list[str] = []
+        self.__spec__ = ModuleSpec(name, None, is_package=True)
 
     def __getattr__(self, name: str) -> Any:
         if name not in self.__all__:

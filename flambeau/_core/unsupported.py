@@ -263,6 +263,12 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("torch.nn.parallel", "there is one device", "torch.nn.DataParallel, which calls the module", "scatter_gather"),
     (
+        "torch.utils.data.datapipes.iter",
+        "files are not decoded by the endings of their names",
+        "map() with a function of your own, such as PIL.Image.open",
+        "RoutedDecoder",
+    ),
+    (
         "torch.utils.data.datapipes.datapipe",
         "data pipes know no data frames",
         "torch.utils.data.IterDataPipe",

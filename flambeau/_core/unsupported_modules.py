@@ -123,6 +123,38 @@ MODULES: tuple[tuple[str, str, str, str], ...] = (
         "torch.save of the state_dict; python -m pickletools for what is in a file",
         "bundled_inputs mobile_optimizer model_dump show_pickle",
     ),
+    (
+        "torch.utils",
+        "operations are not counted one by one",
+        "torch.explain and torch.profiler, which say every kernel's floating-point operations; forward hooks for "
+        "modules",
+        "flop_counter module_tracker",
+    ),
+    (
+        "torch.utils.data",
+        "workers of a DataLoader find their share of data pipes by themselves, and graphs of pipes are not walked",
+        "torch.utils.data.DataLoader, and IterDataPipe.sharding_filter()",
+        "backward_compatibility graph graph_settings",
+    ),
+    (
+        "torch.utils.data.datapipes",
+        "data pipes know neither data frames nor decoders of files",
+        "torch.utils.data.datapipes.iter and map, with a function of your own for map()",
+        "dataframe utils",
+    ),
+    (
+        "torch.utils.data.datapipes.iter",
+        "the pipes are in one file",
+        "torch.utils.data.datapipes.iter itself",
+        "callable combinatorics combining filelister fileopener grouping routeddecoder selecting sharding streamreader "
+        "utils",
+    ),
+    (
+        "torch.utils.data.datapipes.map",
+        "the pipes are in one file",
+        "torch.utils.data.datapipes.map itself",
+        "callable combinatorics combining grouping utils",
+    ),
     ("torch.utils", "there are no tensors in MKLDNN's layout", "the module itself", "mkldnn"),
     (
         "torch.utils",

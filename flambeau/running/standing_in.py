@@ -95,6 +95,8 @@ class SameModule:
             for name, loaded in list(sys.modules.items()):  # would hide a function called as its module
                 if name.startswith(own + ".") and _is_public(second := alias + name.removeprefix(own)):
                     sys.modules.setdefault(second, loaded)
+                    if not hasattr(loaded, "__path__"):  # a file where PyTorch has a folder: what is asked for below
+                        loaded.__path__ = []  # is then found missing here, with a reason
         for name in HOMES:
             sys.modules.setdefault(name, elsewhere(name))
 
