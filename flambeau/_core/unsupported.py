@@ -229,6 +229,12 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "list_flash_attention_impls register_flash_attention_impl restore_flash_attention_impl",
     ),
     (
+        "torch.nn.attention.flex_attention",
+        "there is one kernel, without options",
+        "flex_attention without kernel_options",
+        "FlexKernelOptions",
+    ),
+    (
         "torch.nn.utils.spectral_norm",
         "the state has the same keys without hooks",
         "torch.nn.utils.spectral_norm, or torch.nn.utils.parametrizations.spectral_norm",
