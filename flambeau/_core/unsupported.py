@@ -275,6 +275,23 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "RoutedDecoder",
     ),
     (
+        "torch.utils.collect_env",
+        "there is no compiler, GPU or build of its own to ask about",
+        "get_env_info()",
+        "check_release_file get_cachingallocator_config get_clang_version get_cmake_version get_conda_packages "
+        "get_cpu_info get_cuda_module_loading_config get_cudnn_version get_gcc_version get_gpu_info "
+        "get_intel_gpu_detected get_intel_gpu_driver_version get_intel_gpu_onboard get_libc_version "
+        "get_linux_pkg_version get_lsb_version get_mac_version get_nvidia_driver_version get_nvidia_smi get_os "
+        "get_pip_packages get_platform get_python_platform get_running_cuda_version get_windows_version "
+        "is_xnnpack_available run run_and_parse_first_match run_and_read_all run_and_return_first_line",
+    ),
+    (
+        "torch.utils.tensorboard",
+        "summaries are made by the writer's methods",
+        "torch.utils.tensorboard.SummaryWriter",
+        "RecordWriter summary",
+    ),
+    (
         "torch.utils.data.datapipes.datapipe",
         "data pipes know no data frames",
         "torch.utils.data.IterDataPipe",
