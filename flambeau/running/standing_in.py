@@ -89,6 +89,11 @@ class SameModule:
         self._spec = module.__spec__
         return module
 
+    def get_code(self, name: str) -> Any:
+        """The code, for `flambeau run -m torch.utils.collect_env`."""
+        spec = _found(self.name)
+        return getattr(spec and spec.loader, "get_code", lambda name: None)(self.name)
+
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self._spec  # the import system has put PyTorch's name there
         for alias, own in STANDS_FOR.items():  # what is loaded gets its second name now: importing it by that name
