@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from flambeau._core.unsupported import refuse
+from flambeau._core.unsupported import NAMES, refuse
 
 # home -> PyTorch's module -> its names
 TABLE: dict[str, dict[str, str]] = {
@@ -197,7 +197,8 @@ def absent(namespace: str) -> Callable[[str], Any]:
     """
 
     def __getattr__(name: str) -> Any:
-        if (module := f"{namespace}.{name}") in HOMES:
+        module = f"{namespace}.{name}"
+        if module in HOMES and name not in NAMES.get(namespace, ()):  # a function may have its module's name
             return elsewhere(module)
         raise refuse(namespace, name)
 

@@ -262,6 +262,12 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("torch.sparse", "there are no semi-structured (2:4) kernels", "torch.Tensor.to_sparse_csr", "semi_structured"),
     (
+        "torch.masked",
+        "tensors carry no masks",
+        "torch.masked.sum and the like, with mask=",
+        "MaskedTensor as_masked_tensor is_masked_tensor masked_tensor maskedtensor",
+    ),
+    (
         "torch.multiprocessing",
         "tensors travel by pickling, without files or handles of their own",
         "torch.Tensor.share_memory_, and multiprocessing.reduction for other things",

@@ -85,7 +85,7 @@ MODULES: tuple[tuple[str, str, str, str], ...] = (
         "torch.jit",
         "there is no TorchScript: no second representation of a program",
         "torch.compile for speed, torch.save of the state_dict for storage",
-        "annotations mobile quantized",
+        "mobile quantized",
     ),
     (
         "torch.nn",

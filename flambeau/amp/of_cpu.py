@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau import _api as torch
-from flambeau.amp import autocast_mode, grad_scaler
+from flambeau.amp import autocast_mode as modes
+from flambeau.amp import grad_scaler as scalers
 
 __all__ = ["GradScaler", "autocast"]
 
 
-class autocast(autocast_mode.autocast):  # noqa: N801 (PyTorch's name)
+class autocast(modes.autocast):  # noqa: N801 (PyTorch's name)
     """`torch.autocast("cpu", ...)`.
 
     Example::
@@ -24,7 +25,7 @@ class autocast(autocast_mode.autocast):  # noqa: N801 (PyTorch's name)
         super().__init__("cpu", dtype, enabled, cache_enabled)
 
 
-class GradScaler(grad_scaler.GradScaler):
+class GradScaler(scalers.GradScaler):
     """`torch.GradScaler("cpu", ...)`."""
 
     def __init__(

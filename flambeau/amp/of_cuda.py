@@ -7,7 +7,8 @@ from typing import Any
 from flambeau import _api as torch
 from flambeau import cuda
 from flambeau._core.homes import absent
-from flambeau.amp import autocast_mode, grad_scaler
+from flambeau.amp import autocast_mode as modes
+from flambeau.amp import grad_scaler as scalers
 from flambeau.amp.autocast_mode import custom_bwd as custom_bwd
 from flambeau.amp.autocast_mode import custom_fwd as custom_fwd
 
@@ -25,14 +26,14 @@ def amp_definitely_not_available() -> bool:
     return not cuda.is_available()
 
 
-class autocast(autocast_mode.autocast):  # noqa: N801 (PyTorch's name)
+class autocast(modes.autocast):  # noqa: N801 (PyTorch's name)
     """`torch.autocast("cuda", ...)`: warns and does nothing, as there is no GPU."""
 
     def __init__(self, enabled: bool = True, dtype: Any = torch.float16, cache_enabled: bool = True) -> None:
         super().__init__("cuda", dtype, enabled, cache_enabled)
 
 
-class GradScaler(grad_scaler.GradScaler):
+class GradScaler(scalers.GradScaler):
     """`torch.GradScaler("cuda", ...)`: warns and is off, as there is no GPU."""
 
     def __init__(

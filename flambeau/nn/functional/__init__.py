@@ -49,7 +49,7 @@ globals().update(operations("nn.functional"))
 __all__ = [
     name
     for name in globals()
-    if name[0] != "_" and name not in ("annotations", "Any", "Callable", "SHARED", "operations", "refuse")
+    if name[0] != "_" and name not in ("annotations", "Any", "Callable", "SHARED", "operations", "absent")
 ]
 
 
