@@ -40,9 +40,11 @@ LAYERS = [
     ["_replay"],
     ["distributed"],
     [
-        "compiling", "distributions", "func", "hub", "jit", "multiprocessing", "profiler", "quasirandom", "running",
-        "serialization", "testing", "utils",
+        "compiling", "distributions", "func", "jit", "multiprocessing", "profiler", "quasirandom", "running",
+        "serialization", "testing",
     ],
+    ["hub"],
+    ["utils"],
     ["vision", "safetensors"],
     ["apparel"],
     ["cli"],
