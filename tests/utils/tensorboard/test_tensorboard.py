@@ -9,17 +9,19 @@ import pytest
 
 import flambeau as torch
 from flambeau.utils.tensorboard import FileWriter, SummaryWriter
-from flambeau.utils.tensorboard.records import crc32c, varint
+from flambeau.utils.tensorboard.records import crc32c, record, varint
 
 
 def events(folder):
-    """The messages in a folder's files, with their sums checked."""
+    """The messages in a folder's files, which are records one after the other."""
     found = []
     for path in sorted(folder.glob("events.out.tfevents.*")):
         data = path.read_bytes()
         while data:
             (length,) = struct.unpack("<Q", data[:8])
-            body, data = data[12 : 12 + length], data[16 + length :]
+            body = data[12 : 12 + length]
+            assert data.startswith(record(body))
+            data = data[16 + length :]
             found.append(fields(body))
         assert data == b""
     return found
@@ -64,6 +66,10 @@ def values(folder):
 def test_numbers_and_sums():
     assert [number(varint(n))[0] for n in (0, 127, 128, 1 << 40)] == [0, 127, 128, 1 << 40]
     assert number(varint(-1))[0] == (1 << 64) - 1 and crc32c(b"123456789") == 0xE3069283
+
+
+def test_a_record_as_tensorboard_writes_it():
+    assert record(b"abc") == b"\x03\0\0\0\0\0\0\0\xb0\x99I\x0eabcnW\xf1!"
 
 
 def test_scalars(tmp_path):
