@@ -8,6 +8,7 @@ see `absent`. `flambeau run` lets it be imported, too.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -200,6 +201,9 @@ def absent(namespace: str) -> Callable[[str], Any]:
         module = f"{namespace}.{name}"
         if module in HOMES and name not in NAMES.get(namespace, ()):  # a function may have its module's name
             return elsewhere(module)
-        raise refuse(namespace, name)
+        error = refuse(namespace, name)
+        if not isinstance(error, NotImplementedError):  # by these Python finds out what was meant
+            error.name, error.obj = name, sys.modules.get("flambeau" + namespace.removeprefix("torch"))
+        raise error
 
     return __getattr__
