@@ -27,7 +27,7 @@ with paused():  # what is made here stays
     from flambeau._api import *  # noqa: F403
     from flambeau._api import _sample_dirichlet, _standard_gamma
     from flambeau._core.errors import AcceleratorError, FatalError, JITException, OutOfMemoryError
-    from flambeau._core.unsupported import refuse
+    from flambeau._core.homes import absent as _absent
     from flambeau.amp import GradScaler, autocast
     from flambeau.autograd import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
     from flambeau.compiling import compile
@@ -43,6 +43,8 @@ compiler = lazy_module("flambeau.compiler", "What programs say to and ask about 
 distributed = lazy_module("flambeau.distributed", "Several processes: groups, collective operations, messages.")
 distributions = lazy_module("flambeau.distributions", "Probability distributions.")
 fx = lazy_module("flambeau.fx", "Names of graphs that programs are not traced into.")
+cpu = lazy_module("flambeau.cpu", "The CPU, for programs that ask every device the same.")
+hub = lazy_module("flambeau.hub", "Published models and weights.")
 jit = lazy_module("flambeau.jit", "What programs written for TorchScript find.")
 library = lazy_module("flambeau.library", "Operators of one's own.")
 masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
@@ -53,7 +55,11 @@ ops = lazy_module("flambeau.ops", "Operators by their names.")
 overrides = lazy_module("flambeau.overrides", "What takes functions over: __torch_function__.")
 serialization = lazy_module("flambeau.serialization", "Checkpoints: save and load.")
 testing = lazy_module("flambeau.testing", "Comparisons for tests.")
+profiler = lazy_module("flambeau.profiler", "Where a program's time goes.")
+quasirandom = lazy_module("flambeau.quasirandom", "Sobol sequences.")
+return_types = lazy_module("flambeau.return_types", "The types of results with names.")
 signal = lazy_module("flambeau.signal", "Window functions.")
+types = lazy_module("flambeau.types", "Names for kinds of arguments.")
 
 __all__ = [
     *_api.__all__,
@@ -70,6 +76,7 @@ __all__ = [
     "backends",
     "compile",
     "compiler",
+    "cpu",
     "distributed",
     "distributions",
     "cuda",
@@ -78,6 +85,7 @@ __all__ = [
     "func",
     "futures",
     "fx",
+    "hub",
     "install_as_torch",
     "linalg",
     "is_anomaly_enabled",
@@ -89,7 +97,10 @@ __all__ = [
     "ops",
     "optim",
     "overrides",
+    "profiler",
+    "quasirandom",
     "random",
+    "return_types",
     "serialization",
     "set_anomaly_enabled",
     "signal",
@@ -97,6 +108,7 @@ __all__ = [
     "special",
     "is_anomaly_check_nan_enabled",
     "testing",
+    "types",
     "utils",
     "version",
     "vmap",
@@ -107,6 +119,7 @@ __all__ = [
 _throughput, _records = lazy_module("flambeau.utils.throughput"), lazy_module("flambeau.serialization.records")
 _tags = lazy_module("flambeau.library.tags")
 _LATE = {  # what modules have that not every program uses
+    "FileCheck": testing,
     **dict.fromkeys(("load", "save"), serialization),
     **dict.fromkeys(("BenchmarkConfig", "BenchmarkExecutionStats", "ThroughputBenchmark"), _throughput),
     **dict.fromkeys(("PyTorchFileReader", "PyTorchFileWriter"), _records),
@@ -114,11 +127,13 @@ _LATE = {  # what modules have that not every program uses
 }
 __all__ += _LATE
 
+_nothing_of = _absent("torch")
+
 
 def __getattr__(name: str) -> object:
     if name in _LATE:
         return getattr(_LATE[name], name)
-    raise refuse("torch", name)
+    return _nothing_of(name)
 
 
 def __dir__() -> list[str]:

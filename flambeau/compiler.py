@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from flambeau import _api as torch
 from flambeau._core.errors import explain
 from flambeau._core.lazy import lazy_module
+from flambeau._core.trees import mapped
 from flambeau._core.unsupported import refuse
 from flambeau._engine.window import state
 from flambeau._replay import calls
 from flambeau._replay.steering import STANCES, inside, steering, substitutes, trusted
 from flambeau.compiling import OptimizedModule, uncompiled
 from flambeau.compiling import compile as compile
-from flambeau._core.trees import mapped
 from flambeau.nn import Module
 
 if TYPE_CHECKING:

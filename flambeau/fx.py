@@ -1,7 +1,7 @@
 """`torch.fx`, as far as programs meet it that do not transform graphs.
 
-There is no second representation of a program: no tracer makes graphs of nodes. The classes are here so that annotations
-and `isinstance` can name them; objects of them cannot be made.
+There is no second representation of a program: no tracer makes graphs of nodes. The classes are here so that
+annotations and `isinstance` can name them; objects of them cannot be made.
 """
 
 from __future__ import annotations

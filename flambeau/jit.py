@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
-from flambeau._core.unsupported import refuse
+from flambeau._core.homes import absent
 from flambeau.futures import Future, fork, wait
 from flambeau.nn import Module
 
@@ -341,5 +341,4 @@ class strict_fusion:  # noqa: N801 (PyTorch's name)
         pass
 
 
-def __getattr__(name: str) -> Any:
-    raise refuse("torch.jit", name)
+__getattr__ = absent("torch.jit")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.homes import absent
 
 __all__ = [
     "amax", "amin", "argmax", "argmin", "cumprod", "cumsum", "log_softmax", "logaddexp", "logsumexp", "mean", "median",
@@ -346,3 +347,6 @@ def normalize(
     """
     size = norm(input, ord, dim, keepdim=True, dtype=dtype, mask=mask)
     return _filled(input, mask, 0, dtype) / size.clamp(min=eps)
+
+
+__getattr__ = absent("torch.masked")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau import _api as torch
-from flambeau._core.unsupported import refuse
+from flambeau._core.homes import absent
 from flambeau._tensor import sparse_operations
 from flambeau._tensor.sparse import Sparse, SparseTensor
 
@@ -188,5 +188,4 @@ def as_sparse_gradcheck(gradcheck: Any) -> Any:
     return check
 
 
-def __getattr__(name: str) -> Any:
-    raise refuse("torch.sparse", name)
+__getattr__ = absent("torch.sparse")

@@ -10,6 +10,7 @@ PYTORCH = "2.13.0"
 
 cuda: str | None = None
 hip: str | None = None
+rocm: str | None = None
 xpu: str | None = None
 debug = False
 git_version = "unknown"

@@ -30,16 +30,21 @@ LAYERS = [
     ["autograd"],
     ["_tensor"],
     ["_api"],
-    ["cuda", "fft", "amp", "accelerator", "backends", "linalg", "masked", "random", "signal", "sparse", "special"],
+    [
+        "accelerator", "amp", "backends", "cpu", "cuda", "fft", "linalg", "masked", "random", "return_types", "signal",
+        "sparse", "special", "types",
+    ],
     ["futures"],
     ["nn"],
     ["optim", "overrides", "_C"],
     ["_replay"],
     ["distributed"],
     [
-        "utils", "serialization", "compiling", "running", "func", "distributions", "__config__", "fx", "jit",
-        "multiprocessing", "testing",
+        "__config__", "compiling", "distributions", "func", "fx", "jit", "multiprocessing", "profiler", "quasirandom",
+        "running", "serialization", "testing",
     ],
+    ["hub"],
+    ["utils"],
     ["vision", "safetensors", "library", "compiler"],
     ["ops"],
     ["apparel"],
@@ -48,7 +53,7 @@ LAYERS = [
     ["__main__"],
 ]  # fmt: skip
 RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
-OPTIONAL = {"IPython", "PIL", "matplotlib", "safetensors", "tqdm", "typer"}
+OPTIONAL = {"IPython", "PIL", "matplotlib", "safetensors", "scipy", "tqdm", "typer"}
 BEHIND_A_CHECK = {"flambeau.apparel.commands": "typer"}  # imported by cli.py, which says what to do without typer
 SLOW = {
     "asyncio", "concurrent", "ctypes", "dataclasses", "http", "inspect", "logging", "multiprocessing", "subprocess",

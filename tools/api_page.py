@@ -11,24 +11,28 @@ import types
 from pathlib import Path
 
 import flambeau
+from flambeau._core.homes import TABLE
 from flambeau._core.unsupported import GROUPS
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 
 NAMESPACES = (
     "torch", "torch.Tensor", "torch.accelerator", "torch.amp", "torch.autograd", "torch.autograd.functional",
-    "torch.autograd.graph", "torch.compiler",
-    "torch.cuda", "torch.distributed", "torch.distributions", "torch.distributions.constraints",
-    "torch.distributions.transforms", "torch.fft", "torch.func", "torch.jit", "torch.library", "torch.linalg",
-    "torch.masked",
-    "torch.multiprocessing", "torch.nn", "torch.nn.attention", "torch.nn.functional", "torch.nn.init",
-    "torch.nn.parallel", "torch.nn.utils", "torch.nn.utils.parametrizations",
+    "torch.autograd.graph", "torch.compiler", "torch.cpu", "torch.cuda", "torch.distributed", "torch.distributions",
+    "torch.distributions.constraints", "torch.distributions.transforms", "torch.distributions.utils", "torch.fft",
+    "torch.func", "torch.hub", "torch.jit", "torch.library", "torch.linalg", "torch.masked", "torch.multiprocessing",
+    "torch.nn", "torch.nn.attention", "torch.nn.attention.bias", "torch.nn.attention.flex_attention",
+    "torch.nn.functional", "torch.nn.init", "torch.nn.parallel", "torch.nn.utils", "torch.nn.utils.parametrizations",
     "torch.nn.utils.parametrize", "torch.nn.utils.prune", "torch.nn.utils.rnn", "torch.ops.aten", "torch.optim",
-    "torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.overrides", "torch.random", "torch.serialization",
-    "torch.signal.windows", "torch.sparse",
-    "torch.special", "torch.testing", "torch.utils.checkpoint", "torch.utils.data",
-    "torch.utils.dlpack", "torch.utils.hooks",
+    "torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.overrides", "torch.profiler", "torch.quasirandom",
+    "torch.random", "torch.return_types", "torch.serialization", "torch.signal.windows", "torch.sparse",
+    "torch.special", "torch.testing", "torch.types", "torch.utils", "torch.utils.benchmark", "torch.utils.checkpoint",
+    "torch.utils.collect_env", "torch.utils.data", "torch.utils.data.datapipes.iter", "torch.utils.data.datapipes.map",
+    "torch.utils.dlpack", "torch.utils.hooks", "torch.utils.model_zoo", "torch.utils.tensorboard", "torch.utils.weak",
 )  # fmt: skip
+
+# What modules without a list of their names have for themselves.
+HOUSE = {"annotations", "Any", "TYPE_CHECKING", "absent", "lazy_module", "ANSWERS", "REFUSED"}
 
 HEAD = """\
 # The API
@@ -36,6 +40,10 @@ HEAD = """\
 `import flambeau as torch`: these names of PyTorch's are here and mean what they mean there. A name that is not here
 raises an error that says what is missing and what comes nearest; `hasattr` says no. Written by `tools/api_page.py`.
 """
+
+ELSEWHERE = """\
+These modules of PyTorch's can be imported (by `flambeau run`) and looked up; what they hold stands here in the module
+above the list."""
 
 
 def names_of(namespace: str) -> list[str]:
@@ -52,10 +60,10 @@ def names_of(namespace: str) -> list[str]:
     kept = []
     for name in listed:
         value = getattr(module, name)
-        own = str(getattr(value, "__module__", home)).startswith("flambeau")
+        own = str(getattr(value, "__module__", home)).startswith(("flambeau", "torch.", "typing"))
         if not isinstance(value, types.ModuleType) and not name.startswith("_") and (own or not callable(value)):
             kept.append(name)
-    return sorted(set(kept) - {"annotations", "Any", "TYPE_CHECKING"})
+    return sorted(set(kept) - HOUSE)
 
 
 def paragraph(names: list[str]) -> str:
@@ -69,6 +77,9 @@ def page() -> str:
     for namespace in NAMESPACES:
         names = names_of(namespace)
         parts += [f"### `{namespace}` ({len(names)})", paragraph(names)]
+    parts += ["## In another module", ELSEWHERE]
+    for home, modules in TABLE.items():
+        parts += [f"### `{home}`", paragraph(sorted(modules))]
     parts += ["## Not here"]
     for namespace, missing, nearest, names in GROUPS:
         listed = sorted(names.split())

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from flambeau._core.unsupported_modules import MODULES
+
 
 class UnsupportedName(AttributeError, NotImplementedError):
     """A name of PyTorch's that is not implemented here."""
 
 
+class UnsupportedModule(ModuleNotFoundError, NotImplementedError):
+    """A module of PyTorch's that is not implemented here, imported under `flambeau run`."""
+
+
 # (namespace, what is missing, what comes nearest, names)
 GROUPS: tuple[tuple[str, str, str, str], ...] = (
+    *MODULES,
     (
         "torch",
         "there are no tensors of rows of different lengths",
         "torch.nn.utils.rnn.pad_sequence and a mask, or pack_padded_sequence",
         "nested",
     ),
-    ("torch", "nothing is fetched from the network", "torch.load of a file that you have", "hub"),
-    ("torch", "there are no quasi-random sequences", "scipy.stats.qmc.Sobol and torch.from_numpy", "quasirandom"),
     ("torch", "there are no counters and events", "Python's logging", "monitor"),
     (
         "torch",
@@ -63,7 +68,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "AVG SUM AggregationType AliasDb AnyType Argument ArgumentSpec Block BoolType BufferDict CallStack Capsule "
         "ClassType Code CompilationUnit CompleteArgumentSpec ComplexType ConcreteModuleType ConcreteModuleTypeBuilder "
         "DeepCopyMemoTable DeserializationStorageContext DictType EnumType ErrorReport ExecutionPlan "
-        "FileCheck FloatType FunctionSchema FutureType Gradient Graph GraphExecutorState IODescriptor "
+        "FloatType FunctionSchema FutureType Gradient Graph GraphExecutorState IODescriptor "
         "InferredType IntType InterfaceType ListType LiteScriptModule LockingLogger LoggerBase "
         "ModuleDict Node NoneType NoopLogger NumberType OperatorInfo OptionalType ParameterDict PyObjectType "
         "RRefType ScriptClass ScriptClassFunction ScriptDict ScriptDictIterator "
@@ -143,6 +148,191 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "kernels are Python functions: none are written in Triton, or found in a table of dispatch keys",
         "torch.library.custom_op, whose function may call anything",
         "get_kernel triton_op wrap_triton",
+    ),
+    (
+        "torch.backends.cuda",
+        "there is no GPU",
+        "torch.nn.attention.sdpa_kernel, which accepts a choice of kernels",
+        "SDPAParams blas_workspace_size cuBLASModule cuFFTPlanCache cuFFTPlanCacheAttrContextProp "
+        "cuFFTPlanCacheManager cublas_workspace_size cublaslt_workspace_size cufft_plan_cache "
+        "preferred_rocm_fa_library sdp_kernel",
+    ),
+    ("torch.backends.cudnn", "there is no GPU", "torch.nn.LSTM and GRU", "rnn"),
+    ("torch.backends.mkl", "MKL is not used", "torch.explain, which lists kernels", "verbose"),
+    (
+        "torch.backends.mps",
+        "there is no backend for Apple's GPUs",
+        "torch.backends.mps.is_available(), which is False",
+        "get_core_count get_name is_macos13_or_newer is_macos_or_newer",
+    ),
+    (
+        "torch.cpu",
+        "the processor is not asked for every instruction that it has",
+        "torch.backends.cpu.get_cpu_capability()",
+        "get_capabilities",
+    ),
+    ("torch.accelerator", "there is no accelerator whose work could be recorded", "torch.compile", "Graph graphs"),
+    (
+        "torch.utils.hooks",
+        "hooks are no part of what is saved, and modules' hooks are kept by the modules",
+        "torch.nn.Module.register_full_backward_hook",
+        "BackwardHook warn_if_has_hooks",
+    ),
+    *(
+        (
+            f"torch.optim.{name}",
+            "an optimizer's step is one operation on all parameters, not a function of lists of states",
+            f"torch.optim.{kind}, or torch.optim.swap_in_optimizer_params_and_state around its step",
+            name,
+        )
+        for name, kind in {
+            "adadelta": "Adadelta",
+            "adagrad": "Adagrad",
+            "adam": "Adam",
+            "adamax": "Adamax",
+            "adamw": "AdamW",
+            "asgd": "ASGD",
+            "nadam": "NAdam",
+            "radam": "RAdam",
+            "rmsprop": "RMSprop",
+            "rprop": "Rprop",
+            "sgd": "SGD",
+        }.items()
+    ),  # fmt: skip
+    (
+        "torch.amp.autocast_mode",
+        "it is the inside of a decorator",
+        "torch.autocast(...) as the decorator of the function",
+        "autocast_decorator",
+    ),
+    ("torch.amp.grad_scaler", "the stages of a step are not shown", "torch.GradScaler", "OptState"),
+    (
+        "torch.autograd.function",
+        "it is the legacy of PyTorch 0.x",
+        "torch.autograd.Function, with ctx.mark_dirty for what changes in place",
+        "FunctionMeta InplaceFunction NestedIOFunction",
+    ),
+    (
+        "torch.autograd.gradcheck",
+        "they are insides that PyTorch has deprecated",
+        "torch.autograd.gradcheck, or torch.func.jacrev for a Jacobian",
+        "get_analytical_jacobian get_numerical_jacobian get_numerical_jacobian_wrt_specific_input",
+    ),
+    (
+        "torch.autograd.graph",
+        "there are no streams in which gradients could accumulate, and no budget that a compiler could spend",
+        "torch.utils.checkpoint, or torch.autograd.graph.save_on_cpu",
+        "region_activation_memory_budget set_override_stale_capture_stream set_warn_on_accumulate_grad_stream_mismatch",
+    ),
+    ("torch.autograd", "the older profiler is gone", "torch.profiler", "profiler_legacy"),
+    (
+        "torch.autograd.profiler",
+        "there is no profile by Kineto, and no marks for others' profilers",
+        "torch.profiler.profile, its events() and key_averages()",
+        "EnforceUnique EventList FunctionEvent KinetoStepTracker MemRecordsAcc emit_itt emit_nvtx load_nvprof "
+        "parse_nvprof_trace",
+    ),
+    (
+        "torch.profiler",
+        "operations are not observed one by one on their way to kernels",
+        "torch.profiler.profile and its export_chrome_trace; devices are torch.profiler.ProfilerActivity",
+        "DeviceType ExecutionTraceObserver python_tracer",
+    ),
+    ("torch.profiler.profiler", "operations are not observed one by one", "profile", "ExecutionTraceObserver"),
+    (
+        "torch.nn.attention",
+        "attention has one kernel, to which none can be added",
+        "torch.nn.attention.sdpa_kernel, which accepts a choice",
+        "WARN_FOR_UNFUSED_KERNELS activate_flash_attention_impl current_flash_attention_impl "
+        "list_flash_attention_impls register_flash_attention_impl restore_flash_attention_impl",
+    ),
+    (
+        "torch.nn.attention.flex_attention",
+        "there is one kernel, without options",
+        "flex_attention without kernel_options",
+        "FlexKernelOptions",
+    ),
+    (
+        "torch.nn.utils.spectral_norm",
+        "the state has the same keys without hooks",
+        "torch.nn.utils.spectral_norm, or torch.nn.utils.parametrizations.spectral_norm",
+        "SpectralNormLoadStateDictPreHook SpectralNormStateDictHook",
+    ),
+    (
+        "torch.utils.checkpoint",
+        "operations are not asked one by one whether their results should be kept",
+        "checkpoint() around the parts to be computed again, torch.autograd.graph.save_on_cpu for the rest",
+        "CheckpointPolicy GraphExecGroup SAC_IGNORED_OPS SelectiveCheckpointContext "
+        "create_selective_checkpoint_contexts",
+    ),
+    ("torch.distributed.constants", "there is no NCCL", "default_pg_timeout", "default_pg_nccl_timeout"),
+    (
+        "torch.distributed.distributed_c10d",
+        "PyTorch has deprecated its older name, and groups do not go on without members",
+        "torch.distributed.ReduceOp, torch.distributed.new_group",
+        "reduce_op shrink_group",
+    ),
+    (
+        "torch.return_types",
+        "results are Python's named tuples",
+        "torch.return_types.all_return_types",
+        "pytree_register_structseq",
+    ),
+    ("torch.sparse", "there are no semi-structured (2:4) kernels", "torch.Tensor.to_sparse_csr", "semi_structured"),
+    (
+        "torch.masked",
+        "tensors carry no masks",
+        "torch.masked.sum and the like, with mask=",
+        "MaskedTensor as_masked_tensor is_masked_tensor masked_tensor maskedtensor",
+    ),
+    (
+        "torch.multiprocessing",
+        "tensors travel by pickling, without files or handles of their own",
+        "torch.Tensor.share_memory_, and multiprocessing.reduction for other things",
+        "pool queue reductions",
+    ),
+    ("torch.nn.parallel", "there is one device", "torch.nn.DataParallel, which calls the module", "scatter_gather"),
+    (
+        "torch.utils.data.datapipes.iter",
+        "files are not decoded by the endings of their names",
+        "map() with a function of your own, such as PIL.Image.open",
+        "RoutedDecoder",
+    ),
+    (
+        "torch.utils.collect_env",
+        "there is no compiler, GPU or build of its own to ask about",
+        "get_env_info()",
+        "check_release_file get_cachingallocator_config get_clang_version get_cmake_version get_conda_packages "
+        "get_cpu_info get_cuda_module_loading_config get_cudnn_version get_gcc_version get_gpu_info "
+        "get_intel_gpu_detected get_intel_gpu_driver_version get_intel_gpu_onboard get_libc_version "
+        "get_linux_pkg_version get_lsb_version get_mac_version get_nvidia_driver_version get_nvidia_smi get_os "
+        "get_pip_packages get_platform get_python_platform get_running_cuda_version get_windows_version "
+        "is_xnnpack_available run run_and_parse_first_match run_and_read_all run_and_return_first_line",
+    ),
+    (
+        "torch.utils.tensorboard",
+        "summaries are made by the writer's methods",
+        "torch.utils.tensorboard.SummaryWriter",
+        "RecordWriter summary",
+    ),
+    (
+        "torch.utils.data.datapipes.datapipe",
+        "data pipes know no data frames",
+        "torch.utils.data.IterDataPipe",
+        "DFIterDataPipe",
+    ),
+    (
+        "torch.utils.benchmark",
+        "instructions are not counted, and inputs are not made at random",
+        "Timer.blocked_autorange, and torch.testing.make_tensor",
+        "CallgrindStats CopyIfCallgrind FunctionCount FunctionCounts FuzzedParameter FuzzedSparseTensor FuzzedTensor "
+        "Fuzzer ParameterAlias",
+    ),
+    (
+        "torch.utils.throughput_benchmark",
+        "results are data classes",
+        "torch.BenchmarkExecutionStats",
+        "ExecutionStats format_time",
     ),
     ("torch.func", "there are no named patterns of dimensions", "permute, reshape and expand", "rearrange"),
     ("torch.autograd", "it is the legacy of PyTorch 0.x", "torch.autograd.Function", "NestedIOFunction"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -213,12 +214,21 @@ def quietly() -> Callable[..., Any]:
     return np.errstate(all="ignore")(lambda function, *args: function(*args))
 
 
+# Called with an instruction and the seconds that NumPy took for it.
+watcher: Callable[[Instruction, float], None] | None = None
+
+
 def _execute(instruction: Instruction) -> None:
     """Run one instruction, or those that a formula stands for, with NumPy."""
-    if type(instruction.op) is not Formula:
-        return execute(instruction)
-    for part in instruction.op.instructions(instruction):
-        execute(part)
+    if type(instruction.op) is Formula:
+        for part in instruction.op.instructions(instruction):
+            _execute(part)
+    elif watcher is None:
+        execute(instruction)
+    else:
+        start = time.perf_counter()
+        execute(instruction)
+        watcher(instruction, time.perf_counter() - start)
 
 
 def _name_line(error: Exception, instruction: Instruction) -> None:

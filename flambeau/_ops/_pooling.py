@@ -118,7 +118,7 @@ def _maximum_along(
         offset = code_type(position * weight)
         new = offset if code is None else windows.at(code, dim, position) + offset
         np.maximum(codes, np.multiply(greater, new, dtype=code_type), out=codes)
-        np.maximum(best, candidate, out=best)
+        np.maximum(candidate, best, out=best)  # of equals, 0 and -0, the first
     return best, codes
 
 

@@ -279,7 +279,9 @@ def _added(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
     return (input if beta == 1 else input * beta) + scaled
 
 
-@composite(legacy=("beta", "alpha"), overlap="same", node_name="AddmmBackward0", shows=("input", "mat1", "mat2"), inplace=True)
+@composite(
+    legacy=("beta", "alpha"), overlap="same", node_name="AddmmBackward0", shows=("input", "mat1", "mat2"), inplace=True
+)
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """`beta * input + alpha * mat1 @ mat2`.
 
@@ -293,7 +295,9 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) ->
     return _added(input, mm(mat1, mat2), beta, alpha)
 
 
-@composite(legacy=("beta", "alpha"), overlap="same", node_name="AddmvBackward0", shows=("input", "mat", "vec"), inplace=True)
+@composite(
+    legacy=("beta", "alpha"), overlap="same", node_name="AddmvBackward0", shows=("input", "mat", "vec"), inplace=True
+)
 def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """`beta * input + alpha * mat @ vec`.
 
@@ -306,7 +310,14 @@ def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> A
     return _added(input, mv(mat, vec), beta, alpha)
 
 
-@composite(legacy=("beta", "alpha"), out="castable", overlap="same", node_name="AddrBackward0", shows=("input", "vec1", "vec2"), inplace=True)
+@composite(
+    legacy=("beta", "alpha"),
+    out="castable",
+    overlap="same",
+    node_name="AddrBackward0",
+    shows=("input", "vec1", "vec2"),
+    inplace=True,
+)
 def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """`beta * input + alpha * outer(vec1, vec2)`; of booleans, with "and" for times and "or" for plus.
 
@@ -322,7 +333,13 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> 
     return _added(input, outer(vec1, vec2), beta, alpha)
 
 
-@composite(legacy=("beta", "alpha"), overlap="same", node_name="AddbmmBackward0", shows=("input", "batch1", "batch2"), inplace=True)
+@composite(
+    legacy=("beta", "alpha"),
+    overlap="same",
+    node_name="AddbmmBackward0",
+    shows=("input", "batch1", "batch2"),
+    inplace=True,
+)
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """`beta * input + alpha * sum over the batch of batch1 @ batch2`.
 
@@ -335,7 +352,13 @@ def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 
     return _added(input, bmm(batch1, batch2).sum(0, dtype=input.dtype), beta, alpha)
 
 
-@composite(legacy=("beta", "alpha"), overlap="same", node_name="BaddbmmBackward0", shows=("input", "batch1", "batch2"), inplace=True)
+@composite(
+    legacy=("beta", "alpha"),
+    overlap="same",
+    node_name="BaddbmmBackward0",
+    shows=("input", "batch1", "batch2"),
+    inplace=True,
+)
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """`beta * input + alpha * batch1 @ batch2`.
 

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 else:
     np = lazy_module("numpy")
 
-cholesky_ex_result = named("cholesky_ex", "L", "info")
-qr_result = named("qr", "Q", "R")
-svd_result = named("svd", "U", "S", "Vh")
-torch_svd_result = named("svd", "U", "S", "V")
-eigh_result = named("eigh", "eigenvalues", "eigenvectors")
-eig_result = named("eig", "eigenvalues", "eigenvectors")
-lu_result = named("lu", "P", "L", "U")
+cholesky_ex_result = named("linalg_cholesky_ex", "L", "info")
+qr_result = named("linalg_qr", "Q", "R")
+svd_result = named("linalg_svd", "U", "S", "Vh")
+torch_svd_result, torch_qr_result = named("svd", "U", "S", "V"), named("qr", "Q", "R")
+eigh_result = named("linalg_eigh", "eigenvalues", "eigenvectors")
+eig_result = named("linalg_eig", "eigenvalues", "eigenvectors")
+lu_result = named("linalg_lu", "P", "L", "U")
 
 
 def linalg(**options: Any) -> Any:
@@ -220,7 +220,7 @@ def qr(input: Any, some: bool = True) -> Any:
         tensor([[1., 0.],
                 [0., 1.]])
     """
-    return qr_result(*qr_factors(input, "reduced" if some else "complete"))
+    return torch_qr_result(*qr_factors(input, "reduced" if some else "complete"))
 
 
 # ---------------------------------------------------------------------------------------------- SVD

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 else:
     np = lazy_module("numpy")
 
-lu_factor_result = named("lu_factor", "LU", "pivots")
-lu_factor_ex_result = named("lu_factor_ex", "LU", "pivots", "info")
+lu_factor_result = named("linalg_lu_factor", "LU", "pivots")
+lu_factor_ex_result = named("linalg_lu_factor_ex", "LU", "pivots", "info")
 lu_unpack_result = named("lu_unpack", "P", "L", "U")
 geqrf_result = named("geqrf", "a", "tau")
 triangular_solve_result = named("triangular_solve", "solution", "cloned_coefficient")
@@ -109,7 +109,7 @@ def lu_factor(A: Any, *, pivot: bool = True) -> Any:  # noqa: N803
 
         >>> import flambeau as torch
         >>> torch.linalg.lu_factor(torch.tensor([[1., 2.], [2., 2.]]))
-        torch.return_types.lu_factor(
+        torch.return_types.linalg_lu_factor(
         LU=tensor([[2.0000, 2.0000],
                 [0.5000, 1.0000]]),
         pivots=tensor([2, 2], dtype=torch.int32))

@@ -24,10 +24,10 @@ else:
     np = lazy_module("numpy")
 
 
-inv_ex_result = named("inv_ex", "inverse", "info")
-solve_ex_result = named("solve_ex", "result", "info")
-slogdet_result = named("slogdet", "sign", "logabsdet")
-lstsq_result = named("lstsq", "solution", "residuals", "rank", "singular_values")
+inv_ex_result = named("linalg_inv_ex", "inverse", "info")
+solve_ex_result = named("linalg_solve_ex", "result", "info")
+slogdet_result, torch_slogdet_result = (named(name, "sign", "logabsdet") for name in ("linalg_slogdet", "slogdet"))
+lstsq_result = named("linalg_lstsq", "solution", "residuals", "rank", "singular_values")
 
 
 def require_square(op: str, m: Meta) -> None:
@@ -382,7 +382,7 @@ def slogdet(input: Any) -> Any:
         >>> torch.slogdet(torch.eye(2)).sign
         tensor(1.)
     """
-    return sign_and_log(input)
+    return torch_slogdet_result(*sign_and_log(input))
 
 
 @composite()

@@ -53,7 +53,10 @@ def cumsum(input: Any, dim: int, dtype: dtype | None = None) -> Any:
         tensor([1, 3, 6])
     """
     x = in_dtype(input, dtype)
-    return x.cumsum(axis=dim) if x.ndim else x.copy()
+    found = x.cumsum(axis=dim) if x.ndim else x.copy()
+    if found.dtype.kind == "f":
+        found += 0  # a sum of nothing but -0 is 0, as it begins with 0
+    return found
 
 
 @library(

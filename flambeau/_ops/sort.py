@@ -15,7 +15,7 @@ from flambeau._ops.extrema import scatter_grad
 from flambeau._ops.infer import wrap_dim
 from flambeau._ops.reduce import accumulated, reduced_shape
 from flambeau._ops.registry import composite, library
-from flambeau._ops.results import values_and_indices
+from flambeau._ops.results import named, values_and_indices
 from flambeau._ops.strided import owner
 
 if TYPE_CHECKING:
@@ -535,7 +535,7 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:  
     return np.bincount(places, minlength=bins).astype(input.dtype)
 
 
-histogram_result = values_and_indices("histogram")
+histogram_result = named("histogram", "hist", "bin_edges")
 
 
 @composite()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.homes import absent
 from flambeau._tensor.autocasting import (
     get_autocast_dtype,
     is_autocast_available,
@@ -136,3 +137,5 @@ def custom_bwd(bwd: Callable | None = None, *, device_type: str = "cpu") -> Call
             return bwd(ctx, *args, **kwargs)
 
     return backward
+
+__getattr__ = absent("torch.amp.autocast_mode")

@@ -11,6 +11,7 @@ from typing import Any
 
 from flambeau import _api as torch
 from flambeau._core.errors import explain
+from flambeau._core.homes import absent
 
 READY, UNSCALED, STEPPED = "ready", "unscaled", "stepped"
 
@@ -203,3 +204,5 @@ class GradScaler:
         self._backoff_factor = state_dict["backoff_factor"]
         self._growth_interval = state_dict["growth_interval"]
         self._tracker = state_dict["_growth_tracker"]
+
+__getattr__ = absent("torch.amp.grad_scaler")

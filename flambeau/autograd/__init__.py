@@ -1,8 +1,7 @@
 """Automatic differentiation (`torch.autograd`): `backward`, `grad`, gradient modes, custom functions, checks."""
 
-from typing import Any
 
-from flambeau._core.unsupported import refuse
+from flambeau._core.homes import absent
 from flambeau.autograd import forward_ad as forward_ad
 from flambeau.autograd import functional as functional
 from flambeau.autograd import graph as graph
@@ -37,6 +36,4 @@ def kineto_available() -> bool:
     """
     return False
 
-
-def __getattr__(name: str) -> Any:
-    raise refuse("torch.autograd", name)
+__getattr__ = absent("torch.autograd")

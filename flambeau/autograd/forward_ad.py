@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
+from flambeau._core.homes import absent
 
-from flambeau._core.unsupported import refuse
-
-
-def __getattr__(name: str) -> Any:
-    raise refuse("torch.autograd.forward_ad", name)
+__getattr__ = absent("torch.autograd.forward_ad")

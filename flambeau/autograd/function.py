@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flambeau._core.homes import absent
 from flambeau._core.sites import user_site
 from flambeau._engine.window import state
 from flambeau._ir import recording
@@ -47,6 +49,21 @@ class FunctionCtx:
         """Say which outputs have no gradient."""
         self._non_differentiable = tensors
 
+    @property
+    def to_save(self) -> tuple[Any, ...] | None:
+        """What `save_for_backward` was told, in `forward`; None without, and in `backward`."""
+        return self._to_save or None
+
+    @property
+    def dirty_tensors(self) -> tuple[Any, ...] | None:
+        """What `mark_dirty` was told, in `forward`; None without, and in `backward`."""
+        return self._dirty or None
+
+    @property
+    def non_differentiable(self) -> tuple[Any, ...] | None:
+        """What `mark_non_differentiable` was told, in `forward`; None without, and in `backward`."""
+        return self._non_differentiable or None
+
     def set_materialize_grads(self, value: bool) -> None:
         """Should missing output gradients arrive in `backward` as zeros (the default) or as None?"""
         self.materialize_grads = value
@@ -70,6 +87,12 @@ class BackwardCFunction(FunctionCtx, Node):
         if self._saved is None:
             raise already_freed(self)
         return tuple([self._unpack(*entry) for entry in self._saved])
+
+    @property
+    def saved_variables(self) -> tuple[Any, ...]:
+        """The older name of `saved_tensors`, with a warning."""
+        warnings.warn("'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, stacklevel=2)
+        return self.saved_tensors
 
     def _unpack(self, kind: str, saved: Any, version: int) -> Any:
         if kind == "none":
@@ -106,7 +129,8 @@ class BackwardCFunction(FunctionCtx, Node):
                 kept.append(("output", (t._storage, t._meta, index), t._storage.version))
             else:
                 kept.append(("input", t, t._storage.version))
-        self._saved, self._to_save = kept, ()
+        self._saved = kept
+        self._to_save = self._dirty = self._non_differentiable = ()
 
     def _release(self) -> None:
         if self._saved:
@@ -332,3 +356,5 @@ class OnceDifferentiable(Node):
 
     def apply(self, grads: list[Any]) -> list[Any]:
         raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
+
+__getattr__ = absent("torch.autograd.function")

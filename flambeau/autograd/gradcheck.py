@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core.config import config
+from flambeau._core.homes import absent
 from flambeau._core.lazy import lazy_module
 from flambeau._engine.window import state
 from flambeau._ir.recording import TensorBase
@@ -231,3 +232,5 @@ def numerical_jacobian(func: Callable, arguments: tuple, index: int, eps: float)
     if rows:
         return np.stack(rows)
     return np.zeros((0, _as_real(func(*arguments).detach().numpy()).size))
+
+__getattr__ = absent("torch.autograd.gradcheck")

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from flambeau._core import errors, sites
+from flambeau._core.homes import absent
 from flambeau._core.hooks import RemovableHandle
 from flambeau._engine import exposure
 from flambeau._ir.meta import Meta
@@ -702,3 +703,5 @@ class _Handles(RemovableHandle):
         """Remove all of them."""
         for handle in self.handles:
             handle.remove()
+
+__getattr__ = absent("torch.autograd.graph")

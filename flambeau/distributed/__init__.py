@@ -7,9 +7,7 @@ It is made to be right in small worlds, not to be fast in large ones. Processes 
 
 from __future__ import annotations
 
-from typing import Any
-
-from flambeau._core.unsupported import refuse
+from flambeau._core.homes import absent
 from flambeau.distributed.collectives import (
     P2POp,
     all_gather,
@@ -156,6 +154,4 @@ __all__ = [
     "supports_complex",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    raise refuse("torch.distributed", name)
+__getattr__ = absent("torch.distributed")

@@ -1,9 +1,11 @@
 """Probability distributions (`torch.distributions`): sampling, with gradients where there are any, densities, moments,
 entropies and divergences."""
 
+from flambeau._core.homes import absent
 from flambeau.distributions import constraints as constraints
 from flambeau.distributions import kl as kl
 from flambeau.distributions import transforms as transforms
+from flambeau.distributions import utils as utils
 from flambeau.distributions.constraint_registry import biject_to, transform_to
 from flambeau.distributions.discrete import (
     Bernoulli,
@@ -99,3 +101,5 @@ __all__ = [
     "transform_to",
     *transforms.__all__,
 ]
+
+__getattr__ = absent("torch.distributions")

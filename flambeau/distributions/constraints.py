@@ -10,6 +10,7 @@ from typing import Any
 
 from flambeau import _api as torch
 from flambeau import linalg
+from flambeau._core.homes import absent
 
 
 class Constraint:
@@ -238,6 +239,42 @@ class stack(Constraint):  # noqa: N801
         return torch.stack([c.check(s) for c, s in zip(self.cseq, slices, strict=True)], self.dim)
 
 
+class MixtureSameFamilyConstraint(Constraint):
+    """What a mixture may draw: elements that lie in the sets of all its components, which are the rightmost batch
+    dimension of `base_constraint`.
+
+    Example::
+
+        >>> MixtureSameFamilyConstraint(greater_than(torch.tensor([0.0, 1.0]))).check(torch.tensor([0.5, 1.5]))
+        tensor([False,  True])
+    """
+
+    def __init__(self, base_constraint: Constraint) -> None:
+        if not isinstance(base_constraint, Constraint):
+            raise AssertionError(f"base_constraint must be a Constraint, got {type(base_constraint).__name__}")
+        self.base_constraint = base_constraint
+
+    @property
+    def is_discrete(self) -> bool:  # type: ignore[override]
+        """As of the components."""
+        return self.base_constraint.is_discrete
+
+    @property
+    def event_dim(self) -> int:  # type: ignore[override]
+        """As of the components."""
+        return self.base_constraint.event_dim
+
+    def check(self, value: Any) -> Any:
+        """Does each element lie in the sets of all components? ValueError if `value` is less than one element."""
+        if value.dim() < self.event_dim:
+            raise ValueError(f"Expected value.dim() >= {self.event_dim} but got {value.dim()}")
+        found = self.base_constraint.check(value.unsqueeze(-1 - self.event_dim))
+        return found.flatten(value.dim() - self.event_dim).all(-1)
+
+    def __repr__(self) -> str:
+        return f"MixtureSameFamilyConstraint({self.base_constraint!r})"
+
+
 def _is_symmetric(x: Any) -> Any:
     return ((x - x.mT).abs() <= 1e-6 + 1e-5 * x.mT.abs()).flatten(-2).all(-1)
 
@@ -273,3 +310,5 @@ positive_semidefinite = _Test(
     "PositiveSemidefinite()", lambda x: _is_symmetric(x) & (linalg.eigvalsh(x) >= 0).all(-1), 2
 )
 positive_definite = _Test("PositiveDefinite()", lambda x: _is_symmetric(x) & (linalg.eigvalsh(x) > 0).all(-1), 2)
+
+__getattr__ = absent("torch.distributions.constraints")

@@ -410,8 +410,13 @@ class Kumaraswamy(TransformedDistribution):
         return (1 - b.reciprocal()) + (1 - a.reciprocal()) * harmonic - a.log() - b.log()
 
 
-class _LogitRelaxed(_ProbsOrLogits):
-    """Logits of relaxed Bernoulli draws: logistic numbers around the logits, over the temperature."""
+class LogitRelaxedBernoulli(_ProbsOrLogits):
+    """Logits of relaxed Bernoulli draws: logistic numbers around the logits, over the temperature.
+
+    Example:
+        >>> LogitRelaxedBernoulli(torch.tensor(1.0), probs=torch.tensor(0.5)).log_prob(torch.tensor(0.0))
+        tensor(-1.3863)
+    """
 
     arg_constraints = BINARY
     support = constraints.real
@@ -450,7 +455,7 @@ class RelaxedBernoulli(TransformedDistribution):
     def __init__(
         self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
-        super().__init__(_LogitRelaxed(temperature, probs, logits), SigmoidTransform(), validate_args)
+        super().__init__(LogitRelaxedBernoulli(temperature, probs, logits), SigmoidTransform(), validate_args)
 
     @property
     def temperature(self) -> Any:
@@ -468,8 +473,13 @@ class RelaxedBernoulli(TransformedDistribution):
         return self.base_dist.probs  # type: ignore[attr-defined]
 
 
-class _ExpRelaxed(_ProbsOrLogits):
-    """Logarithms of relaxed one-hot draws."""
+class ExpRelaxedCategorical(_ProbsOrLogits):
+    """Logarithms of relaxed one-hot draws.
+
+    Example:
+        >>> ExpRelaxedCategorical(torch.tensor(1.0), torch.tensor([0.5, 0.5])).sample().exp().sum()
+        tensor(1.)
+    """
 
     arg_constraints = SIMPLEX
     support = constraints.real_vector
@@ -512,7 +522,7 @@ class RelaxedOneHotCategorical(TransformedDistribution):
     def __init__(
         self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
-        super().__init__(_ExpRelaxed(temperature, probs, logits), ExpTransform(), validate_args)
+        super().__init__(ExpRelaxedCategorical(temperature, probs, logits), ExpTransform(), validate_args)
 
     @property
     def temperature(self) -> Any:
@@ -572,8 +582,8 @@ class MixtureSameFamily(Distribution):
 
     @property
     def support(self) -> Any:
-        """The components'."""
-        return self._component_distribution.support
+        """What all components may draw."""
+        return constraints.MixtureSameFamilyConstraint(self._component_distribution.support)
 
     def _weights(self) -> Any:
         probs = self._mixture_distribution.probs

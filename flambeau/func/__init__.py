@@ -1,8 +1,7 @@
 """Functions of functions (`torch.func`): derivatives, batches, modules as functions of their parameters."""
 
-from typing import Any
 
-from flambeau._core.unsupported import refuse
+from flambeau._core.homes import absent
 from flambeau.func.derivatives import grad as grad
 from flambeau.func.derivatives import grad_and_value as grad_and_value
 from flambeau.func.derivatives import hessian as hessian
@@ -35,6 +34,4 @@ __all__ = [
     "vmap",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    raise refuse("torch.func", name)
+__getattr__ = absent("torch.func")

@@ -13,9 +13,9 @@ from typing import Any
 
 from flambeau import _api as torch
 from flambeau import autograd
+from flambeau._core.trees import flatten, mapped, unflatten
 from flambeau._tensor.batched import BatchedTensor, levels, spread
 from flambeau.autograd.graph import AccumulateGrad
-from flambeau._core.trees import flatten, mapped, unflatten
 from flambeau.func.vmapping import vmap
 
 

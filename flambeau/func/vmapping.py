@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.trees import broadcast, flatten, unflatten
 from flambeau._tensor import batched_functions as batched_functions
 from flambeau._tensor import batching_rules as batching_rules
 from flambeau._tensor.batched import BatchedTensor, Level, levels, spread
-from flambeau._core.trees import broadcast, flatten, unflatten
 
 RANDOMNESS = ("error", "same", "different")
 

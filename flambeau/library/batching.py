@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flambeau._core.trees import broadcast, flatten, unflatten
 from flambeau._tensor.batched import by_loop
 from flambeau._tensor.batched_functions import by_own_rule
-from flambeau._core.trees import broadcast, flatten, unflatten
 
 if TYPE_CHECKING:
     from flambeau.library.operators import OpOverload

@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 from multiprocessing import *  # noqa: F403
 
+from flambeau._core.homes import absent
 from flambeau.multiprocessing.spawning import (
     ProcessContext,
     ProcessException,
@@ -56,3 +57,5 @@ def set_sharing_strategy(new_strategy: str) -> None:
             f"shared memory travels by file descriptors, not by {new_strategy!r}: leave the call out, and raise the "
             "limit of open files (ulimit -n) if tensors are too many"
         )
+
+__getattr__ = absent("torch.multiprocessing")

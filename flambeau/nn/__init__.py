@@ -1,5 +1,6 @@
 """Neural networks: modules, their functions, initialisation and tools."""
 
+from flambeau._core.homes import absent
 from flambeau._core.lazy import lazy_module
 
 from . import functional, grad, init, modules, parallel, utils
@@ -26,3 +27,5 @@ __all__ = [
     "parallel",
     "utils",
 ]
+
+__getattr__ = absent("torch.nn")

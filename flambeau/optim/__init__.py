@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flambeau._core.homes import absent
 from flambeau._core.lazy import lazy_module
 from flambeau.optim._adafactor import Adafactor
 from flambeau.optim._muon import Muon
@@ -46,3 +47,5 @@ __all__ = [
     "swa_utils",
     "swap_in_optimizer_params_and_state",
 ]
+
+__getattr__ = absent("torch.optim")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.homes import absent
 from flambeau.optim import _checks
 from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 
@@ -61,3 +62,5 @@ class Adadelta(Optimizer):
         delta = (square_delta + eps).sqrt() / (square + eps).sqrt() * grad
         square_delta.mul_(rho).addcmul_(delta, delta, value=1 - rho)
         param.sub_(group["lr"] * delta)
+
+__getattr__ = absent("torch.optim.adadelta")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.homes import absent
 from flambeau.optim import _checks
 from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 
@@ -76,3 +77,5 @@ class Adagrad(Optimizer):
         total.addcmul_(grad, grad)
         lr = group["lr"] / (1 + (state.number("step") - 1) * group["lr_decay"])
         param.sub_(lr * grad / (total.sqrt() + group["eps"]))
+
+__getattr__ = absent("torch.optim.adagrad")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.homes import absent
 from flambeau.optim import _checks
 from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 
@@ -88,3 +89,5 @@ def _both_alike(betas: tuple, no_tensors: Any) -> tuple:
             raise ValueError(f"betas[{i}] as a Tensor is not supported for capturable=False and foreach=True")
         _checks.one_element(f"betas[{i}]", beta)
     return tuple(beta.squeeze() if tensors[i] else beta for i, beta in enumerate(betas))
+
+__getattr__ = absent("torch.optim.adam")

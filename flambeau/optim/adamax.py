@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.homes import absent
 from flambeau.optim import _checks
 from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 
@@ -61,3 +62,5 @@ class Adamax(Optimizer):
         mean.lerp_(grad, 1 - beta1)
         largest.copy_(torch.maximum(beta2 * largest, grad.abs() + group["eps"]))
         param.sub_(group["lr"] / (1 - beta1**t) * mean / largest)
+
+__getattr__ = absent("torch.optim.adamax")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau._core.homes import absent
 from flambeau.optim.adam import Adam
 from flambeau.optim.optimizer import ParamsT
 
@@ -39,3 +40,5 @@ class AdamW(Adam):
         super().__setstate__(state)
         for group in self.param_groups:  # whatever wrote the checkpoint
             group["decoupled_weight_decay"] = True
+
+__getattr__ = absent("torch.optim.adamw")

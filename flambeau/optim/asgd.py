@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.homes import absent
 from flambeau.optim import _checks
 from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 
@@ -67,3 +68,5 @@ class ASGD(Optimizer):
         average.lerp_(param, state.number("mu"))
         state.set_number("eta", float(lr / (1 + lambd * lr * t) ** group["alpha"]))
         state.set_number("mu", 1 / max(1, t - group["t0"]))
+
+__getattr__ = absent("torch.optim.asgd")

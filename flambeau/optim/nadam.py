@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.homes import absent
 from flambeau.optim import _checks
 from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 
@@ -74,3 +75,5 @@ class NAdam(Optimizer):
         direction = (1 - mu) / (1 - product) * grad + mu_next / (1 - product * mu_next) * mean
         scale = (square / (1 - beta2**t)).sqrt() + group["eps"]
         param.sub_(group["lr"] * direction / scale)
+
+__getattr__ = absent("torch.optim.nadam")

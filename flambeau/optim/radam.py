@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.homes import absent
 from flambeau.optim import _checks
 from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 
@@ -71,3 +72,5 @@ class RAdam(Optimizer):
             rectification = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
             step = step * ((rectification * correction2) ** 0.5 / (square.sqrt() + group["eps"]))
         param.sub_(step)
+
+__getattr__ = absent("torch.optim.radam")

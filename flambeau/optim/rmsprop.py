@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.homes import absent
 from flambeau.optim import _checks
 from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 
@@ -77,3 +78,5 @@ class RMSprop(Optimizer):
             param.sub_(group["lr"] * step)
         else:
             param.sub_(group["lr"] * grad / scale)
+
+__getattr__ = absent("torch.optim.rmsprop")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.homes import absent
 from flambeau.optim import _checks
 from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 
@@ -68,3 +69,5 @@ class Rprop(Optimizer):
         grad = grad.masked_fill(turned, 0)
         param.sub_(grad.sign() * size)
         previous.copy_(grad)
+
+__getattr__ = absent("torch.optim.rprop")

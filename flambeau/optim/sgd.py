@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau._core.homes import absent
 from flambeau.optim import _checks
 from flambeau.optim.optimizer import Group, Optimizer, ParamsT
 
@@ -81,3 +82,5 @@ class SGD(Optimizer):
         # Velocity moves rows that have no gradient this time, so this is no matter of a few rows.
         grad = grad.to_dense()
         self.update(param, -grad if group["maximize"] else grad, state, group)
+
+__getattr__ = absent("torch.optim.sgd")

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau import version
 from flambeau._core.errors import explain
+from flambeau._core.homes import HOMES, elsewhere
 from flambeau._core.lazy import lazy_module
+from flambeau._core.unsupported import UnsupportedModule, UnsupportedName, refuse
 
 if TYPE_CHECKING:
     import difflib
@@ -74,7 +76,7 @@ class StandIn:
         own = STANDS_FOR[root] + (rest and "." + rest)
         found = _found(own) if _is_public(fullname) else None
         if found is None:
-            raise ModuleNotFoundError(_missing(fullname), name=fullname)
+            raise _missing(fullname)
         loader: Any = SameModule(own)  # not a subclass of importlib's: importlib.abc is slow to import
         return ModuleSpec(fullname, loader, is_package=found.submodule_search_locations is not None)
 
@@ -95,12 +97,21 @@ class SameModule:
         self._spec = module.__spec__
         return module
 
+    def get_code(self, name: str) -> Any:
+        """The code, for `flambeau run -m torch.utils.collect_env`."""
+        spec = _found(self.name)
+        return getattr(spec and spec.loader, "get_code", lambda name: None)(self.name)
+
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self._spec  # the import system has put PyTorch's name there
         for alias, own in STANDS_FOR.items():  # what is loaded gets its second name now: importing it by that name
             for name, loaded in list(sys.modules.items()):  # would hide a function called as its module
                 if name.startswith(own + ".") and _is_public(second := alias + name.removeprefix(own)):
                     sys.modules.setdefault(second, loaded)
+                    if not hasattr(loaded, "__path__"):  # a file where PyTorch has a folder: what is asked for below
+                        loaded.__path__ = []  # is then found missing here, with a reason
+        for name in HOMES:
+            sys.modules.setdefault(name, elsewhere(name))
 
 
 def _is_public(name: str) -> bool:
@@ -119,8 +130,16 @@ def _found(own: str) -> ModuleSpec | None:
     return PathFinder.find_spec(own, parent.__path__) if hasattr(parent, "__path__") else None
 
 
-def _missing(name: str) -> str:
-    """What is not there, and what may have been meant."""
+def _missing(name: str) -> ModuleNotFoundError:
+    """The error about what is not there: why, or what may have been meant."""
+    parent, _, last = name.rpartition(".")
+    if isinstance(refusal := refuse(parent, last), UnsupportedName):
+        return UnsupportedModule(str(refusal), name=name)
+    return ModuleNotFoundError(_suggestion(name), name=name)
+
+
+def _suggestion(name: str) -> str:
+    """That a module is not there, and what may have been meant."""
     root, _, rest = name.partition(".")
     parent, _, last = name.rpartition(".")
     fact = f"No module named {name!r}: Flambeau, which stands for {root} here, has no such module"

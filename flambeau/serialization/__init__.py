@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flambeau._core.unsupported import refuse
+from flambeau._core.homes import absent
 from flambeau.serialization.legacy import MAGIC_NUMBER, PROTOCOL_VERSION
 from flambeau.serialization.loading import load
 from flambeau.serialization.names import add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
@@ -31,6 +31,4 @@ __all__ = [
     "set_default_load_endianness",
 ]
 
-
-def __getattr__(name: str) -> object:
-    raise refuse("torch.serialization", name)
+__getattr__ = absent("torch.serialization")

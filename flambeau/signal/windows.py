@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.homes import absent
 
 __all__ = [
     "bartlett", "blackman", "cosine", "exponential", "gaussian", "general_cosine", "general_hamming", "hamming", "hann",
@@ -204,3 +205,5 @@ def kaiser(M: int, *, beta: float = 12.0, sym: bool = True, **options: Any) -> A
         return torch.i0((1 - t * t).clamp(min=0).sqrt() * beta) / torch.i0(torch.full_like(t, beta))
 
     return _window(formula, M, sym, **options)
+
+__getattr__ = absent("torch.signal.windows")

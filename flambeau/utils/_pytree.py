@@ -279,7 +279,8 @@ def tree_map_with_path(func: Callable, tree: Any, *rests: Any, is_leaf: IsLeaf =
     """
     leaves, spec = tree_flatten_with_path(tree, is_leaf)
     others = [spec.flatten_up_to(rest) for rest in rests]
-    return spec.unflatten([func(path, *items) for (path, leaf), *more in zip(leaves, *others) for items in [(leaf, *more)]])
+    columns = zip(leaves, *others, strict=True)
+    return spec.unflatten([func(path, leaf, *rest) for (path, leaf), *rest in columns])
 
 
 def _chosen(kinds: Any) -> Callable[[Any], bool]:

@@ -8,22 +8,28 @@ runs the part again, with the same random numbers and precision, until everythin
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 from flambeau import _api as torch
 from flambeau import amp, autograd, random
+from flambeau._core.homes import absent
 from flambeau.autograd.graph import saved_tensors_hooks
 
 __all__ = [
     "CheckpointError",
     "CheckpointFunction",
+    "DefaultDeviceType",
+    "check_backward_validity",
     "checkpoint",
     "checkpoint_sequential",
+    "detach_variable",
+    "get_device_states",
     "noop_context_fn",
     "set_checkpoint_debug_enabled",
     "set_checkpoint_early_stop",
+    "set_device_states",
 ]
 
 
@@ -251,6 +257,82 @@ class CheckpointFunction(torch.autograd.Function):
         return (None, None, *found)
 
 
+# ------------------------------------------------------------------- what functions like these are made of
+
+
+def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inputs cut off from the graph: leaves that require gradients where the inputs do; what is no tensor as it is.
+
+    RuntimeError for what is no tuple.
+
+    Example::
+
+        >>> x = torch.ones(1, requires_grad=True)
+        >>> detach_variable((x * 2, "text"))
+        (tensor([2.], requires_grad=True), 'text')
+    """
+    if not isinstance(inputs, tuple):
+        raise RuntimeError(f"Only tuple of tensors is supported. Got Unsupported input type: {type(inputs).__name__}")
+    return tuple([t.detach().requires_grad_(t.requires_grad) if isinstance(t, torch.Tensor) else t for t in inputs])
+
+
+def check_backward_validity(inputs: Iterable[Any]) -> None:
+    """Warn if none of the inputs requires gradients, so that there would be none.
+
+    Example::
+
+        >>> check_backward_validity([torch.ones(1, requires_grad=True)])
+    """
+    if not any(t.requires_grad for t in inputs if isinstance(t, torch.Tensor)):
+        warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", stacklevel=2)
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Any]]:
+    """The numbers of the devices, apart from the CPU, that the tensors among `args` are on, and the states of their
+    generators: there are no such devices.
+
+    Example::
+
+        >>> get_device_states(torch.ones(1))
+        ([], [])
+    """
+    return [], []
+
+
+def set_device_states(devices: Sequence[int], states: Sequence[Any], *, device_type: str | None = None) -> None:
+    """Set the states of devices' generators, as `get_device_states` gave them. NotImplementedError for a device.
+
+    Example::
+
+        >>> set_device_states(*get_device_states(torch.ones(1)))
+    """
+    if len(devices):
+        kind = device_type or DefaultDeviceType.get_device_type()
+        raise NotImplementedError(f"set_device_states: there are no devices of the kind {kind!r}, got {list(devices)}")
+
+
+class DefaultDeviceType:
+    """The kind of device whose random numbers checkpoints preserve, beside the CPU's: "cpu", there is no other.
+
+    Example::
+
+        >>> DefaultDeviceType.get_device_type()
+        'cpu'
+    """
+
+    _chosen = "cpu"
+
+    @staticmethod
+    def set_device_type(device: str = "cuda") -> None:
+        """Choose a kind of device. It is remembered, and has no generators."""
+        DefaultDeviceType._chosen = device
+
+    @staticmethod
+    def get_device_type() -> str:
+        """The kind of device."""
+        return DefaultDeviceType._chosen
+
+
 def checkpoint_sequential(
     functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any
 ) -> Any:
@@ -279,3 +361,6 @@ def checkpoint_sequential(
         end = start + size
         input = checkpoint(part(start, end), input, use_reentrant=use_reentrant, **kwargs)
     return part(end, len(layers))(input)
+
+
+__getattr__ = absent("torch.utils.checkpoint")

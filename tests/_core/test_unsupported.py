@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 
 import flambeau as torch
@@ -19,6 +21,13 @@ def test_an_attribute_that_tensors_lack(name):
 def test_other_attributes_are_just_missing():
     with pytest.raises(AttributeError, match="'Tensor' object has no attribute 'no_such_name'"):
         torch.ones(2).no_such_name  # noqa: B018
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest():
+    for module, name, meant in ((torch.nn, "Relu", "ReLU"), (torch.utils, "dat", "data")):
+        with pytest.raises(AttributeError) as found:
+            getattr(module, name)
+        assert f"Did you mean: '{meant}'?" in "".join(traceback.format_exception_only(found.value))
 
 
 def test_looks_at_attributes_stay_quick():

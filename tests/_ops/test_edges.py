@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 import flambeau as torch
+from flambeau._core.config import config
 
 nan = float("nan")
 SIGNED = [torch.int8, torch.int16, torch.int32, torch.int64]
@@ -42,3 +43,19 @@ def test_powers_of_two_beyond_the_largest_number():
     assert half.dtype is torch.float16 and half.item() == 2.0**-4
     torch.ldexp(x, torch.tensor([1, 2])).sum().backward()
     assert x.grad.tolist() == [2.0, 4.0]
+
+
+@pytest.mark.parametrize("when", ["always", "never"])
+def test_a_bound_that_is_a_number_keeps_the_zero_that_equals_it(monkeypatch, when):
+    """As in PyTorch: 0 and -0 are equal, and the input's stays; of two tensors the second's, or fmax's first."""
+    monkeypatch.setattr(config, "compile", when)
+    x, zeros = torch.tensor([0.0, -0.0] * 20), torch.tensor([0.0] * 40)
+    functional = torch.nn.functional
+    for bounded in (x.relu(), x.clamp(min=0), x.clamp(max=0), functional.relu6(x), functional.hardtanh(x, 0.0, 1.0)):
+        assert torch.signbit(bounded).tolist() == [False, True] * 20
+    assert torch.signbit(torch.maximum(zeros, x)).tolist() == [False, True] * 20
+    assert not torch.signbit(torch.minimum(x, zeros)).any()
+    assert torch.signbit(torch.fmax(x, zeros)).tolist() == torch.signbit(torch.fmin(x, zeros)).tolist()
+    assert torch.signbit(torch.fmin(x, zeros)).tolist() == [False, True] * 20
+    pooled = functional.max_pool1d(x.reshape(1, 1, -1), 2)
+    assert not torch.signbit(pooled).any() and not torch.signbit((-zeros).cumsum(0)).any()

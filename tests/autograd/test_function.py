@@ -174,3 +174,29 @@ def test_the_context_is_the_node():
     with pytest.raises(RuntimeError, match="backward through the graph a second time"):
         _ = z.grad_fn.saved_tensors
     assert Scale.apply(torch.ones(1), 2).grad_fn is None and seen[-1].needs_input_grad == (False, False)
+
+
+def test_the_context_says_in_forward_what_it_was_told():
+    said = []
+
+    class Doubled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            said.append((ctx.dirty_tensors, ctx.non_differentiable, ctx.to_save))
+            twice = y * 2
+            ctx.mark_dirty(x.mul_(2))
+            ctx.mark_non_differentiable(twice)
+            ctx.save_for_backward(y)
+            said.append((ctx.dirty_tensors[0] is x, ctx.non_differentiable[0] is twice, ctx.to_save[0] is y))
+            return x, twice
+
+        @staticmethod
+        def backward(ctx, g, _):
+            said.append((ctx.dirty_tensors, ctx.non_differentiable, ctx.to_save))
+            with pytest.warns(DeprecationWarning, match="use 'saved_tensors'"):
+                return g * ctx.saved_variables[0], None
+
+    x = torch.ones(2, requires_grad=True)
+    Doubled.apply(x * 1, torch.full((2,), 3.0))[0].sum().backward()
+    assert said == [(None, None, None), (True, True, True), (None, None, None)]
+    assert x.grad.tolist() == [3.0, 3.0]

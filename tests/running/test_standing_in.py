@@ -105,6 +105,49 @@ for module in {list(hints)}:
         assert hint in said
 
 
+def test_modules_whose_names_stand_elsewhere(tmp_path: Path) -> None:
+    """PyTorch has files and folders of its own; what they hold is found, in whatever file it stands here."""
+    run(
+        """
+import torch
+import torch.backends.cudnn as cudnn
+import torch.backends.cudnn
+import torch.nn.parallel.data_parallel, torch.multiprocessing.spawn, torch.distributions.normal
+from torch.cuda.amp import GradScaler, autocast
+from torch.distributions.beta import Beta
+from torch.functional import *
+cudnn.benchmark = True
+assert torch.backends.cudnn.benchmark is True
+assert Beta is torch.distributions.Beta and torch.distributions.normal.Normal is torch.distributions.Normal
+assert einsum is torch.einsum and callable(torch.multiprocessing.spawn) and GradScaler is torch.cuda.amp.GradScaler
+import pickle
+assert pickle.loads(b"ctorch.distributions.normal\\nNormal\\n.") is torch.distributions.Normal
+""",
+        tmp_path,
+    )
+
+
+def test_modules_that_cannot_be_had_say_why(tmp_path: Path) -> None:
+    code = """
+import importlib
+for name in ("torch.onnx", "torch.cuda.nccl", "torch.distributed.fsdp", "torch.utils.data.datapipes.iter.callable"):
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        assert isinstance(error, NotImplementedError) and f"{name} is not implemented: " in str(error), error
+        assert "hint: nearest is " in str(error)
+    else:
+        raise AssertionError(name)
+"""
+    run(code, tmp_path)
+
+
+def test_a_module_of_pytorchs_as_the_program() -> None:
+    command = [sys.executable, "-m", "flambeau", "run", "-m", "torch.utils.collect_env"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.startswith("torch version: Flambeau "), done.stderr
+
+
 def test_within_a_process(tmp_path: Path) -> None:
     code = "import flambeau as f\nf.install_as_torch()\nf.install_as_torch()\nimport torch\nprint(torch is f)"
     assert run(code, tmp_path, installed=False) == "True\n"

@@ -83,3 +83,19 @@ def test_misuse_is_refused():
         checkpoint(torch.exp, x, use_reentrant=False, determinism_check="maybe")
     with pytest.raises(ValueError, match="Unexpected keyword"):
         checkpoint(torch.exp, x, use_reentrant=True, out=None)
+
+
+def test_what_functions_like_these_are_made_of():
+    checkpointing = torch.utils.checkpoint
+    x = torch.ones(2, requires_grad=True)
+    a, b, c = checkpointing.detach_variable((x * 2, torch.ones(1), "text"))
+    assert (a.requires_grad, a.is_leaf, b.requires_grad, c) == (True, True, False, "text")
+    with pytest.raises(RuntimeError, match="Got Unsupported input type: list"):
+        checkpointing.detach_variable([x])
+    with pytest.warns(UserWarning, match="None of the inputs have requires_grad=True"):
+        checkpointing.check_backward_validity([torch.ones(1), 3])
+    assert checkpointing.get_device_states(x) == ([], [])
+    with pytest.raises(NotImplementedError, match="no devices of the kind 'cuda', got .0."):
+        checkpointing.set_device_states([0], [None], device_type="cuda")
+    with pytest.raises(NotImplementedError, match="operations are not asked one by one"):
+        _ = checkpointing.create_selective_checkpoint_contexts

@@ -85,13 +85,13 @@ def minimum(f: Function, a: Val, b: Val) -> Val:
 
 
 def _fmax(f: Function, a: Val, b: Val) -> Val:
-    """The larger; of a number and NaN the number."""
-    larger = f.select(f.fcompare("ogt", a, b), a, b)
+    """The larger; of a number and NaN the number, and the first of equals (0 and -0)."""
+    larger = f.select(f.fcompare("oge", a, b), a, b)
     return f.select(v.is_nan(f, b), a, larger)
 
 
 def _fmin(f: Function, a: Val, b: Val) -> Val:
-    smaller = f.select(f.fcompare("olt", a, b), a, b)
+    smaller = f.select(f.fcompare("ole", a, b), a, b)
     return f.select(v.is_nan(f, b), a, smaller)
 
 

@@ -113,6 +113,25 @@ class NumpyBuilder:
         kept = np.asarray(x).dtype.itemsize * 8 - (np.asarray(x).dtype.kind == "i")
         return np.right_shift(x, np.where(np.less(y, 0) | np.greater(y, kept), kept, y))
 
+    # ------------------------------------------------------------------------------------ bounds
+
+    def maximum(self, x: Any, y: Any) -> Any:
+        """The larger; NaN if either is NaN. Of 0 and -0, which are equal, NumPy takes the second and PyTorch does, too,
+        unless that is a number: relu(-0.0) is -0.0."""
+        return np.maximum(x, y) if isinstance(y, np.ndarray) else np.maximum(y, x)
+
+    def minimum(self, x: Any, y: Any) -> Any:
+        """The smaller; NaN if either is NaN."""
+        return np.minimum(x, y) if isinstance(y, np.ndarray) else np.minimum(y, x)
+
+    def fmax(self, x: Any, y: Any) -> Any:
+        """The larger; of a number and NaN the number, and the first of equals."""
+        return np.where((x >= y) | np.isnan(y), x, y) if self.is_float(x) else np.maximum(x, y)
+
+    def fmin(self, x: Any, y: Any) -> Any:
+        """The smaller; of a number and NaN the number, and the first of equals."""
+        return np.where((x <= y) | np.isnan(y), x, y) if self.is_float(x) else np.minimum(x, y)
+
     # ------------------------------------------------------------------------------------ functions
 
     def log10(self, x: Any) -> Any:

@@ -8,11 +8,11 @@ from typing import Any
 
 from flambeau import _api
 from flambeau._api import operations
+from flambeau._core.homes import absent
 from flambeau._core.overriding import handle_torch_function as handle_torch_function
 from flambeau._core.overriding import has_torch_function as has_torch_function
 from flambeau._core.overriding import has_torch_function_unary as has_torch_function_unary
 from flambeau._core.overriding import has_torch_function_variadic as has_torch_function_variadic
-from flambeau._core.unsupported import refuse
 from flambeau._ops.scaled import ScalingType as ScalingType
 from flambeau._ops.scaled import SwizzleType as SwizzleType
 
@@ -54,7 +54,7 @@ globals().update(operations("nn.functional"))
 __all__ = [
     name
     for name in globals()
-    if name[0] != "_" and name not in ("annotations", "Any", "Callable", "SHARED", "operations", "refuse")
+    if name[0] != "_" and name not in ("annotations", "Any", "Callable", "SHARED", "operations", "absent")
 ]
 
 
@@ -97,6 +97,4 @@ def assert_int_or_pair(arg: Any, arg_name: str, message: str) -> None:
 
 __all__ += ["assert_int_or_pair", "boolean_dispatch"]
 
-
-def __getattr__(name: str) -> Any:
-    raise refuse("torch.nn.functional", name)
+__getattr__ = absent("torch.nn.functional")

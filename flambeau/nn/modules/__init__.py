@@ -1,5 +1,7 @@
 """The layers and losses, one kind a file."""
 
+from flambeau._core.homes import absent
+
 from .activation import (
     CELU,
     ELU,
@@ -314,3 +316,5 @@ __all__ = [
     "ZeroPad2d",
     "ZeroPad3d",
 ]
+
+__getattr__ = absent("torch.nn.modules")

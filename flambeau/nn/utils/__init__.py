@@ -1,5 +1,6 @@
 """Tools for modules and their parameters."""
 
+from flambeau._core.homes import absent
 from flambeau._core.lazy import lazy_module
 
 from . import rnn
@@ -42,3 +43,5 @@ __all__ = [
     "vector_to_parameters",
     "weight_norm",
 ]
+
+__getattr__ = absent("torch.nn.utils")

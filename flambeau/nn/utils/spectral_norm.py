@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.homes import absent
 from flambeau.nn import functional as F
 
 from ..modules.conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
@@ -156,3 +157,5 @@ def remove_spectral_norm(module: Module, name: str = "weight") -> Module:
             del module._state_dict_hooks[key]
             break
     return module
+
+__getattr__ = absent("torch.nn.utils.spectral_norm")

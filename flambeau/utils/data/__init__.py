@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from flambeau._core.unsupported import refuse
+from flambeau._core.homes import absent
 from flambeau.utils.data.collate import default_collate, default_convert
 from flambeau.utils.data.dataloader import DataLoader, get_worker_info
 from flambeau.utils.data.datapipes.datapipe import (
@@ -63,6 +61,4 @@ __all__ = [
     "random_split",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    raise refuse("torch.utils.data", name)
+__getattr__ = absent("torch.utils.data")

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flambeau import _api as torch
-from flambeau import nn
-from flambeau._core.config import config
+from flambeau import hub, nn
 from flambeau._core.errors import explain
 from flambeau.serialization import load
 from flambeau.vision.transforms import presets
@@ -47,9 +46,8 @@ class WeightsEnum(Enum):
 
 
 def checkpoints() -> Path:
-    """Where PyTorch's hub keeps published files: below TORCH_HOME, or the user's folder for caches."""
-    home = config.torch_home or os.path.join(config.cache_home or os.path.join("~", ".cache"), "torch")
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    """Where `torch.hub` keeps published files: below TORCH_HOME, or the user's folder for caches."""
+    return Path(hub.get_dir()) / "checkpoints"
 
 
 def published(name: str, *files: str, latest: str = "IMAGENET1K_V1", recipe: tuple[int, int] = (224, 256)) -> Any:

@@ -6,7 +6,7 @@ import pytest
 
 import flambeau as torch
 from flambeau.utils.data import DataChunk, DataLoader, IterDataPipe, functional_datapipe
-from flambeau.utils.data.datapipes.iter import IterableWrapper
+from flambeau.utils.data.datapipes.iter import IterableWrapper, Sampler
 from flambeau.utils.data.datapipes.map import SequenceWrapper
 
 
@@ -39,11 +39,19 @@ def test_shuffled_by_a_seed():
     assert list(pipe.set_shuffle(False)) == list(range(20))
 
 
+def test_what_a_sampler_draws():
+    pipe = Sampler(IterableWrapper("abc"))
+    assert list(pipe) == [0, 1, 2] and len(pipe) == 3
+
+
 def test_indexed():
     pipe = SequenceWrapper([1, 2, 3])
     assert list(pipe.map(lambda x: -x).batch(2)) == [[-1, -2], [-3]]
     assert [pipe.concat(pipe)[i] for i in range(6)] == [1, 2, 3, 1, 2, 3]
     assert pipe.zip(pipe)[2] == (3, 3)
+    order = [list(SequenceWrapper(range(9)).shuffle().set_seed(seed)) for seed in (1, 1, 2)]
+    assert order[0] == order[1] != order[2] and sorted(order[0]) == list(range(9))
+    assert list(pipe.shuffle(indices=[2, 0]).set_shuffle(False)) == [3, 1]
 
 
 def test_a_loader_takes_pipes():
@@ -64,7 +72,10 @@ def test_a_name_is_taken_once():
 def test_as_pytorch():
     pytest.importorskip("torch")
     from torch.utils.data.datapipes import iter as real
+    from torch.utils.data.datapipes import map as real_map
 
+    shuffled = SequenceWrapper(range(9)).shuffle().set_seed(4)
+    assert list(shuffled) == list(real_map.SequenceWrapper(range(9)).shuffle().set_seed(4))
     ours, theirs = IterableWrapper(range(30)), real.IterableWrapper(range(30))
     for source in (ours, theirs):
         source.found = [

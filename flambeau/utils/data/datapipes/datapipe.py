@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
+from flambeau._core.homes import absent
 from flambeau.utils.data.dataset import Dataset, IterableDataset
 
 T = TypeVar("T")
@@ -204,3 +205,6 @@ class non_deterministic:  # noqa: N801 (PyTorch's name)
 
         kind.__init__ = make_if_allowed
         return kind
+
+
+__getattr__ = absent("torch.utils.data.datapipes.datapipe")

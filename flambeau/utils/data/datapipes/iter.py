@@ -9,12 +9,19 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from flambeau import _api as torch
+from flambeau._core.homes import absent
 from flambeau.utils.data.collate import default_collate
 from flambeau.utils.data.dataloader import get_worker_info
+from flambeau.utils.data.datapipes.branching import Demultiplexer, Forker
 from flambeau.utils.data.datapipes.datapipe import DataChunk, InBatches, IterDataPipe, Several, functional_datapipe
+from flambeau.utils.data.datapipes.files import FileLister, FileOpener, StreamReader
+from flambeau.utils.data.sampler import SequentialSampler
 
-__all__ = ["Batcher", "Collator", "Concater", "Filter", "Grouper", "IterableWrapper", "Mapper", "Multiplexer",
-           "ShardingFilter", "Shuffler", "UnBatcher", "Zipper"]  # fmt: skip
+__all__ = [
+    "Batcher", "Collator", "Concater", "Demultiplexer", "FileLister", "FileOpener", "Filter", "Forker", "Grouper",
+    "IterableWrapper", "Mapper", "Multiplexer", "Sampler", "ShardingFilter", "Shuffler", "StreamReader", "UnBatcher",
+    "Zipper",
+]  # fmt: skip
 
 
 class _Behind(IterDataPipe):
@@ -164,12 +171,15 @@ class Shuffler(_Behind):
         self._seed = seed
         return self
 
+    def _begin_order(self) -> None:
+        seed, self._seed = self._seed, None
+        self._rng.seed(int(torch.empty((), dtype=torch.int64).random_()) if seed is None else seed)
+
     def __iter__(self) -> Iterator:
         if not self._enabled:
             yield from self.datapipe
             return
-        seed, self._seed = self._seed, None
-        self._rng.seed(int(torch.empty((), dtype=torch.int64).random_()) if seed is None else seed)
+        self._begin_order()
         buffer: list[Any] = []
         for item in self.datapipe:
             if len(buffer) == self.buffer_size:
@@ -183,6 +193,29 @@ class Shuffler(_Behind):
 
     def __len__(self) -> int:
         return len(self.datapipe)
+
+
+class Sampler(_Behind):
+    """What a sampler, made of `sampler_args` and `sampler_kwargs` and the pipe, draws. TypeError for a pipe of unknown
+    length."""
+
+    def __init__(
+        self,
+        datapipe: Any,
+        sampler: Callable[..., Iterable] = SequentialSampler,
+        sampler_args: tuple | None = None,
+        sampler_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(datapipe)
+        if not hasattr(datapipe, "__len__"):
+            raise TypeError(f"Sampler class requires input datapipe implemented `__len__`, got {datapipe!r}")
+        self.sampler = sampler(*(sampler_args or ()), data_source=datapipe, **(sampler_kwargs or {}))
+
+    def __iter__(self) -> Iterator:
+        return iter(self.sampler)
+
+    def __len__(self) -> int:
+        return len(self.sampler)  # type: ignore[arg-type]
 
 
 @functional_datapipe("sharding_filter")
@@ -264,3 +297,6 @@ class Multiplexer(Several, IterDataPipe):
 
     def __len__(self) -> int:
         return min(len(pipe) for pipe in self.datapipes) * len(self.datapipes)
+
+
+__getattr__ = absent("torch.utils.data.datapipes.iter")

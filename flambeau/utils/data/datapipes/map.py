@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Any
 
+from flambeau._core.homes import absent
+from flambeau.utils.data.datapipes import iter
 from flambeau.utils.data.datapipes.datapipe import InBatches, MapDataPipe, Several, functional_datapipe
 
-__all__ = ["Batcher", "Concater", "Mapper", "SequenceWrapper", "Zipper"]
+__all__ = ["Batcher", "Concater", "Mapper", "SequenceWrapper", "Shuffler", "Zipper"]
 
 
 class SequenceWrapper(MapDataPipe):
@@ -76,3 +78,24 @@ class Zipper(Several, MapDataPipe):
 
     def __len__(self) -> int:
         return min(len(pipe) for pipe in self.datapipes)
+
+
+class Shuffler(iter.Shuffler):
+    """The items at `indices` (all by default) in random order; to be iterated. `set_seed` makes the next order
+    repeatable, `set_shuffle(False)` keeps that of the indices."""
+
+    def __init__(self, datapipe: Any, *, indices: list | None = None) -> None:
+        super().__init__(datapipe)
+        self.indices = list(range(len(datapipe))) if indices is None else indices
+
+    def __iter__(self) -> Iterator:
+        order = self.indices
+        if self._enabled:
+            self._begin_order()
+            order = self._rng.sample(self.indices, len(self.indices))[::-1]
+        for index in order:
+            yield self.datapipe[index]
+
+
+MapDataPipe.register_datapipe_as_function("shuffle", Shuffler)
+__getattr__ = absent("torch.utils.data.datapipes.map")

@@ -1,4 +1,4 @@
-"""Comparisons for tests (`torch.testing`)."""
+"""Are tensors close? (`torch.testing`)"""
 
 from __future__ import annotations
 

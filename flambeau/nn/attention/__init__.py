@@ -6,7 +6,14 @@ import enum
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["SDPBackend", "sdpa_kernel"]
+from flambeau._core.homes import absent
+from flambeau._core.lazy import lazy_module
+
+# Not every program uses these, and `import flambeau` should not wait for them.
+bias = lazy_module("flambeau.nn.attention.bias", "Masks of causal attention.")
+flex_attention = lazy_module("flambeau.nn.attention.flex_attention", "Attention with functions of the scores.")
+
+__all__ = ["SDPBackend", "bias", "flex_attention", "sdpa_kernel"]
 
 
 class SDPBackend(enum.Enum):
@@ -38,3 +45,6 @@ def sdpa_kernel(backends: list[SDPBackend] | SDPBackend, set_priority: bool = Fa
             f"Backend must be an instance of SDPBackend or a list of SDPBackend instances, got {type(backend).__name__}"
         )
     yield
+
+
+__getattr__ = absent("torch.nn.attention")
