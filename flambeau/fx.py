@@ -1,70 +1,24 @@
-"""`torch.fx`, as far as programs meet it that do not transform graphs.
-
-There is no second representation of a program: no tracer makes graphs of nodes. The classes are here so that
-annotations and `isinstance` can name them; objects of them cannot be made.
-"""
+"""`torch.fx`, as far as programs meet it that do not transform graphs: programs are not traced into graphs here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from flambeau._core.errors import explain
-from flambeau._core.unsupported import refuse
+from flambeau._core.homes import absent
+from flambeau._core.placeholders import placeholders
 
 Function = TypeVar("Function", bound=Callable)
 
-__all__ = ["Graph", "GraphModule", "Interpreter", "Node", "Proxy", "Tracer", "Transformer", "symbolic_trace", "wrap"]
-
-
-def _no_graphs(name: str) -> NotImplementedError:
-    return NotImplementedError(
-        explain(
-            f"torch.fx.{name} is not implemented: programs are not traced into graphs of Python objects",
-            hint="torch.compile replays a function; a torch.overrides.TorchFunctionMode sees its calls; "
-            "torch.explain shows what they became",
-        )
-    )
-
-
-class _OfGraphs:
-    """A class of which there are no objects here."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise _no_graphs(type(self).__name__)
-
-
-class Graph(_OfGraphs):
-    """A traced program."""
-
-
-class GraphModule(_OfGraphs):
-    """A module made of a traced program."""
-
-
-class Node(_OfGraphs):
-    """A step of a traced program."""
-
-
-class Proxy(_OfGraphs):
-    """What stands for a value while a program is traced: nothing ever does."""
-
-
-class Tracer(_OfGraphs):
-    """What traces a program."""
-
-
-class Interpreter(_OfGraphs):
-    """What runs a traced program step by step."""
-
-
-class Transformer(_OfGraphs):
-    """What makes another program of a traced one."""
-
-
-def symbolic_trace(root: Any, concrete_args: Any = None) -> Any:
-    """NotImplementedError: there is no tracer."""
-    raise _no_graphs("symbolic_trace")
+_ABSENT = placeholders(
+    "torch.fx",
+    "programs are not traced into graphs of Python objects",
+    "torch.compile, which replays a function; torch.overrides.TorchFunctionMode, which sees its calls; torch.explain",
+    classes="Graph GraphModule Interpreter Node Proxy Tracer Transformer",
+    functions="symbolic_trace replace_pattern map_arg",
+)
+globals().update(_ABSENT)
+__all__ = [*_ABSENT, "wrap"]
 
 
 def wrap(fn_or_name: Function) -> Function:
@@ -82,9 +36,8 @@ def wrap(fn_or_name: Function) -> Function:
         1.5
     """
     if not callable(fn_or_name) and not isinstance(fn_or_name, str):
-        raise RuntimeError("Unsupported type for global function! Must be either a callable or string name")
+        raise RuntimeError(f"wrap() expects a function or the name of one, got {type(fn_or_name).__name__}")
     return fn_or_name
 
 
-def __getattr__(name: str) -> Any:
-    raise refuse("torch.fx", name)
+__getattr__ = absent("torch.fx")

@@ -46,7 +46,7 @@ LAYERS = [
     ["hub"],
     ["utils"],
     ["vision", "safetensors", "library", "compiler"],
-    ["ops"],
+    ["ops", "_dynamo"],
     ["apparel"],
     ["cli"],
     ["__init__"],

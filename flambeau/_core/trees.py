@@ -74,7 +74,7 @@ def _default_values(mapping: Any) -> tuple[list[Any], Any]:
 
 
 def _attribute_keys(value: Any) -> list[Any]:
-    return [GetAttrKey(name) for name in _fields(type(value))]
+    return [GetAttrKey(name) for name in _fields(type(value)) or ()]
 
 
 CONTAINERS: dict[type, Container] = {
@@ -138,6 +138,9 @@ class TreeSpec:
 
     __slots__ = ("type", "context", "_children", "num_leaves", "num_nodes")
 
+    num_leaves: int
+    num_nodes: int
+
     def __init__(self, type: type | None, context: Any, children: Iterable[TreeSpec] = ()) -> None:  # noqa: A002
         self.type = type
         self.context = context
@@ -192,7 +195,8 @@ class TreeSpec:
         if self.type in (dict, OrderedDict):
             if set(context) != set(self.context):
                 raise ValueError(f"Node keys mismatch; expected {self.context!r}, but got {context!r}.")
-            children = [tree[key] for key in self.context]
+            by_key = dict(zip(context, children, strict=True))
+            children = [by_key[key] for key in self.context]
         elif len(children) != len(self._children):
             raise ValueError(f"Node arity mismatch; expected {len(self._children)}, but got {len(children)}.")
         pairs = zip(self._children, children, strict=True)

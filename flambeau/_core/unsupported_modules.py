@@ -73,7 +73,7 @@ MODULES: tuple[tuple[str, str, str, str], ...] = (
         "torch.distributed",
         "optimizers update all parameters in every process, each step",
         "torch.optim after DistributedDataParallel's gradients; its join() and register_comm_hook",
-        "algorithms optim",
+        "optim",
     ),
     (
         "torch.distributed",

@@ -183,8 +183,8 @@ class Op:
             except (AttributeError, TypeError):
                 if is_unforeseen(args, kwargs):
                     return function(*args, **kwargs)
-                if (named := self.in_todays_order(args)) is not None:
-                    return function(*named[0], **named[1], **kwargs)
+                if (today := self.in_todays_order(args)) is not None:
+                    return function(*today[0], **today[1], **kwargs)
                 raise
 
         asks_again(function)
@@ -558,8 +558,8 @@ class Composite(Op):
             except (AttributeError, TypeError) as error:
                 if is_unforeseen(args, kwargs):
                     return function(*args, **kwargs)
-                if (named := self.in_todays_order(args)) is not None:
-                    return function(*named[0], **named[1], **kwargs)
+                if (today := self.in_todays_order(args)) is not None:
+                    return function(*today[0], **today[1], **kwargs)
                 plain = self.body
                 named = [p for p in inspect.signature(plain).parameters.values() if p.kind != p.VAR_POSITIONAL]
                 refuse_others(self.name, [p.name for p in named], args, kwargs, error)

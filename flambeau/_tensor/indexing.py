@@ -227,7 +227,8 @@ def _item(item: Any) -> Any:
     if isinstance(item, TensorBase):
         m = item._meta
         if not m.ndim and m.dtype.category <= dtypes.INTEGER and m.dtype not in _MASKS:
-            return int(item.item())
+            if not isinstance(item, Operand):  # of a batch each has its own
+                return int(item.item())
         return item
     if isinstance(item, slice) or isinstance(item, bool):
         return item

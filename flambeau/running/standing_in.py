@@ -27,7 +27,7 @@ else:
 STANDS_FOR = {"torch": "flambeau", "torchvision": "flambeau.vision", "safetensors": "flambeau.safetensors"}
 # Rooms of the package that PyTorch does not have, and that would be no answer to a name of PyTorch's.
 HOUSE_ONLY = frozenset({"__main__", "apparel", "cli", "compiling", "running", "safetensors", "vision"})
-PRIVATE = frozenset({"_C", "__config__"})  # PyTorch's private modules that are here all the same
+PRIVATE = frozenset({"_C", "__config__", "_dynamo"})  # PyTorch's private modules that are here all the same
 PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 

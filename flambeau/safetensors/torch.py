@@ -15,7 +15,7 @@ from flambeau.safetensors.opening import read_tensor, safe_open
 from flambeau.serialization.atomic import replacing
 from flambeau.serialization.memory import bytes_of
 
-__all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model"]
+__all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model", "storage_ptr", "storage_size"]
 
 
 def save_file(
@@ -99,6 +99,29 @@ def load_model(
             + _listed("Unexpected", sorted(unexpected))
         )
     return absent, list(unexpected)
+
+
+def storage_ptr(tensor: torch.Tensor) -> int:
+    """The address of the memory that a tensor shares with its views.
+
+    Example::
+
+        >>> x = torch.ones(3)
+        >>> storage_ptr(x[1:]) == storage_ptr(x)
+        True
+    """
+    return int(tensor.untyped_storage().data_ptr())
+
+
+def storage_size(tensor: torch.Tensor) -> int:
+    """How many bytes that memory has.
+
+    Example::
+
+        >>> storage_size(torch.ones(3)[1:])
+        12
+    """
+    return int(tensor.untyped_storage().nbytes())
 
 
 def _listed(kind: str, names: Iterable[str]) -> str:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from flambeau.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
+from flambeau.distributed import tensor
+from flambeau.distributed.tensor import Partial, Replicate, Shard
 from flambeau.distributed.tensor._utils import compute_local_shape_and_global_offset
 
 
@@ -32,7 +33,7 @@ def test_the_part_of_a_process():
 
 
 def test_no_tensor_is_placed():
-    assert not isinstance(1, DTensor)
-    for make in (DTensor, DTensor.from_local, lambda: distribute_tensor(None)):
+    assert not isinstance(1, tensor.DTensor)
+    for make in (tensor.DTensor, tensor.distribute_tensor):
         with pytest.raises(NotImplementedError, match="a tensor lies in one process(.|\n)*hint"):
             make()

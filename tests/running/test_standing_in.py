@@ -89,7 +89,7 @@ def test_missing_modules_name_the_nearest(tmp_path: Path) -> None:
         "torch.optim.lr_schedulers": "the nearest is torch.optim.lr_scheduler",
         "torch.nn.Conv2d": "from torch.nn import Conv2d",
         "torch.nn.functional.relu": "from torch.nn.functional import relu",
-        "torch._dynamo": "private",
+        "torch._inductor": "private",
         "torch.apparel": "the nearest is torch.",
         "torch.nn.zzz.more": "No module named 'torch.nn.zzz'",
     }

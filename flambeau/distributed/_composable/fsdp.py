@@ -1,6 +1,5 @@
 """`torch.distributed._composable.fsdp`: see `torch.distributed.fsdp`."""
 
-from flambeau.distributed.fsdp import CPUOffloadPolicy as CPUOffloadPolicy
-from flambeau.distributed.fsdp import MixedPrecisionPolicy as MixedPrecisionPolicy
-from flambeau.distributed.fsdp import OffloadPolicy as OffloadPolicy
-from flambeau.distributed.fsdp import fully_shard as fully_shard
+from flambeau.distributed import fsdp
+
+globals().update({name: getattr(fsdp, name) for name in fsdp.__all__})

@@ -22,6 +22,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+_DEFAULT_SPARSE_BLOCK_SIZE = 128
+
+
 class AuxRequest(NamedTuple):
     """What `flex_attention` should give beside its result: the logarithm of each query's sum of exponentials, and its
     largest score."""
@@ -163,7 +166,7 @@ def create_block_mask(
     Q_LEN: int,  # noqa: N803
     KV_LEN: int,  # noqa: N803
     device: Any = None,
-    BLOCK_SIZE: int | tuple[int, int] = 128,  # noqa: N803
+    BLOCK_SIZE: int | tuple[int, int] = _DEFAULT_SPARSE_BLOCK_SIZE,  # noqa: N803
     **options: Any,
 ) -> BlockMask:
     """The mask that a function of four indices says, for `flex_attention`; None for B or H is 1, which goes with any.

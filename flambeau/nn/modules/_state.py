@@ -46,7 +46,7 @@ class ModuleState:
     _version: int = 1
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, torch.Tensor | None]
-    _modules: dict[str, Module | None]
+    _modules: dict[str, Any]  # modules or None; the annotations of a class must be readable from its subclasses
     _non_persistent_buffers_set: set[str]
     _state_dict_hooks: Hooks
     _state_dict_pre_hooks: Hooks
