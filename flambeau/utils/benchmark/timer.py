@@ -11,8 +11,6 @@ from typing import Any
 from flambeau import _api as torch
 from flambeau.utils.benchmark.measurement import Measurement, TaskSpec
 
-WARM_UP = 100  # runs at least of a block, of which a hundredth are not measured
-
 
 def timer() -> float:
     """The time in seconds, once all that was recorded has run.

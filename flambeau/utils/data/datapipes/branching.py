@@ -23,8 +23,7 @@ class _Pass:
 
 
 class _Trunk:
-    """What branches have in common. `readers(item)` says which of them an item is for, and `held(waiting)` how many
-    items are kept for those that are behind."""
+    """What branches have in common. `readers(item)` says which of them an item is for."""
 
     def __init__(
         self, kind: str, source: Any, branches: int, buffer_size: int, readers: Callable[[Any], Sequence[int]]
