@@ -44,6 +44,7 @@ distributions = lazy_module("flambeau.distributions", "Probability distributions
 jit = lazy_module("flambeau.jit", "What programs written for TorchScript find.")
 masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
 multiprocessing = lazy_module("flambeau.multiprocessing", "Python's multiprocessing, and spawn.")
+nested = lazy_module("flambeau.nested", "Batches of parts of different sizes.")
 serialization = lazy_module("flambeau.serialization", "Checkpoints: save and load.")
 testing = lazy_module("flambeau.testing", "Comparisons for tests.")
 signal = lazy_module("flambeau.signal", "Window functions.")
@@ -75,6 +76,7 @@ __all__ = [
     "jit",
     "masked",
     "multiprocessing",
+    "nested",
     "nn",
     "optim",
     "random",

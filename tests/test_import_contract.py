@@ -30,7 +30,7 @@ LAYERS = [
     ["autograd"],
     ["_tensor"],
     ["_api"],
-    ["cuda", "fft", "amp", "accelerator", "backends", "linalg", "masked", "random", "signal", "sparse", "special"],
+    ["cuda", "fft", "amp", "accelerator", "backends", "linalg", "masked", "nested", "random", "signal", "sparse", "special"],
     ["futures"],
     ["nn"],
     ["optim"],

@@ -15,12 +15,6 @@ class UnsupportedName(AttributeError, NotImplementedError):
 
 # (namespace, what is missing, what comes nearest, names)
 GROUPS: tuple[tuple[str, str, str, str], ...] = (
-    (
-        "torch",
-        "there are no tensors of rows of different lengths",
-        "torch.nn.utils.rnn.pad_sequence and a mask, or pack_padded_sequence",
-        "nested",
-    ),
     ("torch", "there is no table in which operators are registered", "torch.autograd.Function", "library"),
     (
         "torch",
@@ -95,12 +89,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "prepare_multiprocessing_environment",
     ),
     ("torch.Tensor", "NumPy has no complex numbers of half precision", "cfloat()", "chalf"),
-    (
-        "torch.Tensor",
-        "there are no nested tensors and no mkldnn layout",
-        "pad with torch.nn.utils.rnn.pad_sequence",
-        "to_mkldnn to_padded_tensor",
-    ),
+    ("torch.Tensor", "there is no mkldnn layout", "the tensor as it is", "to_mkldnn"),
     (
         "torch.utils.data",
         "data pipes know neither data frames nor checks of types",

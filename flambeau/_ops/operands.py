@@ -1,7 +1,8 @@
-"""Operands that are no strided tensors: sparse ones, batched ones."""
+"""Operands that are no strided tensors: sparse ones, batched ones, nested ones, masked ones."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -18,6 +19,11 @@ class Operand:
     def apply_function(self, function: Any, args: tuple) -> Any:
         """The result of a custom function for arguments with this operand among them; NotImplemented if that is like
         that of any tensor."""
+        return NotImplemented
+
+    def like(self, make: Callable[[Any], Any]) -> Any:
+        """What `zeros_like` and its kin give for this operand, of which `make` makes tensors like a strided one;
+        NotImplemented if that is like that of any tensor."""
         return NotImplemented
 
     def as_root(self, weight: Any) -> tuple[Any, Any]:

@@ -1,0 +1,104 @@
+"""Operands whose numbers lie in a dense tensor, `_value`, to which their gradients belong: sparse, nested, masked."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from flambeau._core import dtypes
+from flambeau._core.device import cpu, device
+from flambeau._ops.operands import Operand
+from flambeau._tensor.tensor import Tensor
+
+
+class Valued(Tensor, Operand):
+    """A tensor that is made of values and of where they stand. Whatever is computed with it is computed from the values
+    by operations, so gradients flow to them; the gradient of a leaf has its kind."""
+
+    _node = _base = _base_node = None
+    _index = 0
+    _value: Any
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        return object.__new__(cls)
+
+    def with_values(self, values: Any) -> Any:
+        """Other values at the same places."""
+        raise NotImplementedError
+
+    @property
+    def dtype(self) -> dtypes.dtype:
+        """The dtype of the values."""
+        return self._value.dtype
+
+    @property
+    def device(self) -> device:
+        """Where the numbers live."""
+        return cpu
+
+    def is_floating_point(self) -> bool:
+        """Is the dtype a real floating-point one?"""
+        return self.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        """Is the dtype complex?"""
+        return self.dtype.is_complex
+
+    # ------------------------------------------------------------------------------------ gradients
+
+    @property
+    def requires_grad(self) -> bool:
+        """Do operations on this tensor record a graph for gradients?"""
+        return self._value.requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Was the tensor made by the user rather than computed with gradients?"""
+        return self._value.is_leaf
+
+    @property
+    def grad_fn(self) -> Any:
+        """The graph node that made the values; None for leaves."""
+        return self._value.grad_fn
+
+    @property
+    def grad(self) -> Any:
+        """The gradient of a leaf, of the same kind and in the same places; None before the first backward."""
+        return None if self._value.grad is None else self.with_values(self._value.grad)
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        self._value.grad = None if value is None else value._value
+
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
+        """Turn gradients on or off for a leaf."""
+        self._value.requires_grad_(requires_grad)
+        return self
+
+    def as_root(self, weight: Any) -> tuple[Any, Any]:
+        """The values, and what a gradient of the same kind has there."""
+        return self._value, weight._value if isinstance(weight, type(self)) else weight
+
+    # ------------------------------------------------------------------------------------ from values to values
+
+    def detach(self) -> Any:
+        """The same numbers without history."""
+        return self.with_values(self._value.detach())
+
+    def clone(self, *, memory_format: Any = None) -> Any:
+        """A copy."""
+        return self.with_values(self._value.clone())
+
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """The tensor with values of another dtype; itself if they have it already."""
+        values = self._value.to(*args, **kwargs)
+        return self if values is self._value else self.with_values(values)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if id(self) not in memo:
+            memo[id(self)] = self.with_values(copy.deepcopy(self._value, memo))
+        return memo[id(self)]
