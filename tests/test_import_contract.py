@@ -30,7 +30,10 @@ LAYERS = [
     ["autograd"],
     ["_tensor"],
     ["_api"],
-    ["cuda", "fft", "amp", "accelerator", "backends", "linalg", "masked", "nested", "random", "signal", "sparse", "special"],
+    [
+        "cuda", "fft", "amp", "accelerator", "backends", "linalg", "masked", "nested", "random", "signal", "sparse",
+        "special",
+    ],  # fmt: skip
     ["futures"],
     ["nn"],
     ["optim"],

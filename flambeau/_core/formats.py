@@ -46,8 +46,8 @@ channels_last_3d = memory_format("channels_last_3d", 5)
 
 
 class layout(_Named):  # noqa: N801 (PyTorch's name)
-    """How a tensor keeps its elements: `strided`, `sparse_coo`, one of the compressed sparse ones, or `jagged`: parts of
-    different lengths one after the other."""
+    """How a tensor keeps its elements: `strided`, `sparse_coo`, one of the compressed sparse ones, or `jagged` (parts
+    of different lengths, one after the other)."""
 
     __slots__ = ()
 

@@ -51,8 +51,8 @@ class Size(tuple[int, ...]):
 
 
 class RaggedSize:
-    """The size of a dimension in which the parts of a nested tensor differ. It has a name (`j1`, `j2`, ...) in the place
-    of a number, equals itself alone, can be multiplied by a number, and is not less than 2.
+    """The size of a dimension in which the parts of a nested tensor differ. It has a name (`j1`, `j2`, ...) in place of
+    a number, equals itself alone, can be multiplied by a number, and is not less than 2.
 
     Example::
 

@@ -43,6 +43,7 @@ class Shaped(Valued):
         """Write the values of `src`, which has the same kind and the same places."""
         return self.write(self, src.to(self.dtype))
 
+
 def _on_values(name: str, method: Callable) -> Callable:
     """The in-place method of a tensor for the values."""
 

@@ -30,8 +30,9 @@ def nested_tensor(
 ) -> Any:
     """A nested tensor with copies of the tensors, or lists of numbers, of a list: a leaf, whose gradient is nested too.
 
-    `layout` is `torch.strided` (the default), where the tensors agree in dtype and number of dimensions, or
-    `torch.jagged`, where they agree in all sizes but one as well. `device` can be the CPU; `pin_memory` does nothing.
+    `layout` is `torch.strided` (the default), where the tensors have one number of dimensions and get the dtype of the
+    first, or `torch.jagged`, where they agree in dtype and in all sizes but one. `device` can be the CPU;
+    `pin_memory` does nothing.
 
     TypeError for what is no list; RuntimeError for tensors that do not go together.
 
@@ -87,12 +88,15 @@ def _nested(parts: list[Any], dtype: Any, layout: Any, device: Any) -> Any:
     """A nested tensor of parts, in a dtype and a layout."""
     if layout not in (None, torch.strided, torch.jagged):
         raise RuntimeError(f"Specified layout is unsupported for nested tensors: {layout}")
+    if layout is not torch.jagged:
+        parts = [p.to(parts[0].dtype) for p in parts]
     for what, kinds in (("dtype", {p.dtype for p in parts}), ("dim", {p.dim() for p in parts})):
         if len(kinds) > 1:
             raise RuntimeError(
                 f"When constructing a nested tensor, all tensors in list must have the same {what}, got "
                 f"{' and '.join(sorted(map(str, kinds)))}"
             )
+    found: Any
     if layout is torch.jagged:
         found = _jagged(parts)
     elif parts:
@@ -178,8 +182,6 @@ def to_padded_tensor(input: Any, padding: float, output_size: Any = None, out: A
         tensor([[ 1,  2],
                 [ 3, -1]])
     """
-    if not isinstance(input, Nested):
-        raise NotImplementedError(f"to_padded_tensor() expected a nested tensor, got one of shape {list(input.shape)}")
     found = input.to_padded_tensor(padding, output_size)
     return found if out is None else out.copy_(found)
 
@@ -213,19 +215,16 @@ def narrow(tensor: Any, dim: int, start: Any, length: Any, layout: Any = torch.s
 
 
 def masked_select(tensor: Any, mask: Any) -> NestedTensor:
-    """The elements of a matrix at which the boolean `mask`, which broadcasts, is true: a part for each row.
+    """The elements of a tensor at which the boolean `mask`, which broadcasts, is true: a part for each row.
 
-    RuntimeError unless both have at most two dimensions.
+    RuntimeError for a tensor without rows.
 
     Example::
 
         >>> masked_select(torch.tensor([[1, 2], [3, 4]]), torch.tensor([[True, True], [False, True]])).unbind()
         (tensor([1, 2]), tensor([4]))
     """
-    if tensor.layout is not torch.strided or tensor.dim() != 2 or mask.dim() > 2:
-        raise RuntimeError(
-            f"masked_select only support 2-D selections currently, got tensors of {tensor.dim()} and {mask.dim()} "
-            "dimensions"
-        )
+    if isinstance(tensor, Nested) or tensor.dim() < 2:
+        raise RuntimeError(f"masked_select() expected a dense tensor of at least two dimensions, got {tensor.dim()}")
     chosen = mask.expand(tensor.shape)
-    return NestedTensor(tensor.masked_select(chosen), _following(chosen.sum(1)))
+    return NestedTensor(tensor.masked_select(chosen), _following(chosen.sum(-1).flatten()))

@@ -61,7 +61,7 @@ class Raggedness:
         return self._owners[rows]
 
     def places(self, rows: int, length: int) -> Any:
-        """Where each of so many rows, among which there are no gaps, lies when every part is padded to `length` rows."""
+        """Where each of so many rows, without gaps among them, lies when every part is padded to `length` rows."""
         if (rows, length) not in self._places:
             owners = self.owners(rows)
             starts = self.offsets.index_select(0, owners)

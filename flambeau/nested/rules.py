@@ -82,25 +82,30 @@ def ragged_dim(x: Nested) -> int:
 
 @rule("pointwise")
 def pointwise(op: Any, *args: Any) -> Any:
-    """Numbers, nested tensors with the same parts, and for the jagged layout dense tensors that broadcast."""
+    """Numbers, nested tensors with the same parts, and dense tensors that broadcast: to each part, and in the jagged
+    layout with the dimension of the parts."""
     x = next(a for a in args if isinstance(a, Nested))
     if isinstance(x, NestedTensor):
         found: Any = x.with_values(op.function(*[_aligned(op, x, a) for a in args]))
         return found
+    if all(a.shapes == x.shapes if isinstance(a, StridedNestedTensor) else _is_number(a) for a in args):
+        return x.with_values(op.function(*[a._value if isinstance(a, Nested) else a for a in args]))
     for a in args:
-        if isinstance(a, torch.Tensor) and not isinstance(a, StridedNestedTensor) and a._meta.ndim:
+        if isinstance(a, torch.Tensor) and not isinstance(a, Nested) and a._meta.ndim >= x._meta.ndim:
             raise RuntimeError(
                 "Expected both self and other to be nested, but got a nested self and non-nested other\n"
-                "  hint: dense tensors broadcast to nested ones of layout=torch.jagged"
+                "  hint: dense tensors broadcast to each part, or have the batch in layout=torch.jagged"
             )
-    if all(a.shapes == x.shapes for a in args if isinstance(a, StridedNestedTensor)):
-        return x.with_values(op.function(*[a._value if isinstance(a, Nested) else a for a in args]))
     return lifted(op.function, *args)
+
+
+def _is_number(a: Any) -> bool:
+    return not isinstance(a, torch.Tensor) or not a._meta.ndim
 
 
 def _aligned(op: Any, x: NestedTensor, a: Any) -> Any:
     """An operand as it stands beside the values of `x`."""
-    if not isinstance(a, torch.Tensor) or not a._meta.ndim:
+    if _is_number(a):
         return a
     shape, place = a._meta.shape, x.ragged_dim
     if isinstance(a, Nested):

@@ -30,8 +30,9 @@ class RaggedMeta(Meta):
     __slots__ = ()
 
     def __init__(self, values: Meta, shape: Iterable[Any], strides: Iterable[Any], dense: bool) -> None:
-        super().__init__(values.dtype, Size(shape), tuple(strides), values.offset)
-        self.numel, self.nbytes = values.numel, values.nbytes
+        self.dtype, self.offset = values.dtype, values.offset
+        self.shape, self.strides = Size(shape), tuple(strides)
+        self.ndim, self.numel, self.nbytes = len(self.shape), values.numel, values.nbytes
         self.is_contiguous = dense
 
 
@@ -190,7 +191,7 @@ class NestedTensor(Nested):
         filled = frame.index_copy(0, ragged.places(rows.shape[0], longest), rows)
         found = filled.reshape(ragged.parts, longest, *rows.shape[1:])
         if length is not None and length < longest:
-            found = found.narrow(1, 0, length)
+            found = found.narrow(1, 0, length).contiguous()
         elif length is not None and length > longest:
             more = found.new_full((ragged.parts, length - longest, *rows.shape[1:]), padding)
             found = torch.cat([found, more], 1)
@@ -228,7 +229,8 @@ class NestedTensor(Nested):
         )
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
-        history = f", grad_fn={self.grad_fn!r}" if self.grad_fn else ", requires_grad=True" if self.requires_grad else ""
+        grad_fn = self.grad_fn
+        history = f", grad_fn={grad_fn!r}" if grad_fn else ", requires_grad=True" if self.requires_grad else ""
         return (
             f"NestedTensor(size={tuple(self.shape)}, offsets={self.ragged.offsets!r}{history}, "
             f"contiguous={self.is_contiguous()})"
@@ -275,7 +277,7 @@ class StridedNestedTensor(Nested):
             raise RuntimeError(f"the parts have other shapes: {list(self.shapes)} and {list(other.shapes)}")
 
     @property
-    def shape(self) -> NoReturn:  # type: ignore[override]
+    def shape(self) -> NoReturn:
         """RuntimeError: parts of any shapes have none together."""
         raise RuntimeError(
             "a nested tensor of layout torch.strided has no shape\n"
