@@ -35,6 +35,12 @@ class Shaped(Valued):
         dispatch.assign(target._value, result._value)
         return target
 
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def _number(self, *error: Any) -> Any:
+        return self._value._number(*error)
+
     def check_same_places(self, other: Any) -> None:
         """RuntimeError unless the values of `other` stand where the values of this one do."""
         raise NotImplementedError

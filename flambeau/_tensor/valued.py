@@ -89,6 +89,8 @@ class Valued(Tensor, Operand):
         """The same numbers without history."""
         return self.with_values(self._value.detach())
 
+    data = property(detach)
+
     def clone(self, *, memory_format: Any = None) -> Any:
         """A copy."""
         return self.with_values(self._value.clone())

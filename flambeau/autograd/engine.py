@@ -394,7 +394,7 @@ def run_tensor_hooks(node: Node, received: list[Any]) -> list[Any]:
             tensor = reference()
             grad = received[index]
             if tensor is not None and grad is not None:
-                own = grad.clone() if state.grad_enabled or grad.is_sparse else own_copy(grad)
+                own = grad.clone() if state.grad_enabled or isinstance(grad, Operand) else own_copy(grad)
                 tensor._grad = own if tensor._grad is None else tensor._grad + grad
     return received
 
@@ -442,8 +442,8 @@ def accumulate(node: AccumulateGrad, grad: Any, create_graph: bool) -> None:
         return
     held = leaf._grad
     if held is None:
-        leaf._grad = grad.clone() if create_graph or grad.is_sparse else own_copy(grad)
-    elif create_graph or held.is_sparse or grad.is_sparse:
+        leaf._grad = grad.clone() if create_graph or isinstance(grad, Operand) else own_copy(grad)
+    elif create_graph or isinstance(held, Operand) or isinstance(grad, Operand):
         leaf._grad = held + grad
     else:
         held.add_(grad)
