@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from flambeau._core import dtypes
 from flambeau._core.device import cpu, device
+from flambeau._core.hooks import RemovableHandle
 from flambeau._ops.operands import Operand
 from flambeau._tensor.tensor import Tensor
 
@@ -78,6 +80,24 @@ class Valued(Tensor, Operand):
         """Turn gradients on or off for a leaf."""
         self._value.requires_grad_(requires_grad)
         return self
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of a computed tensor in `.grad`, as leaves do."""
+        self._value.retain_grad()
+
+    @property
+    def retains_grad(self) -> bool:
+        """Did `retain_grad` ask to keep the gradient of this computed tensor?"""
+        return self._value.retains_grad
+
+    def register_hook(self, hook: Callable) -> RemovableHandle:
+        """Call `hook(grad)`, with a gradient of this tensor's kind, when it is known; it may return another one."""
+
+        def of_values(grad: Any) -> Any:
+            found = hook(grad if isinstance(grad, Valued) else self.with_values(grad))
+            return found._value if isinstance(found, Valued) and not isinstance(grad, Valued) else found
+
+        return self._value.register_hook(of_values)
 
     def as_root(self, weight: Any) -> tuple[Any, Any]:
         """The values, and what a gradient of the same kind has there."""

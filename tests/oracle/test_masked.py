@@ -21,7 +21,8 @@ x; y; i; b; x.get_data(); x.get_mask(); x.to_tensor(5); x.shape; x.dtype; x.layo
 masked.is_masked_tensor(x); masked.is_masked_tensor(d); x + 1; 1 + x; x * x; x + d; d * x; x / d; 2 / x; x // 2; x % 2
 -x; abs(x); x ** 2; x > 2; x == x; x > d; (x / 8).exp(); x.sqrt(); x.log(); x.sin(); x.tanh(); x.sigmoid(); x.round()
 x.sign(); x.square(); x.reciprocal(); x.erf(); x.clamp(0, 3); x.isnan(); x.nan_to_num(); torch.maximum(x, x)
-torch.logaddexp(x, x); torch.atan2(x, x); x.sub(x); x.div(2); b & b; ~b; x + d[0]; x + torch.ones(1, 4); x[0] + d; x.floor_divide(2)
+torch.logaddexp(x, x); torch.atan2(x, x); x.sub(x); x.div(2); b & b; ~b; x + d[0]; x + torch.ones(1, 4); x[0] + d
+x.floor_divide(2)
 x.sum(); x.sum(1); x.sum(-1, keepdim=True); x.sum(dim=(0, 1)); x.sum(0, dtype=torch.float64); x.mean(); x.mean(1)
 x.prod(); x.prod(1); x.amax(); x.amax(1); x.amin(0); x.amin(); x.argmin(1); x.argmin(); x.argmax(0); x.argmax()
 b.all(); b.all(1); x.var(1); x.std(1); x.var(); i.sum(1); i.amax(1); x.softmax(-1); torch.softmax(x, 0)
