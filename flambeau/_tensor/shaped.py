@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from flambeau._tensor import dispatch, random
 from flambeau._tensor.tensor import Tensor
@@ -13,6 +13,14 @@ from flambeau._tensor.valued import Valued
 class Shaped(Valued):
     """A valued tensor that has a layout (`_meta`), as composed operations ask for it, and whose values can be written.
     It keeps no memory itself: what asks for that is refused."""
+
+    @property
+    def _storage(self) -> NoReturn:  # type: ignore[override]
+        """AttributeError, by which operations know that this is another operand."""
+        raise AttributeError(
+            f"a {type(self).__name__} has no memory of its own, and this is about the memory of a tensor\n"
+            "  hint: take the dense tensors that it is made of: values() of a nested one, get_data() of a masked one"
+        )
 
     def alias(self) -> Any:
         """The values as a tensor that is no leaf, for users to compute with."""

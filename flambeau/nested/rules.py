@@ -13,7 +13,7 @@ from typing import Any
 from flambeau import _api as torch
 from flambeau._core import dtypes
 from flambeau._ops.infer import wrap_dim
-from flambeau._tensor.batching_rules import WITH_DIMENSIONS
+from flambeau._tensor.batching_rules import SHAPE_KEEPING, WITH_DIMENSIONS
 from flambeau.nested.raggedness import raggedness_of
 from flambeau.nested.tensors import RULES, Nested, NestedTensor, StridedNestedTensor
 
@@ -153,7 +153,7 @@ NEUTRAL = {
     "sum": 0, "nansum": 0, "count_nonzero": 0, "product": 1, "all": True, "any": False, "cumsum": 0, "cumprod": 1,
     "logcumsumexp": 0,
 }  # fmt: skip
-KEEPING_ROWS = {"softmax_rows", "log_softmax_rows", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"}
+KEEPING_DIMENSIONS = SHAPE_KEEPING | {"top", "complex_transform", "real_to_half", "half_to_real"}
 
 
 @rule(*ALONG)
@@ -175,7 +175,7 @@ def along(op: Any, x: Any, *rest: Any) -> Any:
     if 0 in dims:
         return _over_parts(op, x, dims, of, keepdim)
     if ragged not in dims:
-        gone = 0 if keepdim or op.name in KEEPING_ROWS or op.name == "standardize" else sum(d < ragged for d in dims)
+        gone = 0 if keepdim or op.name in KEEPING_DIMENSIONS else sum(d < ragged for d in dims)
         return lifted(lambda t: of(t, [d - 1 for d in sorted(dims)]), x, ragged_dim=ragged - gone)
     return _over_rows(op, x, sorted(dims), of)
 
@@ -183,7 +183,7 @@ def along(op: Any, x: Any, *rest: Any) -> Any:
 def _over_parts(op: Any, x: Any, dims: set[int], of: Callable, keepdim: bool) -> Any:
     """Over the dimension of the parts and that of the rows."""
     rows = set(range(1, x._meta.ndim)) if isinstance(x, StridedNestedTensor) else {x.ragged_dim}
-    if not rows <= dims or op.name in KEEPING_ROWS:
+    if not rows <= dims or op.name in KEEPING_DIMENSIONS:
         raise RuntimeError(
             f"{op.name}(): reducing along the batch dimension but not the ragged dimension is not supported for nested "
             "tensors\n  hint: give both dimensions, or pad with to_padded_tensor()"
@@ -211,7 +211,7 @@ def _over_rows(op: Any, x: NestedTensor, dims: list[int], of: Callable) -> Any:
             "  hint: loop over the parts that unbind() gives"
         )
     found = of(x.padded(padding), dims)
-    if op.name not in KEEPING_ROWS:
+    if op.name not in KEEPING_DIMENSIONS:
         return found
     if not isinstance(found, tuple):
         return x.cut_from(found)

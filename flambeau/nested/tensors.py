@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from flambeau import _api as torch
 from flambeau._core.size import RaggedSize, Size
 from flambeau._ir.meta import Meta
-from flambeau._tensor import indexing
+from flambeau._ops.registry import OPS
 from flambeau._tensor.shaped import Shaped
 from flambeau.nested.raggedness import Raggedness
 
@@ -89,10 +89,27 @@ class Nested(Shaped):
 
     def __getitem__(self, index: Any) -> Any:
         items = index if isinstance(index, tuple) else (index,)
-        if items and isinstance(items[0], int) and not isinstance(items[0], bool):
+        if items and type(items[0]) is int:
             part = self.select(0, items[0])
             return part[items[1:]] if len(items) > 1 else part
-        return indexing.getitem(self, index)
+        found, d = self, 0
+        for item in items:
+            if item is Ellipsis:
+                d += self._meta.ndim - sum([i is not None and i is not Ellipsis for i in items])
+            elif item is None:
+                found, d = found.unsqueeze(d), d + 1
+            elif isinstance(item, slice):
+                if item != slice(None):
+                    found = OPS["internal.slice"].function(found, d, item.start, item.stop, item.step or 1)
+                d += 1
+            elif type(item) is int:
+                found = found.select(d, item)
+            else:
+                raise NotImplementedError(
+                    f"a nested tensor cannot be indexed with a {type(item).__name__}\n"
+                    "  hint: index_select takes some indices of a dimension; or index the parts that unbind() gives"
+                )
+        return found
 
     def _refused(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise RuntimeError("a nested tensor has no rectangular form: take to_padded_tensor(), or unbind() it first")
@@ -310,7 +327,7 @@ class StridedNestedTensor(Nested):
         """Other sizes for each part; -1 is worked out, or where there are several keeps the size of that dimension."""
         if shape[0] not in (-1, len(self.shapes)):
             raise RuntimeError(f"view(): dimension 0 has the {len(self.shapes)} parts, got the sizes {list(shape)}")
-        wanted = list(shape[1:])
+        wanted = [-1 if isinstance(n, RaggedSize) else n for n in shape[1:]]
         if wanted.count(-1) == 1:
             return self.joined([p.reshape(wanted) for p in self.parts()])
         return self.joined([

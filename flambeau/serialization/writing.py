@@ -115,7 +115,7 @@ class Pickler(_PythonPickler):
         if isinstance(value, Valued):
             raise NotImplementedError(
                 f"a {type(value).__name__} cannot be written into a checkpoint\n"
-                "  hint: save the dense tensors that it is made of: values() and offsets(), or get_data() and get_mask()"
+                "  hint: save what it is made of: values() and offsets(), or get_data() and get_mask()"
             )
         if isinstance(value, torch.Tensor) and not is_lazy(value):
             return self._tensor(value)
