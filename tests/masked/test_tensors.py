@@ -65,20 +65,15 @@ def test_elements_and_parts(function):
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1, (0, 1)])
-@pytest.mark.parametrize(
-    ("name", "theirs"), [("sum", "sum"), ("mean", "mean"), ("prod", "prod"), ("amax", "max"), ("amin", "min")]
-)
+@pytest.mark.parametrize(("name", "theirs"), [("sum", "sum"), ("mean", "mean"), ("amax", "max"), ("amin", "min")])
 def test_reductions(name, theirs, axis):
-    found = getattr(made(), name)(*[] if axis is None else [axis]) if name != "prod" else None
-    if name == "prod":
-        if isinstance(axis, tuple):
-            pytest.skip("of several dimensions there is no product")
-        found = made().prod(*[] if axis is None else [axis])
-    agree(found, getattr(ARRAY, theirs)(axis))
+    agree(getattr(made(), name)(*[] if axis is None else [axis]), getattr(ARRAY, theirs)(axis))
 
 
 def test_more_reductions():
     x = made()
+    agree(x.prod(), ARRAY.prod())
+    agree(x.prod(1), ARRAY.prod(1))
     agree(x.var(0, correction=0), ARRAY[[0, 2]].var(0))
     agree(x.std(1)[[0, 2]], ARRAY[[0, 2]].std(1, ddof=1))
     agree((x > 4).all(1), (ARRAY > 4).all(1))
@@ -123,14 +118,13 @@ def test_gradients_enter_dense_graphs():
 
 
 def test_no_gradient_of_what_was_not_chosen():
-    x = torch.tensor([-10.0, 0.0, 1000.0])
+    x = torch.tensor([-1.0, 0.0, 1000.0])
     low = x < 0
     a = masked_tensor(x, low, requires_grad=True)
     b = masked_tensor(torch.ones_like(x), ~low, requires_grad=True)
     torch.where(low, torch.exp(a), b).sum().backward()
-    assert a.grad.get_mask().tolist() == [True, False, False] and a.grad.to_tensor(0)[0].item() == pytest.approx(
-        4.54e-5
-    )
+    assert a.grad.get_mask().tolist() == [True, False, False]
+    assert a.grad.to_tensor(0)[0].item() == pytest.approx(np.exp(-1))
     assert b.grad.to_tensor(0).tolist() == [0, 1, 1]
 
 
@@ -151,7 +145,8 @@ def test_in_place():
 
 def test_printing():
     assert repr(made()) == (
-        "MaskedTensor(\n  [\n    [      --,   1.0000,   2.0000,       --],\n    [      --,       --,       --,       --],\n"
+        "MaskedTensor(\n  [\n    [      --,   1.0000,   2.0000,       --],\n"
+        "    [      --,       --,       --,       --],\n"
         "    [  8.0000,       --,  10.0000,  11.0000]\n  ]\n)"
     )
     assert repr(made()[0, 0]) == "MaskedTensor(--, False)" and repr(made().sum()) == "MaskedTensor( 32.0000, True)"
