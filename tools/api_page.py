@@ -20,7 +20,7 @@ NAMESPACES = (
     "torch.autograd.graph",
     "torch.cuda", "torch.distributed", "torch.distributions", "torch.distributions.constraints",
     "torch.distributions.transforms", "torch.fft", "torch.func", "torch.jit", "torch.linalg", "torch.masked",
-    "torch.multiprocessing", "torch.nn", "torch.nn.attention", "torch.nn.functional", "torch.nn.init",
+    "torch.multiprocessing", "torch.nested", "torch.nn", "torch.nn.attention", "torch.nn.functional", "torch.nn.init",
     "torch.nn.parallel", "torch.nn.utils", "torch.nn.utils.parametrizations",
     "torch.nn.utils.parametrize", "torch.nn.utils.prune", "torch.nn.utils.rnn", "torch.optim",
     "torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.random", "torch.serialization", "torch.signal.windows",
