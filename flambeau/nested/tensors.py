@@ -58,6 +58,10 @@ class Nested(Shaped):
         """Other sizes for the same elements."""
         raise NotImplementedError
 
+    def cut_from(self, dense: Any) -> Any:
+        """What a dense tensor, such as a padded one, has in the places of the parts."""
+        raise NotImplementedError
+
     def operate(self, op: Any, args: tuple) -> Any:
         """What an operation means for nested operands; NotImplementedError where that is not written down."""
         rule = RULES.get("pointwise" if op.family == "pointwise" else op.name)
@@ -333,6 +337,12 @@ class StridedNestedTensor(Nested):
         return self.joined([
             p.reshape([p.shape[d] if n == -1 else n for d, n in enumerate(wanted)]) for p in self.parts()
         ])  # fmt: skip
+
+    def cut_from(self, dense: Any) -> StridedNestedTensor:
+        """What a dense tensor, such as a padded one, has in the places of the parts; the size of its last dimension may
+        be another."""
+        cuts = [d[tuple([slice(n) for n in shape[:-1]])] for d, shape in zip(dense.unbind(0), self.shapes, strict=True)]
+        return self.joined(cuts)
 
     def to_padded_tensor(self, padding: float, output_size: Sequence[int] | None = None) -> Any:
         """A dense tensor of all parts, padded; see `Nested.to_padded_tensor`."""
