@@ -30,6 +30,10 @@ class Operand:
         """(the tensor that a backward pass from this operand starts with, the gradient it starts with)."""
         raise NotImplementedError(f"backward of a {type(self).__name__}; inside vmap use torch.func.grad")
 
+    def as_gradient(self, found: Any) -> Any:
+        """The gradient of this operand, of which `found` reached what `as_root` gives; None if nothing did."""
+        return found
+
     def original(self, args: tuple) -> Any:
         """What an in-place operation on this operand computes from: something that the writing leaves as it is."""
         return self

@@ -30,6 +30,13 @@ class Shaped(Valued):
         """What `make` makes of the values, in the same places."""
         return self.with_values(make(self._value.detach()))
 
+    def apply_function(self, function: Any, args: tuple) -> Any:
+        """NotImplementedError: custom functions compute with dense tensors."""
+        raise NotImplementedError(
+            f"{function.__name__} was applied to a {type(self).__name__}\n"
+            "  hint: apply it to what that is made of, values() of a nested tensor or get_data() of a masked one"
+        )
+
     def original(self, args: tuple) -> Any:
         """The present values, where backward needs them later."""
         others = tuple([a._value if isinstance(a, Shaped) else a for a in args])

@@ -70,7 +70,7 @@ class Valued(Tensor, Operand):
     @property
     def grad(self) -> Any:
         """The gradient of a leaf, of the same kind and in the same places; None before the first backward."""
-        return None if self._value.grad is None else self.with_values(self._value.grad)
+        return self.as_gradient(self._value.grad)
 
     @grad.setter
     def grad(self, value: Any) -> None:
@@ -94,7 +94,7 @@ class Valued(Tensor, Operand):
         """Call `hook(grad)`, with a gradient of this tensor's kind, when it is known; it may return another one."""
 
         def of_values(grad: Any) -> Any:
-            found = hook(grad if isinstance(grad, Valued) else self.with_values(grad))
+            found = hook(self.as_gradient(grad))
             return found._value if isinstance(found, Valued) and not isinstance(grad, Valued) else found
 
         return self._value.register_hook(of_values)
@@ -102,6 +102,10 @@ class Valued(Tensor, Operand):
     def as_root(self, weight: Any) -> tuple[Any, Any]:
         """The values, and what a gradient of the same kind has there."""
         return self._value, weight._value if isinstance(weight, type(self)) else weight
+
+    def as_gradient(self, found: Any) -> Any:
+        """A gradient of the values as one of this tensor's kind."""
+        return found if found is None or isinstance(found, Valued) else self.with_values(found)
 
     # ------------------------------------------------------------------------------------ from values to values
 

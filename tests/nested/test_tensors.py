@@ -73,6 +73,11 @@ def test_gradients_reach_leaves_and_parts():
     parts = [torch.ones(2, requires_grad=True), torch.ones(1, requires_grad=True)]
     (as_nested_tensor(parts, layout=torch.jagged) * 3).values().sum().backward()
     assert parts[0].grad.tolist() == [3, 3] and parts[1].grad.tolist() == [3]
+    y = x * 3
+    of_x, of_y = torch.autograd.grad(y.square().sum(), [x, y])
+    assert of_x.values().unique().tolist() == [18] and of_y.shape == y.shape
+    (none,) = torch.autograd.grad(y.sum(), [jagged(1, requires_grad=True)], materialize_grads=True)
+    assert none.is_nested and not none.values().any()
     source = torch.ones(2)
     nested_tensor([source], layout=torch.jagged).zero_()
     assert source.tolist() == [1, 1]  # it was copied
@@ -133,6 +138,12 @@ def test_narrow_and_masked_select():
     assert [p.tolist() for p in chosen.unbind()] == [[0, 3], [6, 9]]
 
 
+class OnValues(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+
 @pytest.mark.parametrize(
     ("function", "error", "says"),
     [
@@ -151,6 +162,7 @@ def test_narrow_and_masked_select():
         (lambda x: x.flip(0, 1, 2), RuntimeError, "batch dimension"),
         (lambda x: x.median(1), NotImplementedError, "loop over the parts"),
         (lambda x: nn.functional.conv1d(x, torch.ones(1, 3, 1)), NotImplementedError, "loop over the parts"),
+        (lambda x: OnValues.apply(x), NotImplementedError, r"apply it to .* values\(\)"),
         (lambda x: x.storage(), AttributeError, r"values\(\)"),
         (lambda x: nested_tensor(torch.ones(2)), TypeError, "as_nested_tensor"),
         (lambda x: nested_tensor([], layout=torch.jagged), RuntimeError, "empty tensor list"),
