@@ -34,6 +34,14 @@ class Raggedness:
             self._sizes = counts.tolist()
         return self._sizes
 
+    def check(self, rows: int) -> None:
+        """RuntimeError if parts without gaps between them are known to have another number of rows together."""
+        if self.lengths is None and self._sizes is not None and sum(self._sizes) != rows:
+            raise RuntimeError(
+                f"the offsets of a nested tensor count {sum(self._sizes)} rows, but its values have {rows}\n"
+                "  hint: offsets are [0, n0, n0 + n1, ...], up to the number of rows; lengths= leaves rows out"
+            )
+
     @property
     def longest(self) -> int:
         """The number of rows of the largest part."""

@@ -190,6 +190,7 @@ class NestedTensor(Nested):
         """The parts, views of the values."""
         r, sizes = self.ragged_dim - 1, self.ragged.sizes()
         if self.ragged.lengths is None:
+            self.ragged.check(self._value.shape[r])
             return tuple(self._value.split(sizes, r))
         starts = self.ragged.offsets.tolist()
         return tuple([self._value.narrow(r, start, n) for start, n in zip(starts, sizes, strict=False)])
@@ -208,6 +209,7 @@ class NestedTensor(Nested):
         x = self.packed()
         ragged, longest = x.ragged, x.ragged.longest
         rows = x._value.movedim(self.ragged_dim - 1, 0)
+        ragged.check(rows.shape[0])
         frame = rows.new_full((ragged.parts * longest, *rows.shape[1:]), padding)
         filled = frame.index_copy(0, ragged.places(rows.shape[0], longest), rows)
         found = filled.reshape(ragged.parts, longest, *rows.shape[1:])

@@ -173,6 +173,16 @@ class OnValues(torch.autograd.Function):
         ),
         (lambda x: nested_tensor([torch.ones(1), torch.ones(1, 1)]), RuntimeError, "same dim"),
         (lambda x: nested_tensor_from_jagged(torch.ones(2)), RuntimeError, "offsets or lengths"),
+        (
+            lambda x: nested_tensor_from_jagged(torch.ones(5), torch.tensor([0, 3, 4])).sum(1),
+            RuntimeError,
+            "count 4 rows",
+        ),
+        (
+            lambda x: nested_tensor_from_jagged(torch.ones(5), torch.tensor([0, 3, 4])).unbind(),
+            RuntimeError,
+            "values have 5",
+        ),
         (lambda x: nested_tensor_from_jagged(torch.ones(2), [0, 2]), TypeError, "'offsets' must be Tensor"),
         (lambda x: torch.ones(2).to_padded_tensor(0.0), NotImplementedError, "as_nested_tensor"),
         (lambda x: torch.nested.narrow(torch.ones(2, 2), 1, 0, 1), RuntimeError, "only dim=0"),
