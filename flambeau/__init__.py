@@ -54,6 +54,7 @@ _dynamo = lazy_module("flambeau._dynamo", "What libraries take from the inside o
 _C = lazy_module("flambeau._C", "What programs that extend tensors take from PyTorch's extension module.")
 ops = lazy_module("flambeau.ops", "Operators by their names.")
 overrides = lazy_module("flambeau.overrides", "What takes functions over: __torch_function__.")
+nested = lazy_module("flambeau.nested", "Batches of parts of different sizes.")
 serialization = lazy_module("flambeau.serialization", "Checkpoints: save and load.")
 testing = lazy_module("flambeau.testing", "Comparisons for tests.")
 profiler = lazy_module("flambeau.profiler", "Where a program's time goes.")
@@ -94,6 +95,7 @@ __all__ = [
     "library",
     "masked",
     "multiprocessing",
+    "nested",
     "nn",
     "ops",
     "optim",

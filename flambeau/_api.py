@@ -24,6 +24,7 @@ from flambeau._core.dtypes import set_default_dtype as set_default_dtype
 from flambeau._core.formats import channels_last as channels_last
 from flambeau._core.formats import channels_last_3d as channels_last_3d
 from flambeau._core.formats import contiguous_format as contiguous_format
+from flambeau._core.formats import jagged as jagged
 from flambeau._core.formats import layout as layout
 from flambeau._core.formats import memory_format as memory_format
 from flambeau._core.formats import preserve_format as preserve_format

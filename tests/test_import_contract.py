@@ -31,8 +31,8 @@ LAYERS = [
     ["_tensor"],
     ["_api"],
     [
-        "accelerator", "amp", "backends", "cpu", "cuda", "fft", "linalg", "masked", "random", "return_types", "signal",
-        "sparse", "special", "types",
+        "accelerator", "amp", "backends", "cpu", "cuda", "fft", "linalg", "masked", "nested", "random", "return_types",
+        "signal", "sparse", "special", "types",
     ],
     ["futures"],
     ["nn"],

@@ -21,7 +21,7 @@ NAMESPACES = (
     "torch.autograd.graph", "torch.compiler", "torch.cpu", "torch.cuda", "torch.distributed", "torch.distributions",
     "torch.distributions.constraints", "torch.distributions.transforms", "torch.distributions.utils", "torch.fft",
     "torch.func", "torch.hub", "torch.jit", "torch.library", "torch.linalg", "torch.masked", "torch.multiprocessing",
-    "torch.nn", "torch.nn.attention", "torch.nn.attention.bias", "torch.nn.attention.flex_attention",
+    "torch.nested", "torch.nn", "torch.nn.attention", "torch.nn.attention.bias", "torch.nn.attention.flex_attention",
     "torch.nn.functional", "torch.nn.init", "torch.nn.parallel", "torch.nn.utils", "torch.nn.utils.parametrizations",
     "torch.nn.utils.parametrize", "torch.nn.utils.prune", "torch.nn.utils.rnn", "torch.ops.aten", "torch.optim",
     "torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.overrides", "torch.profiler", "torch.quasirandom",

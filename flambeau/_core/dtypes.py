@@ -5,6 +5,7 @@ A dtype knows its NumPy name but not NumPy: `numpy_dtype()` looks it up at the f
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import errors
@@ -375,3 +376,20 @@ def result_type_of(operands: list[tuple[dtype, int] | type]) -> dtype:
         else:
             promotion.number(operand)
     return promotion.result()
+
+
+def extreme(d: dtype, largest: bool) -> Any:
+    """The greatest or the least number of a real dtype, infinite for floats: what takes no part in a search for the
+    other.
+
+    Example::
+
+        >>> extreme(uint8, True), extreme(int8, False), extreme(float32, False)
+        (255, -128, -inf)
+    """
+    if d.category == FLOAT:
+        return math.inf if largest else -math.inf
+    if d.category == BOOL:
+        return largest
+    bits = 8 * d.itemsize - d.is_signed
+    return (1 << bits) - 1 if largest else -(1 << bits) if d.is_signed else 0

@@ -46,7 +46,8 @@ channels_last_3d = memory_format("channels_last_3d", 5)
 
 
 class layout(_Named):  # noqa: N801 (PyTorch's name)
-    """How a tensor keeps its elements: `strided`, `sparse_coo` or one of the compressed sparse ones."""
+    """How a tensor keeps its elements: `strided`, `sparse_coo`, one of the compressed sparse ones, or `jagged` (parts
+    of different lengths, one after the other)."""
 
     __slots__ = ()
 
@@ -57,7 +58,8 @@ sparse_csr = layout("sparse_csr")
 sparse_csc = layout("sparse_csc")
 sparse_bsr = layout("sparse_bsr")
 sparse_bsc = layout("sparse_bsc")
-LAYOUTS = (strided, sparse_coo, sparse_csr, sparse_csc, sparse_bsr, sparse_bsc)
+jagged = layout("jagged")
+LAYOUTS = (strided, sparse_coo, sparse_csr, sparse_csc, sparse_bsr, sparse_bsc, jagged)
 
 
 class qscheme(_Named):  # noqa: N801 (PyTorch's name)

@@ -22,12 +22,6 @@ class UnsupportedModule(ModuleNotFoundError, NotImplementedError):
 # (namespace, what is missing, what comes nearest, names)
 GROUPS: tuple[tuple[str, str, str, str], ...] = (
     *MODULES,
-    (
-        "torch",
-        "there are no tensors of rows of different lengths",
-        "torch.nn.utils.rnn.pad_sequence and a mask, or pack_padded_sequence",
-        "nested",
-    ),
     ("torch", "there are no counters and events", "Python's logging", "monitor"),
     (
         "torch",
@@ -85,12 +79,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "DispatchKey DispatchKeySet ExcludeDispatchKeyGuard sym_fresh_size prepare_multiprocessing_environment",
     ),
     ("torch.Tensor", "NumPy has no complex numbers of half precision", "cfloat()", "chalf"),
-    (
-        "torch.Tensor",
-        "there are no nested tensors and no mkldnn layout",
-        "pad with torch.nn.utils.rnn.pad_sequence",
-        "to_mkldnn to_padded_tensor",
-    ),
+    ("torch.Tensor", "there is no mkldnn layout", "the tensor as it is", "to_mkldnn"),
     (
         "torch.utils.data",
         "data pipes know neither data frames nor checks of types",
@@ -279,12 +268,6 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "pytree_register_structseq",
     ),
     ("torch.sparse", "there are no semi-structured (2:4) kernels", "torch.Tensor.to_sparse_csr", "semi_structured"),
-    (
-        "torch.masked",
-        "tensors carry no masks",
-        "torch.masked.sum and the like, with mask=",
-        "MaskedTensor as_masked_tensor is_masked_tensor masked_tensor maskedtensor",
-    ),
     (
         "torch.multiprocessing",
         "tensors travel by pickling, without files or handles of their own",

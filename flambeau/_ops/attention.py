@@ -64,7 +64,7 @@ def scaled_dot_product_attention(
     if enable_gqa and key.shape[-3] != query.shape[-3]:
         key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
         value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
-    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
+    scale = 1 / math.sqrt(query._meta.shape[-1]) if scale is None else float(scale)
     if _is_plain(query, key, value, attn_mask, dropout_p):
         return attended(query, key, value, attn_mask, is_causal, scale)[0]
     key = recording.original(key, ())

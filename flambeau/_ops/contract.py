@@ -171,11 +171,11 @@ def bmm(input: Any, mat2: Any) -> Any:
         torch.Size([2, 1, 1])
     """
     _require("bmm", (3, 3), input, mat2)
-    if input.shape[0] != mat2.shape[0]:
+    first, second = input._meta.shape, mat2._meta.shape
+    if first[0] != second[0]:
         raise RuntimeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: [{input.shape[0]}, {input.shape[2]}] but "
-            f"got: "
-            f"[{mat2.shape[0]}, {mat2.shape[1]}]."
+            f"Expected size for first two dimensions of batch2 tensor to be: [{first[0]}, {first[2]}] but got: "
+            f"[{second[0]}, {second[1]}]."
         )
     return matmul(input, mat2)
 

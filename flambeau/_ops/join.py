@@ -106,12 +106,12 @@ def infer_cat(metas: Sequence[Meta], dim: int) -> Meta:
 
 
 def _cat_backward(g: Any, metas: Sequence[Meta], dim: int) -> tuple:
-    """The pieces of the gradient; none for tensors that were skipped."""
+    """The pieces of the gradient; nothing, as a vector without elements, for tensors that were skipped."""
     pieces: list[Any] = []
     start = 0
     for m in metas:
         if is_legacy_empty(m):
-            pieces.append(None)
+            pieces.append(g.new_zeros(0))
             continue
         n = m.shape[dim]
         pieces.append(g.narrow(dim, start, n))

@@ -239,7 +239,7 @@ def instance_norm(
 def _trailing(name: str, input: Any, normalized_shape: Sequence[int]) -> tuple[int, ...]:
     """The trailing dimensions that `normalized_shape` names; RuntimeError if they have other sizes."""
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    sizes = tuple(input.shape)
+    sizes = tuple(input._meta.shape)
     if not shape or sizes[-len(shape) :] != shape:
         raise RuntimeError(
             errors.explain(
@@ -271,7 +271,7 @@ def layer_norm(
     dims = _trailing("layer_norm", input, normalized_shape)
     _check_dtypes("layer_norm", input, weight=weight, bias=bias)
     normalised = standardize(input.contiguous(), dims, eps)[0]
-    return affine(normalised, weight, bias, tuple(input.shape)[dims[0] :])
+    return affine(normalised, weight, bias, tuple(input._meta.shape)[dims[0] :])
 
 
 @composite(method=False, name="layer_norm")

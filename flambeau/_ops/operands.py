@@ -1,7 +1,8 @@
-"""Operands that are no strided tensors: sparse ones, batched ones."""
+"""Operands that are no strided tensors: sparse ones, batched ones, nested ones, masked ones."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -20,9 +21,18 @@ class Operand:
         that of any tensor."""
         return NotImplemented
 
+    def like(self, make: Callable[[Any], Any]) -> Any:
+        """What `zeros_like` and its kin give for this operand, of which `make` makes tensors like a strided one;
+        NotImplemented if that is like that of any tensor."""
+        return NotImplemented
+
     def as_root(self, weight: Any) -> tuple[Any, Any]:
         """(the tensor that a backward pass from this operand starts with, the gradient it starts with)."""
         raise NotImplementedError(f"backward of a {type(self).__name__}; inside vmap use torch.func.grad")
+
+    def as_gradient(self, found: Any) -> Any:
+        """The gradient of this operand, of which `found` reached what `as_root` gives; None if nothing did."""
+        return found
 
     def original(self, args: tuple) -> Any:
         """What an in-place operation on this operand computes from: something that the writing leaves as it is."""

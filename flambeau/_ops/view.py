@@ -11,7 +11,7 @@ from typing import Any
 from flambeau._core import errors
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.sites import user_site
-from flambeau._core.size import Size
+from flambeau._core.size import RaggedSize, Size
 from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous_strides, meta
 from flambeau._ops.infer import all_ints, broadcast_shapes, wrap_dim, wrap_dims
@@ -30,6 +30,8 @@ def sizes(args: tuple) -> tuple[int, ...]:
 
 def _size(n: Any, place: int) -> int:
     """A size that is no plain int: NumPy's integers, tensors of one; TypeError for a float."""
+    if isinstance(n, RaggedSize):
+        return n  # type: ignore[return-value]
     try:
         return operator.index(n)
     except TypeError:
@@ -171,7 +173,10 @@ def reshape(input: Any, *args: Any, shape: Any = None) -> Any:
 
 @lru_cache(maxsize=4096)
 def _is_view(m: Meta, shape: tuple[int, ...]) -> bool:
-    """Does `reshape` need no copy? RuntimeError for another number of elements."""
+    """Does `reshape` need no copy? RuntimeError for another number of elements. What has no layout in memory of its own
+    sees to that itself."""
+    if type(m) is not Meta:
+        return True
     return view_strides(m, infer_size(shape, m)) is not None
 
 

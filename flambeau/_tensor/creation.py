@@ -19,6 +19,7 @@ from flambeau._ir.meta import contiguous, meta, preserved, strides_in_order
 from flambeau._ir.recording import TensorBase
 from flambeau._ops import fill
 from flambeau._ops.arguments import tensor_first
+from flambeau._ops.operands import Operand
 from flambeau._ops.outs import FACTORY, OutRule, check_tensor, write_out
 from flambeau._ops.registry import OPS
 from flambeau._ops.strided import owner
@@ -268,6 +269,10 @@ def empty_strided(
 
 
 def like(name: str, input: Any, value: Any, kwargs: dict[str, Any]) -> Any:
+    if isinstance(input, Operand):
+        found = input.like(lambda values: like(name, values, value, kwargs))
+        if found is not NotImplemented:
+            return found
     keywords.check(name, kwargs, KEYWORDS)
     d = dtypes.checked(kwargs.get("dtype"), name) or input.dtype
     memory_format = kwargs.get("memory_format")

@@ -174,6 +174,14 @@ def _to_device(kind: str) -> Callable:
     return convert
 
 
+def to_padded_tensor(self: Any, padding: float, output_size: Any = None) -> Any:
+    """A nested tensor as a dense one, padded; NotImplementedError, since this one is dense."""
+    raise NotImplementedError(
+        f"to_padded_tensor() expected a nested tensor, got a dense one of shape {list(self.shape)}\n"
+        "  hint: torch.nested.as_nested_tensor makes one of a list of tensors"
+    )
+
+
 METHODS: dict[str, Any] = {
     "apply_": apply_,
     "as_subclass": as_subclass,
@@ -191,6 +199,7 @@ METHODS: dict[str, Any] = {
     "resize": _resized,
     "resize_as": resize_as,
     "storage_type": storage_type,
+    "to_padded_tensor": to_padded_tensor,
     **{kind: _to_device(kind) for kind in ("ipu", "mtia", "xpu")},
     **dict.fromkeys(("is_ipu", "is_maia", "is_mtia", "is_vulkan", "is_xla", "volatile"), False),
     "name": None,

@@ -326,7 +326,7 @@ def _drawn_like(name: str, input: Any, kwargs: dict[str, Any], method: str, *bou
     """A tensor with the layout of `input` (and its dtype unless given), filled by an in-place method."""
     generator, requires_grad = kwargs.pop("generator", None), kwargs.pop("requires_grad", False)
     empty = creation.like(name, input, 0, kwargs)
-    return finish(METHODS[method](empty, *bounds, generator=generator), requires_grad)
+    return finish(getattr(empty, method)(*bounds, generator=generator), requires_grad)
 
 
 @tensor_first

@@ -12,29 +12,21 @@ from typing import Any
 
 from flambeau._core import dtypes
 from flambeau._core import formats as _formats
-from flambeau._core.device import cpu, device
 from flambeau._core.size import Size
 from flambeau._ops.join import stack
-from flambeau._ops.operands import Operand
 from flambeau._tensor import creation, interop, printing
-from flambeau._tensor.tensor import Tensor
+from flambeau._tensor.valued import Valued
 
 # name of an operation -> what it does to sparse operands; filled by `sparse_operations`
 RULES: dict[str, Callable[..., Any]] = {}
 
 
-class Sparse(Tensor, Operand):
+class Sparse(Valued):
     """What sparse tensors of all layouts have: a shape, values, a place in the graph. What a tensor can do with its
     memory they cannot: they have none in one piece."""
 
     layout: Any = _formats.strided
-    _node = _base = _base_node = None
-    _index = 0
-    _value: Any
     _shape: Size
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        return object.__new__(cls)
 
     @property
     def shape(self) -> Size:
@@ -58,65 +50,12 @@ class Sparse(Tensor, Operand):
         """The number of elements, zeros included."""
         return self._shape.numel()
 
-    @property
-    def dtype(self) -> dtypes.dtype:
-        """The dtype of the values."""
-        return self._value.dtype
-
-    @property
-    def device(self) -> device:
-        """Where the numbers live."""
-        return cpu
-
-    def is_floating_point(self) -> bool:
-        """Is the dtype a real floating-point one?"""
-        return self.dtype.is_floating_point
-
-    def is_complex(self) -> bool:
-        """Is the dtype complex?"""
-        return self.dtype.is_complex
-
     def values(self) -> Any:
         """The values of the entries."""
         return self._value
 
     def _values(self) -> Any:
         return self._value
-
-    # ------------------------------------------------------------------------------------ gradients
-
-    @property
-    def requires_grad(self) -> bool:
-        """Do operations on this tensor record a graph for gradients?"""
-        return self._value.requires_grad
-
-    @requires_grad.setter
-    def requires_grad(self, value: bool) -> None:
-        self.requires_grad_(value)
-
-    @property
-    def is_leaf(self) -> bool:
-        """Was the tensor made by the user rather than computed with gradients?"""
-        return self._value.is_leaf
-
-    @property
-    def grad_fn(self) -> Any:
-        """The graph node that made the values; None for leaves."""
-        return self._value.grad_fn
-
-    @property
-    def grad(self) -> Any:
-        """The gradient of a leaf, sparse in the same places; None before the first backward."""
-        return None if self._value.grad is None else self.with_values(self._value.grad)
-
-    @grad.setter
-    def grad(self, value: Any) -> None:
-        self._value.grad = None if value is None else value._value
-
-    def requires_grad_(self, requires_grad: bool = True) -> Any:
-        """Turn gradients on or off for a leaf."""
-        self._value.requires_grad_(requires_grad)
-        return self
 
     def as_root(self, weight: Any) -> tuple[Any, Any]:
         """The values, and what a sparse gradient in the same places, or a dense one, has there."""
@@ -125,24 +64,6 @@ class Sparse(Tensor, Operand):
         if weight is None or weight.shape == self._value.shape:
             return self._value, weight
         return self._value, weight.sparse_mask(self.detach())._value
-
-    # ------------------------------------------------------------------------------------ from values to values
-
-    def with_values(self, values: Any) -> Any:
-        """Other values at the same places."""
-        raise NotImplementedError
-
-    def detach(self) -> Any:
-        """The same entries without history."""
-        return self.with_values(self._value.detach())
-
-    def clone(self) -> Any:
-        """A copy."""
-        return self.with_values(self._value.clone())
-
-    def to(self, *args: Any, **kwargs: Any) -> Any:
-        """The tensor with values of another dtype."""
-        return self.with_values(self._value.to(*args, **kwargs))
 
     def to_dense(self, dtype: Any = None, *, masked_grad: bool | None = None) -> Any:
         """The dense tensor, zeros written out."""

@@ -107,6 +107,7 @@ def grad(
     retain = create_graph if retain_graph is None else retain_graph
     captured = Pass(retain, create_graph, capture, None).run(roots, grads)
     results = [captured.get(slot) for slot in slots]
+    results = [t.as_gradient(r) if isinstance(t, Operand) else r for t, r in zip(wanted, results, strict=True)]
     if materialize_grads:
         results = [zeros_for(t) if r is None else r for t, r in zip(wanted, results, strict=True)]
     elif not allow_unused and any(r is None for r in results):
@@ -154,6 +155,8 @@ def edge_of(t: Any) -> tuple[Node | None, int]:
     """The place in the graph that a tensor, or a GradientEdge itself, stands for."""
     if isinstance(t, GradientEdge):
         return t.node, t.output_nr
+    if isinstance(t, Operand):
+        t, _ = t.as_root(None)
     return (t._node if t.requires_grad else None), t._index
 
 
@@ -161,6 +164,8 @@ def zeros_for(t: Any) -> Any:
     if isinstance(t, GradientEdge):
         m = t.node._output_metas[t.output_nr]
         return filled(tuple(m.shape), 0, m.dtype)
+    if isinstance(t, Operand):
+        return t.as_gradient(zeros_for(t.as_root(None)[0]))
     return t.new_zeros(t.shape)
 
 
@@ -394,7 +399,7 @@ def run_tensor_hooks(node: Node, received: list[Any]) -> list[Any]:
             tensor = reference()
             grad = received[index]
             if tensor is not None and grad is not None:
-                own = grad.clone() if state.grad_enabled or grad.is_sparse else own_copy(grad)
+                own = grad.clone() if state.grad_enabled or isinstance(grad, Operand) else own_copy(grad)
                 tensor._grad = own if tensor._grad is None else tensor._grad + grad
     return received
 
@@ -442,8 +447,8 @@ def accumulate(node: AccumulateGrad, grad: Any, create_graph: bool) -> None:
         return
     held = leaf._grad
     if held is None:
-        leaf._grad = grad.clone() if create_graph or grad.is_sparse else own_copy(grad)
-    elif create_graph or held.is_sparse or grad.is_sparse:
+        leaf._grad = grad.clone() if create_graph or isinstance(grad, Operand) else own_copy(grad)
+    elif create_graph or isinstance(held, Operand) or isinstance(grad, Operand):
         leaf._grad = held + grad
     else:
         held.add_(grad)

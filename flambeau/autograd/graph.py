@@ -23,6 +23,7 @@ from flambeau._ir.meta import Meta
 from flambeau._ir.program import Changes, Storage, changes_of, new_storage, note_changes
 from flambeau._ir.recording import TensorBase
 from flambeau._ops.convert import cast
+from flambeau._ops.operands import Operand
 from flambeau._ops.reduce import sum_to_size
 from flambeau._ops.registry import Derivative, Saving
 from flambeau.autograd.saved import Packed, stack
@@ -233,7 +234,7 @@ def watch(results: Any, tensors: Sequence[Any]) -> None:
     for result in found:
         node = getattr(result, "_node", None)
         if isinstance(node, OpNode) and not any([t._node is node for t in given]):
-            watched = [Watched.now(t, node) for t in tensors]
+            watched = [Watched.now(t, node) for t in tensors if not isinstance(t, Operand)]
             node.watched = [*(node.watched or ()), *watched]
 
 

@@ -14,6 +14,7 @@ from flambeau._core.formats import layout, memory_format
 from flambeau._ir.program import Storage
 from flambeau._tensor.interop import TypedStorage, UntypedStorage
 from flambeau._tensor.sparse import Sparse
+from flambeau._tensor.valued import Valued
 from flambeau.nn.parameter import is_lazy
 from flambeau.serialization.memory import STORAGE_NAMES, bytes_of
 from flambeau.serialization.names import PUBLIC, Name, pytorch_name
@@ -111,6 +112,11 @@ class Pickler(_PythonPickler):
         """How tensors and layouts are made again."""
         if isinstance(value, Sparse):
             return self._sparse(value)
+        if isinstance(value, Valued):
+            raise NotImplementedError(
+                f"a {type(value).__name__} cannot be written into a checkpoint\n"
+                "  hint: save what it is made of: values() and offsets(), or get_data() and get_mask()"
+            )
         if isinstance(value, torch.Tensor) and not is_lazy(value):
             return self._tensor(value)
         if isinstance(value, layout):

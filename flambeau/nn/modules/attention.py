@@ -33,7 +33,8 @@ class MultiheadAttention(Module):
         query (L, N, embed_dim), key (S, N, kdim), value (S, N, vdim); output (L, N, embed_dim); L and N, S and N
         change places with `batch_first`; without N for one sequence alone. key_padding_mask (N, S); attn_mask (L, S)
         or (N num_heads, L, S): True (or -inf) forbids attending. Weights (N, L, S), or (N, num_heads, L, S) with
-        average_attn_weights=False.
+        average_attn_weights=False. With `batch_first`, query, key and value may be nested tensors, and the output is
+        one; then there is no key_padding_mask.
 
     Raises:
         ValueError: a size that is not positive. AssertionError: embed_dim not divisible by num_heads.
@@ -133,6 +134,13 @@ class MultiheadAttention(Module):
 
         `is_causal` says that `attn_mask`, which must be given too, is the causal one.
         """
+        if query.is_nested:
+            if key_padding_mask is not None or not self.batch_first:
+                raise AssertionError(
+                    "MultiheadAttention takes nested tensors with batch_first=True and without key_padding_mask: their "
+                    "parts have no padding"
+                )
+            return self._of_parts(query, key, value, need_weights, attn_mask, average_attn_weights, is_causal)
         swap = self.batch_first and query.dim() == 3
         if swap:
             query, key, value = _transpose_each(query, key, value)
@@ -163,6 +171,17 @@ class MultiheadAttention(Module):
         )
         return (output.transpose(0, 1) if swap else output), weights
 
+    def _of_parts(self, query: Tensor, key: Tensor, value: Tensor, need_weights: bool, *options: Any) -> Any:
+        """The same for nested tensors, padded; the weights stay so, those of no position are 0."""
+        padded_query = query.to_padded_tensor(0.0)
+        padded_key = padded_query if key is query else key.to_padded_tensor(0.0)
+        padded_value = padded_key if value is key else value.to_padded_tensor(0.0)
+        output, weights = self.forward(padded_query, padded_key, padded_value, _padding(key), need_weights, *options)
+        if weights is not None:
+            nobody = _padding(query).unsqueeze(-1)
+            weights = weights.masked_fill(nobody if weights.dim() == 3 else nobody.unsqueeze(1), 0.0)
+        return query.cut_from(output), weights
+
 
 def _transpose_each(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Batch and sequence swapped; the same tensor stays the same object, by which self-attention is recognised."""
@@ -170,3 +189,9 @@ def _transpose_each(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, 
     swapped_key = swapped_query if key is query else key.transpose(0, 1)
     swapped_value = swapped_key if value is key else value.transpose(0, 1)
     return swapped_query, swapped_key, swapped_value
+
+
+def _padding(t: Tensor) -> Tensor:
+    """Where a nested tensor (N, L, E) is padded when it is made dense: True in (N, L)."""
+    present: Any = torch.ones_like(t.select(-1, 0)).to_padded_tensor(0.0)
+    return present == 0

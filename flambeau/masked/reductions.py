@@ -1,4 +1,5 @@
-"""Reductions that leave elements out (`torch.masked`): `mask` is True where an element takes part, and broadcasts.
+"""Reductions that leave elements out: `mask` is True where an element takes part, and broadcasts; of a MaskedTensor its
+own mask has a say, too.
 
 What is left out counts as the reduction's identity, so a slice without elements gives the identity. All functions take
 `dim` (one or several, all by default), `keepdim` and `dtype`, in which the reduction is computed.
@@ -11,20 +12,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau import _api as torch
-from flambeau._core.homes import absent
-
-__all__ = [
-    "amax", "amin", "argmax", "argmin", "cumprod", "cumsum", "log_softmax", "logaddexp", "logsumexp", "mean", "median",
-    "norm", "normalize", "prod", "softmax", "softmin", "std", "sum", "var",
-]  # fmt: skip
+from flambeau._core import dtypes
+from flambeau.masked.tensors import MaskedTensor
 
 Dims = int | Sequence[int] | None
 
 
 def _filled(input: Any, mask: Any, value: float, dtype: Any = None) -> Any:
     """`input`, in `dtype`, with `value` where the mask is False."""
+    input, mask = _opened(input, mask)
     x = input if dtype is None else input.to(dtype)
     return x if mask is None else torch.where(_fitted(mask, x), x, value)
+
+
+def _opened(input: Any, mask: Any) -> tuple[Any, Any]:
+    """A tensor and a mask, of a masked tensor its data and what both masks let through."""
+    if not isinstance(input, MaskedTensor):
+        return input, mask
+    own = input.get_mask()
+    return input.get_data(), own if mask is None else own & _fitted(mask, input)
 
 
 def _fitted(mask: Any, like: Any) -> Any:
@@ -43,15 +49,6 @@ def _dims(input: Any, dim: Dims) -> tuple[int, ...]:
     if dim is None or dim == ():
         return tuple(range(input.dim()))
     return (dim,) if isinstance(dim, int) else tuple(dim)
-
-
-def _limit(dtype: Any, largest: bool) -> Any:
-    """The greatest or the least number of a dtype."""
-    if dtype.is_floating_point:
-        return math.inf if largest else -math.inf
-    if dtype is torch.bool:
-        return largest
-    return torch.iinfo(dtype).max if largest else torch.iinfo(dtype).min
 
 
 # ---------------------------------------------------------------------------------------------- sums
@@ -83,6 +80,7 @@ def prod(input: Any, dim: Dims = None, *, keepdim: bool = False, dtype: Any = No
 
 
 def _count(input: Any, dim: Dims, keepdim: bool, mask: Any) -> Any:
+    input, mask = _opened(input, mask)
     taken = torch.ones_like(input, dtype=torch.bool, requires_grad=False) if mask is None else _fitted(mask, input)
     return taken.sum(_dims(input, dim), keepdim=keepdim)
 
@@ -186,7 +184,7 @@ def amax(input: Any, dim: Dims = None, *, keepdim: bool = False, dtype: Any = No
         >>> amax(torch.tensor([1, 9, 3]), mask=torch.tensor([True, False, True]))
         tensor(3)
     """
-    return _filled(input, mask, _limit(dtype or input.dtype, False), dtype).amax(_dims(input, dim), keepdim)
+    return _filled(input, mask, dtypes.extreme(dtype or input.dtype, False), dtype).amax(_dims(input, dim), keepdim)
 
 
 def amin(input: Any, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Any:
@@ -197,7 +195,7 @@ def amin(input: Any, dim: Dims = None, *, keepdim: bool = False, dtype: Any = No
         >>> amin(torch.tensor([1, 0, 3]), mask=torch.tensor([True, False, True]))
         tensor(1)
     """
-    return _filled(input, mask, _limit(dtype or input.dtype, True), dtype).amin(_dims(input, dim), keepdim)
+    return _filled(input, mask, dtypes.extreme(dtype or input.dtype, True), dtype).amin(_dims(input, dim), keepdim)
 
 
 def argmax(input: Any, dim: int | None = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Any:
@@ -209,7 +207,7 @@ def argmax(input: Any, dim: int | None = None, *, keepdim: bool = False, dtype: 
         tensor(2)
     """
     d = dtype or input.dtype
-    return _filled(input, mask, _limit(d, False), d).argmax(dim, keepdim).to(d)
+    return _filled(input, mask, dtypes.extreme(d, False), d).argmax(dim, keepdim).to(d)
 
 
 def argmin(input: Any, dim: int | None = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Any:
@@ -221,7 +219,7 @@ def argmin(input: Any, dim: int | None = None, *, keepdim: bool = False, dtype: 
         tensor(0)
     """
     d = dtype or input.dtype
-    return _filled(input, mask, _limit(d, True), d).argmin(dim, keepdim).to(d)
+    return _filled(input, mask, dtypes.extreme(d, True), d).argmin(dim, keepdim).to(d)
 
 
 def median(input: Any, dim: int = -1, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Any:
@@ -255,7 +253,7 @@ def logsumexp(input: Any, dim: Dims = None, *, keepdim: bool = False, dtype: Any
         tensor(0.6931)
     """
     d = dtype or (input.dtype if input.is_floating_point() or input.is_complex() else torch.int64)
-    limit = -math.inf if d.is_floating_point or d.is_complex else torch.iinfo(d).min
+    limit = -math.inf if d.is_complex else dtypes.extreme(d, False)
     return torch.logsumexp(_filled(input, mask, limit, d), _dims(input, dim), keepdim).to(d)
 
 
@@ -347,6 +345,3 @@ def normalize(
     """
     size = norm(input, ord, dim, keepdim=True, dtype=dtype, mask=mask)
     return _filled(input, mask, 0, dtype) / size.clamp(min=eps)
-
-
-__getattr__ = absent("torch.masked")
