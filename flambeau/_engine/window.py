@@ -12,6 +12,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +124,7 @@ class Window:
                 self._conclude()
             nbytes, self.nbytes = self.nbytes, 0
             if self.queue and not self._run_plan(nbytes):
-                quietly()(self._run_reference)
+                quietly(self._run_reference)
             if self.before and not self.queue:
                 self._forget()
 
@@ -172,10 +173,9 @@ class Window:
                 if not queue or queue[0] is not instruction:
                     continue  # another window needed something of this one
                 _execute(instruction)
-                for value in instruction.outputs:
-                    large = value.array is not None and value.array.nbytes >= SETTLED
-                    if large and (lasting is None or id(value) in lasting) and owns_its_memory(value):
-                        settle(value)
+                inference = instruction.inference
+                if inference is None or inference.nbytes >= SETTLED:
+                    self._settle(instruction.outputs, lasting)
             except Exception as error:
                 _name_line(error, instruction)
                 failure = failure or error
@@ -191,9 +191,16 @@ class Window:
             self._forget()
             raise failure
 
+    def _settle(self, outputs: tuple[Value, ...], lasting: frozenset[int] | None) -> None:
+        """Move large results that outlive the window to blocks."""
+        for value in outputs:
+            large = value.array is not None and value.array.nbytes >= SETTLED
+            if large and (lasting is None or id(value) in lasting) and owns_its_memory(value):
+                settle(value)
+
     def interpret(self, instruction: Instruction) -> None:
         """Run one instruction on the reference backend."""
-        quietly()(_execute, instruction)
+        quietly(_execute, instruction)
 
     def fetch(self, value: Value) -> None:
         """Run the window of another thread if an operand waits there."""
@@ -203,10 +210,17 @@ class Window:
 
 
 @cache
-def quietly() -> Callable[..., Any]:
-    """Calls a function while NumPy warns of nothing. It is made once: to enter an `errstate` takes as long as a small
-    operation."""
-    return np.errstate(all="ignore")(lambda function, *args: function(*args))
+def _quiet() -> Context:
+    """A context in which NumPy warns of nothing."""
+    context = Context()
+    context.run(np.errstate(all="ignore").__enter__)
+    return context
+
+
+def quietly(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function while NumPy warns of nothing: in a copy of a context where that is so, since to enter an
+    `errstate` takes as long as a small operation."""
+    return _quiet().copy().run(function, *args)
 
 
 def _execute(instruction: Instruction) -> None:

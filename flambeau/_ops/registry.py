@@ -127,6 +127,8 @@ class Op:
         self.parameters = code.co_varnames[skip:count]
         self.positional = code.co_argcount - skip
         self.body_positional = code.co_argcount
+        # The body, to be called with arguments in the order of the parameters.
+        self.run: Callable[..., Any] = self._run_with_names if code.co_kwonlyargcount else body
         defaults = signature.__defaults__ or ()
         self.defaults: dict[str, Any] = dict(
             zip(self.parameters[self.positional - len(defaults) : self.positional], defaults, strict=True)
@@ -228,7 +230,7 @@ class Op:
         """`args` with the defaults of the parameters that were left out."""
         return args + tuple([self.defaults[n] for n in self.parameters[len(args) :]])
 
-    def run(self, *args: Any) -> Any:
+    def _run_with_names(self, *args: Any) -> Any:
         """Call the body with arguments in the order of the parameters, keyword-only ones by their names."""
         named = args[self.body_positional :]
         if not named:
