@@ -331,7 +331,8 @@ def _examine(args: tuple) -> tuple[tuple, tuple, Any, int, bool]:
     key: list[Any] = []
     mask, bit, exposed = 0, 1, False
     for a in args:
-        if isinstance(a, TensorBase):
+        kind = type(a)
+        if kind is Tensor or isinstance(a, TensorBase):
             storage, m = a._storage, a._meta
             values.append(storage.value)
             metas.append(m)
@@ -340,6 +341,10 @@ def _examine(args: tuple) -> tuple[tuple, tuple, Any, int, bool]:
                 exposed = True
             if (a._node if a._base is None else node_of(a)) is not None:
                 mask += bit
+        elif kind in CONSTANTS:
+            values.append(a)
+            metas.append(a)
+            key += (kind, a)  # 1, 1.0 and True are equal
         elif isinstance(a, (tuple, list)) and any([isinstance(x, TensorBase) for x in a]):
             values.append(tuple([x._storage.value if isinstance(x, TensorBase) else x for x in a]))
             metas.append(tuple([x._meta if isinstance(x, TensorBase) else x for x in a]))
@@ -351,7 +356,7 @@ def _examine(args: tuple) -> tuple[tuple, tuple, Any, int, bool]:
         else:
             values.append(a)
             metas.append(a)
-            key += (type(a), tuple(a) if type(a) is list else a)  # 1, 1.0 and True are equal
+            key += (kind, tuple(a) if kind is list else a)
         bit += bit
     return tuple(values), tuple(metas), tuple(key), mask, exposed
 
