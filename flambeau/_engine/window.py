@@ -12,15 +12,13 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import Context
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flambeau._backends.reference.execute import execute
 from flambeau._compiler.capture import operands_of
 from flambeau._core import locks
 from flambeau._core.config import config
-from flambeau._core.lazy import lazy_module
+from flambeau._core.quiet import quietly
 from flambeau._core.sites import describe
 from flambeau._engine import plans
 from flambeau._engine.formula import Formula
@@ -30,8 +28,6 @@ from flambeau._ir.program import INFERENCE, Instruction, Storage, Value
 
 if TYPE_CHECKING:
     import numpy as np
-else:
-    np = lazy_module("numpy")
 
 UNBROKEN = -(1 << 60)  # bytes: far below the bound
 
@@ -207,20 +203,6 @@ class Window:
         owner = value.window
         if owner is not None and owner is not self:
             realize(value, not_in=self)
-
-
-@cache
-def _quiet() -> Context:
-    """A context in which NumPy warns of nothing."""
-    context = Context()
-    context.run(np.errstate(all="ignore").__enter__)
-    return context
-
-
-def quietly(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function while NumPy warns of nothing: in a copy of a context where that is so, since to enter an
-    `errstate` takes as long as a small operation."""
-    return _quiet().copy().run(function, *args)
 
 
 def _execute(instruction: Instruction) -> None:

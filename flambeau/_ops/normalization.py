@@ -270,7 +270,7 @@ def _infer_layer_normalised(
 @library(
     node_name="NativeLayerNormBackward0",
     shows=("input", "weight", "bias"),
-    saves=("input", "weight", "bias"),
+    saves=("bias",),
     expand=_expand.layer_normalised,
     category="norm",
     method=False,

@@ -15,6 +15,7 @@ from flambeau._core import errors
 from flambeau._core.config import config
 from flambeau._core.dtypes import dtype, from_numpy
 from flambeau._core.lazy import lazy_module
+from flambeau._core.quiet import quietly
 from flambeau._core.sites import user_site
 from flambeau._engine.exposure import is_exposed
 from flambeau._engine.memory import SETTLED, settle
@@ -363,16 +364,19 @@ def _examine(args: tuple) -> tuple[tuple, tuple, Any, int, bool]:
 
 def _attach(op: Any, args: tuple, metas: tuple, inference: Inference, mask: int, outputs: tuple) -> None:
     """Give the outputs their graph node."""
-    if list in map(type, args):  # what is saved must not change with the caller's list
+    if not inference.plain and list in map(type, args):  # what is saved must not change with the caller's list
         args = tuple([tuple(a) if type(a) is list else a for a in args])
     if inference.nested:
         edges = tuple([e for i, a in enumerate(args) for e in _edges_of(a, mask >> i & 1)])
     else:
         edges = _edges(args, mask)
     node = record_node(op, args, metas, edges, inference, mask, user_site(4))
-    for i, t in enumerate(outputs):
-        if t._meta.dtype.differentiable and i not in op.nondifferentiable:
-            t._node, t._index = node, i
+    if len(outputs) == 1:
+        outputs[0]._node = node
+    else:
+        for i, t in enumerate(outputs):
+            if t._meta.dtype.differentiable and i not in op.nondifferentiable:
+                t._node, t._index = node, i
     if node.saved_outputs is not None:
         node.save_outputs(outputs)
 
@@ -391,8 +395,7 @@ def _run_now(op: Any, args: tuple, values: tuple, metas: tuple) -> tuple:
     realize_all(values)
     arrays = reference.read_arguments(values, metas)
     try:
-        with np.errstate(all="ignore"):
-            results = op.run(*arrays)
+        results = quietly(op.run, *arrays)
     except AttributeError as error:
         refuse_others(op.name, op.parameters, args, {}, error)
         raise
