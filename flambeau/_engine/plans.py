@@ -85,9 +85,11 @@ def _is_little(queue: Sequence[Instruction]) -> bool:
     for i in queue:
         if i.op.family == "formula" or (len(queue) > 1 and i.op.family == "library" and i.op.category == "contract"):
             return False
-        for m in i.metas:
-            if type(m) is Meta and m.nbytes > FEW_BYTES:
+        if i.inference is None:
+            if any([type(m) is Meta and m.nbytes > FEW_BYTES for m in i.metas]):
                 return False
+        elif i.inference.largest > FEW_BYTES:
+            return False
     return True
 
 
@@ -294,7 +296,8 @@ class Plan:
         """Run a window; False if a kernel met something wrong and the reference is to say what."""
         _statistics.runs += 1
         values = found.values
-        fresh, words = self._prepare([v.address for v in values[: self.inputs]], self.words_of(found.scalars))
+        inputs = [v.address if v.buffer is None else v.buffer.address for v in values[: self.inputs]]
+        fresh, words = self._prepare(inputs, self.words_of(found.scalars))
         run = owner.running = Run(self, values, fresh)
         if not self._run_segments(queue, found, run, words, owner):
             run.withdraw()

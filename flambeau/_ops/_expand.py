@@ -17,7 +17,7 @@ from flambeau._core import dtypes
 from flambeau._core.dtypes import dtype
 from flambeau._ir.graph import Array, Graph, Unsupported, broadcast
 from flambeau._ir.meta import Meta, contiguous
-from flambeau._ops.infer import wrap_dim, wrap_dims
+from flambeau._ops.infer import last_dims, wrap_dim, wrap_dims
 
 Dims = int | Sequence[int] | None
 FEW = 64  # elements that each element may be compared with
@@ -271,9 +271,9 @@ def _standardized(c: Graph, x: Array, dims: Sequence[int], eps: float) -> tuple[
     return centred * inverse, mean, variance, inverse
 
 
-def layer_normalised(c: Graph, x: Array, dims: tuple[int, ...], eps: float, weight: Array | None = None,
+def layer_normalised(c: Graph, x: Array, shape: tuple[int, ...], eps: float, weight: Array | None = None,
                      bias: Array | None = None) -> tuple[Array, Array, Array]:  # fmt: skip
-    out, mean, _, inverse = _standardized(c, nonempty(wide(x)), dims, eps)
+    out, mean, _, inverse = _standardized(c, nonempty(wide(x)), last_dims(x.ndim, len(shape)), eps)
     if weight is not None:
         out = out * wide(weight)
     if bias is not None:

@@ -18,6 +18,7 @@ from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous, preserved
 from flambeau._ops import _expand
 from flambeau._ops._spatial import image_layout
+from flambeau._ops.infer import last_dims
 from flambeau._ops.operands import Operand
 from flambeau._ops.reduce import accumulated, sum_to_size
 from flambeau._ops.registry import composite, library
@@ -255,12 +256,20 @@ def _trailing(name: str, input: Any, normalized_shape: Sequence[int]) -> tuple[i
                 site=user_site(4),
             )
         )
-    return tuple(range(len(sizes) - len(shape), len(sizes)))
+    return last_dims(len(sizes), len(shape))
 
 
 def _infer_layer_normalised(
-    m: Meta, dims: tuple[int, ...], eps: float, weight: Meta | None = None, bias: Meta | None = None
+    m: Meta, shape: tuple[int, ...], eps: float, weight: Meta | None = None, bias: Meta | None = None
 ) -> tuple[Meta, Meta, Meta]:
+    dims = _trailing("layer_norm", m, shape)
+    _check_dtypes("layer_norm", m, weight=weight, bias=bias)
+    for what, t in (("weight", weight), ("bias", bias)):
+        if t is not None and t.shape != shape:
+            raise RuntimeError(
+                f"Expected {what} to be of same shape as normalized_shape, but got {what} of shape {list(t.shape)} and "
+                f"normalized_shape = {list(shape)}"
+            )
     if not m.dtype.is_floating_point:
         raise errors.not_implemented("LayerNormKernelImpl", m.dtype, hint="convert the input, x.float()")
     s = _statistics_meta(m, dims)
@@ -278,15 +287,15 @@ def _infer_layer_normalised(
     infer=_infer_layer_normalised,
     nondifferentiable=(1, 2),
     gradient={
-        ("input", "weight", "bias"): lambda g0, input, dims, eps, weight, bias_meta, out1, out2: (
-            _layer_normalised_grad(g0, input, dims, eps, weight, bias_meta, out1, out2)
+        ("input", "weight", "bias"): lambda g0, input, shape, eps, weight, bias_meta, out1, out2: (
+            _layer_normalised_grad(g0, input, shape, eps, weight, bias_meta, out1, out2)
         )
     },
 )
-def layer_normalised(input: Any, dims: tuple[int, ...], eps: float, weight: Any = None, bias: Any = None) -> Any:
-    """(((x - mean) / sqrt(var + eps)) * weight + bias, mean, 1 / sqrt(var + eps)) over the last dimensions `dims`, whose
-    sizes weight and bias have."""
-    out, mean, variance = _standardized(accumulated(input), dims, eps)
+def layer_normalised(input: Any, shape: tuple[int, ...], eps: float, weight: Any = None, bias: Any = None) -> Any:
+    """(((x - mean) / sqrt(var + eps)) * weight + bias, mean, 1 / sqrt(var + eps)) over the last dimensions, which have
+    this shape, as weight and bias do."""
+    out, mean, variance = _standardized(accumulated(input), last_dims(input.ndim, len(shape)), eps)
     if weight is not None:
         out *= accumulated(weight)
     if bias is not None:
@@ -295,9 +304,10 @@ def layer_normalised(input: Any, dims: tuple[int, ...], eps: float, weight: Any 
 
 
 def _layer_normalised_grad(
-    g: Any, input: Any, dims: tuple[int, ...], eps: float, weight: Any, bias: Meta | None, mean: Any, inverse: Any
+    g: Any, input: Any, shape: tuple[int, ...], eps: float, weight: Any, bias: Meta | None, mean: Any, inverse: Any
 ) -> tuple[Any, Any, Any]:
     """The gradients of input, weight and bias; written out where they are to be differentiated again, and for `vmap`."""
+    dims = last_dims(input.dim(), len(shape))
     if not recording.grad_enabled() and not any([isinstance(t, Operand) for t in (g, input, weight)]):
         return layer_normalised_grad(g, input, mean, inverse, dims, weight)
     normalised, _, variance = standardize(input, dims, eps)
@@ -350,9 +360,8 @@ def layer_norm(
         >>> torch.nn.functional.layer_norm(torch.tensor([[1., 3.]]), (2,))
         tensor([[-1.0000,  1.0000]])
     """
-    dims = _trailing("layer_norm", input, normalized_shape)
-    _check_dtypes("layer_norm", input, weight=weight, bias=bias)
-    return layer_normalised(input, dims, eps, weight, bias)[0]
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    return layer_normalised(input, shape, eps, weight, bias)[0]
 
 
 @composite(method=False, name="layer_norm")

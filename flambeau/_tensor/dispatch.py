@@ -309,7 +309,7 @@ def library(op: Any, args: tuple) -> Any:
     if op.infer is not None and (exposed or window.full()):
         window.flush()
     if op.result_type is None:
-        return outputs[0] if len(outputs) == 1 else outputs
+        return outputs if len(outputs) > 1 else outputs[0]
     return op.result_type(*outputs)
 
 
@@ -325,19 +325,18 @@ def _inferred(op: Any, args: tuple, metas: tuple) -> Any:
 
 
 def _examine(args: tuple) -> tuple[tuple, tuple, Any, int, bool]:
-    """What recording needs of the arguments: values, metas, what the inference depends on, the mask of those that have
-    a graph, exposure."""
+    """What recording needs of the arguments: values, metas, what the inference depends on (the metas, and the kinds of
+    those that are no tensors, as 1, 1.0 and True are equal), the mask of those that have a graph, exposure."""
     values: list[Any] = []
     metas: list[Any] = []
-    key: list[Any] = []
+    kinds: list[Any] = []
     mask, bit, exposed = 0, 1, False
     for a in args:
         kind = type(a)
         if kind is Tensor or isinstance(a, TensorBase):
-            storage, m = a._storage, a._meta
+            storage = a._storage
             values.append(storage.value)
-            metas.append(m)
-            key.append(m)
+            metas.append(a._meta)
             if storage.exposed and is_exposed(storage):
                 exposed = True
             if (a._node if a._base is None else node_of(a)) is not None:
@@ -345,11 +344,10 @@ def _examine(args: tuple) -> tuple[tuple, tuple, Any, int, bool]:
         elif kind in CONSTANTS:
             values.append(a)
             metas.append(a)
-            key += (kind, a)  # 1, 1.0 and True are equal
+            kinds.append(kind)
         elif isinstance(a, (tuple, list)) and any([isinstance(x, TensorBase) for x in a]):
             values.append(tuple([x._storage.value if isinstance(x, TensorBase) else x for x in a]))
             metas.append(tuple([x._meta if isinstance(x, TensorBase) else x for x in a]))
-            key.append(metas[-1])
             tensors = [x for x in a if isinstance(x, TensorBase)]
             exposed = _sees_exposed(tensors) or exposed
             if any([node_of(x) is not None for x in tensors]):
@@ -357,9 +355,13 @@ def _examine(args: tuple) -> tuple[tuple, tuple, Any, int, bool]:
         else:
             values.append(a)
             metas.append(a)
-            key += (kind, tuple(a) if kind is list else a)
+            kinds.append(kind)
         bit += bit
-    return tuple(values), tuple(metas), tuple(key), mask, exposed
+    told = tuple(metas)
+    if not kinds:
+        return tuple(values), told, told, mask, exposed
+    key = (*[tuple(m) if type(m) is list else m for m in metas], *kinds) if list in kinds else (*metas, *kinds)
+    return tuple(values), told, key, mask, exposed
 
 
 def _attach(op: Any, args: tuple, metas: tuple, inference: Inference, mask: int, outputs: tuple) -> None:

@@ -319,8 +319,9 @@ class OpNode(Node):
     def apply(self, grads: list[Any]) -> list[Any]:
         if self.args is None:
             raise already_freed(self)
-        for watched in self.watched or ():
-            watched.check(self)
+        if self.watched:
+            for watched in self.watched:
+                watched.check(self)
         if self.saving.grouped:
             return self._apply_grouped(grads)
         edges, metas = self._edges, self.metas
@@ -390,8 +391,9 @@ class OpNode(Node):
         arg = self.args[i]
         if type(arg) is Packed:
             return arg.unpack()
-        if i in self.versions:
-            check_versions(arg, self.versions[i], self, self._edges[i] if len(self._edges) == len(self.metas) else None)
+        versions = self.versions.get(i)
+        if versions is not None and (type(versions) is list or arg._storage.version != versions):
+            check_versions(arg, versions, self, self._edges[i] if len(self._edges) == len(self.metas) else None)
         return arg
 
     def _unpack_output(self, i: int) -> Any:

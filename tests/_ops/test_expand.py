@@ -108,7 +108,7 @@ samples(
 )
 samples("standardize", FLOATS, (t(3, 4), (1,), 1e-5), (t(3, 4, 2), (0, 2), 0.1), (t(3, 4), (0, 1), 1e-5))
 samples(
-    "layer_normalised", FLOATS, (t(3, 4), (1,), 0.1, t(4), t(4)), (t(3, 4, 2), (1, 2), 0.1, t(4, 2)), (t(4), (0,), 0.1)
+    "layer_normalised", FLOATS, (t(3, 4), (4,), 0.1, t(4), t(4)), (t(3, 4, 2), (4, 2), 0.1, t(4, 2)), (t(4), (4,), 0.1)
 )
 samples(
     "layer_normalised_grad",
