@@ -80,10 +80,9 @@ def never_compiled(queue: Collection[Instruction], nbytes: int, now: bool) -> bo
 
 def _is_little(queue: Sequence[Instruction]) -> bool:
     """Is no operand large, and the work not what a kernel does in a fraction of NumPy's time? A sum is a single number,
-    of however many; a formula is many operations, and so is a matrix product for NumPy: with others around it, it is a
-    layer of a small network."""
+    of however many."""
     for i in queue:
-        if i.op.family == "formula" or (len(queue) > 1 and i.op.family == "library" and i.op.category == "contract"):
+        if _is_many_steps(i.op, len(queue) == 1):
             return False
         if i.inference is None:
             if any([type(m) is Meta and m.nbytes > FEW_BYTES for m in i.metas]):
@@ -91,6 +90,14 @@ def _is_little(queue: Sequence[Instruction]) -> bool:
         elif i.inference.largest > FEW_BYTES:
             return False
     return True
+
+
+def _is_many_steps(op: Any, alone: bool) -> bool:
+    """Is that much for NumPy? A formula is many operations, and so is a normalisation; a matrix product with others
+    around it is a layer of a small network."""
+    if op.family == "library":
+        return op.category == "norm" or (not alone and op.category == "contract")
+    return op.family == "formula"
 
 
 def run(queue: Sequence[Instruction], owner: Owner, now: bool = False) -> bool:

@@ -98,7 +98,7 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
             key.append(inference)
             _mixed(instruction, key, operands, scalars)
         made += instruction.outputs
-    values = list(dict.fromkeys([v for v in operands if v.window is not window]))
+    values = [v for v in dict.fromkeys(operands) if v.window is not window]
     if not _add_sizes(values, window, key):
         return None
     inputs = len(values)

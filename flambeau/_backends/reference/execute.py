@@ -65,15 +65,32 @@ def flat_of(array: Any, m: Meta, inputs: Sequence[Any] = ()) -> np.ndarray:
     if array.dtype is not want and array.dtype != want:
         array = array.astype(want)
     elif array.base is not None or id(array) in map(id, inputs):
-        if any([np.may_share_memory(array, x) for x in inputs if isinstance(x, np.ndarray)]):
-            array = array.copy()
-        elif not array.flags.writeable:
+        if not array.flags.writeable or _shares_memory(array, inputs):
             array = array.copy()
     if m.is_contiguous:
         return array.ravel()
     flat = np.empty(m.extent, want)
     np.lib.stride_tricks.as_strided(flat, m.shape, [s * m.dtype.itemsize for s in m.strides])[...] = array
     return flat
+
+
+def _shares_memory(array: np.ndarray, inputs: Sequence[Any]) -> bool:
+    """May an array show memory of one of these? A view of what an array owns does if that array or a view of it is among
+    them; to ask about addresses takes ten times as long."""
+    owner = _owner(array)
+    owned = isinstance(owner, np.ndarray) and owner.flags.owndata
+    for x in inputs:
+        if isinstance(x, np.ndarray) and (_owner(x) is owner or not owned and np.may_share_memory(array, x)):
+            return True
+    return False
+
+
+def _owner(array: np.ndarray) -> Any:
+    """The last in the chain of what an array is a view of, which need not be an array; itself if it is none."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray) and owner.base is not None:
+        owner = owner.base
+    return owner
 
 
 # ---------------------------------------------------------------------------------------------- the families
