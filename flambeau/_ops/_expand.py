@@ -288,8 +288,8 @@ def layer_normalised_grad(c: Graph, g: Array, x: Array, mean: Array, inverse: Ar
     scaled = g if weight is None else g * wide(weight)
     average = c.reduce("sum", scaled, dims) / count
     along = c.reduce("sum", scaled * normalised, dims) / count
-    sums = [_kept(c.reduce("sum", y, rows) if rows else y, rows, False) for y in (g * normalised, g)]
-    return (scaled - average - normalised * along) * inverse, *sums
+    of_weight, of_bias = [_kept(c.reduce("sum", y, rows) if rows else y, rows, False) for y in (g * normalised, g)]
+    return (scaled - average - normalised * along) * inverse, of_weight, of_bias
 
 
 def nll(c: Graph, x: Array, target: Array, weight: Array | None, ignore_index: int) -> tuple[Array, Array]:

@@ -306,7 +306,7 @@ def layer_normalised(input: Any, shape: tuple[int, ...], eps: float, weight: Any
 def _layer_normalised_grad(
     g: Any, input: Any, shape: tuple[int, ...], eps: float, weight: Any, bias: Meta | None, mean: Any, inverse: Any
 ) -> tuple[Any, Any, Any]:
-    """The gradients of input, weight and bias; written out where they are to be differentiated again, and for `vmap`."""
+    """The gradients of input, weight and bias; written out for `vmap`, and where they are differentiated again."""
     dims = last_dims(input.dim(), len(shape))
     if not recording.grad_enabled() and not any([isinstance(t, Operand) for t in (g, input, weight)]):
         return layer_normalised_grad(g, input, mean, inverse, dims, weight)

@@ -206,8 +206,8 @@ class Op:
         return (*args, *rest)
 
     def _form(self, count: int, names: Iterable[str]) -> tuple[tuple[int, ...], tuple[Any, ...]]:
-        """Where arguments with these names belong among those behind the first `count`, and the defaults of these, up to
-        the last one given; TypeError for names that do not fit."""
+        """Where arguments with these names belong among the parameters behind the first `count`, and the defaults of
+        these up to the last one given; TypeError for names that do not fit."""
         places: list[int] = []
         for given in names:
             name = self.keyword(given)

@@ -48,6 +48,7 @@ np = lazy_module("numpy")
 
 CONSTANTS = frozenset({int, float, bool, type(None), str, dtype})
 NUMBERS = frozenset({int, float, bool, complex, type(None), str})  # what a pointwise op takes beside tensors
+REALS = frozenset({int, float})
 
 new = object.__new__
 
@@ -150,7 +151,7 @@ def pointwise(op: Any, args: tuple) -> Any:
         op.guard(*args)
     values: tuple
     metas: tuple
-    count = len(args)  # the two usual cases are written out for speed
+    count = len(args)  # the three usual cases are written out for speed
     if count == 2 and type(args[0]) is type(args[1]) is Tensor:
         a, b = args
         storage, other = a._storage, b._storage
@@ -163,6 +164,11 @@ def pointwise(op: Any, args: tuple) -> Any:
         (a,) = args
         storage = a._storage
         values, metas, exposed = (storage.value,), (a._meta,), storage.exposed
+        mask = 0 if (a._node if a._base is None else node_of(a)) is None else 1
+    elif count == 2 and type(args[0]) is Tensor and type(args[1]) in REALS:
+        a, number = args
+        storage = a._storage
+        values, metas, exposed = (storage.value, number), (a._meta, type(number)), storage.exposed
         mask = 0 if (a._node if a._base is None else node_of(a)) is None else 1
     else:
         mask, bit, exposed = 0, 1, False

@@ -75,8 +75,8 @@ def flat_of(array: Any, m: Meta, inputs: Sequence[Any] = ()) -> np.ndarray:
 
 
 def _shares_memory(array: np.ndarray, inputs: Sequence[Any]) -> bool:
-    """May an array show memory of one of these? A view of what an array owns does if that array or a view of it is among
-    them; to ask about addresses takes ten times as long."""
+    """May an array show memory of one of these? A view of what an array owns does if that array, or another view of it,
+    is among them; to ask about addresses takes ten times as long."""
     owner = _owner(array)
     owned = isinstance(owner, np.ndarray) and owner.flags.owndata
     for x in inputs:
