@@ -240,12 +240,12 @@ def watch(results: Any, tensors: Sequence[Any]) -> None:
     if stack.top is not None:
         return
     found = results if isinstance(results, tuple) else (results,)
-    given = [t for t in tensors if not any([t is r for r in found])]
     for result in found:
         node = getattr(result, "_node", None)
-        if isinstance(node, OpNode) and not any([t._node is node for t in given]):
-            watched = [Watched.now(t, node) for t in tensors]
-            node.watched = [*(node.watched or ()), *watched]
+        if not isinstance(node, OpNode):
+            continue
+        if not any([t._node is node and not any([t is r for r in found]) for t in tensors]):  # else it was given
+            node.watched = [*(node.watched or ()), *[Watched.now(t, node) for t in tensors]]
 
 
 class Whole:
