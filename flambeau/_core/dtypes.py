@@ -40,8 +40,10 @@ class dtype:  # noqa: N801 (PyTorch's name)
         "is_complex",
         "is_signed",
         "differentiable",
-        "_numpy",
+        "numpy",
     )
+
+    numpy: np.dtype  # with the same bits: ml_dtypes' for bfloat16 and floats of 8 bits; of `BITS` the bytes
 
     def __init__(self, name: str, itemsize: int, category: int, is_signed: bool = True) -> None:
         self.name = name
@@ -51,7 +53,6 @@ class dtype:  # noqa: N801 (PyTorch's name)
         self.is_complex = category == COMPLEX
         self.is_signed = is_signed
         self.differentiable = category >= FLOAT
-        self._numpy: Any = None
 
     def __repr__(self) -> str:
         return "torch." + self.name
@@ -61,17 +62,17 @@ class dtype:  # noqa: N801 (PyTorch's name)
             return named_bits, (self.name,)
         return "bool_" if self.name == "bool" else self.name
 
-    @property
-    def numpy(self) -> np.dtype:
-        """The NumPy dtype with the same bits: ml_dtypes' for bfloat16 and floats of 8 bits; of `BITS` the bytes."""
-        if self._numpy is None:
-            if self in QUANTIZED:
-                raise RuntimeError(f"a plain tensor cannot have the dtype {self!r}; use torch.quantize_per_tensor")
-            if BITS.get(self.name) is self:
-                self._numpy = np.dtype(f"uint{8 * self.itemsize}")
-            else:
-                self._numpy = np.dtype(getattr(ml_dtypes, self.name) if self in FOREIGN else self.name)
-        return self._numpy
+    def __getattr__(self, name: str) -> Any:
+        """`numpy` when it is asked for the first time, as the slot is still empty: NumPy is imported late."""
+        if name != "numpy":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if self in QUANTIZED:
+            raise RuntimeError(f"a plain tensor cannot have the dtype {self!r}; use torch.quantize_per_tensor")
+        if BITS.get(self.name) is self:
+            self.numpy = np.dtype(f"uint{8 * self.itemsize}")
+        else:
+            self.numpy = np.dtype(getattr(ml_dtypes, self.name) if self in FOREIGN else self.name)
+        return self.numpy
 
     def to_complex(self) -> dtype:
         """The complex dtype whose parts have this dtype's precision."""

@@ -7,8 +7,8 @@ worked out only when a message is written.
 from __future__ import annotations
 
 import os
-import sys
 import warnings
+from sys import _getframe
 from types import CodeType, FrameType
 
 Site = tuple[CodeType, int]
@@ -27,9 +27,9 @@ def is_internal(filename: str) -> bool:
 def user_site(depth: int = 1) -> Site | None:
     """The nearest caller outside the package, looking from `depth` frames up; None if there is none."""
     try:
-        frame: FrameType | None = sys._getframe(depth)  # skip frames known to be internal
+        frame: FrameType | None = _getframe(depth)  # skip frames known to be internal
     except ValueError:  # called from a stack that shallow
-        frame = sys._getframe(1)
+        frame = _getframe(1)
     while frame is not None:
         code = frame.f_code
         known = _internal.get(code.co_filename)
@@ -49,7 +49,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
         >>> with warnings.catch_warnings(action="ignore"):
         ...     warn("a dimension was guessed")
     """
-    level, frame = 1, sys._getframe(0)
+    level, frame = 1, _getframe(0)
     while frame.f_back is not None and is_internal(frame.f_code.co_filename):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)

@@ -28,7 +28,8 @@ class _Config(SimpleNamespace):
     @contextmanager
     def patch(self, *names: Any, **changes: Any) -> Any:
         """A context, or decorator, with other settings."""
-        changes |= dict(names[0]) if names and isinstance(names[0], dict) else dict(zip(names[::2], names[1::2], strict=True))
+        if names:
+            changes |= names[0] if isinstance(names[0], dict) else dict(zip(names[::2], names[1::2], strict=True))
         before = dict(vars(self))
         self.__dict__.update(changes)
         try:

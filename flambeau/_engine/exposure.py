@@ -37,7 +37,7 @@ def expose(storage: Storage, m: Meta) -> np.ndarray:
             own = value if referred_to <= 3 or is_exposed(storage) else new_value()
             if own is not value:
                 own.data = data.copy()
-            array = array_of(own, m)
+            array = array_of(own, m)[...]  # not the value's own array, as outsiders may give theirs another shape
             if storage.value is value:  # else another thread has changed it meanwhile
                 storage.value, storage.exposed = own, True
                 return array

@@ -80,15 +80,24 @@ def never_compiled(queue: Collection[Instruction], nbytes: int, now: bool) -> bo
 
 def _is_little(queue: Sequence[Instruction]) -> bool:
     """Is no operand large, and the work not what a kernel does in a fraction of NumPy's time? A sum is a single number,
-    of however many; a formula is many operations, and so is a matrix product for NumPy: with others around it, it is a
-    layer of a small network."""
+    of however many."""
     for i in queue:
-        if i.op.family == "formula" or (len(queue) > 1 and i.op.family == "library" and i.op.category == "contract"):
+        if _is_many_steps(i.op, len(queue) == 1):
             return False
-        for m in i.metas:
-            if type(m) is Meta and m.nbytes > FEW_BYTES:
+        if i.inference is None:
+            if any([type(m) is Meta and m.nbytes > FEW_BYTES for m in i.metas]):
                 return False
+        elif i.inference.largest > FEW_BYTES:
+            return False
     return True
+
+
+def _is_many_steps(op: Any, alone: bool) -> bool:
+    """Is that much for NumPy? A formula is many operations, and so is a normalisation; a matrix product with others
+    around it is a layer of a small network."""
+    if op.family == "library":
+        return op.category == "norm" or (not alone and op.category == "contract")
+    return op.family == "formula"
 
 
 def run(queue: Sequence[Instruction], owner: Owner, now: bool = False) -> bool:
@@ -294,7 +303,8 @@ class Plan:
         """Run a window; False if a kernel met something wrong and the reference is to say what."""
         _statistics.runs += 1
         values = found.values
-        fresh, words = self._prepare([v.address for v in values[: self.inputs]], self.words_of(found.scalars))
+        inputs = [v.address if v.buffer is None else v.buffer.address for v in values[: self.inputs]]
+        fresh, words = self._prepare(inputs, self.words_of(found.scalars))
         run = owner.running = Run(self, values, fresh)
         if not self._run_segments(queue, found, run, words, owner):
             run.withdraw()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from sys import getrefcount
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from flambeau._compiler.capture import RUNTIME, add_values, key_of
 from flambeau._core.forgetting import Remembered
@@ -64,10 +64,12 @@ class Owner(Protocol):
         """Run the window of another thread if an operand waits there."""
 
 
-class Signature(NamedTuple):
+class Signature:
     """`key` names the plan: the structure, `live` and `dying`. `values` are all values by slot, the first `inputs` of
     them from before the window; `ties` are the slots of all operands in a row, `scalars` the numbers that may change
     from run to run; `live` the slots of results that outlive the window, `dying` those of inputs that do not."""
+
+    __slots__ = ("key", "values", "inputs", "slots", "ties", "scalars", "live", "dying")
 
     key: tuple
     values: list[Value]
@@ -112,8 +114,12 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
     if window.before:
         references = _without(window.before, references, slots)
     live, unneeded = structure.only_here(references)
-    dying = frozenset([slot for slot in unneeded if owns_its_memory(values[slot])]) if unneeded else _NONE
-    return Signature((structure, live, dying), values, inputs, slots, ties, scalars, live, dying)
+    found = Signature()
+    found.values, found.inputs, found.slots, found.ties, found.scalars = values, inputs, slots, ties, scalars
+    found.live = live
+    found.dying = frozenset([slot for slot in unneeded if owns_its_memory(values[slot])]) if unneeded else _NONE
+    found.key = (structure, live, found.dying)
+    return found
 
 
 def _add_sizes(values: list[Value], window: Owner, key: list[Any]) -> bool:

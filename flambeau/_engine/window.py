@@ -13,14 +13,13 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flambeau._backends.reference.execute import execute
 from flambeau._compiler.capture import operands_of
 from flambeau._core import locks
 from flambeau._core.config import config
-from flambeau._core.lazy import lazy_module
+from flambeau._core.quiet import quietly
 from flambeau._core.sites import describe
 from flambeau._engine import plans
 from flambeau._engine.formula import Formula
@@ -30,8 +29,6 @@ from flambeau._ir.program import INFERENCE, Instruction, Storage, Value
 
 if TYPE_CHECKING:
     import numpy as np
-else:
-    np = lazy_module("numpy")
 
 UNBROKEN = -(1 << 60)  # bytes: far below the bound
 
@@ -128,7 +125,7 @@ class Window:
                 self._conclude()
             nbytes, self.nbytes = self.nbytes, 0
             if self.queue and not self._run_plan(nbytes):
-                quietly()(self._run_reference)
+                quietly(self._run_reference)
             if self.before and not self.queue:
                 self._forget()
 
@@ -177,10 +174,9 @@ class Window:
                 if not queue or queue[0] is not instruction:
                     continue  # another window needed something of this one
                 _execute(instruction)
-                for value in instruction.outputs:
-                    large = value.array is not None and value.array.nbytes >= SETTLED
-                    if large and (lasting is None or id(value) in lasting) and owns_its_memory(value):
-                        settle(value)
+                inference = instruction.inference
+                if inference is None or inference.nbytes >= SETTLED:
+                    self._settle(instruction.outputs, lasting)
             except Exception as error:
                 _name_line(error, instruction)
                 failure = failure or error
@@ -196,22 +192,22 @@ class Window:
             self._forget()
             raise failure
 
+    def _settle(self, outputs: tuple[Value, ...], lasting: frozenset[int] | None) -> None:
+        """Move large results that outlive the window to blocks."""
+        for value in outputs:
+            large = value.array is not None and value.array.nbytes >= SETTLED
+            if large and (lasting is None or id(value) in lasting) and owns_its_memory(value):
+                settle(value)
+
     def interpret(self, instruction: Instruction) -> None:
         """Run one instruction on the reference backend."""
-        quietly()(_execute, instruction)
+        quietly(_execute, instruction)
 
     def fetch(self, value: Value) -> None:
         """Run the window of another thread if an operand waits there."""
         owner = value.window
         if owner is not None and owner is not self:
             realize(value, not_in=self)
-
-
-@cache
-def quietly() -> Callable[..., Any]:
-    """Calls a function while NumPy warns of nothing. It is made once: to enter an `errstate` takes as long as a small
-    operation."""
-    return np.errstate(all="ignore")(lambda function, *args: function(*args))
 
 
 # Called with an instruction and the seconds that NumPy took for it.

@@ -127,14 +127,14 @@ class Inference:
     and whether it can fail when it runs (so that the user's line has to be kept).
 
     Of `operands`, from which it was inferred, it remembers whether all are tensors (`plain`), whether one is a list of
-    tensors (`nested`), and whether one begins within its storage (`offset`). `savings` has, by the mask of operands
-    that want gradients, what is saved for them. `pattern` is what the compiler keeps of it to recognise the same in
-    other sizes. In a plan's key the inference itself stands for the op, its static arguments and the metas of its
-    operands.
+    tensors (`nested`), whether one begins within its storage (`offset`), and the bytes of the `largest`. `savings` has,
+    by the mask of operands that want gradients, what is saved for them. `pattern` is what the compiler keeps of it to
+    recognise the same in other sizes. In a plan's key the inference itself stands for the op, its static arguments and
+    the metas of its operands.
     """
 
-    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "plain", "nested", "offset", "savings",
-                 "pattern")  # fmt: skip
+    __slots__ = ("outputs", "compute", "differentiable", "fallible", "nbytes", "plain", "nested", "offset", "largest",
+                 "savings", "pattern")  # fmt: skip
 
     def __init__(
         self, outputs: tuple[Meta, ...], compute: Any = None, fallible: bool = False, operands: tuple = ()
@@ -147,6 +147,7 @@ class Inference:
         self.plain = all([type(m) is Meta for m in operands])
         self.nested = any([holds_metas(m) for m in operands])
         self.offset = any([type(m) is Meta and m.offset for m in operands])
+        self.largest = max([m.nbytes for m in operands if type(m) is Meta], default=0)
         self.savings: dict[int, Any] = {}
         self.pattern: Any = None
 

@@ -17,7 +17,7 @@ from flambeau._core import dtypes
 from flambeau._core.dtypes import dtype
 from flambeau._ir.graph import Array, Graph, Unsupported, broadcast
 from flambeau._ir.meta import Meta, contiguous
-from flambeau._ops.infer import wrap_dim, wrap_dims
+from flambeau._ops.infer import last_dims, wrap_dim, wrap_dims
 
 Dims = int | Sequence[int] | None
 FEW = 64  # elements that each element may be compared with
@@ -258,11 +258,38 @@ def _rows(x: Array, dim: int) -> tuple[Array, tuple[int, ...]]:
 
 
 def standardize(c: Graph, x: Array, dims: tuple[int, ...], eps: float) -> tuple[Array, Array, Array]:
-    x = nonempty(wide(x))
+    normalised, mean, variance, _ = _standardized(c, nonempty(wide(x)), dims, eps)
+    return normalised, mean, variance
+
+
+def _standardized(c: Graph, x: Array, dims: Sequence[int], eps: float) -> tuple[Array, Array, Array, Array]:
+    """x over `dims` without its mean and over its standard deviation; the mean, the variance, and the inverse of the
+    standard deviation."""
     centred, mean = _centred(c, x, dims)
     variance = c.reduce("sum", centred * centred, dims) / _count(x, dims)
     inverse = 1.0 / c.map("sqrt", variance + eps)
-    return centred * inverse, mean, variance
+    return centred * inverse, mean, variance, inverse
+
+
+def layer_normalised(c: Graph, x: Array, shape: tuple[int, ...], eps: float, weight: Array | None = None,
+                     bias: Array | None = None) -> tuple[Array, Array, Array]:  # fmt: skip
+    out, mean, _, inverse = _standardized(c, nonempty(wide(x)), last_dims(x.ndim, len(shape)), eps)
+    if weight is not None:
+        out = out * wide(weight)
+    if bias is not None:
+        out = out + wide(bias)
+    return out, mean, inverse
+
+
+def layer_normalised_grad(c: Graph, g: Array, x: Array, mean: Array, inverse: Array, dims: tuple[int, ...],
+                          weight: Array | None = None) -> tuple[Array, Array, Array]:  # fmt: skip
+    g, count, rows = nonempty(wide(g)), _count(x, dims), tuple(range(dims[0]))
+    normalised = (wide(x) - mean) * inverse
+    scaled = g if weight is None else g * wide(weight)
+    average = c.reduce("sum", scaled, dims) / count
+    along = c.reduce("sum", scaled * normalised, dims) / count
+    of_weight, of_bias = [_kept(c.reduce("sum", y, rows) if rows else y, rows, False) for y in (g * normalised, g)]
+    return (scaled - average - normalised * along) * inverse, of_weight, of_bias
 
 
 def nll(c: Graph, x: Array, target: Array, weight: Array | None, ignore_index: int) -> tuple[Array, Array]:

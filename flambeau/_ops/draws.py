@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes, errors
 from flambeau._core.lazy import lazy_module
+from flambeau._core.quiet import quietly
 from flambeau._ops.fma import fma
 from flambeau._ops.mersenne import MersenneTwister
 
@@ -76,8 +77,7 @@ def c_function(function: Callable[[float], float], x: np.ndarray, name: str = "f
             return np.fromiter(map(function, x.tolist()), np.float64, len(x))
         except (ValueError, OverflowError):  # a pole or an overflow: infinities, of which NumPy makes no exceptions
             pass
-    with np.errstate(all="ignore"):
-        return getattr(np, function.__name__)(x)
+    return quietly(getattr(np, function.__name__), x)
 
 
 def _transformed(n: int, name: str, formula: Callable[[int], np.ndarray]) -> np.ndarray:

@@ -164,6 +164,11 @@ def all_ints(numbers: Iterable[Any]) -> bool:
     return True
 
 
+def last_dims(ndim: int, count: int) -> tuple[int, ...]:
+    """The last `count` of `ndim` dimensions, counted from the front."""
+    return tuple(range(ndim - count, ndim))
+
+
 def wrap_dims(dims: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
     """Several dimensions counted from the front; None and () mean all; RuntimeError for one given twice."""
     if dims is None or (not isinstance(dims, int) and len(dims) == 0):

@@ -100,8 +100,8 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
                 [4., 4., 4., 4.]])
     """
     x, w = accumulated(input), accumulated(weight)
-    if w.ndim == 1:
-        result = x @ w
+    if w.ndim == 1 or x.ndim <= 2:
+        result = x @ w.T
     else:
         result = (x.reshape(math.prod(x.shape[:-1]), x.shape[-1]) @ w.T).reshape(*x.shape[:-1], w.shape[0])
     if bias is not None:

@@ -1,11 +1,13 @@
 """Normalisation layers (`nn.functional`): batch, instance, layer, group, RMS and local response normalisation.
 
 One library operation, `standardize`, does the numerical work: it subtracts the mean and divides by the standard
-deviation over some dimensions. The layers choose the dimensions and apply weight and bias.
+deviation over some dimensions. The layers choose the dimensions and apply weight and bias; layer normalisation, of
+which transformers are full, is one operation with them, `layer_normalised`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,9 @@ from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous, preserved
 from flambeau._ops import _expand
 from flambeau._ops._spatial import image_layout
-from flambeau._ops.reduce import accumulated
+from flambeau._ops.infer import last_dims
+from flambeau._ops.operands import Operand
+from flambeau._ops.reduce import accumulated, sum_to_size
 from flambeau._ops.registry import composite, library
 from flambeau._ops.strided import owner
 
@@ -47,14 +51,16 @@ def _infer_standardize(m: Meta, dims: tuple[int, ...], eps: float) -> tuple[Meta
 )
 def standardize(input: Any, dims: tuple[int, ...], eps: float) -> Any:
     """((x - mean) / sqrt(var + eps), mean, var) with the biased variance over `dims`, in two passes."""
-    x = accumulated(input)
-    mean = (
-        x.mean(axis=dims, keepdims=True)
-        if x.size
-        else np.zeros([1 if i in dims else n for i, n in enumerate(x.shape)], x.dtype)
-    )
+    return _standardized(accumulated(input), dims, eps)
+
+
+def _standardized(x: np.ndarray, dims: tuple[int, ...], eps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if not x.size:
+        nothing = np.zeros([1 if i in dims else n for i, n in enumerate(x.shape)], x.dtype)
+        return x.copy(), nothing, nothing.copy()
+    mean = x.mean(axis=dims, keepdims=True)
     centred = x - mean
-    variance = np.mean(centred * centred, axis=dims, keepdims=True) if x.size else mean
+    variance = np.mean(centred * centred, axis=dims, keepdims=True)
     centred /= np.sqrt(variance + variance.dtype.type(eps))
     return centred, mean, variance
 
@@ -250,17 +256,103 @@ def _trailing(name: str, input: Any, normalized_shape: Sequence[int]) -> tuple[i
                 site=user_site(4),
             )
         )
-    return tuple(range(len(sizes) - len(shape), len(sizes)))
+    return last_dims(len(sizes), len(shape))
 
 
-@composite(
-    node_name="NativeLayerNormBackward0", shows=("input", "weight", "bias"), method=False, namespace="nn.functional",
-    saves=("input", "weight", "bias"),
+def _infer_layer_normalised(
+    m: Meta, shape: tuple[int, ...], eps: float, weight: Meta | None = None, bias: Meta | None = None
+) -> tuple[Meta, Meta, Meta]:
+    dims = _trailing("layer_norm", m, shape)
+    _check_dtypes("layer_norm", m, weight=weight, bias=bias)
+    for what, t in (("weight", weight), ("bias", bias)):
+        if t is not None and t.shape != shape:
+            raise RuntimeError(
+                f"Expected {what} to be of same shape as normalized_shape, but got {what} of shape {list(t.shape)} and "
+                f"normalized_shape = {list(shape)}"
+            )
+    if not m.dtype.is_floating_point:
+        raise errors.not_implemented("LayerNormKernelImpl", m.dtype, hint="convert the input, x.float()")
+    s = _statistics_meta(m, dims)
+    return contiguous(m.dtype, m.shape), s, s
+
+
+@library(
+    node_name="NativeLayerNormBackward0",
+    shows=("input", "weight", "bias"),
+    saves=("bias",),
+    expand=_expand.layer_normalised,
+    category="norm",
+    method=False,
+    function=False,
+    infer=_infer_layer_normalised,
+    nondifferentiable=(1, 2),
+    gradient={
+        ("input", "weight", "bias"): lambda g0, input, shape, eps, weight, bias_meta, out1, out2: (
+            _layer_normalised_grad(g0, input, shape, eps, weight, bias_meta, out1, out2)
+        )
+    },
 )
+def layer_normalised(input: Any, shape: tuple[int, ...], eps: float, weight: Any = None, bias: Any = None) -> Any:
+    """(((x - mean) / sqrt(var + eps)) * weight + bias, mean, 1 / sqrt(var + eps)) over the last dimensions, which have
+    this shape, as weight and bias do."""
+    out, mean, variance = _standardized(accumulated(input), last_dims(input.ndim, len(shape)), eps)
+    if weight is not None:
+        out *= accumulated(weight)
+    if bias is not None:
+        out += accumulated(bias)
+    return out, mean, 1 / np.sqrt(variance + variance.dtype.type(eps))
+
+
+def _layer_normalised_grad(
+    g: Any, input: Any, shape: tuple[int, ...], eps: float, weight: Any, bias: Meta | None, mean: Any, inverse: Any
+) -> tuple[Any, Any, Any]:
+    """The gradients of input, weight and bias; written out for `vmap`, and where they are differentiated again."""
+    dims = last_dims(input.dim(), len(shape))
+    if not recording.grad_enabled() and not any([isinstance(t, Operand) for t in (g, input, weight)]):
+        return layer_normalised_grad(g, input, mean, inverse, dims, weight)
+    normalised, _, variance = standardize(input, dims, eps)
+    scaled = g if weight is None else g * weight
+    d_input = standardize_backward(scaled, normalised, (variance + eps).rsqrt(), dims)
+    d_weight = None if weight is None else sum_to_size(g * normalised, weight.shape)
+    return d_input, d_weight, None if bias is None else sum_to_size(g, bias.shape)
+
+
+def _infer_layer_normalised_grad(
+    g: Meta, x: Meta, mean: Meta, inverse: Meta, dims: tuple[int, ...], weight: Meta | None = None
+) -> tuple[Meta, Meta, Meta]:
+    whole = contiguous(mean.dtype, x.shape[dims[0] :])
+    return contiguous(x.dtype, x.shape), whole, whole
+
+
+@library(
+    category="norm",
+    method=False,
+    function=False,
+    infer=_infer_layer_normalised_grad,
+    expand=_expand.layer_normalised_grad,
+)
+def layer_normalised_grad(
+    g: Any, input: Any, mean: Any, inverse: Any, dims: tuple[int, ...], weight: Any = None
+) -> Any:
+    """The gradients of input, weight and bias of `layer_normalised`. That of the input has lost its mean and its part
+    along the standardised input (Ba et al. 2016)."""
+    g = accumulated(g)
+    normalised = (accumulated(input) - mean) * inverse
+    rows, along = tuple(range(dims[0])), g * normalised
+    scaled, scaled_along = (g, along) if weight is None else (g * accumulated(weight), along * accumulated(weight))
+    count = math.prod(g.shape[dims[0] :]) or 1
+    d_input = scaled - scaled.sum(dims, keepdims=True) / g.dtype.type(count)
+    d_input -= normalised * (scaled_along.sum(dims, keepdims=True) / g.dtype.type(count))
+    return d_input * inverse, along.sum(rows), g.sum(rows)
+
+
+@composite(method=False, namespace="nn.functional")
 def layer_norm(
     input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
     """Every sample standardised over its last dimensions (Ba et al. 2016); weight and bias have `normalized_shape`.
+
+    RuntimeError for other shapes or dtypes, NotImplementedError for a dtype that is not floating-point.
 
     Example::
 
@@ -268,10 +360,8 @@ def layer_norm(
         >>> torch.nn.functional.layer_norm(torch.tensor([[1., 3.]]), (2,))
         tensor([[-1.0000,  1.0000]])
     """
-    dims = _trailing("layer_norm", input, normalized_shape)
-    _check_dtypes("layer_norm", input, weight=weight, bias=bias)
-    normalised = standardize(input.contiguous(), dims, eps)[0]
-    return affine(normalised, weight, bias, tuple(input._meta.shape)[dims[0] :])
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    return layer_normalised(input, shape, eps, weight, bias)[0]
 
 
 @composite(method=False, name="layer_norm")

@@ -257,7 +257,10 @@ def divided(input: Any, other: Any) -> Any:
         >>> torch.tensor([2., 4.]).__rdiv__(1)
         tensor([0.5000, 0.2500])
     """
-    return mul(OPS["reciprocal"].function(input), other)
+    inverse = OPS["reciprocal"].function(input)
+    if inverse._node is None and type(other) in (int, float) and other == 1:  # whose product nobody could tell apart
+        return inverse
+    return mul(inverse, other)
 
 
 @composite(out="castable", overlap="same", inplace=True, aliases=("divide",))

@@ -38,7 +38,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import copysign
 from typing import Any
 
@@ -132,6 +132,8 @@ class Op:
         self.parameters = code.co_varnames[skip:count]
         self.positional = code.co_argcount - skip
         self.body_positional = code.co_argcount
+        # The body, to be called with arguments in the order of the parameters.
+        self.run: Callable[..., Any] = self._run_with_names if code.co_kwonlyargcount else body
         defaults = signature.__defaults__ or ()
         self.defaults: dict[str, Any] = dict(
             zip(self.parameters[self.positional - len(defaults) : self.positional], defaults, strict=True)
@@ -160,6 +162,7 @@ class Op:
         self.between = {self.parameters.index(p): name for p, name in (between or {}).items()}
         self.shows_numbers = shows_numbers
         self.cache: dict[Any, Any] = {}  # what was inferred, by what that depends on
+        self._forms: dict[tuple, tuple] = {}  # of calls with keywords
         self.function = self._make_function()
         qualified = f"{namespace}.{self.name}" if namespace else self.name
         if qualified in OPS:
@@ -231,17 +234,31 @@ class Op:
 
     def bind(self, args: tuple, kwargs: dict[str, Any]) -> tuple:
         """The arguments in the order of the parameters, up to the last one given."""
-        given = dict(zip(self.parameters, args, strict=False))
-        for name, value in kwargs.items():
-            name = self.keyword(name)
+        form = (len(args), *kwargs)
+        known = self._forms.get(form)
+        if known is None:
+            known = self._forms[form] = self._form(len(args), kwargs)
+        places, defaults = known
+        rest = [*defaults]
+        for place, value in zip(places, kwargs.values(), strict=True):
+            rest[place] = value
+        return (*args, *rest)
+
+    def _form(self, count: int, names: Iterable[str]) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+        """Where arguments with these names belong among the parameters behind the first `count`, and the defaults of
+        these up to the last one given; TypeError for names that do not fit."""
+        places: list[int] = []
+        for given in names:
+            name = self.keyword(given)
             if name not in self.parameters:
                 raise keywords.unexpected(self.name, name, self.parameters)
-            if name in given:
+            place = self.parameters.index(name) - count
+            if place < 0 or place in places:
                 raise TypeError(f"{self.name}() got multiple values for argument '{name}'")
-            given[name] = value
-        last = max((self.parameters.index(n) for n in given), default=-1)
+            places.append(place)
+        rest = self.parameters[count : count + max(places, default=-1) + 1]
         try:
-            return tuple([given[n] if n in given else self.defaults[n] for n in self.parameters[: last + 1]])
+            return tuple(places), tuple([None if i in places else self.defaults[n] for i, n in enumerate(rest)])
         except KeyError as missing:
             raise TypeError(f"{self.name}() missing the required argument {missing}") from None
 
@@ -267,7 +284,7 @@ class Op:
         """`args` with the defaults of the parameters that were left out."""
         return args + tuple([self.defaults[n] for n in self.parameters[len(args) :]])
 
-    def run(self, *args: Any) -> Any:
+    def _run_with_names(self, *args: Any) -> Any:
         """Call the body with arguments in the order of the parameters, keyword-only ones by their names."""
         named = args[self.body_positional :]
         if not named:

@@ -253,6 +253,18 @@ def linear(level: int, x: Any, weight: Any, bias: Any) -> Any:
     return value_of(product if bias is None else product + bias, level)
 
 
+@rule("layer_normalised")
+def layer_normalised(level: int, x: Any, shape: Sequence[int], eps: float, weight: Any, bias: Any) -> Any:
+    """One weight and bias for all; if there are several, all is standardised first."""
+    normalise = _function("layer_normalised")
+    if not is_batched(weight, level) and not is_batched(bias, level):
+        return normalise(x.value, shape, eps, weight, bias)
+    out, mean, inverse = normalise(x, shape, eps)
+    out = out if weight is None else out * weight
+    out = out if bias is None else out + bias
+    return tuple(values_of((out, mean, inverse), level, batch_size((weight, bias), level)))
+
+
 @rule("solution")
 def solution(level: int, a: Any, b: Any) -> Any:
     """Systems with matrices on the right."""

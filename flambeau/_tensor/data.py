@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flambeau._core import dtypes, errors
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.lazy import lazy_module
+from flambeau._core.quiet import quietly
 from flambeau._core.sites import user_site
 from flambeau._ir.meta import contiguous
 from flambeau._ir.recording import TensorBase
@@ -25,15 +26,18 @@ def from_data(data: Any, d: dtype_class | None) -> Any:
     array = _to_array(data)
     inferred = _inferred_dtype(data, array)
     d = d or inferred
-    with np.errstate(all="ignore"):
-        _check_overflow(array, d)
-        if array.dtype.kind == "c" and not d.is_complex:
-            raise RuntimeError(f"value cannot be converted to type {d.name} without overflow: it is complex")
-        if d.category <= dtypes.INTEGER and array.dtype.kind == "f" and d is not dtypes.bool_:
-            array = array.astype(np.int64)
-        array = to_float8(array, d) if d in dtypes.FLOAT8 else array
-        flat = np.array(array, dtype=d.numpy, order="C").reshape(-1)
-    return dispatch.from_flat(flat, contiguous(d, array.shape))
+    return dispatch.from_flat(quietly(_converted, array, d), contiguous(d, array.shape))
+
+
+def _converted(array: np.ndarray, d: dtype_class) -> np.ndarray:
+    """A flat copy of an array in another dtype; RuntimeError for numbers that this does not hold."""
+    _check_overflow(array, d)
+    if array.dtype.kind == "c" and not d.is_complex:
+        raise RuntimeError(f"value cannot be converted to type {d.name} without overflow: it is complex")
+    if d.category <= dtypes.INTEGER and array.dtype.kind == "f" and d is not dtypes.bool_:
+        array = array.astype(np.int64)
+    array = to_float8(array, d) if d in dtypes.FLOAT8 else array
+    return np.array(array, dtype=d.numpy, order="C").reshape(-1)
 
 
 def _to_array(data: Any) -> np.ndarray:

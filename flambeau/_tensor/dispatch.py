@@ -17,6 +17,7 @@ from flambeau._core.config import config
 from flambeau._core.dtypes import dtype, from_numpy
 from flambeau._core.lazy import lazy_module
 from flambeau._core.overriding import PASSED, switch
+from flambeau._core.quiet import quietly
 from flambeau._core.sites import user_site
 from flambeau._engine.exposure import is_exposed
 from flambeau._engine.memory import SETTLED, settle
@@ -49,6 +50,7 @@ np = lazy_module("numpy")
 
 CONSTANTS = frozenset({int, float, bool, type(None), str, dtype})
 NUMBERS = frozenset({int, float, bool, complex, type(None), str})  # what a pointwise op takes beside tensors
+REALS = frozenset({int, float})
 
 new = object.__new__
 
@@ -162,7 +164,7 @@ def pointwise(op: Any, args: tuple) -> Any:
         op.guard(*args)
     values: tuple
     metas: tuple
-    count = len(args)  # the two usual cases are written out for speed
+    count = len(args)  # the three usual cases are written out for speed
     if count == 2 and type(args[0]) is type(args[1]) is Tensor:
         a, b = args
         storage, other = a._storage, b._storage
@@ -175,6 +177,11 @@ def pointwise(op: Any, args: tuple) -> Any:
         (a,) = args
         storage = a._storage
         values, metas, exposed = (storage.value,), (a._meta,), storage.exposed
+        mask = 0 if (a._node if a._base is None else node_of(a)) is None else 1
+    elif count == 2 and type(args[0]) is Tensor and type(args[1]) in REALS:
+        a, number = args
+        storage = a._storage
+        values, metas, exposed = (storage.value, number), (a._meta, type(number)), storage.exposed
         mask = 0 if (a._node if a._base is None else node_of(a)) is None else 1
     else:
         mask, bit, exposed = 0, 1, False
@@ -321,7 +328,7 @@ def library(op: Any, args: tuple) -> Any:
     if op.infer is not None and (exposed or window.full()):
         window.flush()
     if op.result_type is None:
-        return outputs[0] if len(outputs) == 1 else outputs
+        return outputs if len(outputs) > 1 else outputs[0]
     return op.result_type(*outputs)
 
 
@@ -337,26 +344,29 @@ def _inferred(op: Any, args: tuple, metas: tuple) -> Any:
 
 
 def _examine(args: tuple) -> tuple[tuple, tuple, Any, int, bool]:
-    """What recording needs of the arguments: values, metas, what the inference depends on, the mask of those that have
-    a graph, exposure."""
+    """What recording needs of the arguments: values, metas, what the inference depends on (the metas, and the kinds of
+    those that are no tensors, as 1, 1.0 and True are equal), the mask of those that have a graph, exposure."""
     values: list[Any] = []
     metas: list[Any] = []
-    key: list[Any] = []
+    kinds: list[Any] = []
     mask, bit, exposed = 0, 1, False
     for a in args:
-        if isinstance(a, TensorBase):
-            storage, m = a._storage, a._meta
+        kind = type(a)
+        if kind is Tensor or isinstance(a, TensorBase):
+            storage = a._storage
             values.append(storage.value)
-            metas.append(m)
-            key.append(m)
+            metas.append(a._meta)
             if storage.exposed and is_exposed(storage):
                 exposed = True
             if (a._node if a._base is None else node_of(a)) is not None:
                 mask += bit
+        elif kind in CONSTANTS:
+            values.append(a)
+            metas.append(a)
+            kinds.append(kind)
         elif isinstance(a, (tuple, list)) and any([isinstance(x, TensorBase) for x in a]):
             values.append(tuple([x._storage.value if isinstance(x, TensorBase) else x for x in a]))
             metas.append(tuple([x._meta if isinstance(x, TensorBase) else x for x in a]))
-            key.append(metas[-1])
             tensors = [x for x in a if isinstance(x, TensorBase)]
             exposed = _sees_exposed(tensors) or exposed
             if any([node_of(x) is not None for x in tensors]):
@@ -364,23 +374,30 @@ def _examine(args: tuple) -> tuple[tuple, tuple, Any, int, bool]:
         else:
             values.append(a)
             metas.append(a)
-            key += (type(a), tuple(a) if type(a) is list else a)  # 1, 1.0 and True are equal
+            kinds.append(kind)
         bit += bit
-    return tuple(values), tuple(metas), tuple(key), mask, exposed
+    told = tuple(metas)
+    if not kinds:
+        return tuple(values), told, told, mask, exposed
+    key = (*[tuple(m) if type(m) is list else m for m in metas], *kinds) if list in kinds else (*metas, *kinds)
+    return tuple(values), told, key, mask, exposed
 
 
 def _attach(op: Any, args: tuple, metas: tuple, inference: Inference, mask: int, outputs: tuple) -> None:
     """Give the outputs their graph node."""
-    if list in map(type, args):  # what is saved must not change with the caller's list
+    if not inference.plain and list in map(type, args):  # what is saved must not change with the caller's list
         args = tuple([tuple(a) if type(a) is list else a for a in args])
     if inference.nested:
         edges = tuple([e for i, a in enumerate(args) for e in _edges_of(a, mask >> i & 1)])
     else:
         edges = _edges(args, mask)
     node = record_node(op, args, metas, edges, inference, mask, user_site(4))
-    for i, t in enumerate(outputs):
-        if t._meta.dtype.differentiable and i not in op.nondifferentiable:
-            t._node, t._index = node, i
+    if len(outputs) == 1:
+        outputs[0]._node = node
+    else:
+        for i, t in enumerate(outputs):
+            if t._meta.dtype.differentiable and i not in op.nondifferentiable:
+                t._node, t._index = node, i
     if node.saved_outputs is not None:
         node.save_outputs(outputs)
 
@@ -399,8 +416,7 @@ def _run_now(op: Any, args: tuple, values: tuple, metas: tuple) -> tuple:
     realize_all(values)
     arrays = reference.read_arguments(values, metas)
     try:
-        with np.errstate(all="ignore"):
-            results = op.run(*arrays)
+        results = quietly(op.run, *arrays)
     except AttributeError as error:
         refuse_others(op.name, op.parameters, args, {}, error)
         raise

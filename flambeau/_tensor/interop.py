@@ -32,6 +32,15 @@ def array(t: Any) -> np.ndarray:
     return array_of(value, t._meta)
 
 
+def number(t: Any) -> Any:
+    """The only element of `t` as a Python number."""
+    value, m = t._storage.value, t._meta
+    data = look(value)
+    if data.dtype is m.dtype.numpy:
+        return data.item(m.offset)
+    return array_of(value, m).item()
+
+
 def numpy(t: Any, force: bool) -> np.ndarray:
     """`Tensor.numpy()`."""
     if t.requires_grad and state.grad_enabled and not force:

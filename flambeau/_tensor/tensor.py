@@ -466,7 +466,7 @@ class Tensor(TensorBase):
                     site=user_site(2),
                 )
             )
-        return bool(interop.array(self).item())
+        return bool(interop.number(self))
 
     def __int__(self) -> int:
         return int(self._number())
@@ -491,7 +491,7 @@ class Tensor(TensorBase):
                     site=user_site(3),
                 )
             )
-        return interop.array(self).item()
+        return interop.number(self)
 
     def __index__(self) -> int:
         if self._meta.numel != 1 or self.dtype.category > dtypes.INTEGER:

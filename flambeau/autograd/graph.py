@@ -188,23 +188,30 @@ def record_node(
         return node
     if saving.snapshots:
         args = tuple([_snapshot(a) if i in saving.snapshots else a for i, a in enumerate(args)])
-    dropped, kept = saving.dropped, saving.kept
-    node.args = [None if i in dropped else a for i, a in enumerate(args)] if dropped else args
-    if not kept:
+    kept: Any = args
+    if saving.dropped:
+        kept = list(args)
+        for i in saving.dropped:
+            kept[i] = None
+    node.args = kept
+    if not saving.kept:
         node.versions = _NOTHING
         return node
-    if saving.grouped:
-        node.versions = {i: _version(args[i]) for i in kept}
-    else:
-        node.versions = {i: v if (v := args[i]._storage.version) >= 0 else _version(args[i]) for i in kept}
+    node.versions = versions = {}
+    for i in saving.kept:
+        arg = args[i]
+        version = -1 if type(arg) is tuple else arg._storage.version
+        versions[i] = version if version >= 0 else _version(arg)
     if stack.top is not None:
-        node._pack(kept, stack.top)
+        node._pack(saving.kept, stack.top)
     return node
 
 
-class Watched(NamedTuple):
+class Watched:
     """A tensor that may not change before backward, though the gradient does not read it: PyTorch's does. What is kept
     of it is how often it was changed."""
+
+    __slots__ = ("changes", "version", "meta", "maker")
 
     changes: Changes
     version: int
@@ -214,8 +221,13 @@ class Watched(NamedTuple):
     @staticmethod
     def now(t: Any, node: Node) -> Watched:
         """The tensor as `node` sees it now."""
-        maker = t._index if t._node is node else gradient_edge(t)
-        return Watched(changes_of(t._storage), _version(t), t._meta, maker)
+        watched, storage, maker = Watched(), t._storage, t._node
+        version = storage.version
+        watched.changes = storage.changes or changes_of(storage)
+        watched.version = version if version >= 0 else _version(t)
+        watched.meta = t._meta
+        watched.maker = t._index if maker is node else None if maker is None else (maker, t._index)
+        return watched
 
     def check(self, node: Node) -> None:
         """RuntimeError, which says what `node` saved, if the tensor was changed since."""
@@ -230,10 +242,11 @@ def watch(results: Any, tensors: Sequence[Any]) -> None:
     if stack.top is not None:
         return
     found = results if isinstance(results, tuple) else (results,)
-    given = [t for t in tensors if not any([t is r for r in found])]
     for result in found:
         node = getattr(result, "_node", None)
-        if isinstance(node, OpNode) and not any([t._node is node for t in given]):
+        if not isinstance(node, OpNode):
+            continue
+        if not any([t._node is node and not any([t is r for r in found]) for t in tensors]):  # else it was given
             watched = [Watched.now(t, node) for t in tensors if not isinstance(t, Operand)]
             node.watched = [*(node.watched or ()), *watched]
 
@@ -309,8 +322,9 @@ class OpNode(Node):
     def apply(self, grads: list[Any]) -> list[Any]:
         if self.args is None:
             raise already_freed(self)
-        for watched in self.watched or ():
-            watched.check(self)
+        if self.watched:
+            for watched in self.watched:
+                watched.check(self)
         if self.saving.grouped:
             return self._apply_grouped(grads)
         edges, metas = self._edges, self.metas
@@ -380,8 +394,9 @@ class OpNode(Node):
         arg = self.args[i]
         if type(arg) is Packed:
             return arg.unpack()
-        if i in self.versions:
-            check_versions(arg, self.versions[i], self, self._edges[i] if len(self._edges) == len(self.metas) else None)
+        versions = self.versions.get(i)
+        if versions is not None and (type(versions) is list or arg._storage.version != versions):
+            check_versions(arg, versions, self, self._edges[i] if len(self._edges) == len(self.metas) else None)
         return arg
 
     def _unpack_output(self, i: int) -> Any:

@@ -301,7 +301,8 @@ def normalised(torch: Any, x: Any, y: Any, r: random.Random) -> Any:
     F, x = torch.nn.functional, real(x)
     kind = r.choice(("layer", "batch", "group", "rms"))
     if kind == "layer":
-        return F.layer_norm(x, x.shape[-1:], eps=0.1) if x.dim() else None
+        scale = x.select(0, 0) if x.dim() == 2 and x.shape[0] else None
+        return F.layer_norm(x, x.shape[-1:], scale, scale, eps=0.1) if x.dim() else None
     if kind == "rms":
         return F.rms_norm(x, x.shape[-1:], eps=0.1) if x.dim() else None
     if x.dim() < 2:

@@ -271,3 +271,13 @@ def test_arrays_and_tensors_over_one_memory_agree(mode, size, monkeypatch):
         shared.check(0, 0)
 
     check()
+
+
+def test_an_outsider_gives_its_array_another_shape():
+    t = torch.arange(4.0)
+    (t + 1).tolist()
+    array = t.numpy()
+    array.shape = (2, 2)
+    assert t.tolist() == [0.0, 1.0, 2.0, 3.0]
+    t[0] = 5.0
+    assert array.tolist() == [[5.0, 1.0], [2.0, 3.0]]

@@ -108,6 +108,16 @@ samples(
 )
 samples("standardize", FLOATS, (t(3, 4), (1,), 1e-5), (t(3, 4, 2), (0, 2), 0.1), (t(3, 4), (0, 1), 1e-5))
 samples(
+    "layer_normalised", FLOATS, (t(3, 4), (4,), 0.1, t(4), t(4)), (t(3, 4, 2), (4, 2), 0.1, t(4, 2)), (t(4), (4,), 0.1)
+)
+samples(
+    "layer_normalised_grad",
+    FLOATS,
+    (t(3, 4), t(3, 4), t(3, 1), t(3, 1), (1,), t(4)),
+    (t(3, 2, 4), t(3, 2, 4), t(3, 1, 1), t(3, 1, 1), (1, 2)),
+    (t(4), t(4), t(1), t(1), (0,), t(4)),
+)
+samples(
     "nll_of",
     FLOATS,
     (t(4, 3), i(4, below=3), None, -100),

@@ -6,6 +6,7 @@ Values hold flat arrays; an instruction reads them through the layouts of its op
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from flambeau._backends.reference.builder import NumpyBuilder
@@ -34,8 +35,10 @@ def execute(instruction: Instruction) -> None:
 
 
 def array_of(value: Value, m: Meta) -> np.ndarray:
-    """The elements of a value seen through a layout; shares the value's memory."""
-    data = value.data
+    """The elements of a value seen through a layout, to be read: the value's own array, or one over its memory."""
+    data = value.array
+    if data is None:
+        data = value.data
     if data is None:
         assert value.failure is not None, "an instruction ran before the one that makes its operand"
         raise value.failure
@@ -44,7 +47,7 @@ def array_of(value: Value, m: Meta) -> np.ndarray:
         data = data.view(want)
     if m.is_contiguous:
         if m.offset == 0 and data.size == m.numel:
-            return data.reshape(m.shape)
+            return data if data.shape == m.shape else data.reshape(m.shape)
         return data[m.offset : m.offset + m.numel].reshape(m.shape)
     if m.numel == 0:
         return np.empty(m.shape, want)
@@ -52,23 +55,42 @@ def array_of(value: Value, m: Meta) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(data[m.offset :], m.shape, [s * step for s in m.strides])
 
 
-def flat_of(array: Any, m: Meta, inputs: tuple[Any, ...] = ()) -> np.ndarray:
+def flat_of(array: Any, m: Meta, inputs: Sequence[Any] = ()) -> np.ndarray:
     """`array` as the flat contents of a fresh storage with layout `m`, sharing no memory with `inputs`."""
-    array = np.asarray(array)
+    if type(array) is not np.ndarray:
+        array = np.asarray(array)
     if array.shape != m.shape:
         raise AssertionError(f"a kernel returned shape {array.shape} where {m} was inferred")
     want = m.dtype.numpy
     if array.dtype is not want and array.dtype != want:
         array = array.astype(want)
     elif array.base is not None or id(array) in map(id, inputs):
-        if any(isinstance(x, np.ndarray) and np.may_share_memory(array, x) for x in inputs):
+        if not array.flags.writeable or _shares_memory(array, inputs):
             array = array.copy()
     if m.is_contiguous:
-        flat = array.ravel()
-        return flat if flat.flags.writeable else flat.copy()
+        return array.ravel()
     flat = np.empty(m.extent, want)
     np.lib.stride_tricks.as_strided(flat, m.shape, [s * m.dtype.itemsize for s in m.strides])[...] = array
     return flat
+
+
+def _shares_memory(array: np.ndarray, inputs: Sequence[Any]) -> bool:
+    """May an array show memory of one of these? A view of what an array owns does if that array, or another view of it,
+    is among them; to ask about addresses takes ten times as long."""
+    owner = _owner(array)
+    owned = isinstance(owner, np.ndarray) and owner.flags.owndata
+    for x in inputs:
+        if isinstance(x, np.ndarray) and (_owner(x) is owner or not owned and np.may_share_memory(array, x)):
+            return True
+    return False
+
+
+def _owner(array: np.ndarray) -> Any:
+    """The last in the chain of what an array is a view of, which need not be an array; itself if it is none."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray) and owner.base is not None:
+        owner = owner.base
+    return owner
 
 
 # ---------------------------------------------------------------------------------------------- the families
@@ -76,19 +98,21 @@ def flat_of(array: Any, m: Meta, inputs: tuple[Any, ...] = ()) -> np.ndarray:
 
 def _run_pointwise(instruction: Instruction) -> None:
     op, inference = instruction.op, instruction.inference
-    computed = inference.compute.numpy
-    args = []
-    for i, (arg, m) in enumerate(zip(instruction.args, instruction.metas, strict=True)):
+    computed, operands = inference.compute.numpy, op.operands
+    args: list[Any] = []
+    for i, arg in enumerate(instruction.args):
         if type(arg) is Value:
-            array = array_of(arg, m)
-            args.append(array.astype(computed) if array.dtype != computed and i in op.operands else array)
-        else:
-            args.append(_number(arg, inference.compute) if i in op.operands else arg)
-    result = op.run(_k, *args)
+            arg = array_of(arg, instruction.metas[i])
+            if arg.dtype is not computed and arg.dtype != computed and i in operands:
+                arg = arg.astype(computed)
+        elif i in operands:
+            arg = _number(arg, inference.compute)
+        args.append(arg)
+    result = np.asarray(op.run(_k, *args))
     out = inference.outputs[0]
-    if not isinstance(result, np.ndarray) or result.shape != out.shape:
+    if result.shape != out.shape:
         result = np.broadcast_to(result, out.shape).astype(out.dtype.numpy)  # astype copies: never a view of an input
-    instruction.outputs[0].data = flat_of(result, out, tuple(args))
+    instruction.outputs[0].array = flat_of(result, out, args)
 
 
 def _number(number: Any, compute: dtype) -> Any:
@@ -103,35 +127,38 @@ def _number(number: Any, compute: dtype) -> Any:
 def _run_library(instruction: Instruction) -> None:
     arrays = read_arguments(instruction.args, instruction.metas)
     results = instruction.op.run(*arrays)
-    if len(instruction.outputs) == 1 and not isinstance(results, tuple):
+    if not isinstance(results, tuple):
         results = (results,)
     inputs = flat_arrays(arrays)
     for value, m, result in zip(instruction.outputs, instruction.inference.outputs, results, strict=True):
-        value.data = flat_of(result, m, inputs)
+        value.array = flat_of(result, m, inputs)
 
 
 def read_arguments(args: tuple, metas: tuple) -> list[Any]:
     """The arguments of a library body: arrays for values, everything else as it is."""
     arrays: list[Any] = []
     for arg, m in zip(args, metas, strict=True):
-        if type(arg) is Value:
+        kind = type(arg)
+        if kind is Value:
             arrays.append(array_of(arg, m))
-        elif type(arg) is tuple and any(type(a) is Value for a in arg):
+        elif kind is tuple and Value in map(type, arg):
             arrays.append(tuple(read_arguments(arg, m)))
         else:
             arrays.append(arg)
     return arrays
 
 
-def flat_arrays(arrays: list[Any] | tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arrays among (possibly nested) arguments."""
+def flat_arrays(arrays: Sequence[Any]) -> Sequence[Any]:
+    """The arrays among (possibly nested) arguments, perhaps with others that are none."""
+    if tuple not in map(type, arrays):
+        return arrays
     found: list[Any] = []
     for a in arrays:
-        if isinstance(a, np.ndarray):
+        if type(a) is tuple:
+            found += flat_arrays(a)
+        else:
             found.append(a)
-        elif isinstance(a, tuple):
-            found.extend(flat_arrays(a))
-    return tuple(found)
+    return found
 
 
 def _run_write(instruction: Instruction) -> None:
