@@ -15,12 +15,6 @@ MODULES: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "torch",
-        "there is no symbolic trace of a program that could be taken apart and changed",
-        "torch.compile, torch.explain, which lists what is computed, or forward hooks",
-        "fx",
-    ),
-    (
-        "torch",
         "there is no second representation of a program that could be written to a file",
         "torch.save or flambeau.safetensors for the state_dict, which PyTorch can load into the same module and export",
         "export nativert onnx package",
@@ -49,7 +43,7 @@ MODULES: tuple[tuple[str, str, str, str], ...] = (
         "torch.distributed",
         "parameters and tensors are not divided among processes: each has all of them",
         "torch.nn.parallel.DistributedDataParallel",
-        "fsdp nn pipelining tensor",
+        "nn pipelining",
     ),
     (
         "torch.distributed",
@@ -62,12 +56,6 @@ MODULES: tuple[tuple[str, str, str, str], ...] = (
         "there is no launcher that watches over processes and starts them anew",
         "torch.multiprocessing.spawn; programs started by others' launchers read RANK, WORLD_SIZE and MASTER_ADDR",
         "argparse_util elastic launch launcher run",
-    ),
-    (
-        "torch.distributed",
-        "each process has the whole state, which one of them can write",
-        "torch.save on rank 0 and torch.load on all",
-        "checkpoint",
     ),
     (
         "torch.distributed",

@@ -242,16 +242,15 @@ def instance_norm(
 # ---------------------------------------------------------------------------------------------- layer and group
 
 
-def _trailing(name: str, input: Any, normalized_shape: Sequence[int]) -> tuple[int, ...]:
+def _trailing(name: str, m: Meta, normalized_shape: Sequence[int]) -> tuple[int, ...]:
     """The trailing dimensions that `normalized_shape` names; RuntimeError if they have other sizes."""
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    sizes = tuple(input._meta.shape)
+    sizes = tuple(m.shape)
     if not shape or sizes[-len(shape) :] != shape:
         raise RuntimeError(
             errors.explain(
                 f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], "
-                f"but got input of size "
-                f"{list(input.shape)}",
+                f"but got input of size {list(sizes)}",
                 hint=f"{name} normalises over the last dimensions of its input",
                 site=user_site(4),
             )
@@ -395,7 +394,7 @@ def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, ep
         >>> torch.nn.functional.rms_norm(torch.tensor([[3., 3.]]), (2,))
         tensor([[1., 1.]])
     """
-    dims = _trailing("rms_norm", input, normalized_shape)
+    dims = _trailing("rms_norm", input._meta, normalized_shape)
     wide = input.float() if input.dtype in dtypes.HALVES else input
     if eps is None:
         eps = float(np.finfo(wide.dtype.to_real().numpy).eps)

@@ -135,6 +135,16 @@ def elementwise(op: Any, *args: Any) -> Any:
     return lifted(op.function, *args)
 
 
+@rule("layer_normalised")
+def layer_normalised(
+    op: Any, x: Nested, shape: tuple[int, ...], eps: float, weight: Any = None, bias: Any = None
+) -> Any:
+    """Of each row, if the ragged dimension is not among those normalised over."""
+    if isinstance(x, NestedTensor) and x.ragged_dim >= x.ndim - len(shape):
+        inner(op, x, x.ragged_dim)
+    return lifted(op.function, x, shape, eps, weight, bias)
+
+
 @rule("copy_of")
 def copy_of(op: Any, x: Nested, dense: bool) -> Any:
     """A copy; a row-major one has no gaps between parts."""
