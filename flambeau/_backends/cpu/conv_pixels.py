@@ -25,6 +25,9 @@ SUMS_BYTES = 196 << 10  # of a block's sums
 PANEL_BYTES = 160 << 10  # of a panel's filters, a chunk of channels
 MOST_VECTORS = 4
 SUMS = 28  # vectors of them in a tile, at most
+UNDER_WAY = 8  # products that a processor has begun and not finished; times a tile takes are counted in products
+LOAD = 1.1  # of what is in the first-level cache
+FILTER_LOAD = 0.25  # more for a vector of filters
 MET = 1024  # filters, times taps, that a gathered element meets if there are as many: gathering takes as long as 30
 SEGMENTS = 256  # runs of input that make an output
 TASKS = 16  # at least, where there is work for as many
@@ -41,6 +44,10 @@ class Tile(NamedTuple):
 
     height: int
     vectors: int
+
+    def lower(self) -> Tile:
+        """The tile that stands in for some of a row's, so that they end where it does."""
+        return self._replace(height=max(1, self.height - 1))
 
 
 class PixelBlocks(NamedTuple):
@@ -70,14 +77,32 @@ def most_rows(target: Target, vectors: int) -> int:
     return min(SUMS // vectors, (spare - vectors) // vectors)
 
 
+def tiles_of(rows: int, height: int) -> tuple[int, int]:
+    """(tiles, those of them that are one lower) for so many rows. If all are lower, that may still be too many rows."""
+    tiles = -(-rows // height)
+    return tiles, min(tiles, tiles * height - rows)
+
+
+def padded_columns(columns: int, height: int) -> int:
+    """The pixels in a row's tiles."""
+    tiles, lower = tiles_of(columns, height)
+    return tiles * height - lower
+
+
 def tile_of(target: Target, itemsize: int, rows: int, filters: int) -> Tile:
-    """The tile that makes the least work of so many rows of sums."""
+    """The tile with which so many rows of sums take the least time."""
     vectors = -(-filters // target.lanes(itemsize))
 
+    def step(tile: Tile) -> float:
+        # A step of the depth is bound by its products, of which some must be under way at any time, or by its loads;
+        # filters come from the second-level cache. A tile costs about one product in each step more.
+        height, wide = tile
+        return max(height * wide, UNDER_WAY, LOAD * (height + wide)) + FILTER_LOAD * wide + 1
+
     def cost(tile: Tile) -> tuple[float, int]:
-        # A step of the depth is bound by its products or by what it loads, and a tile costs about one step more.
-        step = max(tile.height * tile.vectors, tile.height + tile.vectors) + 1
-        return -(-rows // tile.height) * -(-vectors // tile.vectors) * step, tile.vectors
+        tiles, lower = tiles_of(rows, tile.height)
+        row = (tiles - lower) * step(tile) + lower * step(tile.lower())
+        return row * -(-vectors // tile.vectors), tile.vectors
 
     wide = range(1, min(vectors, MOST_VECTORS) + 1)
     return min([Tile(evenly(rows, most_rows(target, v)), v) for v in wide], key=cost)
@@ -101,7 +126,7 @@ def pixel_blocks(c: Correlation, target: Target, itemsize: int, weight: bool = F
     tile = tile_of(target, itemsize, run_taps * min(c.channels, 4 * lanes) if weight else columns, c.filters)
     width = tile.vectors * lanes
     each = evenly(-(-c.filters // width), max(1, together // width))
-    padded = columns if weight else round_up(columns, tile.height)
+    padded = columns if weight else padded_columns(columns, tile.height)
     rows = evenly(h.out, max(1, SUMS_BYTES // (itemsize * each * width * padded)))
     most = max(1, SUMS_BYTES // (itemsize * each * width * padded * rows))
     others = c.groups * -(-c.filters // (each * width))  # tasks that there are besides
