@@ -28,6 +28,7 @@ SUMS = 28  # vectors of them in a tile, at most
 UNDER_WAY = 8  # products that a processor has begun and not finished; times a tile takes are counted in products
 LOAD = 1.1  # of what is in the first-level cache
 FILTER_LOAD = 0.25  # more for a vector of filters
+POSITIONS = 96  # in a block that is made smaller for the sake of more channels at a time, at least
 MET = 1024  # filters, times taps, that a gathered element meets if there are as many: gathering takes as long as 30
 SEGMENTS = 256  # runs of input that make an output
 TASKS = 16  # at least, where there is work for as many
@@ -131,11 +132,16 @@ def pixel_blocks(c: Correlation, target: Target, itemsize: int, weight: bool = F
     most = max(1, SUMS_BYTES // (itemsize * each * width * padded * rows))
     others = c.groups * -(-c.filters // (each * width))  # tasks that there are besides
     planes = evenly(c.planes, min(most, max(1, c.planes * others // TASKS))) if rows == h.out else 1
+    panel = PANEL_BYTES // (max(1, c.taps) * width * itemsize)  # channels
     while True:
         pixels = planes * len(d.offsets) * h.reach(rows) * w.reach(columns)
         pixels += (padded - columns) * w.step + lanes  # that the last tile sees, or the last square writes
-        fitting = min(LINES_BYTES // (pixels * itemsize), PANEL_BYTES // (max(1, c.taps) * width * itemsize))
-        if fitting >= min(c.channels, lanes):
+        fitting = min(LINES_BYTES // (pixels * itemsize), panel)
+        # What a chunk of channels has to itself, sums or gathered gradients, is worth a smaller block where that is
+        # still large enough; but lines are gathered again if it has fewer of them.
+        spacious = planes * rows * columns >= 2 * POSITIONS and (planes > 1 or (weight and rows > 1))
+        half = min(-(-c.channels // 2), panel) if spacious else 0
+        if fitting >= max(half, min(c.channels, lanes)):
             break
         if planes > 1:
             planes = -(-planes // 2)

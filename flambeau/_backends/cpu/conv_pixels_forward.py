@@ -129,12 +129,14 @@ def _emit_multiply(m: Module, element: str) -> None:
             with f.loop(0, block.rows, 1, p.carried) as r:
                 count = _segments(f, args, segments, block, (p.index, r.index), some, run_rights)
                 carried = [lines, *r.carried]
-                for kernel, high, begin, stop in ((tile, height, f.int(0), tall), (lower, f.sub(height, 1), tall, tiles)):
+                ranges = (tile, height, f.int(0), tall), (lower, f.sub(height, 1), tall, tiles)
+                for kernel, high, begin, stop in ranges:
                     with f.loop(begin, stop, 1, carried) as t:
                         left, to = t.carried
                         start, pitch = f.select(fresh, biases, to), f.select(fresh, f.int(0), width)
                         f.call_address(kernel, [left, pixel, right, to, start, pitch, depth, count, segments.at])
-                        t.next = [f.offset(left, f.mul(high, pixel), element), f.offset(to, f.mul(high, width), element)]
+                        moves = f.mul(high, pixel), f.mul(high, width)
+                        t.next = [f.offset(at, move, element) for at, move in zip(t.carried, moves, strict=True)]
                     carried = t.results
                 r.next = carried[1:]
             p.next = r.results

@@ -37,7 +37,8 @@ from flambeau._backends.cpu.target import Target
 TASKS = 32  # at least, where there are as many blocks
 SHARED = "sums_at filters width panels panels_each run_rows sum partials chunks filter_blocks"
 FIELDS = Fields(
-    f"{conv_pixels.NAMES} {SHARED} g_args_at g_merged g_at g_image g_channel g_d g_h g_w tile_at blocks_w blocks_h blocks"
+    f"{conv_pixels.NAMES} {SHARED} g_args_at g_merged g_at g_image g_channel g_d g_h g_w tile_at blocks_w blocks_h "
+    "blocks"
 )
 TOTAL_FIELDS = Fields(
     f"{SHARED} w_at w_group w_filter w_channel taps_at order_at kernel taps run_taps runs channels chunk"
@@ -69,7 +70,8 @@ def weight_launches(
     merged = b.columns == c.axes[2].out and c.y.space[1] == b.columns * c.y.space[2]
     words = FIELDS.words(
         **block_words(element, c, b, x), **shared, g_args_at=Words(_gradient_words(element, c, merged)),
-        g_merged=int(merged), g_at=g, g_image=c.y.image, g_channel=c.y.channel, g_d=c.y.space[0], g_h=c.y.space[1], g_w=c.y.space[2],
+        g_merged=int(merged), g_at=g, g_image=c.y.image, g_channel=c.y.channel, g_d=c.y.space[0], g_h=c.y.space[1],
+        g_w=c.y.space[2],
         tile_at=Entry(tile_kernel(element, b.tile, True), "tile"), blocks_w=blocks_w, blocks_h=blocks_h, blocks=blocks,
     )  # fmt: skip
     positions = math.prod(kernel)
