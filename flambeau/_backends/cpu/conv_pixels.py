@@ -232,19 +232,30 @@ def emit_gather(f: Function, args: Val, element: str, block: Block, channel: Val
         i.next = [f.offset(i.carried[0], size, element)]
 
 
-def emit_line(f: Function, args: Val, block: Block, plane: Val, row: Val, tap: Val) -> tuple[Val, Val]:
-    """(the number of the line that output `row` of slice `plane` of a block sees through a kernel position along the
-    outer axes, whether it is inside of the input)."""
-    count_d, step_d, step_h, low_h, size_d, size_h, taps_d, taps_h, offsets_d, offsets_h = FIELDS.read(
-        f, args, "count_d step_d step_h low_h size_d size_h taps_d taps_h offsets_d_at offsets_h_at"
-    )
-    i, j = f.udiv(tap, taps_h), f.urem(tap, taps_h)
-    offset_d, offset_h = f.load("i64", f.offset(offsets_d, i, "i64")), f.load("i64", f.offset(offsets_h, j, "i64"))
-    d = f.add(f.mul(f.urem(f.add(block.plane, plane), count_d), step_d), offset_d)
-    h = f.add(f.mul(f.add(block.h0, row), step_h), offset_h)
-    seen = f.binary("and", f.compare("ult", d, size_d), f.compare("ult", h, size_h))
-    slab = f.mul(f.add(f.mul(plane, taps_d), i), block.h_count)
-    return f.add(slab, f.add(f.mul(row, step_h), f.sub(offset_h, low_h))), seen
+class Slab(NamedTuple):
+    """The gathered lines of one slice of a block and one kernel position along the outermost axis: the number of the
+    first, and whether they are inside of the input."""
+
+    first: Val
+    seen: Val
+
+
+def emit_slab(f: Function, args: Val, block: Block, plane: Val, tap: Val) -> Slab:
+    count_d, step_d, size_d, taps_d, offsets_d = FIELDS.read(f, args, "count_d step_d size_d taps_d offsets_d_at")
+    position = f.mul(f.urem(f.add(block.plane, plane), count_d), step_d)
+    d = f.add(position, f.load("i64", f.offset(offsets_d, tap, "i64")))
+    first = f.mul(f.add(f.mul(plane, taps_d), tap), block.h_count)
+    return Slab(first, f.compare("ult", d, size_d))
+
+
+def emit_line(f: Function, args: Val, block: Block, slab: Slab, row: Val, tap: Val) -> tuple[Val, Val]:
+    """(the number of the line that output `row` of a block sees through a kernel position along the rows, whether it is
+    inside of the input)."""
+    step_h, low_h, size_h, offsets_h = FIELDS.read(f, args, "step_h low_h size_h offsets_h_at")
+    offset = f.load("i64", f.offset(offsets_h, tap, "i64"))
+    h = f.add(f.mul(f.add(block.h0, row), step_h), offset)
+    seen = f.binary("and", slab.seen, f.compare("ult", h, size_h))
+    return f.add(slab.first, f.add(f.mul(row, step_h), f.sub(offset, low_h))), seen
 
 
 class Table:

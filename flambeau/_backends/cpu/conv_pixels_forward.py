@@ -18,6 +18,7 @@ from flambeau._backends.cpu.conv_pixels import (
     emit_gather,
     emit_line,
     emit_place,
+    emit_slab,
     lines_buffer,
     sums_buffer,
     tiles_of,
@@ -152,15 +153,19 @@ def _segments(
     filters for one run."""
     taps_d, taps_h, runs, runs_at = FIELDS.read(f, args, "taps_d taps_h runs runs_at")
     pitch = f.mul(block.w_count, some)
-    with f.loop(0, f.mul(taps_d, taps_h), 1, [f.int(0), f.int(0)]) as tap:
-        line, seen = emit_line(f, args, block, *output, tap.index)
-        left = f.mul(line, pitch)
-        with f.loop(0, runs, 1, tap.carried) as run:
-            count, right = run.carried
-            slot = f.load("i64", f.offset(runs_at, run.index, "i64"))
-            run.next = [table.put(count, f.add(left, f.mul(slot, some)), right, seen), f.add(right, rights)]
-        tap.next = run.results
-    return tap.results[0]
+    plane, row = output
+    with f.loop(0, taps_d, 1, [f.int(0), f.int(0)]) as d:
+        slab = emit_slab(f, args, block, plane, d.index)
+        with f.loop(0, taps_h, 1, d.carried) as h:
+            line, seen = emit_line(f, args, block, slab, row, h.index)
+            left = f.mul(line, pitch)
+            with f.loop(0, runs, 1, h.carried) as run:
+                count, right = run.carried
+                slot = f.load("i64", f.offset(runs_at, run.index, "i64"))
+                run.next = [table.put(count, f.add(left, f.mul(slot, some)), right, seen), f.add(right, rights)]
+            h.next = run.results
+        d.next = h.results
+    return d.results[0]
 
 
 # ---------------------------------------------------------------------------------------------- laying out

@@ -20,6 +20,7 @@ from flambeau._backends.cpu.conv_pixels import (
     emit_gather,
     emit_line,
     emit_place,
+    emit_slab,
     lines_buffer,
     runs_of,
     sums_buffer,
@@ -169,27 +170,31 @@ def _multiply(f: Function, args: Val, element: str, block: Block, some: Val, ope
     )
     pixel, depth = f.mul(step_w, some), f.mul(run_taps, some)
     next_sums = f.mul(height, width)
-    with f.loop(0, f.mul(taps_d, taps_h), 1, [sums]) as tap:
-        count = _segments(f, args, segments, block, tap.index, some)
-        with f.loop(0, runs, 1, tap.carried, guard=False) as run:
-            left = f.offset(lines, f.mul(f.load("i64", f.offset(runs_at, run.index, "i64")), some), element)
-            with f.loop(0, depth, height, [left, run.carried[0]]) as k:
-                left, to = k.carried
-                f.call_address(tile, [left, pixel, gradients, to, to, width, block.columns, count, segments.at])
-                k.next = [f.offset(left, height, element), f.offset(to, next_sums, element)]
-            run.next = [f.offset(run.carried[0], f.mul(run_rows, width), element)]
-        tap.next = run.results
-    return tap.results[0]
+    with f.loop(0, taps_d, 1, [sums]) as d:
+        with f.loop(0, taps_h, 1, d.carried) as h:
+            count = _segments(f, args, segments, block, (d.index, h.index), some)
+            with f.loop(0, runs, 1, h.carried, guard=False) as run:
+                left = f.offset(lines, f.mul(f.load("i64", f.offset(runs_at, run.index, "i64")), some), element)
+                with f.loop(0, depth, height, [left, run.carried[0]]) as k:
+                    left, to = k.carried
+                    f.call_address(tile, [left, pixel, gradients, to, to, width, block.columns, count, segments.at])
+                    k.next = [f.offset(left, height, element), f.offset(to, next_sums, element)]
+                run.next = [f.offset(run.carried[0], f.mul(run_rows, width), element)]
+            h.next = run.results
+        d.next = h.results
+    return d.results[0]
 
 
-def _segments(f: Function, args: Val, table: Table, block: Block, tap: Val, some: Val) -> Val:
+def _segments(f: Function, args: Val, table: Table, block: Block, tap: tuple[Val, Val], some: Val) -> Val:
     """Fill the table with the rows of the block that see the input through a kernel position along the outer axes."""
     (width,) = FIELDS.read(f, args, "width")
     pitch, row_size = f.mul(block.w_count, some), f.mul(block.columns, width)
+    tap_d, tap_h = tap
     with f.loop(0, block.planes, 1, [f.int(0), f.int(0)]) as p:
+        slab = emit_slab(f, args, block, p.index, tap_d)
         with f.loop(0, block.rows, 1, p.carried) as r:
             count, right = r.carried
-            line, seen = emit_line(f, args, block, p.index, r.index, tap)
+            line, seen = emit_line(f, args, block, slab, r.index, tap_h)
             r.next = [table.put(count, f.mul(line, pitch), right, seen), f.add(right, row_size)]
         p.next = r.results
     return p.results[0]
