@@ -132,29 +132,42 @@ def pixel_blocks(c: Correlation, target: Target, itemsize: int, weight: bool = F
     most = max(1, SUMS_BYTES // (itemsize * each * width * padded * rows))
     others = c.groups * -(-c.filters // (each * width))  # tasks that there are besides
     planes = evenly(c.planes, min(most, max(1, c.planes * others // TASKS))) if rows == h.out else 1
-    panel = PANEL_BYTES // (max(1, c.taps) * width * itemsize)  # channels
-    while True:
-        pixels = planes * len(d.offsets) * h.reach(rows) * w.reach(columns)
-        pixels += (padded - columns) * w.step + lanes  # that the last tile sees, or the last square writes
-        fitting = min(LINES_BYTES // (pixels * itemsize), panel)
-        # What a chunk of channels has to itself, sums or gathered gradients, is worth a smaller block where that is
-        # still large enough; but lines are gathered again if it has fewer of them.
-        spacious = planes * rows * columns >= 2 * POSITIONS and (planes > 1 or (weight and rows > 1))
-        half = min(-(-c.channels // 2), panel) if spacious else 0
-        if fitting >= max(half, min(c.channels, lanes)):
-            break
-        if planes > 1:
-            planes = -(-planes // 2)
-        elif rows > 1:
-            rows = -(-rows // 2)
-        else:
-            return None
+    beyond = (padded - columns) * w.step + lanes  # pixels that the last tile sees, or the last square writes
+    panel = PANEL_BYTES // (max(1, c.taps) * width * itemsize)
+    found = _shrunk(c, (planes, rows, columns), itemsize, beyond, (lanes, panel), weight)
+    if found is None:
+        return None
+    planes, rows, fitting = found
     chunk = evenly(c.channels, fitting)
     if chunk < c.channels:
         chunk = min(round_up(chunk, lanes), max(lanes, fitting // lanes * lanes))
     if weight:
         tile = Tile(evenly(run_taps * chunk, most_rows(target, tile.vectors)), tile.vectors)
     return PixelBlocks(planes, rows, columns, chunk, each, tile)
+
+
+def _shrunk(
+    c: Correlation, block: tuple[int, int, int], itemsize: int, beyond: int, channels: tuple[int, int], weight: bool
+) -> tuple[int, int, int] | None:
+    """(slices, rows, input channels that fit) of a block that is made smaller until enough channels fit: a vector, or,
+    while it is spacious, half of them. For every chunk of channels sums are read again, or gradients gathered; but an
+    output's lines are gathered more often if they have fewer neighbours, so a block keeps its rows for their sake."""
+    planes, rows, columns = block
+    fewest, most = channels
+    _, h, w = c.axes
+    while True:
+        pixels = planes * len(c.axes[0].offsets) * h.reach(rows) * w.reach(columns) + beyond
+        fitting = min(LINES_BYTES // (pixels * itemsize), most)
+        spacious = planes * rows * columns >= 2 * POSITIONS and (planes > 1 or (weight and rows > 1))
+        half = min(-(-c.channels // 2), most) if spacious else 0
+        if fitting >= max(half, min(c.channels, fewest)):
+            return planes, rows, fitting
+        if planes > 1:
+            planes = -(-planes // 2)
+        elif rows > 1:
+            rows = -(-rows // 2)
+        else:
+            return None
 
 
 def _filters_together(c: Correlation, itemsize: int) -> int:
