@@ -150,8 +150,9 @@ def _shrunk(
     c: Correlation, block: tuple[int, int, int], itemsize: int, beyond: int, channels: tuple[int, int], weight: bool
 ) -> tuple[int, int, int] | None:
     """(slices, rows, input channels that fit) of a block that is made smaller until enough channels fit: a vector, or,
-    while it is spacious, half of them. For every chunk of channels sums are read again, or gradients gathered; but an
-    output's lines are gathered more often if they have fewer neighbours, so a block keeps its rows for their sake."""
+    while it is spacious, half of them, but of sums of a gradient no more than the cache holds beside the rest. For
+    every chunk of channels sums are read again, or gradients gathered; but an output's lines are gathered more often if
+    they have fewer neighbours, so a block keeps its rows for their sake. `channels`: the fewest and the most."""
     planes, rows, columns = block
     fewest, most = channels
     _, h, w = c.axes
@@ -159,7 +160,7 @@ def _shrunk(
         pixels = planes * len(c.axes[0].offsets) * h.reach(rows) * w.reach(columns) + beyond
         fitting = min(LINES_BYTES // (pixels * itemsize), most)
         spacious = planes * rows * columns >= 2 * POSITIONS and (planes > 1 or (weight and rows > 1))
-        half = min(-(-c.channels // 2), most) if spacious else 0
+        half = min(-(-c.channels // 2), most // 2 if weight else most) if spacious else 0
         if fitting >= max(half, min(c.channels, fewest)):
             return planes, rows, fitting
         if planes > 1:
