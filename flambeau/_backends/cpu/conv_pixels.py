@@ -25,6 +25,10 @@ SUMS_BYTES = 196 << 10  # of a block's sums
 PANEL_BYTES = 160 << 10  # of a panel's filters, a chunk of channels
 MOST_VECTORS = 4
 SUMS = 28  # vectors of them in a tile, at most
+UNDER_WAY = 8  # products that a processor has begun and not finished; times a tile takes are counted in products
+LOAD = 1.1  # of what is in the first-level cache
+FILTER_LOAD = 0.25  # more for a vector of filters
+POSITIONS = 96  # in a block that is made smaller for the sake of more channels at a time, at least
 MET = 1024  # filters, times taps, that a gathered element meets if there are as many: gathering takes as long as 30
 SEGMENTS = 256  # runs of input that make an output
 TASKS = 16  # at least, where there is work for as many
@@ -41,6 +45,10 @@ class Tile(NamedTuple):
 
     height: int
     vectors: int
+
+    def lower(self) -> Tile:
+        """The tile that stands in for some of a row's, so that they end where it does."""
+        return self._replace(height=max(1, self.height - 1))
 
 
 class PixelBlocks(NamedTuple):
@@ -70,14 +78,32 @@ def most_rows(target: Target, vectors: int) -> int:
     return min(SUMS // vectors, (spare - vectors) // vectors)
 
 
+def tiles_of(rows: int, height: int) -> tuple[int, int]:
+    """(tiles, those of them that are one lower) for so many rows. If all are lower, that may still be too many rows."""
+    tiles = -(-rows // height)
+    return tiles, min(tiles, tiles * height - rows)
+
+
+def padded_columns(columns: int, height: int) -> int:
+    """The pixels in a row's tiles."""
+    tiles, lower = tiles_of(columns, height)
+    return tiles * height - lower
+
+
 def tile_of(target: Target, itemsize: int, rows: int, filters: int) -> Tile:
-    """The tile that makes the least work of so many rows of sums."""
+    """The tile with which so many rows of sums take the least time."""
     vectors = -(-filters // target.lanes(itemsize))
 
+    def step(tile: Tile) -> float:
+        # A step of the depth is bound by its products, of which some must be under way at any time, or by its loads;
+        # filters come from the second-level cache. A tile costs about one product in each step more.
+        height, wide = tile
+        return max(height * wide, UNDER_WAY, LOAD * (height + wide)) + FILTER_LOAD * wide + 1
+
     def cost(tile: Tile) -> tuple[float, int]:
-        # A step of the depth is bound by its products or by what it loads, and a tile costs about one step more.
-        step = max(tile.height * tile.vectors, tile.height + tile.vectors) + 1
-        return -(-rows // tile.height) * -(-vectors // tile.vectors) * step, tile.vectors
+        tiles, lower = tiles_of(rows, tile.height)
+        row = (tiles - lower) * step(tile) + lower * step(tile.lower())
+        return row * -(-vectors // tile.vectors), tile.vectors
 
     wide = range(1, min(vectors, MOST_VECTORS) + 1)
     return min([Tile(evenly(rows, most_rows(target, v)), v) for v in wide], key=cost)
@@ -101,29 +127,48 @@ def pixel_blocks(c: Correlation, target: Target, itemsize: int, weight: bool = F
     tile = tile_of(target, itemsize, run_taps * min(c.channels, 4 * lanes) if weight else columns, c.filters)
     width = tile.vectors * lanes
     each = evenly(-(-c.filters // width), max(1, together // width))
-    padded = columns if weight else round_up(columns, tile.height)
+    padded = columns if weight else padded_columns(columns, tile.height)
     rows = evenly(h.out, max(1, SUMS_BYTES // (itemsize * each * width * padded)))
     most = max(1, SUMS_BYTES // (itemsize * each * width * padded * rows))
     others = c.groups * -(-c.filters // (each * width))  # tasks that there are besides
     planes = evenly(c.planes, min(most, max(1, c.planes * others // TASKS))) if rows == h.out else 1
-    while True:
-        pixels = planes * len(d.offsets) * h.reach(rows) * w.reach(columns)
-        pixels += (padded - columns) * w.step + lanes  # that the last tile sees, or the last square writes
-        fitting = min(LINES_BYTES // (pixels * itemsize), PANEL_BYTES // (max(1, c.taps) * width * itemsize))
-        if fitting >= min(c.channels, lanes):
-            break
-        if planes > 1:
-            planes = -(-planes // 2)
-        elif rows > 1:
-            rows = -(-rows // 2)
-        else:
-            return None
+    beyond = (padded - columns) * w.step + lanes  # pixels that the last tile sees, or the last square writes
+    panel = PANEL_BYTES // (max(1, c.taps) * width * itemsize)
+    found = _shrunk(c, (planes, rows, columns), itemsize, beyond, (lanes, panel), weight)
+    if found is None:
+        return None
+    planes, rows, fitting = found
     chunk = evenly(c.channels, fitting)
     if chunk < c.channels:
         chunk = min(round_up(chunk, lanes), max(lanes, fitting // lanes * lanes))
     if weight:
         tile = Tile(evenly(run_taps * chunk, most_rows(target, tile.vectors)), tile.vectors)
     return PixelBlocks(planes, rows, columns, chunk, each, tile)
+
+
+def _shrunk(
+    c: Correlation, block: tuple[int, int, int], itemsize: int, beyond: int, channels: tuple[int, int], weight: bool
+) -> tuple[int, int, int] | None:
+    """(slices, rows, input channels that fit) of a block that is made smaller until enough channels fit: a vector, or,
+    while it is spacious, half of them, but of sums of a gradient no more than the cache holds beside the rest. For
+    every chunk of channels sums are read again, or gradients gathered; but an output's lines are gathered more often if
+    they have fewer neighbours, so a block keeps its rows for their sake. `channels`: the fewest and the most."""
+    planes, rows, columns = block
+    fewest, most = channels
+    _, h, w = c.axes
+    while True:
+        pixels = planes * len(c.axes[0].offsets) * h.reach(rows) * w.reach(columns) + beyond
+        fitting = min(LINES_BYTES // (pixels * itemsize), most)
+        spacious = planes * rows * columns >= 2 * POSITIONS and (planes > 1 or (weight and rows > 1))
+        half = min(-(-c.channels // 2), most // 2 if weight else most) if spacious else 0
+        if fitting >= max(half, min(c.channels, fewest)):
+            return planes, rows, fitting
+        if planes > 1:
+            planes = -(-planes // 2)
+        elif rows > 1:
+            rows = -(-rows // 2)
+        else:
+            return None
 
 
 def _filters_together(c: Correlation, itemsize: int) -> int:
@@ -201,19 +246,30 @@ def emit_gather(f: Function, args: Val, element: str, block: Block, channel: Val
         i.next = [f.offset(i.carried[0], size, element)]
 
 
-def emit_line(f: Function, args: Val, block: Block, plane: Val, row: Val, tap: Val) -> tuple[Val, Val]:
-    """(the number of the line that output `row` of slice `plane` of a block sees through a kernel position along the
-    outer axes, whether it is inside of the input)."""
-    count_d, step_d, step_h, low_h, size_d, size_h, taps_d, taps_h, offsets_d, offsets_h = FIELDS.read(
-        f, args, "count_d step_d step_h low_h size_d size_h taps_d taps_h offsets_d_at offsets_h_at"
-    )
-    i, j = f.udiv(tap, taps_h), f.urem(tap, taps_h)
-    offset_d, offset_h = f.load("i64", f.offset(offsets_d, i, "i64")), f.load("i64", f.offset(offsets_h, j, "i64"))
-    d = f.add(f.mul(f.urem(f.add(block.plane, plane), count_d), step_d), offset_d)
-    h = f.add(f.mul(f.add(block.h0, row), step_h), offset_h)
-    seen = f.binary("and", f.compare("ult", d, size_d), f.compare("ult", h, size_h))
-    slab = f.mul(f.add(f.mul(plane, taps_d), i), block.h_count)
-    return f.add(slab, f.add(f.mul(row, step_h), f.sub(offset_h, low_h))), seen
+class Slab(NamedTuple):
+    """The gathered lines of one slice of a block and one kernel position along the outermost axis: the number of the
+    first, and whether they are inside of the input."""
+
+    first: Val
+    seen: Val
+
+
+def emit_slab(f: Function, args: Val, block: Block, plane: Val, tap: Val) -> Slab:
+    count_d, step_d, size_d, taps_d, offsets_d = FIELDS.read(f, args, "count_d step_d size_d taps_d offsets_d_at")
+    position = f.mul(f.urem(f.add(block.plane, plane), count_d), step_d)
+    d = f.add(position, f.load("i64", f.offset(offsets_d, tap, "i64")))
+    first = f.mul(f.add(f.mul(plane, taps_d), tap), block.h_count)
+    return Slab(first, f.compare("ult", d, size_d))
+
+
+def emit_line(f: Function, args: Val, block: Block, slab: Slab, row: Val, tap: Val) -> tuple[Val, Val]:
+    """(the number of the line that output `row` of a block sees through a kernel position along the rows, whether it is
+    inside of the input)."""
+    step_h, low_h, size_h, offsets_h = FIELDS.read(f, args, "step_h low_h size_h offsets_h_at")
+    offset = f.load("i64", f.offset(offsets_h, tap, "i64"))
+    h = f.add(f.mul(f.add(block.h0, row), step_h), offset)
+    seen = f.binary("and", slab.seen, f.compare("ult", h, size_h))
+    return f.add(slab.first, f.add(f.mul(row, step_h), f.sub(offset, low_h))), seen
 
 
 class Table:

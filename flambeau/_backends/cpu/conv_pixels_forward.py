@@ -18,8 +18,10 @@ from flambeau._backends.cpu.conv_pixels import (
     emit_gather,
     emit_line,
     emit_place,
+    emit_slab,
     lines_buffer,
     sums_buffer,
+    tiles_of,
 )
 from flambeau._backends.cpu.conv_pixels_gather import order_of
 from flambeau._backends.cpu.conv_pixels_tile import tile_kernel
@@ -32,7 +34,7 @@ from flambeau._backends.cpu.target import Target
 SINGLY = 4  # pixels that are laid out without a jump
 FIELDS = Fields(
     f"{conv_pixels.NAMES} filters_at bias_at y_at y_image y_channel y_d y_h y_w filters width panels panels_each "
-    "tile_at lay_out_at tasks_w tasks_h tasks_planes tasks_panels"
+    "tile_at lower_at lay_out_at tasks_w tasks_h tasks_planes tasks_panels"
 )
 
 
@@ -49,11 +51,15 @@ def correlation_launch(
         -(-c.planes // b.planes),
     )
     tasks_panels = -(-panels // b.panels)
+    last = (c.axes[2].out - 1) % b.columns + 1
+    some_lower = any(tiles_of(columns, b.tile.height)[1] for columns in (b.columns, last))
+    lower = b.tile.lower() if some_lower else b.tile
     words = FIELDS.words(
         **block_words(element, c, b, x), filters_at=Scratch(filters), bias_at=Scratch(bias),
         y_at=y._replace(offset=y.offset + c.y_first * itemsize), y_image=c.y.image, y_channel=c.y.channel,
         y_d=c.y.space[0], y_h=c.y.space[1], y_w=c.y.space[2], filters=c.filters, width=width, panels=panels,
         panels_each=b.panels, tile_at=Entry(tile_kernel(element, b.tile, False), "tile"),
+        lower_at=Entry(tile_kernel(element, lower, False), "tile"),
         lay_out_at=Entry(lay_out_kernel(element, c.y), "lay_out"), tasks_w=tasks_w, tasks_h=tasks_h,
         tasks_planes=tasks_planes, tasks_panels=tasks_panels,
     )  # fmt: skip
@@ -89,10 +95,13 @@ def generate_correlation(target: Target, element: str) -> str:
     return m.text()
 
 
-def _tiles(f: Function, args: Val, columns: Val) -> Val:
-    """The tiles in a row of a block."""
+def _tiles(f: Function, args: Val, columns: Val) -> tuple[Val, Val, Val]:
+    """(the tiles in a row of a block, those of them that are not lower, the pixels in all of them)."""
     (height,) = conv_pixels.FIELDS.read(f, args, "height")
-    return f.udiv(f.add(columns, f.sub(height, 1)), height)
+    tiles = f.udiv(f.add(columns, f.sub(height, 1)), height)
+    pixels = f.mul(tiles, height)
+    lower = f.min(tiles, f.sub(pixels, columns))
+    return tiles, f.sub(tiles, lower), f.sub(pixels, lower)
 
 
 def _emit_multiply(m: Module, element: str) -> None:
@@ -104,12 +113,11 @@ def _emit_multiply(m: Module, element: str) -> None:
     args, lines, sums, group, panel, end, channel, some, *place = f.parameters
     segments = Table(f)
     block = Block(*place)
-    packed, bias, panels, width, tile, height, step_w, channels, taps = FIELDS.read(
-        f, args, "filters_at bias_at panels width tile_at height step_w channels taps"
+    packed, bias, panels, width, tile, lower, height, step_w, channels, taps = FIELDS.read(
+        f, args, "filters_at bias_at panels width tile_at lower_at height step_w channels taps"
     )
     (run_taps,) = FIELDS.read(f, args, "run_taps")
-    tiles, pixel = _tiles(f, args, block.columns), f.mul(step_w, some)
-    next_left, next_sums = f.mul(height, pixel), f.mul(height, width)
+    (tiles, tall, _), pixel = _tiles(f, args, block.columns), f.mul(step_w, some)
     depth, run_rights = f.mul(run_taps, some), f.mul(f.mul(run_taps, some), width)
     fresh = f.compare("eq", channel, 0)
     done = f.mul(f.mul(channel, taps), width)
@@ -121,12 +129,17 @@ def _emit_multiply(m: Module, element: str) -> None:
         with f.loop(0, block.planes, 1, n.carried) as p:
             with f.loop(0, block.rows, 1, p.carried) as r:
                 count = _segments(f, args, segments, block, (p.index, r.index), some, run_rights)
-                with f.loop(0, tiles, 1, [lines, *r.carried]) as t:
-                    left, to = t.carried
-                    start, pitch = f.select(fresh, biases, to), f.select(fresh, f.int(0), width)
-                    f.call_address(tile, [left, pixel, right, to, start, pitch, depth, count, segments.at])
-                    t.next = [f.offset(left, next_left, element), f.offset(to, next_sums, element)]
-                r.next = [t.results[1]]
+                carried = [lines, *r.carried]
+                ranges = (tile, height, f.int(0), tall), (lower, f.sub(height, 1), tall, tiles)
+                for kernel, high, begin, stop in ranges:
+                    with f.loop(begin, stop, 1, carried) as t:
+                        left, to = t.carried
+                        start, pitch = f.select(fresh, biases, to), f.select(fresh, f.int(0), width)
+                        f.call_address(kernel, [left, pixel, right, to, start, pitch, depth, count, segments.at])
+                        moves = f.mul(high, pixel), f.mul(high, width)
+                        t.next = [f.offset(at, move, element) for at, move in zip(t.carried, moves, strict=True)]
+                    carried = t.results
+                r.next = carried[1:]
             p.next = r.results
         n.next = p.results
     f.ret()
@@ -140,15 +153,19 @@ def _segments(
     filters for one run."""
     taps_d, taps_h, runs, runs_at = FIELDS.read(f, args, "taps_d taps_h runs runs_at")
     pitch = f.mul(block.w_count, some)
-    with f.loop(0, f.mul(taps_d, taps_h), 1, [f.int(0), f.int(0)]) as tap:
-        line, seen = emit_line(f, args, block, *output, tap.index)
-        left = f.mul(line, pitch)
-        with f.loop(0, runs, 1, tap.carried) as run:
-            count, right = run.carried
-            slot = f.load("i64", f.offset(runs_at, run.index, "i64"))
-            run.next = [table.put(count, f.add(left, f.mul(slot, some)), right, seen), f.add(right, rights)]
-        tap.next = run.results
-    return tap.results[0]
+    plane, row = output
+    with f.loop(0, taps_d, 1, [f.int(0), f.int(0)]) as d:
+        slab = emit_slab(f, args, block, plane, d.index)
+        with f.loop(0, taps_h, 1, d.carried) as h:
+            line, seen = emit_line(f, args, block, slab, row, h.index)
+            left = f.mul(line, pitch)
+            with f.loop(0, runs, 1, h.carried) as run:
+                count, right = run.carried
+                slot = f.load("i64", f.offset(runs_at, run.index, "i64"))
+                run.next = [table.put(count, f.add(left, f.mul(slot, some)), right, seen), f.add(right, rights)]
+            h.next = run.results
+        d.next = h.results
+    return d.results[0]
 
 
 # ---------------------------------------------------------------------------------------------- laying out
@@ -165,10 +182,10 @@ def generate_lay_out(target: Target, element: str, order: str) -> str:
     f = m.function("lay_out", "void", [("args", "ptr"), ("sums", "ptr"), *[(n, "i64") for n in names]])
     args, sums, group, panel, end, plane, h0, w0, planes, rows, columns = f.parameters
     square = f.stack(element, target.lanes(BYTES[element]) ** 2)
-    y, image, channel, y_d, y_h, y_w, count_d, filters, width, height = FIELDS.read(
-        f, args, "y_at y_image y_channel y_d y_h y_w count_d filters width height"
+    y, image, channel, y_d, y_h, y_w, count_d, filters, width = FIELDS.read(
+        f, args, "y_at y_image y_channel y_d y_h y_w count_d filters width"
     )
-    padded = f.mul(_tiles(f, args, columns), height)
+    _, _, padded = _tiles(f, args, columns)
     one_run = f.binary("and", f.compare("eq", padded, columns), f.compare("eq", y_h, f.mul(columns, y_w)))
     runs, length = f.select(one_run, f.int(1), rows), f.select(one_run, f.mul(rows, columns), columns)
     step, next_run = f.mul(rows, f.mul(padded, width)), f.mul(padded, width)

@@ -13,6 +13,8 @@ from flambeau._backends.cpu.kernel import Kernel
 from flambeau._backends.cpu.matmul_pack import transposed
 from flambeau._backends.cpu.target import Target
 
+TOGETHER = 2  # cache lines of a channel's pixels that are read one after the other
+
 # The first words of every kernel that gathers pixels.
 NAMES = "gather_at x_channel x_d x_h x_w size_d size_h size_w taps_d offsets_d_at"
 FIELDS = Fields(NAMES)
@@ -127,14 +129,14 @@ def _any(f: Function, element: str, to: Val, source: Val, pixels: Val, s: _Steps
 
 
 def _squares(f: Function, element: str, to: Val, source: Val, pixels: Val, s: _Steps, step: int = 1) -> None:
-    """Squares of pixels and channels, turned over in registers: all channels of a cache line of pixels, then the next,
-    since pixels may lie as far apart as the same places of a first-level cache."""
-    lanes, line = f.target.lanes(BYTES[element]), CACHE_LINE // BYTES[element]
+    """Squares of pixels and channels, turned over in registers: all channels of some cache lines of pixels, then of the
+    next, since pixels may lie as far apart as the same places of a first-level cache. The next ones are sent for."""
+    lanes, together = f.target.lanes(BYTES[element]), TOGETHER * CACHE_LINE // BYTES[element]
     last = f.sub(s.channels, 1)
     with (
-        f.loop(0, pixels, line) as some,
+        f.loop(0, pixels, together) as some,
         f.loop(0, s.channels, lanes) as c,
-        f.loop(some.index, f.min(f.add(some.index, line), pixels), lanes) as i,
+        f.loop(some.index, f.min(f.add(some.index, together), pixels), lanes) as i,
     ):
         begin = f.offset(source, f.mul(i.index, step), element)
         seen = f.add(f.mul(f.sub(f.sub(pixels, i.index), 1), step), 1)
@@ -142,7 +144,7 @@ def _squares(f: Function, element: str, to: Val, source: Val, pixels: Val, s: _S
         rows = []
         for k in range(lanes):
             place = f.offset(begin, f.mul(f.min(f.add(c.index, k), last), s.x_channel), element)
-            f.prefetch(f.offset(place, step * line, element))
+            f.prefetch(f.offset(place, step * together, element))
             rows.append(_read_row(f, element, place, masks))
         place = f.offset(to, f.add(f.mul(i.index, s.pitch), c.index), element)
         whole = f.compare("sle", f.add(c.index, lanes), s.channels)

@@ -20,6 +20,7 @@ from flambeau._backends.cpu.conv_pixels import (
     emit_gather,
     emit_line,
     emit_place,
+    emit_slab,
     lines_buffer,
     runs_of,
     sums_buffer,
@@ -37,7 +38,8 @@ from flambeau._backends.cpu.target import Target
 TASKS = 32  # at least, where there are as many blocks
 SHARED = "sums_at filters width panels panels_each run_rows sum partials chunks filter_blocks"
 FIELDS = Fields(
-    f"{conv_pixels.NAMES} {SHARED} g_args_at g_at g_image g_channel g_d g_h g_w tile_at blocks_w blocks_h blocks"
+    f"{conv_pixels.NAMES} {SHARED} g_args_at g_merged g_at g_image g_channel g_d g_h g_w tile_at blocks_w blocks_h "
+    "blocks"
 )
 TOTAL_FIELDS = Fields(
     f"{SHARED} w_at w_group w_filter w_channel taps_at order_at kernel taps run_taps runs channels chunk"
@@ -66,9 +68,11 @@ def weight_launches(
         "sums_at": Scratch(), "filters": c.filters, "width": width, "panels": panels, "panels_each": each,
         "run_rows": run_rows, "sum": size, "partials": partials, "chunks": chunks, "filter_blocks": filter_blocks,
     }  # fmt: skip
+    merged = b.columns == c.axes[2].out and c.y.space[1] == b.columns * c.y.space[2]
     words = FIELDS.words(
-        **block_words(element, c, b, x), **shared, g_args_at=Words(_gradient_words(element, c)), g_at=g,
-        g_image=c.y.image, g_channel=c.y.channel, g_d=c.y.space[0], g_h=c.y.space[1], g_w=c.y.space[2],
+        **block_words(element, c, b, x), **shared, g_args_at=Words(_gradient_words(element, c, merged)),
+        g_merged=int(merged), g_at=g, g_image=c.y.image, g_channel=c.y.channel, g_d=c.y.space[0], g_h=c.y.space[1],
+        g_w=c.y.space[2],
         tile_at=Entry(tile_kernel(element, b.tile, True), "tile"), blocks_w=blocks_w, blocks_h=blocks_h, blocks=blocks,
     )  # fmt: skip
     positions = math.prod(kernel)
@@ -87,12 +91,14 @@ def weight_launches(
     ], apart * partials * size * itemsize
 
 
-def _gradient_words(element: str, c: Correlation) -> tuple[Word, ...]:
-    """The words for gathering the output's gradient."""
+def _gradient_words(element: str, c: Correlation, merged: bool) -> tuple[Word, ...]:
+    """The words for gathering the output's gradient. `merged`: a block's rows, which follow each other, are one."""
     d, h, w = c.y.space
+    rows, columns = c.axes[1].out, c.axes[2].out
+    rows, columns = (1, rows * columns) if merged else (rows, columns)
     return conv_pixels_gather.FIELDS.words(
         gather_at=Entry(gather_kernel(element, c.y, c.filters), "gather"), x_channel=c.y.channel, x_d=d, x_h=h, x_w=w,
-        size_d=1, size_h=c.axes[1].out, size_w=c.axes[2].out, taps_d=1, offsets_d_at=table([0]),
+        size_d=1, size_h=rows, size_w=columns, taps_d=1, offsets_d_at=table([0]),
     )  # fmt: skip
 
 
@@ -135,20 +141,23 @@ def _clear(f: Function, element: str, to: Val, count: Val) -> None:
 
 def _gather_gradients(f: Function, args: Val, element: str, block: Block, group: Val, panel: Val, to: Val) -> None:
     """The gradients of a panel of filters at a block's positions, as (position, filter)."""
-    g_args, g, image, channel, g_d, filters, width, count_d = FIELDS.read(
-        f, args, "g_args_at g_at g_image g_channel g_d filters width count_d"
+    g_args, merged, g, image, channel, g_d, filters, width, count_d = FIELDS.read(
+        f, args, "g_args_at g_merged g_at g_image g_channel g_d filters width count_d"
     )
     (gather,) = conv_pixels_gather.FIELDS.read(f, g_args, "gather_at")
     first = f.mul(panel, width)
     known = f.min(f.sub(filters, first), width)
     corner = f.mul(f.add(f.mul(group, filters), first), channel)
+    positions, begin = f.mul(block.rows, block.columns), f.mul(block.h0, block.columns)
+    one_row, rows = (f.int(0), f.int(1), begin, positions), (block.h0, block.rows, block.w0, block.columns)
+    apart = f.compare("eq", merged, 0)
+    places = [f.select(apart, number, other) for number, other in zip(rows, one_row, strict=True)]
     with f.loop(0, block.planes, 1, [to]) as p:
         number = f.add(block.plane, p.index)
         start = f.add(f.mul(f.udiv(number, count_d), image), f.mul(f.urem(number, count_d), g_d))
         source = f.offset(g, f.add(start, corner), element)
-        numbers = [known, width, f.int(0), block.h0, block.rows, block.w0, block.columns]
-        f.call_address(gather, [g_args, source, p.carried[0], *numbers])
-        p.next = [f.offset(p.carried[0], f.mul(f.mul(block.rows, block.columns), width), element)]
+        f.call_address(gather, [g_args, source, p.carried[0], known, width, f.int(0), *places])
+        p.next = [f.offset(p.carried[0], f.mul(positions, width), element)]
 
 
 def _multiply(f: Function, args: Val, element: str, block: Block, some: Val, operands: tuple[Val, Val, Val],
@@ -161,27 +170,31 @@ def _multiply(f: Function, args: Val, element: str, block: Block, some: Val, ope
     )
     pixel, depth = f.mul(step_w, some), f.mul(run_taps, some)
     next_sums = f.mul(height, width)
-    with f.loop(0, f.mul(taps_d, taps_h), 1, [sums]) as tap:
-        count = _segments(f, args, segments, block, tap.index, some)
-        with f.loop(0, runs, 1, tap.carried, guard=False) as run:
-            left = f.offset(lines, f.mul(f.load("i64", f.offset(runs_at, run.index, "i64")), some), element)
-            with f.loop(0, depth, height, [left, run.carried[0]]) as k:
-                left, to = k.carried
-                f.call_address(tile, [left, pixel, gradients, to, to, width, block.columns, count, segments.at])
-                k.next = [f.offset(left, height, element), f.offset(to, next_sums, element)]
-            run.next = [f.offset(run.carried[0], f.mul(run_rows, width), element)]
-        tap.next = run.results
-    return tap.results[0]
+    with f.loop(0, taps_d, 1, [sums]) as d:
+        with f.loop(0, taps_h, 1, d.carried) as h:
+            count = _segments(f, args, segments, block, (d.index, h.index), some)
+            with f.loop(0, runs, 1, h.carried, guard=False) as run:
+                left = f.offset(lines, f.mul(f.load("i64", f.offset(runs_at, run.index, "i64")), some), element)
+                with f.loop(0, depth, height, [left, run.carried[0]]) as k:
+                    left, to = k.carried
+                    f.call_address(tile, [left, pixel, gradients, to, to, width, block.columns, count, segments.at])
+                    k.next = [f.offset(left, height, element), f.offset(to, next_sums, element)]
+                run.next = [f.offset(run.carried[0], f.mul(run_rows, width), element)]
+            h.next = run.results
+        d.next = h.results
+    return d.results[0]
 
 
-def _segments(f: Function, args: Val, table: Table, block: Block, tap: Val, some: Val) -> Val:
+def _segments(f: Function, args: Val, table: Table, block: Block, tap: tuple[Val, Val], some: Val) -> Val:
     """Fill the table with the rows of the block that see the input through a kernel position along the outer axes."""
     (width,) = FIELDS.read(f, args, "width")
     pitch, row_size = f.mul(block.w_count, some), f.mul(block.columns, width)
+    tap_d, tap_h = tap
     with f.loop(0, block.planes, 1, [f.int(0), f.int(0)]) as p:
+        slab = emit_slab(f, args, block, p.index, tap_d)
         with f.loop(0, block.rows, 1, p.carried) as r:
             count, right = r.carried
-            line, seen = emit_line(f, args, block, p.index, r.index, tap)
+            line, seen = emit_line(f, args, block, slab, r.index, tap_h)
             r.next = [table.put(count, f.mul(line, pitch), right, seen), f.add(right, row_size)]
         p.next = r.results
     return p.results[0]

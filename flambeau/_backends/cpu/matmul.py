@@ -29,6 +29,7 @@ from flambeau._ir.meta import Meta
 Epilogue = tuple[Kernel, str, tuple[Word, ...]] | None
 
 DIRECT_PANELS = 6  # of A, up to which rows of B are read as they lie; twice as many for tiles of twice the height
+DIRECT_BYTES = 40 << 10  # of B: about what a first-level cache holds; read as it lies for few rows, too
 COPY_FROM = 3  # panels of B that a panel of A must meet to be copied
 CACHE_WAYS = 8  # rows that collide in the first-level cache, but fit it; they need not be copied
 STREAM_COLUMNS = 512  # from which on a single row is worth a buffer of sums
@@ -216,7 +217,8 @@ class _Blocks:
     def launches(self) -> tuple[tuple[Launch, ...], int]:
         p = self.p
         most = DIRECT_PANELS * (2 if self.target.registers >= 32 else 1)
-        direct = self.order == "rows" and self.panels <= most
+        small = p.m <= FEW_ROWS and p.k * p.n * p.itemsize <= DIRECT_BYTES
+        direct = self.order == "rows" and (small or self.panels <= most)
         if self.parts > 1:
             return self._in_parts(direct), self.scratch
         if direct or p.m <= FEW_ROWS:

@@ -14,6 +14,7 @@ from flambeau._backends.cpu.matmul_tile import ROWS
 from flambeau._backends.cpu.target import Target
 
 GROUP = 8  # panels of A that are copied at once, at most
+AHEAD = 16  # columns from the one of A that is copied to the one that is sent for
 PACK = (("b", "ptr"), ("b_k", "i64"), ("b_n", "i64"), ("k", "i64"), ("columns", "i64"), ("to", "ptr"))
 COPY = (("a", "ptr"), ("a_row", "i64"), ("a_k", "i64"), ("k", "i64"), ("m", "i64"), ("panels", "i64"), ("lo", "i64"),
         ("hi", "i64"), ("to", "ptr"))  # fmt: skip
@@ -43,8 +44,9 @@ def columns_group(rows: int) -> int:
 
 
 def copied_elements(element: str) -> int:
-    """The elements of a copied panel of A, at most."""
-    return max(ROWS * row_pitch(element), 16 * stretch_limit(element))
+    """The elements of a copied panel of A, at most, and a cache line between panels: all are written to in turns, and
+    would have the same place in the first-level cache."""
+    return max(ROWS * row_pitch(element), 16 * stretch_limit(element)) + 64 // BYTES[element]
 
 
 def panel_rows(f: Function, m: Val, panels: Val, panel: Val) -> tuple[Val, Val]:
@@ -117,7 +119,8 @@ def _copy_rows(f: Function, element: str) -> None:
 
 def _copy_columns(f: Function, element: str, firsts: list[Val], pitch: int, masked: bool) -> None:
     """All panels of a column go before the next column, as they are neighbours; where there are fewer than `firsts`
-    the last one is copied again. If `masked`, nothing beyond row m is read."""
+    the last one is copied again. If `masked`, nothing beyond row m is read. Columns further on are sent for, as they
+    lie where hardware does not foresee it."""
     a, _, a_k, k, m, _, lo, hi, to = f.parameters
     lanes = f.target.lanes(BYTES[element])
     type = vector(element, lanes)
@@ -129,10 +132,12 @@ def _copy_columns(f: Function, element: str, firsts: list[Val], pitch: int, mask
             row = f.add(first, lane)
             mask = f.mask_below(f.sub(m, row), lanes) if masked else None
             places.append((f.offset(a, row, element), f.offset(panel, lane, element), mask))
+    ahead = f.mul(a_k, AHEAD)
     with f.loop(0, k, 1, [f.int(0), f.int(0)], guard=False) as step:
         source, target = step.carried
         for begin, end, mask in places:
             place = f.offset(begin, source, element)
+            f.prefetch(f.offset(place, ahead, element))
             value = f.load_masked(type, place, mask) if mask else f.load(type, place)
             f.store(value, f.offset(end, target, element))
         step.next = [f.add(source, a_k), f.add(target, pitch)]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from flambeau._backends.cpu.conv import lower_conv, lower_conv_transposed, lower_conv_weight
-from flambeau._backends.cpu.conv_pixels import MOST_VECTORS, most_rows
+from flambeau._backends.cpu.conv_geometry import POINT, correlation, forward_axis
+from flambeau._backends.cpu.conv_pixels import MOST_VECTORS, most_rows, padded_columns, pixel_blocks, tile_of, tiles_of
 from flambeau._backends.cpu.host import host_target
 from flambeau._backends.cpu.kernel import Entry, Kernel, Step
 from flambeau._backends.cpu.plan import run_step
@@ -86,6 +87,9 @@ CASES = {
     "many of both, groups": Case(2, 18, 35, (9, 9), (3, 3), (1, 1), (1, 1), (1, 1), 3),
     "many of both, dilated": Case(1, 20, 17, (23, 29), (3, 3), (1, 2), (4, 0), (3, 5)),
     "many of both, long rows": Case(1, 20, 140, (1000,), (3,), (1,), (1,), (1,)),
+    "many of both, rows in parts": Case(1, 20, 16, (393,), (3,), (1,), (1,), (1,)),
+    "many of both, many small images": Case(9, 150, 40, (7, 7), (3, 3), (1, 1), (1, 1), (1, 1)),
+    "many of both, many lines": Case(1, 70, 33, (29, 31), (3, 3), (2, 2), (1, 1), (1, 1)),
     "many of both, volume": Case(2, 19, 33, (5, 6, 9), (3, 2, 3), (2, 1, 2), (1, 1, 1), (1, 2, 1)),
     "many of both, double": Case(2, 70, 40, (11, 27), (3, 3), (1, 1), (1, 1), (1, 1), double=True),
     "many of both, channels last": Case(2, 70, 40, (11, 27), (3, 3), (2, 2), (1, 1), (1, 1), channels_last=True),
@@ -305,6 +309,36 @@ def steps_of(case: Case, target) -> list[Step]:
     ]
     assert None not in found
     return found
+
+
+@pytest.mark.parametrize("height", range(1, 15))
+def test_tiles_of_a_row(height):
+    """They hold the row; only where it is shorter than the lower ones is anything computed beyond it."""
+    for rows in range(1, 100):
+        tiles, lower = tiles_of(rows, height)
+        assert padded_columns(rows, height) == max(rows, tiles * max(1, height - 1)) and 0 <= lower <= tiles
+
+
+@pytest.mark.parametrize("target", [x86_64("v3"), x86_64("v4")], ids=lambda t: t.cpu)
+def test_usual_rows_are_computed_without_waste(target):
+    for columns in (*range(4, 33), 56, 112, 224):
+        for filters in (16, 64, 96, 512):
+            assert padded_columns(columns, tile_of(target, 4, columns, filters).height) == columns
+
+
+@pytest.mark.parametrize("channels, size, step", [(128, 28, 1), (256, 14, 1), (512, 7, 1), (64, 56, 2), (128, 28, 2),
+                                                  (256, 14, 2)])  # fmt: skip
+def test_few_chunks_of_channels_share_a_block(channels, size, step):
+    """For every chunk sums are read again, and gradients gathered: residual networks have up to four."""
+    out, filters = size // step, channels * step
+    axis = forward_axis(size, out, 3, step, 1, 1)
+    x, y = (
+        contiguous(dtypes.float32, shape).strides for shape in ((32, channels, size, size), (32, filters, out, out))
+    )
+    c = correlation(32, 1, channels, filters, (POINT, axis, axis), x, y)
+    for weight in (False, True):
+        blocks = pixel_blocks(c, x86_64("v3"), 4, weight)
+        assert blocks is not None and -(-channels // blocks.channels) <= (4 if weight or step == 1 else 6)
 
 
 def test_kernels_know_no_sizes():

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from flambeau._backends.cpu import matmul, matmul_pack, matmul_tile
+from flambeau._backends.cpu import matmul, matmul_blocks, matmul_pack, matmul_tile
 from flambeau._backends.cpu.emit import Function, Module, Val
 from flambeau._backends.cpu.host import host_target
 from flambeau._backends.cpu.kernel import Address, Kernel, Launch, Step
@@ -185,6 +185,18 @@ def test_parts_of_a_long_k_are_tasks(run, target, bias):
     result = case.result()
     run(step, [*case.arrays, result], target, one_by_one=True)
     case.check(result)
+
+
+def test_few_rows_read_a_small_b_as_it_lies():
+    """Where packing B would take longer than it saves, tasks pack none of its panels."""
+
+    def packed(m: int, n: int, k: int) -> int:
+        (launch,) = Case(0, m, n, k).step(x86_64("v3")).launches
+        words = dict(zip(matmul_blocks.FIELDS.names, launch.words, strict=True))
+        return words["columns"] - words["packed_from"]
+
+    assert packed(64, 64, 128) == 0 and packed(128, 80, 100) == 0
+    assert packed(64, 512, 784) == 32 and packed(36, 512, 784) == 0
 
 
 @pytest.mark.parametrize("name", ["int64", "int32", "int16", "int8", "uint8"])
