@@ -563,6 +563,16 @@ def test_kernels_are_shared_by_all_sizes(target):
     assert kernels(100, 200) == kernels(77, 1000)
 
 
+def test_single_short_lines_share_a_kernel(target):
+    def kernels(parallel, reduced):
+        p = Program(parallel, reduced)
+        emit_softmax(p, p.load()) if reduced else p.store(p.load())
+        return [launch.kernel for launch in lower(target, p.nest).launches]
+
+    assert all(kernels((), (n,)) == kernels((), (1,)) for n in range(2, 60))
+    assert all(kernels((n,), ()) == kernels((1,), ()) for n in range(2, 60))
+
+
 def test_little_work_is_one_chunk_and_much_work_many(target):
     def chunks(n):
         p = Program((n,))
