@@ -12,11 +12,12 @@ import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
-from flambeau._backends.cpu.driver import compile_text, driver
+from flambeau._backends.cpu.driver import driver
 from flambeau._backends.cpu.kernel import Address, Scalar, Scratch, Status
 from flambeau._backends.cpu.nest_codegen import KEPT_ELEMENTS
 from flambeau._backends.cpu.nest_lower import choose, epilogue, lower
 from flambeau._backends.cpu.nest_structure import Structure
+from flambeau._backends.cpu.objects import compile_text
 from flambeau._backends.cpu.target import aarch64, x86_64
 from flambeau._compiler.loops import Expr, Loops, Nest, Operand, known_strides
 
