@@ -3,7 +3,7 @@
 `import flambeau as torch` and go on as you know it.
 """
 
-from flambeau._core.collecting import paused
+from flambeau._core.collecting import grown_old, paused
 from flambeau._core.lazy import lazy_module
 
 with paused():  # what is made here stays
@@ -35,6 +35,8 @@ with paused():  # what is made here stays
     from flambeau.futures import Future, fork, wait
     from flambeau.running import install_as_torch
     from flambeau.version import __version__
+
+    grown_old()
 
 # Few programs use these, and `import flambeau` should not wait for them.
 accelerator = lazy_module("flambeau.accelerator", "Whatever accelerates: nothing yet.")

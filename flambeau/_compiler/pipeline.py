@@ -14,17 +14,18 @@ from flambeau._compiler.memory import Arena
 from flambeau._compiler.outline import CallPart, Dump, HostPart, NestPart, Numbers, Outline, Part, Window, outline_of
 from flambeau._core.dtypes import dtype
 
-REMEMBERED = 256  # lowered steps of one part
+REMEMBERED = 256  # blocks of one part
 _NEVER = object()  # in the place of params: not lowered yet
 
 
 class Structure(Protocol):
-    """Parts that differ in numbers only, and the steps that the backend makes of them; None if it has no code."""
+    """Parts that differ in numbers only, and what the backend makes of them; None if it has no code."""
 
-    def plain(self, numbers: tuple) -> Any: ...
+    def lower(self, numbers: tuple) -> Any:
+        """A step, of which `blocks` makes a block."""
 
     def block(self, numbers: tuple) -> Any:
-        """The same for parts of which there are many: what is found out for one is kept for the next."""
+        """A block at once, of parts of which there are many: what is found out for one is kept for the next."""
 
 
 class Backend(Protocol):
@@ -37,15 +38,17 @@ class Backend(Protocol):
 
     def call(self, template: str, params: tuple, operands: Any, results: Any, epilogue: Any) -> Structure | None: ...
 
+    def blocks(self, steps: Sequence[Any]) -> list[Any]: ...
+
 
 class Program(NamedTuple):
-    """A compiled window: an outline with its numbers. `steps` are what the backend made of each part, None of those
+    """A compiled window: an outline with its numbers. `blocks` are what the backend made of each part, None of those
     left to the reference; `fresh` are the bytes of each fresh result, `arena` those of the arena, in which intervals
     lie at `offsets`; `scalars` are the run-time scalars that follow from sizes, after those that arrive. The `lowering`
     is the same for all programs of the outline."""
 
     outline: Outline
-    steps: Sequence[Any]
+    blocks: Sequence[Any]
     fresh: tuple[int, ...]
     arena: int
     offsets: tuple[int, ...]
@@ -73,7 +76,7 @@ def compile_window(window: Window, backend: Backend, dump: Dump | None = None) -
 
 
 class Lowering:
-    """The backend's steps for the parts of an outline, remembered by their numbers: between one size and another, most
+    """The backend's blocks for the parts of an outline, remembered by their numbers: between one size and another, most
     parts of a program stay the same. `frame` is what the engine keeps for all programs of the outline."""
 
     def __init__(self, backend: Backend, outline: Outline) -> None:
@@ -83,39 +86,45 @@ class Lowering:
         self.known: list[dict[tuple, Any]] = [{} for _ in outline.parts]
         self.structures: list[tuple[Any, Structure | None]] = [(_NEVER, None) for _ in outline.parts]
 
-    def steps(self, outline: Outline, numbers: Numbers) -> list[Any]:
-        """The step of every part, None for host instructions; Refused names all parts that cannot be lowered."""
-        steps: list[Any] = []
+    def blocks(self, outline: Outline, numbers: Numbers) -> list[Any]:
+        """The block of every part, None for host instructions; Refused names all parts that cannot be lowered."""
+        blocks: list[Any] = []
+        steps: dict[int, Any] = {}  # of the parts that were never lowered before
         refused: set[int] = set()
         for i, (mine, known) in enumerate(zip(numbers.parts, self.known, strict=True)):
-            step = known.get(mine)
-            if step is None and type(outline.parts[i].work) is not HostPart:
-                step = self._lowered(i, outline.parts[i], mine, again=bool(known))
-                if step is None:
+            block = known.get(mine)
+            if block is None and type(outline.parts[i].work) is not HostPart:
+                structure, rest = self._structure(i, outline.parts[i], mine)
+                if structure is not None and known:
+                    block = structure.block(rest)
+                elif structure is not None:
+                    steps[i] = structure.lower(rest)
+                if block is None and steps.get(i) is None:
                     refused |= outline.parts[i].origins
                 if len(known) >= REMEMBERED:
                     known.clear()
-                known[mine] = step
-            steps.append(step)
+                known[mine] = block
+            blocks.append(block)
         if refused:
             raise Refused(refused)
-        return steps
+        if steps:
+            for i, block in zip(steps, self.backend.blocks(list(steps.values())), strict=True):
+                blocks[i] = self.known[i][numbers.parts[i]] = block
+        return blocks
 
-    def _lowered(self, i: int, part: Part, numbers: tuple, again: bool) -> Any:
-        """The step of part number `i`; `again` if it was lowered with other numbers."""
+    def _structure(self, i: int, part: Part, numbers: tuple) -> tuple[Structure | None, tuple]:
+        """What part number `i` is an instance of, and the numbers that leaves open."""
         params: Any = None
         if type(part.work) is CallPart:
             params, *rest = numbers
             numbers = tuple(rest)
         last, structure = self.structures[i]
         if last != params:
-            structure = self._structure(part.work, params)
+            structure = self._asked(part.work, params)
             self.structures[i] = params, structure
-        if structure is None:
-            return None
-        return structure.block(numbers) if again else structure.plain(numbers)
+        return structure, numbers
 
-    def _structure(self, work: Any, params: tuple | None) -> Structure | None:
+    def _asked(self, work: Any, params: tuple | None) -> Structure | None:
         if type(work) is NestPart:
             return self.backend.nest(*work)
         epilogue = work.epilogue and tuple(work.epilogue)
@@ -124,8 +133,8 @@ class Lowering:
 
 def realised(outline: Outline, numbers: Numbers, lowering: Lowering) -> Program:
     """The program that an outline becomes with these numbers."""
-    steps = lowering.steps(outline, numbers)
+    blocks = lowering.blocks(outline, numbers)
     if lowering.arena is None:
         lowering.arena = Arena(outline.spans, numbers.intervals)
     offsets, size = lowering.arena.offsets(numbers.intervals)
-    return Program(outline, steps, numbers.fresh, size, offsets, numbers.scalars, lowering)
+    return Program(outline, blocks, numbers.fresh, size, offsets, numbers.scalars, lowering)

@@ -1,4 +1,4 @@
-"""A pause for Python's collector of reference cycles while much is made that stays."""
+"""Python's collector of reference cycles while much is made that stays: a pause, and a word that it has stayed."""
 
 from __future__ import annotations
 
@@ -17,3 +17,11 @@ def paused() -> Iterator[None]:
     finally:
         if collecting:
             gc.enable()
+
+
+def grown_old() -> None:
+    """Whatever there is from now on counts as old: it is not looked through until the collector next looks at
+    everything. The first look after a pause would be at all that was made meanwhile."""
+    if not gc.get_freeze_count():  # or what somebody has frozen would thaw
+        gc.freeze()
+        gc.unfreeze()

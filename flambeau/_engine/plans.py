@@ -284,10 +284,10 @@ class Plan:
         self.frame = frame
         self.inputs, self.results = frame.inputs, frame.results
         self.arena = program.arena
-        scratch = max([step.scratch for step in program.steps if step is not None], default=0)
+        scratch = max([block.scratch for block in program.blocks if block is not None], default=0)
         self.temporary = self.arena + scratch + 64 if self.arena or scratch else 0
         self.segments: list[Any] = [  # native plans and, between them, numbers of host instructions
-            s if type(s) is int else native.NativePlan(s.sites, program.steps[s.first : s.last], program.offsets)
+            s if type(s) is int else native.NativePlan(s.sites, program.blocks[s.first : s.last], program.offsets)
             for s in frame.segments
         ]
         self.derived: list[float | int] = [bits_of(s) for s in program.scalars]

@@ -8,6 +8,7 @@ Sen, D. Marinov, G. Agha, "CUTE: a concolic unit testing engine for C", 2005.)
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Sequence
@@ -169,6 +170,8 @@ class Trace:
         self.parameters = [Symbol(self, value, f"s{i}") for i, value in enumerate(values)]
         self._steps: list[tuple[str | None, str, str, str]] = []  # (name of the result or None, operator, operands)
         self._known: dict[tuple[str, str, str], Any] = {}
+        self._lines: dict[str, tuple[Symbol, int, int]] = {}  # the names of `base * factor + shift`
+        self._ranges: dict[str, _Range] = {}  # what integers may be, by their names
         self._functions: dict[Callable[..., int], str] = {}
 
     def computed(self, op: str, a: Any, b: Any) -> Any:
@@ -181,6 +184,14 @@ class Trace:
             return 0
         if not (isinstance(a, _NUMBERS) and isinstance(b, _NUMBERS)):
             return NotImplemented
+        if op in "+-*" and _is_integer(a) and _is_integer(b):
+            line = _LINEAR[op](self._line_of(a), self._line_of(b))
+            if line is not None:
+                return self._on_line(*line)
+        return self._new(op, a, b)
+
+    def _new(self, op: str, a: Any, b: Any) -> Any:
+        """The symbol for `a op b`, which is written down."""
         key = (op, _text(a), _text(b))
         symbol = self._known.get(key)
         if symbol is None:
@@ -189,25 +200,69 @@ class Trace:
             self._steps.append((name, *key))
         return symbol
 
+    def _line_of(self, x: Any) -> tuple[Any, int, int]:
+        """An integer as (base, factor, shift): that of base * factor + shift. A plain number has no base."""
+        return (None, 0, x) if type(x) is int else self._lines.get(x.text, (x, 1, 0))
+
+    def _on_line(self, base: Any, factor: int, shift: int) -> Any:
+        """The symbol for base * factor + shift: the same one whichever way somebody came there."""
+        if not factor:
+            return shift
+        if factor == 1:
+            symbol = base if not shift else self._new("-", base, -shift) if shift < 0 else self._new("+", base, shift)
+        elif factor == -1:
+            symbol = self._new("-", shift, base)
+        elif not shift:
+            symbol = self._new("*", base, factor)
+        else:
+            product = self._on_line(base, factor, 0)
+            symbol = self._new("-", product, -shift) if shift < 0 else self._new("+", product, shift)
+        if symbol is not base:
+            self._lines[symbol.text] = base, factor, shift
+        return symbol
+
     def decided(self, op: str, a: Symbol, b: Any) -> bool:
         """Whether `a op b`; it must be so again when other numbers take the same way."""
         if not isinstance(b, _NUMBERS) or (type(b) is Symbol and b.trace is not self):
             return op == "!="
         outcome = _COMPARISONS[op](a.value, _value(b))
-        key = (op if outcome else _OPPOSITE[op], a.text, _text(b))
-        if key not in self._known and a.text != key[2]:
-            self._known[key] = outcome
-            self._steps.append((None, *key))
+        op = op if outcome else _OPPOSITE[op]
+        if _is_integer(a) and _is_integer(b):
+            self._compared(op, self._line_of(a), self._line_of(b))
+        else:
+            self._guard(op, a.text, _text(b))
         return outcome
+
+    def _compared(self, op: str, a: tuple[Any, int, int], b: tuple[Any, int, int]) -> None:
+        """A guard for integers of which `a op b` is true."""
+        line = _difference(a, b)
+        if line is not None:
+            base, factor, shift = line
+            if factor:
+                self._range_of(base).narrow(op, factor, -shift)
+        elif a[1:] == b[1:]:
+            self._guard(op if a[1] > 0 else _MIRRORED[op], a[0].text, b[0].text)
+        else:
+            self._guard(op, *[self._on_line(*x).text for x in (a, b)])
+
+    def _guard(self, op: str, a: str, b: str) -> None:
+        if (op, a, b) not in self._known:
+            self._known[op, a, b] = True
+            self._steps.append((None, op, a, b))
+
+    def _range_of(self, symbol: Symbol) -> _Range:
+        """The range of an integer. In the end it is one guard, in the place of the first that is known."""
+        found = self._ranges.get(symbol.text)
+        if found is None:
+            found = self._ranges[symbol.text] = _Range()
+            self._steps.append((None, _IN_RANGE, symbol.text, ""))
+        return found
 
     def told(self, function: Callable[..., int], arguments: Sequence[Any]) -> int:
         """What `function` says of the numbers; it must say the same when others take the same way."""
         outcome = function(*map(_value, arguments))
         name = self._functions.setdefault(function, f"f{len(self._functions)}")
-        key = ("==", f"{name}({', '.join(map(_text, arguments))})", _text(outcome))
-        if key not in self._known:
-            self._known[key] = True
-            self._steps.append((None, *key))
+        self._guard("==", f"{name}({', '.join(map(_text, arguments))})", _text(outcome))
         return outcome
 
     def function(self, results: Any) -> Callable[[Sequence[int]], Any]:
@@ -217,7 +272,9 @@ class Trace:
         shown = _displayed(results, constants)
         lines = [f"def traced(values, constants):\n {_unpacking(len(self.parameters))} = values"]
         for name, op, a, b in self._needed(shown):
-            lines.append(f" {name} = {a} {op} {b}" if name else f" if not ({a} {op} {b}): return None")
+            what = self._ranges[a].condition(a) if op == _IN_RANGE else f"{a} {op} {b}"
+            if what:
+                lines.append(f" {name} = {what}" if name else f" if not ({what}): return None")
         lines.append(f" return {shown}")
         scope: dict[str, Any] = {name: function for function, name in self._functions.items()}
         exec("\n".join(lines), scope)
@@ -235,6 +292,64 @@ class Trace:
         return kept[::-1]
 
 
+class _Range:
+    """The integers from `low` to `high`, except some."""
+
+    def __init__(self) -> None:
+        self.low, self.high = -math.inf, math.inf
+        self.without: set[int] = set()
+
+    def narrow(self, op: str, factor: int, bound: int) -> None:
+        """Keep those x that make `x * factor op bound` true."""
+        if factor < 0:
+            op, factor, bound = _MIRRORED[op], -factor, -bound
+        if op == "!=":
+            if bound % factor == 0:
+                self.without.add(bound // factor)
+        if op in ("==", ">=", ">"):
+            self.low = max(self.low, bound // factor + 1 if op == ">" else -(-bound // factor))
+        if op in ("==", "<=", "<"):
+            self.high = min(self.high, -(-bound // factor) - 1 if op == "<" else bound // factor)
+        while self.low in self.without:
+            self.low += 1
+        while self.high in self.without:
+            self.high -= 1
+
+    def condition(self, name: str) -> str:
+        """Python text that is true of what is in the range; none if that are all integers."""
+        if self.low == self.high:
+            return f"{name} == {self.low}"
+        found = [f"{name} != {x}" for x in sorted(self.without) if self.low < x < self.high]
+        if self.low > -math.inf or self.high < math.inf:
+            low = f"{self.low} <= " if self.low > -math.inf else ""
+            high = f" <= {self.high}" if self.high < math.inf else ""
+            found.insert(0, low + name + high)
+        return " and ".join(found)
+
+
+_Line = tuple[Any, int, int]
+
+
+def _sum(a: _Line, b: _Line) -> _Line | None:
+    """The line of a sum; None if that of two symbols is none."""
+    if a[0] is b[0] or a[0] is None or b[0] is None:
+        return (b[0] if a[0] is None else a[0]), a[1] + b[1], a[2] + b[2]
+    return None
+
+
+def _difference(a: _Line, b: _Line) -> _Line | None:
+    return _sum(a, (b[0], -b[1], -b[2]))
+
+
+def _product(a: _Line, b: _Line) -> _Line | None:
+    if a[0] is None:
+        a, b = b, a
+    return (a[0], a[1] * b[2], a[2] * b[2]) if b[0] is None else None
+
+
+_LINEAR = {"+": _sum, "-": _difference, "*": _product}
+_MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_IN_RANGE = "in"  # the operator of a guard that is written when all is known
 _NUMBERS = (int, float, Symbol)
 _NEUTRAL = {"+": 0, "-": 0, "*": 1, "//": 1, "<<": 0, ">>": 0}
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
@@ -242,6 +357,10 @@ _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 def _is_zero(a: Any) -> bool:
     return type(a) is int and a == 0
+
+
+def _is_integer(a: Any) -> bool:
+    return type(a) is int or (type(a) is Symbol and type(a.value) is int)
 
 
 def _value(a: Any) -> Any:

@@ -85,6 +85,46 @@ def test_what_is_neutral_leaves_no_trace():
     assert type(n * 1.0) is Symbol and (n * 1.0).value == 6.0 and 0 * n == n * 0 == 0 and type(0 * n) is int
 
 
+steps = st.lists(st.tuples(st.sampled_from("+-*r"), st.integers(-5, 5), st.sampled_from(("<", "<=", "==", "!="))),
+                 min_size=1, max_size=6)  # fmt: skip
+
+
+def along(n, steps):
+    """Sums, differences and multiples of a number, and how each compares with a plain one and with the one before."""
+    x, found = n, []
+    compare = {"<": lambda a, b: a < b, "<=": lambda a, b: a <= b, "==": lambda a, b: a == b, "!=": lambda a, b: a != b}
+    for op, k, comparison in steps:
+        before = x
+        x = x + k if op == "+" else x - k if op == "-" else x * k if op == "*" else k - x
+        found.append(
+            (compare[comparison](x, k), compare[comparison](x, before), compare[comparison](before, n * 2 + k))
+        )
+    return x, tuple(found)
+
+
+@given(st.integers(-12, 12), st.integers(-12, 12), steps)
+def test_what_follows_from_one_number_on_a_line_holds_where_the_outcomes_are_the_same(n, other, steps):
+    trace = Trace([n])
+    function = trace.function(along(trace.parameters[0], steps))
+    assert function([n]) == along(n, steps)
+    assert function([other]) == (along(other, steps) if along(other, steps)[1] == along(n, steps)[1] else None)
+
+
+def test_ways_to_the_same_number_are_one():
+    n, m = Trace([6, 7]).parameters
+    assert (n - 1) * 64 + 64 is n * 64 and 64 * n is n * 64 and 0 - (0 - n) is n and 2 * n + n is n * 3
+    assert n - n == 0 and type(n - n) is int and n * 4 - n * 3 is n
+    assert n + m - m is not n  # no line: it could be, at the price of a solver
+
+
+def test_guards_of_one_number_are_one():
+    trace = Trace([6])
+    n = trace.parameters[0]
+    assert n != 0 and n * 4 != 4 and n - 1 >= 0 and n < 100 and 5 - n > -40 and n != 1000 and n * 3 != 7
+    function = trace.function((n,))
+    assert [x for x in range(-10, 200) if function([x]) is not None] == list(range(2, 45))
+
+
 def test_steps_that_nothing_needs_are_left_out():
     trace = Trace([0])
     10 // (trace.parameters[0] + 1)

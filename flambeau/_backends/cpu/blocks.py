@@ -17,20 +17,16 @@ Numbers = tuple[int, ...]
 
 
 class Structure:
-    """Blocks of a structure for any numbers: functions from numbers to layouts, each for some of them."""
+    """Blocks of a structure for any numbers: functions from numbers to layouts, each for some of them. `lower` gives
+    the step for some numbers; None if something in it has no code."""
 
     def __init__(self, lower: Callable[[Sequence[Any]], Step | None]) -> None:
         self.lower = lower
         self.ways: list[Callable[[Sequence[int]], Layout | None]] = []
         self.abandoned: Exception | None = None  # why symbols cannot go through
 
-    def plain(self, numbers: Numbers) -> Block | None:
-        """The block of `lower(numbers)`; None if something in it has no code."""
-        step = self.lower(numbers)
-        return None if step is None else block_of(step)
-
     def block(self, numbers: Numbers) -> Block | None:
-        """The same, if there will be more with other numbers."""
+        """The block of `lower(numbers)`; what is found out for one is kept for the next."""
         ways = self.ways
         for i, way in enumerate(ways):
             layout = way(numbers)
@@ -53,7 +49,8 @@ class Structure:
                 return packed(layout)
             except Exception as error:  # whatever is wrong with the numbers shows without symbols too
                 self.abandoned = error
-        return self.plain(numbers)
+        step = self.lower(numbers)
+        return None if step is None else block_of(step)
 
 
 class Structures:

@@ -1,15 +1,16 @@
-"""From kernels to addresses: LLVM text is compiled to an object, kept on disk, and linked into this process."""
+"""From kernels to addresses: what is not on disk yet is compiled, kept there, and linked into this process."""
 
 from __future__ import annotations
 
 import itertools
 import time
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flambeau._backends.cpu import cache
-from flambeau._backends.cpu.host import host_target
+from flambeau._backends.cpu.host import default_threads, host_target
 from flambeau._backends.cpu.kernel import Kernel
+from flambeau._backends.cpu.objects import compile_objects, machine
 from flambeau._backends.cpu.target import Target
 from flambeau._core import locks
 from flambeau._core.config import config
@@ -39,27 +40,31 @@ class Driver:
 
     def address(self, kernel: Kernel, entry: str) -> int:
         """The address of an entry; compiles the kernel at its first use."""
-        found = self._addresses.get(kernel)
-        if found is None:
-            with locks.compilation:
-                found = self._addresses.get(kernel)
-                if found is None:
-                    found = self._addresses[kernel] = self._load(kernel)
-        return found[entry]
+        if kernel not in self._addresses:
+            self.load([kernel])
+        return self._addresses[kernel][entry]
 
-    def _load(self, kernel: Kernel) -> dict[str, int]:
+    def load(self, kernels: Iterable[Kernel]) -> None:
+        """Have addresses for all these kernels, which takes less time than for one after the other."""
+        with locks.compilation:
+            missing = [kernel for kernel in dict.fromkeys(kernels) if kernel not in self._addresses]
+            if missing:
+                self._load(missing)
+
+    def _load(self, kernels: Sequence[Kernel]) -> None:
         start = time.perf_counter()
-        key = cache.key_of(kernel, self.target)
-        image = cache.read(key) if config.dump_dir is None else None
-        if image is None:
-            image = compile_object(kernel, self.target)
-            cache.write(key, image)
+        keys = {kernel: cache.key_of(kernel, self.target) for kernel in kernels}
+        found = {kernel: cache.read(keys[kernel]) if config.dump_dir is None else None for kernel in kernels}
+        images = {kernel: image for kernel, image in found.items() if image is not None}
+        self.statistics.loaded += len(images)
+        unknown = [kernel for kernel in kernels if kernel not in images]
+        for kernel, image in zip(unknown, compile_objects(unknown, self.target, default_threads()), strict=True):
+            cache.write(keys[kernel], image)
+            images[kernel] = image
             self.statistics.compiled += 1
-        else:
-            self.statistics.loaded += 1
-        addresses = self.link(image, kernel.entries)
+        for kernel in kernels:
+            self._addresses[kernel] = self.link(images[kernel], kernel.entries)
         self.statistics.seconds += time.perf_counter() - start
-        return addresses
 
     def link(self, image: bytes, entries: tuple[str, ...]) -> dict[str, int]:
         """Link an object into the process; the addresses of its entries."""
@@ -71,50 +76,6 @@ class Driver:
         tracker = library.link(self._jit, f"kernel{next(self._names)}")
         self._libraries.append(tracker)
         return {name: tracker[name] for name in entries}
-
-
-def compile_object(kernel: Kernel, target: Target) -> bytes:
-    """The relocatable object of a kernel, for any target. FLAMBEAU_DUMP gets its text, which is then verified."""
-    text = kernel.text(target)
-    if config.dump_dir is not None:
-        folder = Path(config.dump_dir) / "kernels"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{kernel.generate.__name__}-{cache.key_of(kernel, target)[:8]}.ll").write_text(text)
-        llvm.parse_assembly(text).verify()
-    return compile_text(text, target)
-
-
-def compile_text(text: str, target: Target) -> bytes:
-    """The object for LLVM text.
-
-    The text says what is to run, vectors and all, so it needs no optimiser: folding calls and memory on the stack into
-    registers is enough. (Combining instructions and numbering values made kernels no faster, some slower, and took a
-    tenth of the time; the pipelines O1 to O3 take as long again as generating code does.)
-    """
-    module = llvm.parse_assembly(text)
-    tm = machine(target)
-    module.data_layout = str(tm.target_data)
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_always_inliner_pass()
-    passes.add_sroa_pass()
-    passes.add_simplify_cfg_pass()
-    passes.run(module, llvm.create_pass_builder(tm, llvm.create_pipeline_tuning_options(speed_level=1)))
-    return tm.emit_object(module)
-
-
-_machines: dict[tuple[Target, bool], Any] = {}
-
-
-def machine(target: Target, jit: bool = False) -> Any:
-    """LLVM's description of a target, which emits its code."""
-    found = _machines.get((target, jit))
-    if found is None:
-        llvm.initialize_all_targets()
-        llvm.initialize_all_asmprinters()
-        found = _machines[target, jit] = llvm.Target.from_triple(target.triple).create_target_machine(
-            cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="small", jit=jit
-        )
-    return found
 
 
 _drivers: dict[Target, Driver] = {}

@@ -9,7 +9,7 @@ split into tasks follows from shapes alone, so results have the same bits on any
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from flambeau._backends.cpu.target import Target
@@ -91,6 +91,21 @@ class Step(NamedTuple):
     scratch: int = 0
     bytes: int = 0
     flops: int = 0
+
+
+def kernels_of(step: Step) -> Iterator[Kernel]:
+    """The kernels that a step launches, and those that these call."""
+
+    def called(words: tuple[Word, ...]) -> Iterator[Kernel]:
+        for word in words:
+            if isinstance(word, Entry):
+                yield word.kernel
+            elif isinstance(word, Words):
+                yield from called(word.words)
+
+    for launch in step.launches:
+        yield launch.kernel
+        yield from called(launch.words)
 
 
 def double_bits(x: float) -> int:

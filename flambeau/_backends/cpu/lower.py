@@ -6,39 +6,56 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from flambeau._backends.cpu import attention, conv, host, matmul, pool, primitives, rnn, scan, scatter, sort
+from flambeau._backends.cpu import host, matmul, primitives
 from flambeau._backends.cpu.blocks import Structure, Structures
 from flambeau._backends.cpu.kernel import Step
 from flambeau._backends.cpu.nest_lower import lower as lower_nest
+from flambeau._backends.cpu.plan import Block, blocks_of
 from flambeau._backends.cpu.target import Target
 from flambeau._compiler.loops import Loops, nest_with
 from flambeau._core.dtypes import dtype
+from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, passing_with
 
 Kinds = tuple[tuple[dtype, int], ...]  # dtypes and dimensions
 Lower = Callable[[Target, tuple, tuple[Meta, ...], tuple[Meta, ...]], Step | None]
 
-# The kernel templates by the names that expansions call them.
-TEMPLATES: dict[str, Lower] = {
-    "matmul": matmul.lower,
-    "conv": conv.lower_conv,
-    "conv_transposed": conv.lower_conv_transposed,
-    "conv_weight": conv.lower_conv_weight,
-    "max_pool": pool.lower_max_pool,
-    "max_pool_place": pool.lower_max_pool_place,
-    "avg_pool": pool.lower_avg_pool,
-    "avg_pool_backward": pool.lower_avg_pool_backward,
-    "index_add": scatter.lower_index_add,
-    "scatter_add": scatter.lower_scatter_add,
-    "scatter": scatter.lower_scatter,
-    "scan": scan.lower_scan,
-    "sort": sort.lower_sort,
-    "topk": sort.lower_topk,
-    "lstm": rnn.lower_lstm,
-    "lstm_backward": rnn.lower_lstm_backward,
-    "attention": attention.lower_attention,
-    "attention_backward": attention.lower_attention_backward,
+# Imported when a program needs them.
+attention = lazy_module("flambeau._backends.cpu.attention")
+conv = lazy_module("flambeau._backends.cpu.conv")
+pool = lazy_module("flambeau._backends.cpu.pool")
+rnn = lazy_module("flambeau._backends.cpu.rnn")
+scan = lazy_module("flambeau._backends.cpu.scan")
+scatter = lazy_module("flambeau._backends.cpu.scatter")
+sort = lazy_module("flambeau._backends.cpu.sort")
+
+# The kernel templates by the names that expansions call them: where each is lowered.
+TEMPLATES = {
+    "matmul": (matmul, "lower"),
+    "conv": (conv, "lower_conv"),
+    "conv_transposed": (conv, "lower_conv_transposed"),
+    "conv_weight": (conv, "lower_conv_weight"),
+    "max_pool": (pool, "lower_max_pool"),
+    "max_pool_place": (pool, "lower_max_pool_place"),
+    "avg_pool": (pool, "lower_avg_pool"),
+    "avg_pool_backward": (pool, "lower_avg_pool_backward"),
+    "index_add": (scatter, "lower_index_add"),
+    "scatter_add": (scatter, "lower_scatter_add"),
+    "scatter": (scatter, "lower_scatter"),
+    "scan": (scan, "lower_scan"),
+    "sort": (sort, "lower_sort"),
+    "topk": (sort, "lower_topk"),
+    "lstm": (rnn, "lower_lstm"),
+    "lstm_backward": (rnn, "lower_lstm_backward"),
+    "attention": (attention, "lower_attention"),
+    "attention_backward": (attention, "lower_attention_backward"),
 }
+
+
+def lower_of(template: str) -> Lower | None:
+    """What lowers a template; None if there is none of that name."""
+    found = TEMPLATES.get(template)
+    return None if found is None else getattr(*found)
 
 
 class CpuBackend:
@@ -60,7 +77,7 @@ class CpuBackend:
         self, template: str, params: tuple, operands: Kinds, results: Kinds, epilogue: tuple[Loops, bool] | None = None
     ) -> Structure | None:
         """A template on operands and results of these kinds; operands of the epilogue follow its own."""
-        lower = TEMPLATES.get(template)
+        lower = lower_of(template)
         if lower is None:
             return None
 
@@ -73,6 +90,10 @@ class CpuBackend:
             return matmul.lower_finished(self.target, nest_with(loops, tuple(rest), checked), inputs, outputs)
 
         return self.structures.of((template, repr(params), operands, results, epilogue), lowered)
+
+    def blocks(self, steps: Sequence[Step]) -> list[Block]:
+        """What steps become; their kernels are compiled together."""
+        return blocks_of(steps)
 
 
 @cache

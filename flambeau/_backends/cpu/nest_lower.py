@@ -29,6 +29,7 @@ MOST_PARTS = 64
 TALL, TALL_PART = 1024, 128  # rows of a tall nest of columns, and of one part of it
 LIGHT = 8  # what bodies of maps must cost, and those of columns may, to be run for several vectors side by side
 MAP_WIDTH = 4  # vectors of a costly map that are computed side by side
+FEW_VECTORS = 16  # in a line of fewer, vectors side by side are not worth a kernel
 STRIP = 64  # columns whose sums are worth more registers than there are: memory is read by whole stretches
 TILE_LANES = 16  # a tile's rows must fit the registers
 OWN = frozenset({"load", "store", "scalar", "const", "index", "reduce", "cast", "checked"})
@@ -103,17 +104,18 @@ def choose(target: Target, nest: Nest) -> tuple[list[int], Shape]:
     eligible = [d for d in dims if d < loops.parallel or d == dims[-1] or not _gives_position(loops)]
     along = max(eligible, key=lambda d: (_worth(nest, d, lanes), d))
     across = _across(nest, along, lanes) if not loops.reduced else None
+    single = len(dims) == 1  # one line, which is run through once: what several kernels saved would not pay for them
     parallel = [d for d in dims if d < loops.parallel and d not in (along, across)]
     reduced = [d for d in dims if d >= loops.parallel and d != along]
     if across is not None:
         lanes = min(lanes, TILE_LANES)
         parallel.append(across)
-    elif lanes < nest.sizes[along] <= 2 * lanes:
+    elif not single and lanes < nest.sizes[along] <= 2 * lanes:
         lanes *= 2  # one vector in two registers is better than a loop
     order = [*parallel, along, *reduced] if along < loops.parallel else [*parallel, *reduced, along]
     nest = permuted(nest, order)
     along = order.index(along)
-    short = nest.sizes[along] <= lanes and across is None
+    short = not single and nest.sizes[along] <= lanes and across is None
     shape = Shape(along, lanes, 1, short, False, across is not None, nest.checked)
     shape = shape._replace(width=_width(nest, shape))
     return order, shape._replace(keeping=_is_keeping(nest, shape))
@@ -167,6 +169,8 @@ def _width(nest: Nest, shape: Shape) -> int:
         return _map_width(nest, shape)
     reductions = sum(e.op == "reduce" for e in loops.body)
     size, width = nest.sizes[shape.along], 4
+    if len(nest.sizes) == 1:
+        return width if size >= FEW_VECTORS * shape.lanes else 1
     if shape.along < loops.parallel and (reductions > 2 or _cost(loops) > LIGHT):
         width = 2 if reductions <= 4 else 1
     elif shape.along < loops.parallel and _adds_pairs(loops):
@@ -181,7 +185,7 @@ def _map_width(nest: Nest, shape: Shape) -> int:
     """For long lines of costly maps; and of tables, so that the processor sees the next rows sooner."""
     tables = any(o.gathered and o.strides[shape.along] == 1 for o in nest.loops.operands)
     costly = _cost(nest.loops) > LIGHT and not shape.tiled
-    return MAP_WIDTH if (costly or tables) and nest.sizes[shape.along] >= 4 * MAP_WIDTH * shape.lanes else 1
+    return MAP_WIDTH if (costly or tables) and nest.sizes[shape.along] >= FEW_VECTORS * shape.lanes else 1
 
 
 def _adds_pairs(loops: Loops) -> bool:

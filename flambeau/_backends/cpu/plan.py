@@ -22,6 +22,7 @@ from flambeau._backends.cpu.kernel import (
     Word,
     Words,
     double_bits,
+    kernels_of,
 )
 from flambeau._backends.cpu.threads import pool
 from flambeau._core.lazy import lazy_module
@@ -98,6 +99,12 @@ def packed(layout: Layout) -> Block:
     parallel = any([tasks > grain for tasks, grain in zip(launches[1::3], launches[2::3], strict=True)])
     words, added = memory[: 8 * form.size], memory[8 * form.size :]
     return Block(form, words, added, form.pack_launches(*launches), parallel, *costs)
+
+
+def blocks_of(steps: Sequence[Step]) -> list[Block]:
+    """The steps laid out and packed. Their kernels are compiled together, and with what runs plans."""
+    driver().load([_runner_kernel(), *[kernel for step in steps for kernel in kernels_of(step)]])
+    return [block_of(step) for step in steps]
 
 
 def block_of(step: Step) -> Block:
@@ -311,10 +318,13 @@ def _joined(parts: list[bytes]) -> Any:
 @cache
 def _runner() -> tuple[Any, int]:
     """The native functions: `run_plan`, to be called with a pool's block and a plan, and the address of `worker`."""
-    entries = native.entries(host_target())
-    kernel = Kernel(native.text, (), entries)
+    kernel = _runner_kernel()
     run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(driver().address(kernel, "run_plan"))
-    return run, driver().address(kernel, "worker") if "worker" in entries else 0
+    return run, driver().address(kernel, "worker") if "worker" in kernel.entries else 0
+
+
+def _runner_kernel() -> Kernel:
+    return Kernel(native.text, (), native.entries(host_target()))
 
 
 def run_step(step: Step, arrays: Sequence[Any], scalars: Sequence[float | int] = ()) -> int:

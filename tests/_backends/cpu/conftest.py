@@ -10,8 +10,9 @@ import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
-from flambeau._backends.cpu.driver import driver, machine
+from flambeau._backends.cpu.driver import driver
 from flambeau._backends.cpu.kernel import Address, Entry, Kernel, Scratch, Step, Word, Words
+from flambeau._backends.cpu.objects import machine
 from flambeau._backends.cpu.target import Target, aarch64, x86_64
 from flambeau._backends.cpu.threads import get_num_threads, set_num_threads
 

@@ -8,7 +8,7 @@ import pytest
 
 from flambeau._backends.cpu import host
 from flambeau._backends.cpu.blocks import MOST_WAYS
-from flambeau._backends.cpu.lower import TEMPLATES, CpuBackend
+from flambeau._backends.cpu.lower import TEMPLATES, CpuBackend, lower_of
 from flambeau._backends.cpu.nest_lower import lower
 from flambeau._backends.cpu.plan import block_of
 from flambeau._compiler.loops import Expr, Loops, Nest, Operand, nest_numbers, nest_with
@@ -161,6 +161,11 @@ def conv_weight_of_many(n, m):
     return "conv_weight", ((1, 1), (1, 1), (1, 1), 1), (f32(n, 32, 9, 9), f32(n, 16, 9, 9)), (f32(32, 16, 3, 3),)
 
 
+def test_every_template_is_where_the_table_says():
+    assert all(callable(lower_of(name)) for name in TEMPLATES)
+    assert lower_of("no_such_template") is None
+
+
 TEMPLATES_CALLED = [
     scan, index_add, sort, matmul, transposed, batched, conv, conv_of_a_batch, conv_transposed_of_a_batch, conv_weight,
     conv_weight_of_many,
@@ -173,7 +178,7 @@ def test_a_template_has_the_words_of_the_plain_lowering(make):
     backend = CpuBackend(target)
     for _ in range(40):
         template, params, inputs, outputs = make(rng.choice(SIZES[:-1]), rng.choice(SIZES[:-1]))
-        plain = TEMPLATES[template](target, params, inputs, outputs)
+        plain = lower_of(template)(target, params, inputs, outputs)
         kinds = [tuple([(m.dtype, m.ndim) for m in metas]) for metas in (inputs, outputs)]
         block = backend.call(template, params, *kinds).block(layout_numbers((*inputs, *outputs)))
         assert block == block_of(plain), inputs

@@ -12,11 +12,12 @@ import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
-from flambeau._backends.cpu.driver import compile_text, driver
+from flambeau._backends.cpu.driver import driver
 from flambeau._backends.cpu.kernel import Address, Scalar, Scratch, Status
 from flambeau._backends.cpu.nest_codegen import KEPT_ELEMENTS
 from flambeau._backends.cpu.nest_lower import choose, epilogue, lower
 from flambeau._backends.cpu.nest_structure import Structure
+from flambeau._backends.cpu.objects import compile_text
 from flambeau._backends.cpu.target import aarch64, x86_64
 from flambeau._compiler.loops import Expr, Loops, Nest, Operand, known_strides
 
@@ -561,6 +562,16 @@ def test_kernels_are_shared_by_all_sizes(target):
         return [launch.kernel for launch in lower(target, p.nest).launches]
 
     assert kernels(100, 200) == kernels(77, 1000)
+
+
+def test_single_short_lines_share_a_kernel(target):
+    def kernels(parallel, reduced):
+        p = Program(parallel, reduced)
+        emit_softmax(p, p.load()) if reduced else p.store(p.load())
+        return [launch.kernel for launch in lower(target, p.nest).launches]
+
+    assert all(kernels((), (n,)) == kernels((), (1,)) for n in range(2, 60))
+    assert all(kernels((n,), ()) == kernels((1,), ()) for n in range(2, 60))
 
 
 def test_little_work_is_one_chunk_and_much_work_many(target):

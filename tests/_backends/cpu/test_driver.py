@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from flambeau._backends.cpu import cache, host, launch
-from flambeau._backends.cpu.driver import Driver, compile_object, machine
+from flambeau._backends.cpu import driver as driver_module
+from flambeau._backends.cpu.driver import Driver
 from flambeau._backends.cpu.emit import Module
 from flambeau._backends.cpu.kernel import Kernel
+from flambeau._backends.cpu.objects import compile_object, compile_objects, machine
 from flambeau._backends.cpu.target import Target, aarch64, x86_64
 from flambeau._core.config import config
 
@@ -74,6 +76,31 @@ def test_python_threads_compile_a_kernel_once():
         thread.join()
     assert len(found) == 4 and len(set(found)) == 1
     assert driver.statistics.compiled == 1
+
+
+def test_kernels_loaded_together_are_compiled_by_several_threads(monkeypatch):
+    monkeypatch.setattr(driver_module, "default_threads", lambda: 3)
+    several = [scaled(float(k)) for k in range(8)]
+    together, alone = Driver(host.host_target()), Driver(host.host_target())
+    together.load([*several, several[0]])
+    assert (together.statistics.compiled, together.statistics.loaded) == (8, 0)
+    monkeypatch.setattr(Kernel, "text", None)  # all are there
+    for k, kernel in enumerate(several):
+        assert run(together.address(kernel, "run"), [1.0, 2.0]) == [1.0 * k, 2.0 * k]
+    alone.load(several)
+    assert (alone.statistics.compiled, alone.statistics.loaded) == (0, 8)
+
+
+def test_objects_do_not_depend_on_the_threads_that_make_them():
+    several = [scaled(float(k)) for k in range(8)]
+    assert compile_objects(several, host.host_target(), 1) == compile_objects(several, host.host_target(), 4)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_goes_wrong_on_any_thread_is_raised(threads):
+    wrong = Kernel(lambda target: "this is no text", (), ("run",))
+    with pytest.raises(RuntimeError, match="LLVM IR parsing error"):
+        compile_objects([*map(scaled, map(float, range(4))), wrong], host.host_target(), threads)
 
 
 @pytest.mark.parametrize("level", ["v2", "v3"])

@@ -6,8 +6,8 @@ import pytest
 
 from flambeau._backends.cpu.attention_backward import backward_kernel
 from flambeau._backends.cpu.attention_forward import forward_kernel
-from flambeau._backends.cpu.driver import compile_text
 from flambeau._backends.cpu.kernel import Kernel
+from flambeau._backends.cpu.objects import compile_text
 from flambeau._backends.cpu.products import tile_of
 from flambeau._backends.cpu.random import KINDS, generate_fill
 from flambeau._backends.cpu.rnn import generate_backward, generate_forward

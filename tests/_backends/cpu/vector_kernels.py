@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from flambeau._backends.cpu.casts import MEMORY, cast, to_memory, to_register
-from flambeau._backends.cpu.driver import compile_text, driver, machine
+from flambeau._backends.cpu.driver import driver
 from flambeau._backends.cpu.emit import Function, Module, Val, vector
+from flambeau._backends.cpu.objects import compile_text, machine
 from flambeau._backends.cpu.primitives import primitive
 from flambeau._backends.cpu.target import Target, aarch64, x86_64
 
