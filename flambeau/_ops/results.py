@@ -13,11 +13,13 @@ def named(name: str, *fields: str) -> Any:
 
     Example::
 
-        >>> named("max", "values", "indices")(1, 2)
-        torch.return_types.max(
-        values=1,
-        indices=2)
+        >>> named("bounds", "least", "most")(1, 2)
+        torch.return_types.bounds(
+        least=1,
+        most=2)
     """
+    if name in KINDS:
+        raise ValueError(f"the type {name!r} is declared twice")
     kind: Any = namedtuple(name, fields)  # type: ignore[misc]
     kind.__module__ = "torch.return_types"
 
