@@ -13,17 +13,18 @@ from flambeau._core import dtypes, errors, keywords
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.formats import memory_format as memory_format_class
 from flambeau._core.lazy import lazy_module
+from flambeau._core.quiet import quietly
 from flambeau._core.sites import warn
 from flambeau._ir import recording
 from flambeau._ir.meta import contiguous, meta, preserved, strides_in_order
 from flambeau._ir.recording import TensorBase
-from flambeau._ops import fill
+from flambeau._ops import convert, fill
 from flambeau._ops.arguments import tensor_first
 from flambeau._ops.operands import Operand
 from flambeau._ops.outs import FACTORY, OutRule, check_tensor, write_out
 from flambeau._ops.registry import OPS
 from flambeau._ops.strided import owner
-from flambeau._ops.view import sizes
+from flambeau._ops.view import expand_, sizes
 from flambeau._tensor import dispatch, interop
 from flambeau._tensor.data import from_data
 
@@ -187,8 +188,23 @@ def full(
     shape = sizes((size,))
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
-    t = fill.filled(shape, fill_value, chosen_dtype("full", dtype, out, dtypes.of_scalar(fill_value)))
+    t = _filled(shape, fill_value, chosen_dtype("full", dtype, out, dtypes.of_scalar(fill_value)))
     return finish(t, requires_grad, device, out, "full")
+
+
+LASTING = frozenset({0, 1, -1, math.inf, -math.inf})
+
+
+def _filled(shape: tuple[int, ...], value: Any, d: dtype_class) -> Any:
+    """`shape` full of one number. Plans hold the usual numbers; another may be the number of a step, and different in
+    every call: it is read from memory, lest each had a plan of its own."""
+    if value in LASTING or value != value or d.is_complex or d in dtypes.STORED or d.category == dtypes.BOOL:
+        return fill.filled(shape, value, d)
+    try:
+        number = quietly(np.array, [int(value) if d.category == dtypes.INTEGER else value], d.numpy)
+    except OverflowError:
+        return fill.filled(shape, value, d)
+    return convert.copy_of(expand_(dispatch.from_flat(number, contiguous(d, ())), shape), False)
 
 
 KEYWORDS = frozenset({"dtype", "layout", "device", "requires_grad", "memory_format"})
@@ -281,7 +297,7 @@ def like(name: str, input: Any, value: Any, kwargs: dict[str, Any]) -> Any:
         m = contiguous(d, input.shape)
     elif memory_format is not None and memory_format.ndim is not None:
         m = meta(d, input.shape, strides_in_order(input.shape, memory_format.order(input.dim())))
-    t = fill.filled((m.numel,), value, d)
+    t = _filled((m.numel,), value, d)
     t._meta = m
     return finish(t, kwargs.get("requires_grad", False), kwargs.get("device"))
 
@@ -395,7 +411,10 @@ def arange(
         if by == 0:
             raise ValueError("step must be nonzero")
     count = -((low - high) // by) if isinstance(by, int) and integers else math.ceil((high - low) / by)
-    t = fill.stepped(low, by, int(count), d)
+    if low in LASTING or d.category != dtypes.INTEGER or not count:
+        t = fill.stepped(low, by, int(count), d)
+    else:  # the place of a step, perhaps: see `_filled`
+        t = fill.stepped(0, by, int(count), d) + _filled((), low, d)
     return finish(t, requires_grad, device, out, "arange")
 
 

@@ -137,6 +137,25 @@ def test_instructions_without_a_kernel_run_between_kernels(programs):
     np.testing.assert_allclose(y.numpy(), np.linalg.eigvalsh(x.numpy() * 2) + 1, 1e-5)
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda i: torch.full((8,), i + 0.25),
+        lambda i: torch.full((8,), i + 2),
+        lambda i: torch.full_like(torch.ones(8, dtype=torch.int64), i + 2),
+        lambda i: torch.arange(i + 2, i + 10),
+        lambda i: torch.arange(2 * i + 4, 2 * i + 28, 3),
+    ],
+)
+def test_tensors_of_a_changing_number_need_no_new_plan(programs, made):
+    """Such as the number of a step, or a position."""
+    x = torch.ones(8)
+    window.flush()
+    found = [((x + made(i)) * 1.5).tolist() for i in range(6)]
+    assert found == [[(1 + n) * 1.5 for n in made(i).tolist()] for i in range(6)]
+    assert len(programs) <= 4  # those of looking at the numbers alone included
+
+
 def test_scalars_may_change_without_a_new_plan(programs):
     x = torch.arange(4.0)
     window.flush()
