@@ -13,12 +13,15 @@ from flambeau._core.overriding import skip_override as _disabled_torch_function_
 from flambeau._core.unsupported import UnsupportedName
 from flambeau._ir.recording import TensorBase as TensorBase
 
+_TensorMeta = type(TensorBase)  # the class of tensor classes
+
 __all__ = [
     "DisableTorchFunction",
     "DisableTorchFunctionSubclass",
     "Generator",
     "Size",
     "TensorBase",
+    "_TensorMeta",
     "_disabled_torch_function_impl",
     "_has_torch_function",
     "_has_torch_function_unary",

@@ -141,6 +141,12 @@ TABLE: dict[str, dict[str, str]] = {
         "torch.signal.windows.windows": "bartlett blackman cosine exponential gaussian general_cosine general_hamming "
         "hamming hann kaiser nuttall",
     },
+    "flambeau.utils.data.collate": {
+        "torch.utils.data._utils": "",
+        "torch.utils.data._utils.collate": "collate collate_float_fn collate_int_fn collate_numpy_array_fn "
+        "collate_numpy_scalar_fn collate_str_fn collate_tensor_fn default_collate default_collate_fn_map "
+        "default_convert np_str_obj_array_pattern",
+    },
     "flambeau.utils.benchmark": {
         "torch.utils.benchmark.utils": "",
         "torch.utils.benchmark.utils.common": "Measurement TaskSpec ordered_unique select_unit set_torch_threads "

@@ -274,7 +274,6 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.Tensor.share_memory_, and multiprocessing.reduction for other things",
         "pool queue reductions",
     ),
-    ("torch.nn.parallel", "there is one device", "torch.nn.DataParallel, which calls the module", "scatter_gather"),
     (
         "torch.utils.data.datapipes.iter",
         "files are not decoded by the endings of their names",

@@ -31,6 +31,11 @@ def broadcast_all(*values: Any) -> tuple[Any, ...]:
     return together(*values)
 
 
+def _standard_normal(shape: Any, dtype: Any, device: Any) -> Any:
+    """A draw from the standard normal distribution; libraries call it, though it is private."""
+    return torch.randn(shape, dtype=dtype, device=device)
+
+
 def clamp_probs(probs: Any) -> Any:
     """Probabilities kept off 0 and 1 by the dtype's epsilon.
 

@@ -27,7 +27,8 @@ else:
 STANDS_FOR = {"torch": "flambeau", "torchvision": "flambeau.vision", "safetensors": "flambeau.safetensors"}
 # Rooms of the package that PyTorch does not have, and that would be no answer to a name of PyTorch's.
 HOUSE_ONLY = frozenset({"__main__", "apparel", "cli", "compiling", "running", "safetensors", "vision"})
-PRIVATE = frozenset({"_C", "__config__", "_dynamo"})  # PyTorch's private modules that are here all the same
+# PyTorch's private modules that are here all the same.
+PRIVATE = frozenset({"_C", "__config__", "_dynamo", "_subclasses"})
 PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -56,7 +57,10 @@ def install_as_torch() -> None:
             hint = f"call flambeau.install_as_torch() before the first import of {root}, or: flambeau run program.py"
             raise RuntimeError(explain(f"{root} itself is imported already, from {place}", hint=hint))
     sys.meta_path.insert(0, StandIn())
-    sys.modules["flambeau"].__version__ = version.AS_TORCH  # type: ignore[attr-defined]
+    package: Any = sys.modules["flambeau"]
+    package.__version__ = version.AS_TORCH
+    package.__name__ = "torch"  # libraries ask for it
+    package.torch = package  # PyTorch's module has itself under its name
     _install_in_spawned_processes()
 
 

@@ -25,6 +25,9 @@ __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"
 
 T_co = TypeVar("T_co", covariant=True)
 
+_BaseDataLoaderIter = _SingleProcessDataLoaderIter = LoaderIterator  # PyTorch's names, which libraries ask for
+_MultiProcessingDataLoaderIter = WorkersIterator
+
 _FIXED = frozenset({"batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers"})
 
 
