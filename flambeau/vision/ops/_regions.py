@@ -60,7 +60,7 @@ def sampled(start: Tensor, length: Tensor, bins: int, size: int, samples: int) -
     more than a pixel outside count as zeros."""
     width = length / bins
     counts = torch.full_like(width, samples) if samples > 0 else torch.ceil(width)
-    steps = torch.arange(samples if samples > 0 else _most(counts), dtype=start.dtype)
+    steps = torch.arange(samples if samples > 0 else most(counts), dtype=start.dtype)
     numbers = torch.arange(bins, dtype=start.dtype)[:, None]
     at = _each(start) + numbers * _each(width) + (steps + 0.5) * _each(width / counts)
     inside = (steps < _each(counts)) & (at >= -1) & (at <= size)
@@ -68,7 +68,7 @@ def sampled(start: Tensor, length: Tensor, bins: int, size: int, samples: int) -
     low = at.floor()
     share = torch.where(inside, at - low, 0.0)
     weights = torch.zeros(len(start), bins, size, dtype=start.dtype)
-    weights = weights.scatter_add(2, low.long(), inside - share)
+    weights = weights.scatter_add(2, low.long(), inside.to(share.dtype) - share)
     weights = weights.scatter_add(2, (low + 1).clamp(max=size - 1).long(), share)
     return weights / _each(counts.clamp(min=1))
 
@@ -84,10 +84,11 @@ def bounds(start: Tensor, length: Tensor, bins: int, size: int) -> tuple[Tensor,
 def by_picture(
     input: Tensor, images: Tensor, rows: Tensor, columns: Tensor, of_one: Callable[[Tensor, Tensor, Tensor], Tensor]
 ) -> Tensor:
-    """`of_one` of each picture (C, H, W) and the weights of its regions, in the order of the regions."""
+    """`of_one` of each picture (C, H, W) and the weights of its regions, in the order of the regions. If there are none,
+    they are said to be in the first picture, so that the gradient is zero and not absent."""
     pictures, order = input.unbind(0), torch.argsort(images, stable=True)
     parts = []
-    for image in images.unique().tolist():
+    for image in images.unique().tolist() or [0]:
         mine = torch.where(images == image)[0]
         parts.append(of_one(pictures[image], rows[mine], columns[mine]))
     return torch.cat(parts)[torch.argsort(order)]
@@ -115,5 +116,6 @@ def _each(values: Tensor) -> Tensor:
     return values[:, None, None]
 
 
-def _most(counts: Tensor) -> int:
+def most(counts: Tensor) -> int:
+    """The greatest of the counts, at least 1."""
     return max(1, int(counts.max())) if len(counts) else 1

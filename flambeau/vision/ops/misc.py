@@ -81,8 +81,8 @@ class Conv2dNormActivation(ConvNormActivation):
     """A convolution, a norm and an activation, in a row.
 
     `padding` None keeps the size where the stride is 1 and the kernel is odd. `norm_layer` and `activation_layer` may
-    be None, for none; the convolution has a bias where there is no norm, unless `bias` says so. `inplace` is given to the
-    activation, unless it is None.
+    be None, for none; the convolution has a bias where there is no norm, unless `bias` says so. `inplace` is given to
+    the activation, unless it is None.
 
     Example::
 

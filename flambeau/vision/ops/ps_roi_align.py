@@ -39,8 +39,6 @@ def ps_roi_align(
     check_positions(input, bins)
     corners = corners * spatial_scale - 0.5
     start, length = corners[:, :2], corners[:, 2:] - corners[:, :2]
-    if not len(corners):
-        return input.new_zeros(0, input.shape[1] // (height * width), height, width)
     rows = sampled(start[:, 1], length[:, 1], height, input.shape[2], sampling_ratio)
     columns = sampled(start[:, 0], length[:, 0], width, input.shape[3], sampling_ratio)
     return by_picture(input, images, rows, columns, pooled_by_position)

@@ -23,7 +23,7 @@ Tensor = torch.Tensor
 def ps_roi_pool(input: Tensor, boxes: Boxes, output_size: int | Sequence[int], spatial_scale: float = 1.0) -> Tensor:
     """The regions `boxes` of `input` (N, C * height * width, H, W) in which each bin has C channels of its own, as the
     means of their bins: (K, C, height, width). `boxes` and `spatial_scale` are those of `roi_pool`; corners are rounded
-    to whole pixels, of which the last does not belong to the region.
+    to whole pixels, of which the last does not belong to the region. The last row and column of a picture never count.
 
     Raises:
         AssertionError: for boxes of another shape.
@@ -37,20 +37,19 @@ def ps_roi_pool(input: Tensor, boxes: Boxes, output_size: int | Sequence[int], s
     images, corners = regions(input, boxes)
     height, width = bins = bin_counts(output_size)
     check_positions(input, bins)
-    if not len(corners):
-        return input.new_zeros(0, input.shape[1] // (height * width), height, width)
     corners = rounded(corners * spatial_scale)
     start, length = corners[:, :2], (corners[:, 2:] - corners[:, :2]).clamp(min=1)
-    rows = _mean(*bounds(start[:, 1], length[:, 1], height, input.shape[2]), input.shape[2])
-    columns = _mean(*bounds(start[:, 0], length[:, 0], width, input.shape[3]), input.shape[3])
-    return by_picture(input, images, rows.to(input.dtype), columns.to(input.dtype), pooled_by_position)
+    rows = _mean(start[:, 1], length[:, 1], height, input.shape[2])
+    columns = _mean(start[:, 0], length[:, 0], width, input.shape[3])
+    return by_picture(input, images, rows, columns, pooled_by_position)
 
 
-def _mean(first: Tensor, last: Tensor, size: int) -> Tensor:
-    """The weights (K, bins, size) of a mean from the first pixel on, without the last."""
+def _mean(start: Tensor, length: Tensor, bins: int, size: int) -> Tensor:
+    """How much each of `size` pixels counts in the mean of each bin: (K, bins, size)."""
+    first, last = bounds(start, length, bins, size - 1)  # where torchvision ends, too
     pixels = torch.arange(size)
     inside = (pixels >= first[..., None]) & (pixels < last[..., None])
-    return inside / (last - first).clamp(min=1)[..., None]
+    return inside.to(start.dtype) / (last - first).clamp(min=1)[..., None]
 
 
 class PSRoIPool(nn.Module):

@@ -40,8 +40,6 @@ def roi_align(
     start, length = corners[:, :2], corners[:, 2:] - corners[:, :2]
     if not aligned:
         length = length.clamp(min=1.0)
-    if not len(corners):
-        return input.new_zeros(0, input.shape[1], height, width)
     rows = sampled(start[:, 1], length[:, 1], height, input.shape[2], sampling_ratio)
     columns = sampled(start[:, 0], length[:, 0], width, input.shape[3], sampling_ratio)
     return by_picture(input, images, rows, columns, pooled)

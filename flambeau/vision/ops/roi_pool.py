@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from flambeau import _api as torch
 from flambeau import nn
-from flambeau.vision.ops._regions import Boxes, bin_counts, bounds, regions, rounded
+from flambeau.vision.ops._regions import Boxes, bin_counts, bounds, most, regions, rounded
 
 Tensor = torch.Tensor
 
 
 def roi_pool(input: Tensor, boxes: Boxes, output_size: int | Sequence[int], spatial_scale: float = 1.0) -> Tensor:
     """The regions `boxes` of `input` (N, C, H, W), each brought to `output_size` (height, width) by the greatest value
-    of each bin: (K, C, height, width). Corners are rounded to whole pixels, and both belong to the region; a bin outside
-    the picture is 0.
+    of each bin: (K, C, height, width). Corners are rounded to whole pixels, and both belong to the region; a bin
+    outside the picture is 0.
 
     `boxes` is (K, 5), whose columns are the index of a picture, x1, y1, x2, y2, or a list of (L, 4), one for each
     picture; times `spatial_scale` they are pixels of `input`. Of equal values the first has the gradient.
@@ -31,8 +31,6 @@ def roi_pool(input: Tensor, boxes: Boxes, output_size: int | Sequence[int], spat
     """
     images, corners = regions(input, boxes)
     height, width = bin_counts(output_size)
-    if not len(corners):
-        return input.new_zeros(0, input.shape[1], height, width)
     corners = rounded(corners * spatial_scale)
     start, length = corners[:, :2], (corners[:, 2:] - corners[:, :2] + 1).clamp(min=1)
     rows, has_row = _pixels(*bounds(start[:, 1], length[:, 1], height, input.shape[2]))
@@ -45,9 +43,8 @@ def roi_pool(input: Tensor, boxes: Boxes, output_size: int | Sequence[int], spat
 
 
 def _pixels(first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-    """The pixels of bins (K, bins) that are not equally long: (K, bins, most), and which of them there are."""
-    most = max(1, int((last - first).max()))
-    pixels = first[..., None] + torch.arange(most)
+    """The pixels of bins (K, bins) that are not equally long: (K, bins, the most), and which of them there are."""
+    pixels = first[..., None] + torch.arange(most(last - first))
     inside = pixels < last[..., None]
     return torch.where(inside, pixels, 0), inside
 
