@@ -84,8 +84,8 @@ def bounds(start: Tensor, length: Tensor, bins: int, size: int) -> tuple[Tensor,
 def by_picture(
     input: Tensor, images: Tensor, rows: Tensor, columns: Tensor, of_one: Callable[[Tensor, Tensor, Tensor], Tensor]
 ) -> Tensor:
-    """`of_one` of each picture (C, H, W) and the weights of its regions, in the order of the regions. If there are none,
-    they are said to be in the first picture, so that the gradient is zero and not absent."""
+    """`of_one` of each picture (C, H, W) and the weights of its regions, in the order of the regions. If there are no
+    regions, the first picture has them, so that the gradient is zero and not absent."""
     pictures, order = input.unbind(0), torch.argsort(images, stable=True)
     parts = []
     for image in images.unique().tolist() or [0]:

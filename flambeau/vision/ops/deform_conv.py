@@ -32,7 +32,7 @@ def deform_conv2d(
 
         >>> picture, weight = torch.arange(16.0).reshape(1, 1, 4, 4), torch.ones(1, 1, 1, 1)
         >>> deform_conv2d(picture, torch.full((1, 2, 4, 4), 0.5), weight)[0, 0, 0]
-        tensor([2.5000, 3.5000, 4.5000, 2.2500])
+        tensor([2.5000, 3.5000, 4.5000, 2.5000])
     """
     kernel, groups = weight.shape[-2:], input.shape[1] // weight.shape[1]
     found = _looked_up(input, _places(input, offset, kernel, _pair(stride), _pair(padding), _pair(dilation)))
