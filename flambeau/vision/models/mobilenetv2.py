@@ -9,7 +9,8 @@ from typing import Any
 from flambeau import _api as torch
 from flambeau import nn
 from flambeau.vision.models import _weights
-from flambeau.vision.models._weights import Tensor, built, classes_for, divisible, published, register
+from flambeau.vision.models._utils import _make_divisible
+from flambeau.vision.models._weights import Tensor, built, classes_for, published, register
 from flambeau.vision.ops.misc import Conv2dNormActivation
 
 MobileNet_V2_Weights = published("MobileNet_V2_Weights", "mobilenet_v2-b0353104.pth", "mobilenet_v2-7ebf99e0.pth")
@@ -55,12 +56,12 @@ class MobileNetV2(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         norm = norm_layer or nn.BatchNorm2d
-        channels = divisible(32 * width_mult, round_nearest)
-        self.last_channel = divisible(1280 * max(1.0, width_mult), round_nearest)
+        channels = _make_divisible(32 * width_mult, round_nearest)
+        self.last_channel = _make_divisible(1280 * max(1.0, width_mult), round_nearest)
         conv = partial(Conv2dNormActivation, norm_layer=norm, activation_layer=nn.ReLU6)
         layers: list[nn.Module] = [conv(3, channels, stride=2)]
         for expansion, outputs, repetitions, first_stride in inverted_residual_setting or SETTING:
-            outputs = divisible(outputs * width_mult, round_nearest)
+            outputs = _make_divisible(outputs * width_mult, round_nearest)
             for place in range(repetitions):
                 stride = first_stride if place == 0 else 1
                 layers.append(block(channels, outputs, stride, expand_ratio=expansion, norm_layer=norm))

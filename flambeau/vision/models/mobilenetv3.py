@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from flambeau import _api as torch
 from flambeau import nn
 from flambeau.vision.models import _weights
-from flambeau.vision.models._weights import Tensor, built, classes_for, divisible, published, register
+from flambeau.vision.models._utils import _make_divisible
+from flambeau.vision.models._weights import Tensor, built, classes_for, published, register
 from flambeau.vision.ops.misc import Conv2dNormActivation, SqueezeExcitation
 
 MobileNet_V3_Large_Weights = published(
@@ -76,7 +77,7 @@ class InvertedResidual(nn.Module):
             )
         )
         if stage.squeeze:
-            squeezed = divisible(stage.expanded // 4)
+            squeezed = _make_divisible(stage.expanded // 4, 8)
             layers.append(SqueezeExcitation(stage.expanded, squeezed, scale_activation=nn.Hardsigmoid))
         layers.append(conv(stage.expanded, stage.outputs, 1, activation_layer=None))
         self.block = nn.Sequential(*layers)
@@ -117,9 +118,9 @@ def _mobilenet(base: Sequence[Stage], last: int, weights: Any, kind: Any, kwargs
     width = kwargs.pop("width_mult", 1.0)
     stages = []
     for stage in base:
-        inputs, expanded, outputs = (divisible(n * width) for n in (stage.inputs, stage.expanded, stage.outputs))
+        inputs, expanded, outputs = (_make_divisible(n * width, 8) for n in (stage.inputs, stage.expanded, stage.outputs))
         stages.append(stage._replace(inputs=inputs, expanded=expanded, outputs=outputs))
-    return built(MobileNetV3(stages, divisible(last * width), **classes_for(weights, kwargs)), weights, kind)
+    return built(MobileNetV3(stages, _make_divisible(last * width, 8), **classes_for(weights, kwargs)), weights, kind)
 
 
 @register
