@@ -22,6 +22,14 @@ else:
 STANDS_FOR = {"torch": "flambeau", "torchvision": "flambeau.vision", "safetensors": "flambeau.safetensors"}
 # Rooms of the package that PyTorch does not have, and that would be no answer to a name of PyTorch's.
 HOUSE_ONLY = frozenset({"__main__", "apparel", "cli", "compiling", "running", "safetensors", "vision"})
+# Modules that programs ask for and that have no counterpart: why, and what to use.
+REFUSED = {
+    "torchvision.models.feature_extraction": (
+        "it rewrites the graph of a model, which nobody records here",
+        "torchvision.models._utils.IntermediateLayerGetter, or module.register_forward_hook",
+    ),
+    "torchvision.tv_tensors": ("pictures, boxes and masks are plain tensors", "torch.Tensor; boxes: torchvision.ops"),
+}
 PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -116,6 +124,8 @@ def _missing(name: str) -> str:
     fact = f"No module named {name!r}: Flambeau, which stands for {root} here, has no such module"
     if rest.startswith("_"):
         return explain(fact, hint=f"it is private to {root}; use the public functions")
+    if name in REFUSED:
+        return explain(f"{fact}: {REFUSED[name][0]}", hint=REFUSED[name][1])
     if hasattr(sys.modules.get(parent), last):
         return explain(fact, hint=f"{last} is a name in {parent}, not a module: from {parent} import {last}")
     known = {module.partition(".")[2]: module for module in _public_modules() if module.startswith(root + ".")}

@@ -40,7 +40,7 @@ PILLOW_MODES = {
     ImageReadMode.RGB: "RGB",
     ImageReadMode.RGB_ALPHA: "RGBA",
 }
-AS_THEY_ARE = ("L", "LA", "RGB", "RGBA", "CMYK", "I;16")  # Pillow's modes that a tensor can show
+AS_THEY_ARE = ("L", "LA", "P", "RGB", "RGBA", "CMYK")  # Pillow's modes whose numbers are shown; P: of colours
 
 # --------------------------------------------------------------------------------------------------- bytes, files
 
@@ -91,7 +91,7 @@ def decode_image(
     apply_exif_orientation: bool = False,
 ) -> Tensor:  # fmt: skip
     """The picture in a file, or in its bytes (length,) of uint8: (channels, height, width) of uint8, or of uint16 for a
-    PNG of 16 bits; a GIF of several pictures gives (N, 3, height, width).
+    gray PNG of 16 bits; a GIF of several pictures gives (N, 3, height, width).
 
     `mode` says which channels are wanted, as a member of `ImageReadMode` or by its name. `apply_exif_orientation` turns
     the picture as the camera was held.
@@ -161,20 +161,32 @@ def _decode(input: Tensor, mode: ImageReadMode | str, turn: bool, formats: tuple
     wanted = ImageReadMode[mode.upper()] if isinstance(mode, str) else mode
     try:
         return decoded(_to_bytes(input), "input", lambda picture: _tensor(picture, wanted, turn), formats)
+    except pillow("Image").UnidentifiedImageError as error:
+        raise RuntimeError(f"Unsupported image file: expected the bytes of one of {', '.join(formats)}") from error
     except OSError as error:
-        hint = f"expected the bytes of a file of the kind {' or '.join(formats)}"
-        raise RuntimeError(explain(f"the picture cannot be decoded: {error}", hint=hint)) from error
+        raise RuntimeError(f"the picture cannot be decoded: {error}") from error
 
 
 def _tensor(picture: Any, wanted: ImageReadMode, turn: bool) -> Tensor:
     """The picture, or all pictures of an animated GIF."""
     if picture.format != "GIF":
-        return pil_to_tensor(_with_channels(pillow("ImageOps").exif_transpose(picture) if turn else picture, wanted))
+        picture = pillow("ImageOps").exif_transpose(picture) if turn else picture
+        if picture.mode == "I;16":
+            return _of_16_bits(picture, wanted)
+        return pil_to_tensor(_with_channels(picture, wanted))
     frames = []
     for number in range(picture.n_frames):
         picture.seek(number)
         frames.append(pil_to_tensor(picture.convert("RGB")))
     return frames[0] if len(frames) == 1 else torch.stack(frames)
+
+
+def _of_16_bits(picture: Any, wanted: ImageReadMode) -> Tensor:
+    """A gray picture of 16 bits, which Pillow would convert by way of 8."""
+    gray = np.array(picture)[None]
+    colours = 3 if wanted in (ImageReadMode.RGB, ImageReadMode.RGB_ALPHA) else 1
+    alphas = 1 if wanted in (ImageReadMode.GRAY_ALPHA, ImageReadMode.RGB_ALPHA) else 0
+    return torch.from_numpy(np.concatenate([gray] * colours + [np.full_like(gray, 65535)] * alphas))
 
 
 def _with_channels(picture: Any, wanted: ImageReadMode) -> Any:

@@ -118,7 +118,8 @@ def _mobilenet(base: Sequence[Stage], last: int, weights: Any, kind: Any, kwargs
     width = kwargs.pop("width_mult", 1.0)
     stages = []
     for stage in base:
-        inputs, expanded, outputs = (_make_divisible(n * width, 8) for n in (stage.inputs, stage.expanded, stage.outputs))
+        channels = (stage.inputs, stage.expanded, stage.outputs)
+        inputs, expanded, outputs = (_make_divisible(n * width, 8) for n in channels)
         stages.append(stage._replace(inputs=inputs, expanded=expanded, outputs=outputs))
     return built(MobileNetV3(stages, _make_divisible(last * width, 8), **classes_for(weights, kwargs)), weights, kind)
 
