@@ -67,11 +67,12 @@ class MultiScaleRoIAlign(nn.Module):
         images, corners = regions(maps[0], boxes)
         rois = torch.cat((images[:, None].to(corners.dtype), corners), 1)
         levels = self.map_levels(boxes) if len(maps) > 1 else torch.zeros_like(images)
-        order, parts = torch.argsort(levels, stable=True), []
+        result = maps[0].new_zeros(len(rois), maps[0].shape[1], *self.output_size)
         for level, (values, scale) in enumerate(zip(maps, self.scales, strict=True)):
-            mine = rois[levels == level]
-            parts.append(roi_align(values, mine, self.output_size, scale, self.sampling_ratio).to(maps[0].dtype))
-        return torch.cat(parts)[torch.argsort(order)]
+            mine = torch.where(levels == level)[0]  # a level without a map, after a gap, is left at zero
+            pooled = roi_align(values, rois[mine], self.output_size, scale, self.sampling_ratio)
+            result = result.index_copy(0, mine, pooled.to(result.dtype))
+        return result
 
     def _levels(
         self, maps: Sequence[Tensor], image_shapes: Sequence[tuple[int, int]]

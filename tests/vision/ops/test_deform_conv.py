@@ -35,8 +35,8 @@ def test_offsets_are_y_before_x_and_for_each_group_of_channels() -> None:
 
 
 def test_gradients() -> None:
-    picture, offset = randn(1, 2, 4, 4).requires_grad_(), (randn(1, 2 * 4, 3, 3) * 0.9 + 0.01).requires_grad_()
-    weight, bias, mask = randn(2, 2, 2, 2).requires_grad_(), randn(2).requires_grad_(), torch.rand(1, 4, 3, 3).double()
+    picture, offset = randn(1, 2, 3, 3).requires_grad_(), (randn(1, 2 * 4, 2, 2) * 0.9 + 0.01).requires_grad_()
+    weight, bias, mask = randn(2, 2, 2, 2).requires_grad_(), randn(2).requires_grad_(), torch.rand(1, 4, 2, 2).double()
     assert torch.autograd.gradcheck(
         lambda x, o, w, b, m: ops.deform_conv2d(x, o, w, b, mask=m),
         (picture, offset, weight, bias, mask.requires_grad_()),

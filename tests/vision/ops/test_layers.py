@@ -112,8 +112,12 @@ def test_a_feature_pyramid() -> None:
 
 @pytest.mark.parametrize(
     ("extra", "names", "last"),
-    [(LastLevelMaxPool(), "a b c pool", 2), (LastLevelP6P7(5, 5), "a b c p6 p7", 1), (LastLevelP6P7(8, 5), "a b c p6 p7", 1)],
-)  # fmt: skip
+    [
+        (LastLevelMaxPool(), "a b c pool", 2),
+        (LastLevelP6P7(5, 5), "a b c p6 p7", 1),
+        (LastLevelP6P7(8, 5), "a b c p6 p7", 1),
+    ],
+)
 def test_more_levels(extra: ExtraFPNBlock, names: str, last: int) -> None:
     found = ops.FeaturePyramidNetwork([4, 6, 8], 5, extra, nn.BatchNorm2d)(MAPS)
     assert list(found) == names.split() and list(found.values())[-1].shape == (1, 5, last, last)
