@@ -90,17 +90,21 @@ def _values(boxes: Tensor) -> Any:
 def _survivors(boxes: Any, threshold: float) -> Any:
     """Which of NumPy's boxes (N, 4), the best first, are kept. Each choice depends on those before it, so this is a
     loop; it has a turn for every box kept, not for every box."""
-    low, high = boxes[:, :2], boxes[:, 2:]
-    areas = (high - low).prod(1)
-    rest, kept = np.arange(len(boxes)), []
-    while len(rest):
-        best, rest = rest[0], rest[1:]
-        kept.append(best)
-        sides = np.minimum(high[best], high[rest]) - np.maximum(low[best], low[rest])
-        shared = sides.clip(min=0).prod(1)
-        with np.errstate(divide="ignore", invalid="ignore"):  # of two boxes without area the share is nan: both stay
-            share = shared / (areas[best] + areas[rest] - shared)
-        rest = rest[~(share > np.float64(threshold))]  # a plain float would be rounded to the dtype of the boxes
+    limit = np.float64(threshold)  # a plain float would be rounded to the dtype of the boxes
+    x1, y1, x2, y2 = boxes.T
+    columns = np.stack((x1, y1, x2, y2, (x2 - x1) * (y2 - y1)))
+    places, kept = np.arange(len(boxes)), []
+    with np.errstate(divide="ignore", invalid="ignore"):  # of two boxes without area the share is nan: both stay
+        while len(places):
+            kept.append(places[0])
+            x1, y1, x2, y2, area = columns[:, 0]
+            places, columns = places[1:], columns[:, 1:]
+            width = np.minimum(x2, columns[2]) - np.maximum(x1, columns[0])
+            height = np.minimum(y2, columns[3]) - np.maximum(y1, columns[1])
+            shared = np.maximum(width, 0) * np.maximum(height, 0)
+            dropped = shared / (area + columns[4] - shared) > limit
+            if dropped.any():
+                places, columns = places[~dropped], columns[:, ~dropped]
     return np.array(kept, np.int64)
 
 
