@@ -18,8 +18,9 @@ Boxes = Tensor | Sequence[Tensor]
 
 
 def regions(input: Tensor, boxes: Boxes) -> tuple[Tensor, Tensor]:
-    """Which picture each region lies in, (K,) of int64, and its corners, (K, 4) in the input's dtype: of boxes (K, 5)
-    whose first column has the picture, or of a list of boxes (L, 4), one for each picture. No gradient goes to them.
+    """Which picture each region lies in, (K,) of int64, and its corners, (K, 4) of float64 if the input is, else of
+    float32: of boxes (K, 5) whose first column has the picture, or of a list of boxes (L, 4), one for each picture. No
+    gradient goes to them.
 
     Raises:
         AssertionError: for boxes of another shape.
@@ -40,7 +41,7 @@ def regions(input: Tensor, boxes: Boxes) -> tuple[Tensor, Tensor]:
                 raise AssertionError(f"{fact}: got {tuple(of_one.shape)}")
         counts = torch.tensor([len(of_one) for of_one in boxes])
         images, corners = torch.arange(len(boxes)).repeat_interleave(counts), torch.cat(list(boxes))
-    return images.detach(), corners.detach().to(input.dtype)
+    return images.detach(), corners.detach().to(torch.promote_types(input.dtype, torch.float32))
 
 
 def bin_counts(output_size: int | Sequence[int]) -> tuple[int, int]:
@@ -86,12 +87,12 @@ def by_picture(
 ) -> Tensor:
     """`of_one` of each picture (C, H, W) and the weights of its regions, in the order of the regions. If there are no
     regions, the first picture has them, so that the gradient is zero and not absent."""
-    pictures, order = input.unbind(0), torch.argsort(images, stable=True)
+    pictures, order = input.to(rows.dtype).unbind(0), torch.argsort(images, stable=True)
     parts = []
     for image in images.unique().tolist() or [0]:
         mine = torch.where(images == image)[0]
         parts.append(of_one(pictures[image], rows[mine], columns[mine]))
-    return torch.cat(parts)[torch.argsort(order)]
+    return torch.cat(parts)[torch.argsort(order)].to(input.dtype)
 
 
 def pooled(picture: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

@@ -147,6 +147,13 @@ def test_boxes_for_each_picture(pool) -> None:
     assert pool(pictures, rois[:0]).shape == (0, 8, 2, 2)
 
 
+def test_pictures_of_half_precision_are_averaged_in_float32() -> None:
+    pictures, rois = torch.from_numpy(PICTURES).half(), torch.from_numpy(ROIS).half()
+    found = ops.roi_align(pictures, rois, 2, SCALE)
+    wanted = ops.roi_align(pictures.float(), rois.float(), 2, SCALE)
+    assert found.dtype == torch.float16 and torch.allclose(found.float(), wanted, rtol=1e-3, atol=1e-4)
+
+
 def test_refusals() -> None:
     pictures = torch.zeros(1, 8, 4, 4)
     with pytest.raises(AssertionError, match=r"Tensor\[K, 5\]: got \(3, 4\)(.|\n)*index of the picture"):
