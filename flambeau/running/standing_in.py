@@ -29,6 +29,14 @@ STANDS_FOR = {"torch": "flambeau", "torchvision": "flambeau.vision", "safetensor
 HOUSE_ONLY = frozenset({"__main__", "apparel", "cli", "compiling", "running", "safetensors", "vision"})
 # PyTorch's private modules that are here all the same.
 PRIVATE = frozenset({"_C", "__config__", "_dynamo", "_subclasses"})
+# Modules that programs ask for and that have no counterpart: why, and what to use.
+REFUSED = {
+    "torchvision.models.feature_extraction": (
+        "it rewrites the graph of a model, which nobody records here",
+        "torchvision.models._utils.IntermediateLayerGetter, or module.register_forward_hook",
+    ),
+    "torchvision.tv_tensors": ("pictures, boxes and masks are plain tensors", "torch.Tensor; boxes: torchvision.ops"),
+}
 PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -149,6 +157,8 @@ def _suggestion(name: str) -> str:
     fact = f"No module named {name!r}: Flambeau, which stands for {root} here, has no such module"
     if rest.startswith("_"):
         return explain(fact, hint=f"it is private to {root}; use the public functions")
+    if name in REFUSED:
+        return explain(f"{fact}: {REFUSED[name][0]}", hint=REFUSED[name][1])
     if hasattr(sys.modules.get(parent), last):
         return explain(fact, hint=f"{last} is a name in {parent}, not a module: from {parent} import {last}")
     known = {module.partition(".")[2]: module for module in _public_modules() if module.startswith(root + ".")}

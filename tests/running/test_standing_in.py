@@ -92,6 +92,7 @@ def test_missing_modules_name_the_nearest(tmp_path: Path) -> None:
         "torch._inductor": "private",
         "torch.apparel": "the nearest is torch.",
         "torch.nn.zzz.more": "No module named 'torch.nn.zzz'",
+        "torchvision.models.feature_extraction": "torchvision.models._utils.IntermediateLayerGetter",
     }
     code = f"""
 import importlib
