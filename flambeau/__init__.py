@@ -55,6 +55,7 @@ __config__ = lazy_module("flambeau.__config__", "What the package computes with.
 _subclasses = lazy_module("flambeau._subclasses", "Names of tensors without numbers.")
 _dynamo = lazy_module("flambeau._dynamo", "What libraries take from the inside of PyTorch's compiler.")
 _C = lazy_module("flambeau._C", "What programs that extend tensors take from PyTorch's extension module.")
+_tensor_str = lazy_module("flambeau._tensor_str", "Parts of the text that a tensor is printed as.")
 ops = lazy_module("flambeau.ops", "Operators by their names.")
 overrides = lazy_module("flambeau.overrides", "What takes functions over: __torch_function__.")
 nested = lazy_module("flambeau.nested", "Batches of parts of different sizes.")

@@ -36,7 +36,7 @@ LAYERS = [
     ],
     ["futures"],
     ["nn"],
-    ["optim", "overrides", "_C"],
+    ["optim", "overrides", "_C", "_tensor_str"],
     ["_replay"],
     ["distributed"],
     [

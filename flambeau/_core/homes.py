@@ -141,6 +141,11 @@ TABLE: dict[str, dict[str, str]] = {
         "torch.signal.windows.windows": "bartlett blackman cosine exponential gaussian general_cosine general_hamming "
         "hamming hann kaiser nuttall",
     },
+    "flambeau.distributed.fsdp": {
+        "torch.distributed.fsdp.fully_sharded_data_parallel": "CPUOffload FullStateDictConfig "
+        "FullyShardedDataParallel MixedPrecision ShardingStrategy StateDictType",
+    },
+    "typing": {"torch.jit.annotations": "Any Dict List Optional Tuple Union"},
     "flambeau.utils.data.collate": {
         "torch.utils.data._utils": "",
         "torch.utils.data._utils.collate": "collate collate_float_fn collate_int_fn collate_numpy_array_fn "

@@ -345,6 +345,13 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.nn.parallel.DistributedDataParallel, its register_comm_hook, torch.distributed.new_group",
         "Logger Reducer shrink_group",
     ),
+    (
+        "torch.distributed.rpc",
+        "there are no remote calls between processes",
+        "torch.distributed.send and recv, or torch.multiprocessing",
+        "BackendType PyRRef RRef RpcAgent RpcBackendOptions TensorPipeAgent TensorPipeRpcBackendOptions WorkerInfo "
+        "enable_gil_profiling get_rpc_timeout get_worker_info init_rpc remote rpc_async rpc_sync shutdown",
+    ),
 )
 
 # namespace -> name -> (what is missing, what comes nearest)

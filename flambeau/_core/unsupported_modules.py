@@ -49,7 +49,7 @@ MODULES: tuple[tuple[str, str, str, str], ...] = (
         "torch.distributed",
         "there are no remote calls between processes",
         "torch.distributed.send and recv, or torch.multiprocessing",
-        "autograd rpc",
+        "autograd",
     ),
     (
         "torch.distributed",
