@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from flambeau import _api as torch
 from flambeau._api import Generator as Generator
 from flambeau._api import Size as Size
@@ -14,7 +16,9 @@ from flambeau._core.overriding import skip_override as _disabled_torch_function_
 from flambeau._core.unsupported import UnsupportedName
 from flambeau._ir.recording import TensorBase as TensorBase
 from flambeau._tensor import batched
+from flambeau.nn.modules._convert import parse_to
 
+_nn = SimpleNamespace(_parse_to=parse_to)  # libraries read the arguments of a `to` of their own with it
 _TensorMeta = type(TensorBase)  # the class of tensor classes
 
 __all__ = [

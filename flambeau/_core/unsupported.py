@@ -218,8 +218,14 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.autograd.profiler",
         "there is no profile by Kineto, and no marks for others' profilers",
         "torch.profiler.profile, its events() and key_averages()",
-        "EnforceUnique EventList FunctionEvent KinetoStepTracker MemRecordsAcc emit_itt emit_nvtx load_nvprof "
+        "EnforceUnique FunctionEvent KinetoStepTracker MemRecordsAcc emit_itt emit_nvtx load_nvprof "
         "parse_nvprof_trace",
+    ),
+    (
+        "torch.utils.flop_counter",
+        "operations are counted by formulas that are built in",
+        "FlopCounterMode",
+        "register_flop_formula",
     ),
     (
         "torch.profiler",

@@ -113,10 +113,9 @@ MODULES: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "torch.utils",
-        "operations are not counted one by one",
-        "torch.explain and torch.profiler, which say every kernel's floating-point operations; forward hooks for "
-        "modules",
-        "flop_counter module_tracker",
+        "which module an operation belongs to is not kept",
+        "torch.utils.flop_counter, which counts by modules; forward hooks for modules",
+        "module_tracker",
     ),
     (
         "torch.utils.data",

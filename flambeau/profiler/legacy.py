@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau._core.placeholders import placeholders
 from flambeau.profiler import profiling
 from flambeau.profiler.ranges import record_function
 
-__all__ = ["profile", "record_function"]
+__all__ = ["EventList", "profile", "record_function"]
+
+EventList = placeholders(
+    "torch.autograd.profiler",
+    "the events of a profile are a plain list",
+    "torch.profiler.profile, its events() and key_averages()",
+    classes="EventList",
+)["EventList"]
 
 
 class profile(profiling.profile):  # noqa: N801 (PyTorch's name)

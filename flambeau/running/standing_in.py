@@ -138,7 +138,7 @@ def _found(own: str) -> ModuleSpec | None:
     """The spec of one of the package's modules, whose parent is loaded by now."""
     if own in sys.modules:
         return sys.modules[own].__spec__
-    parent = sys.modules[own.rpartition(".")[0]]
+    parent = sys.modules.get(own.rpartition(".")[0])  # None: PyTorch's module lives in another one here
     return PathFinder.find_spec(own, parent.__path__) if hasattr(parent, "__path__") else None
 
 
