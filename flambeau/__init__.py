@@ -56,6 +56,7 @@ _subclasses = lazy_module("flambeau._subclasses", "Names of tensors without numb
 _dynamo = lazy_module("flambeau._dynamo", "What libraries take from the inside of PyTorch's compiler.")
 _C = lazy_module("flambeau._C", "What programs that extend tensors take from PyTorch's extension module.")
 _tensor_str = lazy_module("flambeau._tensor_str", "Parts of the text that a tensor is printed as.")
+onnx = lazy_module("flambeau.onnx", "Whether a program is being exported: never.")
 ops = lazy_module("flambeau.ops", "Operators by their names.")
 overrides = lazy_module("flambeau.overrides", "What takes functions over: __torch_function__.")
 nested = lazy_module("flambeau.nested", "Batches of parts of different sizes.")
@@ -101,6 +102,7 @@ __all__ = [
     "multiprocessing",
     "nested",
     "nn",
+    "onnx",
     "ops",
     "optim",
     "overrides",
@@ -127,6 +129,7 @@ _throughput, _records = lazy_module("flambeau.utils.throughput"), lazy_module("f
 _tags = lazy_module("flambeau.library.tags")
 _LATE = {  # what modules have that not every program uses
     "FileCheck": testing,
+    "ScriptModule": jit,
     **dict.fromkeys(("load", "save"), serialization),
     **dict.fromkeys(("BenchmarkConfig", "BenchmarkExecutionStats", "ThroughputBenchmark"), _throughput),
     **dict.fromkeys(("PyTorchFileReader", "PyTorchFileWriter"), _records),

@@ -40,8 +40,8 @@ LAYERS = [
     ["_replay"],
     ["distributed"],
     [
-        "__config__", "_subclasses", "compiling", "distributions", "func", "fx", "jit", "multiprocessing", "profiler",
-        "quasirandom", "running", "serialization", "testing",
+        "__config__", "_subclasses", "compiling", "distributions", "func", "fx", "jit", "multiprocessing", "onnx",
+        "profiler",        "quasirandom", "running", "serialization", "testing",
     ],
     ["hub"],
     ["utils"],

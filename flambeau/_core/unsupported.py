@@ -66,7 +66,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "InferredType IntType InterfaceType ListType LiteScriptModule LockingLogger LoggerBase "
         "ModuleDict Node NoneType NoopLogger NumberType OperatorInfo OptionalType ParameterDict PyObjectType "
         "RRefType ScriptClass ScriptClassFunction ScriptDict ScriptDictIterator "
-        "ScriptDictKeyIterator ScriptFunction ScriptList ScriptListIterator ScriptMethod ScriptModule "
+        "ScriptDictKeyIterator ScriptFunction ScriptList ScriptListIterator ScriptMethod "
         "ScriptModuleSerializer ScriptObject ScriptObjectProperty SerializationStorageContext StaticModule StringType "
         "SymBoolType SymIntType TensorType TracingState TupleType Type UnionType Use Value import_ir_module "
         "import_ir_module_from_buffer merge_type_from_type_comment parse_ir parse_schema parse_type_comment "
@@ -220,6 +220,14 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.profiler.profile, its events() and key_averages()",
         "EnforceUnique FunctionEvent KinetoStepTracker MemRecordsAcc emit_itt emit_nvtx load_nvprof "
         "parse_nvprof_trace",
+    ),
+    (
+        "torch.onnx",
+        "there is no second representation of a program that could be written to a file",
+        "torch.save or flambeau.safetensors for the state_dict, which PyTorch can load into the same module and export",
+        "ExportableModule InputObserver JitScalarType ONNXProgram OnnxExporterError OperatorExportTypes "
+        "TensorProtoDataType TrainingMode errors export ops register_custom_op_symbolic select_model_mode_for_export "
+        "symbolic_helper symbolic_opset10 symbolic_opset9 unregister_custom_op_symbolic utils",
     ),
     (
         "torch.utils.flop_counter",

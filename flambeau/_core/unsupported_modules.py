@@ -17,7 +17,7 @@ MODULES: tuple[tuple[str, str, str, str], ...] = (
         "torch",
         "there is no second representation of a program that could be written to a file",
         "torch.save or flambeau.safetensors for the state_dict, which PyTorch can load into the same module and export",
-        "export nativert onnx package",
+        "export nativert package",
     ),
     (
         "torch",
