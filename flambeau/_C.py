@@ -18,6 +18,7 @@ from flambeau._ir.recording import TensorBase as TensorBase
 from flambeau._tensor import batched
 from flambeau.nn.modules._convert import parse_to
 
+_has_cuda = _has_mps = _has_xpu = False  # kinds of devices that the program was built for
 _nn = SimpleNamespace(_parse_to=parse_to)  # libraries read the arguments of a `to` of their own with it
 _TensorMeta = type(TensorBase)  # the class of tensor classes
 

@@ -41,7 +41,7 @@ LAYERS = [
     ["distributed"],
     [
         "__config__", "_subclasses", "compiling", "distributions", "func", "fx", "jit", "multiprocessing", "onnx",
-        "profiler",        "quasirandom", "running", "serialization", "testing",
+        "profiler", "quasirandom", "running", "serialization", "testing",
     ],
     ["hub"],
     ["utils"],

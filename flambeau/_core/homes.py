@@ -135,7 +135,7 @@ TABLE: dict[str, dict[str, str]] = {
         "torch.profiler.profiler": "ProfilerAction profile schedule supported_activities tensorboard_trace_handler",
     },
     "flambeau.profiler.legacy": {
-        "torch.autograd.profiler": "EventList profile record_function",
+        "torch.autograd.profiler": "EventList emit_nvtx profile record_function",
     },
     "flambeau.signal.windows": {
         "torch.signal.windows.windows": "bartlett blackman cosine exponential gaussian general_cosine general_hamming "

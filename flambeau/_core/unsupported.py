@@ -218,7 +218,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.autograd.profiler",
         "there is no profile by Kineto, and no marks for others' profilers",
         "torch.profiler.profile, its events() and key_averages()",
-        "EnforceUnique FunctionEvent KinetoStepTracker MemRecordsAcc emit_itt emit_nvtx load_nvprof "
+        "EnforceUnique FunctionEvent KinetoStepTracker MemRecordsAcc emit_itt load_nvprof "
         "parse_nvprof_trace",
     ),
     (

@@ -6,16 +6,15 @@ from typing import Any
 
 from flambeau._core.placeholders import placeholders
 from flambeau.profiler import profiling
+from flambeau.profiler.averages import Averages
 from flambeau.profiler.ranges import record_function
 
-__all__ = ["EventList", "profile", "record_function"]
+__all__ = ["EventList", "emit_nvtx", "profile", "record_function"]
 
-EventList = placeholders(
-    "torch.autograd.profiler",
-    "the events of a profile are a plain list",
-    "torch.profiler.profile, its events() and key_averages()",
-    classes="EventList",
-)["EventList"]
+EventList = Averages  # what `key_averages()` gives
+emit_nvtx = placeholders(
+    "torch.autograd.profiler", "there is no GPU, and no profiler of its maker", "torch.profiler.profile", "emit_nvtx"
+)["emit_nvtx"]
 
 
 class profile(profiling.profile):  # noqa: N801 (PyTorch's name)
