@@ -55,6 +55,7 @@ __config__ = lazy_module("flambeau.__config__", "What the package computes with.
 _subclasses = lazy_module("flambeau._subclasses", "Names of tensors without numbers.")
 _dynamo = lazy_module("flambeau._dynamo", "What libraries take from the inside of PyTorch's compiler.")
 _C = lazy_module("flambeau._C", "What programs that extend tensors take from PyTorch's extension module.")
+_utils = lazy_module("flambeau._utils", "Tensors made one.")
 _tensor_str = lazy_module("flambeau._tensor_str", "Parts of the text that a tensor is printed as.")
 onnx = lazy_module("flambeau.onnx", "Whether a program is being exported: never.")
 ops = lazy_module("flambeau.ops", "Operators by their names.")
@@ -130,12 +131,17 @@ _tags = lazy_module("flambeau.library.tags")
 _LATE = {  # what modules have that not every program uses
     "FileCheck": testing,
     "ScriptModule": jit,
+    **dict.fromkeys(("Event", "Stream"), accelerator),
     **dict.fromkeys(("load", "save"), serialization),
     **dict.fromkeys(("BenchmarkConfig", "BenchmarkExecutionStats", "ThroughputBenchmark"), _throughput),
     **dict.fromkeys(("PyTorchFileReader", "PyTorchFileWriter"), _records),
     "Tag": _tags,
 }
 __all__ += _LATE
+_checks = lazy_module("flambeau._checks", "Checks of arguments.")
+_LATE |= dict.fromkeys(
+    ("_assert_async", "_check", "_check_index", "_check_not_implemented", "_check_type", "_check_value"), _checks
+)
 
 _nothing_of = _absent("torch")
 

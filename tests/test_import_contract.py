@@ -36,7 +36,7 @@ LAYERS = [
     ],
     ["futures"],
     ["nn"],
-    ["optim", "overrides", "_C", "_tensor_str"],
+    ["optim", "overrides", "_C", "_checks", "_tensor_str", "_utils"],
     ["_replay"],
     ["distributed"],
     [

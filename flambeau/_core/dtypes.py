@@ -68,6 +68,9 @@ class dtype:  # noqa: N801 (PyTorch's name)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         if self in QUANTIZED:
             raise RuntimeError(f"a plain tensor cannot have the dtype {self!r}; use torch.quantize_per_tensor")
+        if self is complex32:
+            hint = "torch.complex64 has twice the precision; two tensors of torch.float16 take as much memory"
+            raise NotImplementedError(errors.explain("there are no tensors of torch.complex32", hint=hint))
         if BITS.get(self.name) is self:
             self.numpy = np.dtype(f"uint{8 * self.itemsize}")
         else:
@@ -153,6 +156,8 @@ qint8 = dtype("qint8", 1, INTEGER)
 quint8 = dtype("quint8", 1, INTEGER, False)
 qint32 = dtype("qint32", 4, INTEGER)
 QUANTIZED = {qint8: int8, quint8: uint8, qint32: int32}
+
+complex32 = dtype("complex32", 4, COMPLEX)  # a name that programs compare others with: there are no such tensors
 
 BY_NAME = {d.name: d for d in ALL}
 HALVES = (float16, bfloat16)

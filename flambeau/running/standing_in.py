@@ -28,7 +28,7 @@ STANDS_FOR = {"torch": "flambeau", "torchvision": "flambeau.vision", "safetensor
 # Rooms of the package that PyTorch does not have, and that would be no answer to a name of PyTorch's.
 HOUSE_ONLY = frozenset({"__main__", "apparel", "cli", "compiling", "running", "safetensors", "vision"})
 # PyTorch's private modules that are here all the same.
-PRIVATE = frozenset({"_C", "__config__", "_dynamo", "_subclasses", "_tensor_str"})
+PRIVATE = frozenset({"_C", "__config__", "_dynamo", "_subclasses", "_tensor_str", "_utils"})
 # Modules that programs ask for and that have no counterpart: why, and what to use.
 REFUSED = {
     "torchvision.models.feature_extraction": (

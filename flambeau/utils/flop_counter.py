@@ -1,8 +1,8 @@
 """How many floating-point operations a program asks for (`torch.utils.flop_counter`).
 
-Counted are products of matrices, convolutions, attention and recurrent layers, forward and backward: where the work of a
-network is. A multiplication and the addition that follows it are two operations. What is counted is what was recorded,
-not what kernels did in the end: see `torch.explain` and `torch.profiler` for that.
+Counted are products of matrices, convolutions, attention and recurrent layers, forward and backward: where the work of
+a network is. A multiplication and the addition that follows it are two operations. What is counted is what was
+recorded, not what kernels did in the end: see `torch.explain` and `torch.profiler` for that.
 """
 
 from __future__ import annotations
