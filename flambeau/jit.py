@@ -356,3 +356,4 @@ class strict_fusion:  # noqa: N801 (PyTorch's name)
 
 
 __getattr__ = absent("torch.jit")
+del annotations  # Python's own: `torch.jit.annotations` is a module
