@@ -149,15 +149,15 @@ def named_bits(name: str) -> dtype:
     return BITS[name]
 
 
-STORED = frozenset({*FLOAT8, *BITS.values()})  # what only a few operations know
+complex32 = dtype("complex32", 4, COMPLEX)  # a name that programs compare others with: there are no such tensors
+
+STORED = frozenset({*FLOAT8, *BITS.values(), complex32})  # what only a few operations know
 
 # Dtypes of quantized tensors alone, and how their integers are kept.
 qint8 = dtype("qint8", 1, INTEGER)
 quint8 = dtype("quint8", 1, INTEGER, False)
 qint32 = dtype("qint32", 4, INTEGER)
 QUANTIZED = {qint8: int8, quint8: uint8, qint32: int32}
-
-complex32 = dtype("complex32", 4, COMPLEX)  # a name that programs compare others with: there are no such tensors
 
 BY_NAME = {d.name: d for d in ALL}
 HALVES = (float16, bfloat16)
