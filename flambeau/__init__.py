@@ -52,8 +52,12 @@ library = lazy_module("flambeau.library", "Operators of one's own.")
 masked = lazy_module("flambeau.masked", "Reductions that leave elements out.")
 multiprocessing = lazy_module("flambeau.multiprocessing", "Python's multiprocessing, and spawn.")
 __config__ = lazy_module("flambeau.__config__", "What the package computes with.")
+_subclasses = lazy_module("flambeau._subclasses", "Names of tensors without numbers.")
 _dynamo = lazy_module("flambeau._dynamo", "What libraries take from the inside of PyTorch's compiler.")
 _C = lazy_module("flambeau._C", "What programs that extend tensors take from PyTorch's extension module.")
+_utils = lazy_module("flambeau._utils", "Tensors made one.")
+_tensor_str = lazy_module("flambeau._tensor_str", "Parts of the text that a tensor is printed as.")
+onnx = lazy_module("flambeau.onnx", "Whether a program is being exported: never.")
 ops = lazy_module("flambeau.ops", "Operators by their names.")
 overrides = lazy_module("flambeau.overrides", "What takes functions over: __torch_function__.")
 nested = lazy_module("flambeau.nested", "Batches of parts of different sizes.")
@@ -99,6 +103,7 @@ __all__ = [
     "multiprocessing",
     "nested",
     "nn",
+    "onnx",
     "ops",
     "optim",
     "overrides",
@@ -125,12 +130,18 @@ _throughput, _records = lazy_module("flambeau.utils.throughput"), lazy_module("f
 _tags = lazy_module("flambeau.library.tags")
 _LATE = {  # what modules have that not every program uses
     "FileCheck": testing,
+    "ScriptModule": jit,
+    **dict.fromkeys(("Event", "Stream"), accelerator),
     **dict.fromkeys(("load", "save"), serialization),
     **dict.fromkeys(("BenchmarkConfig", "BenchmarkExecutionStats", "ThroughputBenchmark"), _throughput),
     **dict.fromkeys(("PyTorchFileReader", "PyTorchFileWriter"), _records),
     "Tag": _tags,
 }
 __all__ += _LATE
+_checks = lazy_module("flambeau._checks", "Checks of arguments.")
+_LATE |= dict.fromkeys(
+    ("_assert_async", "_check", "_check_index", "_check_not_implemented", "_check_type", "_check_value"), _checks
+)
 
 _nothing_of = _absent("torch")
 

@@ -131,7 +131,9 @@ for functions in (random.FUNCTIONS, windows.FUNCTIONS, autocasting.FUNCTIONS, se
 globals().update(sparse_operations.FUNCTIONS | quantized.FUNCTIONS)
 globals().update(extras.FUNCTIONS | extras.STORAGES | settings.BUILD)
 sym_constrain_range_for_size = settings.sym_constrain_range_for_size
-globals().update({d.name: d for d in dtypes.ALL} | dtypes.BITS | dtypes.ALIASES | creation.LEGACY_TYPES)
+globals().update(
+    {d.name: d for d in (*dtypes.ALL, dtypes.complex32)} | dtypes.BITS | dtypes.ALIASES | creation.LEGACY_TYPES
+)
 # Names of Python's own that a module should not shadow while it defines things.
 globals().update({"complex": creation.complex_, "range": creation.range_})
 

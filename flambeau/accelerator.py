@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from flambeau._core import errors
 from flambeau._core.homes import absent
+from flambeau._core.placeholders import placeholders
 from flambeau._core.sites import user_site
 
 # What only an accelerator can do: name -> what it does.
@@ -112,5 +113,14 @@ class device_index:  # noqa: N801 (PyTorch's name)
     def __exit__(self, *exception: object) -> None:
         pass
 
+
+globals().update(
+    placeholders(
+        "torch",
+        "there are no streams of work: operations run in the order they are recorded",
+        "torch.synchronize()",
+        classes="Event Stream",
+    )
+)
 
 __getattr__ = absent("torch.accelerator")

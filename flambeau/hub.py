@@ -31,9 +31,14 @@ else:
 __all__ = ["download_url_to_file", "get_dir", "help", "list", "load", "load_state_dict_from_url", "set_dir"]
 
 CONFIGURATION = "hubconf"
-HASH = re.compile(r"-([a-f0-9]*)\.")  # resnet18-f37072fd.pth: the first digits of the file's SHA-256 sum
+HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")  # resnet18-f37072fd.pth: the first digits of the file's SHA-256 sum
 PART = 1 << 17
 _folder: str | None = None
+
+
+def urlparse(url: str) -> Any:
+    """The parts of an address: `urllib.parse.urlparse`, which libraries take from here."""
+    return urllib_parse.urlparse(url)
 
 
 def get_dir() -> str:
@@ -168,11 +173,11 @@ def load_state_dict_from_url(
     """
     folder = os.path.join(get_dir(), "checkpoints") if model_dir is None else model_dir
     os.makedirs(folder, exist_ok=True)
-    name = file_name or os.path.basename(urllib_parse.urlparse(url).path)
+    name = file_name or os.path.basename(urlparse(url).path)
     path = os.path.join(folder, name)
     if not os.path.exists(path):
         sys.stdout.write(f'Downloading: "{url}" to {path}\n')
-        found = HASH.search(name) if check_hash else None
+        found = HASH_REGEX.search(name) if check_hash else None
         download_url_to_file(url, path, found and found[1], progress)
     return load_file(path, map_location=map_location, weights_only=weights_only)
 

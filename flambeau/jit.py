@@ -208,6 +208,20 @@ def unused(fn: Any) -> Any:
     return fn
 
 
+def _overload(func: Callable) -> Callable:
+    """The function itself: it says one of the signatures that a script may call the next of its name with.
+
+    Example::
+
+        >>> _overload(abs)(-1)
+        1
+    """
+    return func
+
+
+_overload_method = _overload  # the same, of methods
+
+
 def interface(obj: type) -> type:
     """The class itself: any module with its methods can stand for another. RuntimeError for what is no class.
 
@@ -342,3 +356,4 @@ class strict_fusion:  # noqa: N801 (PyTorch's name)
 
 
 __getattr__ = absent("torch.jit")
+del annotations  # Python's own: `torch.jit.annotations` is a module

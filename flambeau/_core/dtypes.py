@@ -68,6 +68,9 @@ class dtype:  # noqa: N801 (PyTorch's name)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         if self in QUANTIZED:
             raise RuntimeError(f"a plain tensor cannot have the dtype {self!r}; use torch.quantize_per_tensor")
+        if self is complex32:
+            hint = "torch.complex64 has twice the precision; two tensors of torch.float16 take as much memory"
+            raise NotImplementedError(errors.explain("there are no tensors of torch.complex32", hint=hint))
         if BITS.get(self.name) is self:
             self.numpy = np.dtype(f"uint{8 * self.itemsize}")
         else:
@@ -146,7 +149,9 @@ def named_bits(name: str) -> dtype:
     return BITS[name]
 
 
-STORED = frozenset({*FLOAT8, *BITS.values()})  # what only a few operations know
+complex32 = dtype("complex32", 4, COMPLEX)  # a name that programs compare others with: there are no such tensors
+
+STORED = frozenset({*FLOAT8, *BITS.values(), complex32})  # what only a few operations know
 
 # Dtypes of quantized tensors alone, and how their integers are kept.
 qint8 = dtype("qint8", 1, INTEGER)

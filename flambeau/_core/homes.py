@@ -135,11 +135,22 @@ TABLE: dict[str, dict[str, str]] = {
         "torch.profiler.profiler": "ProfilerAction profile schedule supported_activities tensorboard_trace_handler",
     },
     "flambeau.profiler.legacy": {
-        "torch.autograd.profiler": "profile record_function",
+        "torch.autograd.profiler": "EventList emit_nvtx profile record_function",
     },
     "flambeau.signal.windows": {
         "torch.signal.windows.windows": "bartlett blackman cosine exponential gaussian general_cosine general_hamming "
         "hamming hann kaiser nuttall",
+    },
+    "flambeau.distributed.fsdp": {
+        "torch.distributed.fsdp.fully_sharded_data_parallel": "CPUOffload FullStateDictConfig "
+        "FullyShardedDataParallel MixedPrecision ShardingStrategy StateDictType",
+    },
+    "typing": {"torch.jit.annotations": "Any Dict List Optional Tuple Union"},
+    "flambeau.utils.data.collate": {
+        "torch.utils.data._utils": "",
+        "torch.utils.data._utils.collate": "collate collate_float_fn collate_int_fn collate_numpy_array_fn "
+        "collate_numpy_scalar_fn collate_str_fn collate_tensor_fn default_collate default_collate_fn_map "
+        "default_convert np_str_obj_array_pattern",
     },
     "flambeau.utils.benchmark": {
         "torch.utils.benchmark.utils": "",

@@ -35,7 +35,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch",
         "NumPy has no complex numbers of half precision",
         "torch.complex64, or two tensors of torch.float16",
-        "chalf complex32",
+        "chalf",
     ),
     (
         "torch",
@@ -53,7 +53,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch",
         "there are no streams of work: operations run in the order they are recorded",
         "torch.synchronize()",
-        "AwaitType DeviceObjType Event Stream StreamObjType",
+        "AwaitType DeviceObjType StreamObjType",
     ),
     (
         "torch",
@@ -66,7 +66,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "InferredType IntType InterfaceType ListType LiteScriptModule LockingLogger LoggerBase "
         "ModuleDict Node NoneType NoopLogger NumberType OperatorInfo OptionalType ParameterDict PyObjectType "
         "RRefType ScriptClass ScriptClassFunction ScriptDict ScriptDictIterator "
-        "ScriptDictKeyIterator ScriptFunction ScriptList ScriptListIterator ScriptMethod ScriptModule "
+        "ScriptDictKeyIterator ScriptFunction ScriptList ScriptListIterator ScriptMethod "
         "ScriptModuleSerializer ScriptObject ScriptObjectProperty SerializationStorageContext StaticModule StringType "
         "SymBoolType SymIntType TensorType TracingState TupleType Type UnionType Use Value import_ir_module "
         "import_ir_module_from_buffer merge_type_from_type_comment parse_ir parse_schema parse_type_comment "
@@ -218,8 +218,21 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.autograd.profiler",
         "there is no profile by Kineto, and no marks for others' profilers",
         "torch.profiler.profile, its events() and key_averages()",
-        "EnforceUnique EventList FunctionEvent KinetoStepTracker MemRecordsAcc emit_itt emit_nvtx load_nvprof "
-        "parse_nvprof_trace",
+        "EnforceUnique FunctionEvent KinetoStepTracker MemRecordsAcc emit_itt load_nvprof parse_nvprof_trace",
+    ),
+    (
+        "torch.onnx",
+        "there is no second representation of a program that could be written to a file",
+        "torch.save or flambeau.safetensors for the state_dict, which PyTorch can load into the same module and export",
+        "ExportableModule InputObserver JitScalarType ONNXProgram OnnxExporterError OperatorExportTypes "
+        "TensorProtoDataType TrainingMode errors export ops register_custom_op_symbolic select_model_mode_for_export "
+        "symbolic_helper symbolic_opset10 symbolic_opset9 unregister_custom_op_symbolic utils",
+    ),
+    (
+        "torch.utils.flop_counter",
+        "operations are counted by formulas that are built in",
+        "FlopCounterMode",
+        "register_flop_formula",
     ),
     (
         "torch.profiler",
@@ -274,7 +287,6 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.Tensor.share_memory_, and multiprocessing.reduction for other things",
         "pool queue reductions",
     ),
-    ("torch.nn.parallel", "there is one device", "torch.nn.DataParallel, which calls the module", "scatter_gather"),
     (
         "torch.utils.data.datapipes.iter",
         "files are not decoded by the endings of their names",
@@ -332,7 +344,7 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.autograd.forward_ad",
         "tensors carry no tangents through operations",
         "torch.func.jvp or torch.func.linearize, which give the same products of the Jacobian with tangents",
-        "UnpackedDualTensor dual_level enter_dual_level exit_dual_level make_dual unpack_dual",
+        "dual_level enter_dual_level exit_dual_level make_dual",
     ),
     (
         "torch.nn.parallel",
@@ -345,6 +357,13 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "they are insides of PyTorch's DistributedDataParallel, or make groups go on without members",
         "torch.nn.parallel.DistributedDataParallel, its register_comm_hook, torch.distributed.new_group",
         "Logger Reducer shrink_group",
+    ),
+    (
+        "torch.distributed.rpc",
+        "there are no remote calls between processes",
+        "torch.distributed.send and recv, or torch.multiprocessing",
+        "BackendType PyRRef RRef RpcAgent RpcBackendOptions TensorPipeAgent TensorPipeRpcBackendOptions WorkerInfo "
+        "enable_gil_profiling get_rpc_timeout get_worker_info init_rpc remote rpc_async rpc_sync shutdown",
     ),
 )
 

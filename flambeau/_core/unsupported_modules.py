@@ -17,7 +17,7 @@ MODULES: tuple[tuple[str, str, str, str], ...] = (
         "torch",
         "there is no second representation of a program that could be written to a file",
         "torch.save or flambeau.safetensors for the state_dict, which PyTorch can load into the same module and export",
-        "export nativert onnx package",
+        "export nativert package",
     ),
     (
         "torch",
@@ -49,7 +49,7 @@ MODULES: tuple[tuple[str, str, str, str], ...] = (
         "torch.distributed",
         "there are no remote calls between processes",
         "torch.distributed.send and recv, or torch.multiprocessing",
-        "autograd rpc",
+        "autograd",
     ),
     (
         "torch.distributed",
@@ -113,10 +113,9 @@ MODULES: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "torch.utils",
-        "operations are not counted one by one",
-        "torch.explain and torch.profiler, which say every kernel's floating-point operations; forward hooks for "
-        "modules",
-        "flop_counter module_tracker",
+        "which module an operation belongs to is not kept",
+        "torch.utils.flop_counter, which counts by modules; forward hooks for modules",
+        "module_tracker",
     ),
     (
         "torch.utils.data",

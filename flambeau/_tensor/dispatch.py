@@ -7,7 +7,8 @@ stay below 2 us without and 3 us with gradient, which is why it is written out r
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -69,8 +70,34 @@ def install(tensor_class: type[TensorBase]) -> None:
         switch.followers.append(partial(_offer_before, family, record))
 
 
+_watchers: list[Callable[[Any, tuple, Any], None]] = []
+
+
+@contextmanager
+def watching(see: Callable[[Any, tuple, Any], None]) -> Iterator[None]:
+    """A context in which `see(op, args, result)` is called for each operation on whole arrays that is recorded, in any
+    thread."""
+    _watchers.append(see)
+    _offer_before(Library, library, switch.on)
+    try:
+        yield
+    finally:
+        _watchers.remove(see)
+        _offer_before(Library, library, switch.on)
+
+
+def _watched(op: Any, args: tuple) -> Any:
+    result = library(op, args)
+    if operand_among(args) is None:  # what such an operand made of it was seen by itself
+        for see in _watchers:
+            see(op, args, result)
+    return result
+
+
 def _offer_before(family: Any, record: Callable, on: bool) -> None:
     """Let the operations of a family be offered to `__torch_function__` before they are recorded, or not."""
+    if family is Library and _watchers:
+        record = _watched
 
     def offered(op: Any, args: tuple) -> Any:
         taken = op.offered(args, {})

@@ -164,8 +164,8 @@ def format_tensor(
         suffixes.append(f"dtype=torch.{dtype_name}")
     suffixes += _graph_suffix(grad_fn, requires_grad)
     prefix = f"{class_name}("
-    contents = "..." if data is None else _contents(data, len(prefix), options)
-    return _add_suffixes(prefix + contents, suffixes, len(prefix), options)
+    contents = "..." if data is None else write_elements(data, len(prefix), options)
+    return add_suffixes(prefix + contents, suffixes, len(prefix), options)
 
 
 def format_sparse_tensor(
@@ -197,14 +197,14 @@ def format_sparse_tensor(
     for name, part in (*places.items(), ("values", values)):
         head = f"{name}=tensor("
         tail = f", size={tuple(part.shape)}" if part.size == 0 else ""
-        parts.append(f"{head}{_contents(part, len(prefix) + len(head), options)}{tail})")
+        parts.append(f"{head}{write_elements(part, len(prefix) + len(head), options)}{tail})")
     suffixes = [f"device='{device}'"] if device else []
     suffixes += [f"size={tuple(size)}", f"nnz={values.shape[0]}"]
     if not _is_told_by_elements(dtype_name, default_dtype):
         suffixes.append(f"dtype=torch.{dtype_name}")
     suffixes += [f"layout=torch.{layout}", *_graph_suffix(grad_fn, requires_grad)]
     body = prefix + (",\n" + " " * len(prefix)).join(parts)
-    return _add_suffixes(body, suffixes, len(prefix), options, new_line=True)
+    return add_suffixes(body, suffixes, len(prefix), options, new_line=True)
 
 
 def format_quantized_tensor(
@@ -237,7 +237,7 @@ def format_quantized_tensor(
             suffixes.append(f"{name}={value}")
     if axis is not None:
         suffixes.append(f"axis={axis}")
-    return _add_suffixes(prefix + _contents(data, len(prefix), options), suffixes, len(prefix), options)
+    return add_suffixes(prefix + write_elements(data, len(prefix), options), suffixes, len(prefix), options)
 
 
 def _is_told_by_elements(dtype_name: str, default_dtype: str) -> bool:
@@ -252,7 +252,7 @@ def _graph_suffix(grad_fn: str | None, requires_grad: bool) -> list[str]:
     return ["requires_grad=True"] if requires_grad else []
 
 
-def _add_suffixes(text: str, suffixes: list[str], indent: int, options: PrintOptions, new_line: bool = False) -> str:
+def add_suffixes(text: str, suffixes: list[str], indent: int, options: PrintOptions, new_line: bool = False) -> str:
     """Append the suffixes and the closing bracket, breaking lines before what would pass `linewidth`."""
     column = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:
@@ -266,7 +266,7 @@ def _add_suffixes(text: str, suffixes: list[str], indent: int, options: PrintOpt
     return text + ")"
 
 
-def _contents(data: np.ndarray, indent: int, options: PrintOptions) -> str:
+def write_elements(data: np.ndarray, indent: int, options: PrintOptions) -> str:
     """The elements in nested brackets, for a text whose first character stands in column `indent`."""
     if data.size == 0:
         return "[]"

@@ -7,13 +7,20 @@ they do not, and a step with gradients that are not finite is left out.
 from __future__ import annotations
 
 import warnings
+from enum import Enum
 from typing import Any
 
 from flambeau import _api as torch
 from flambeau._core.errors import explain
 from flambeau._core.homes import absent
 
-READY, UNSCALED, STEPPED = "ready", "unscaled", "stepped"
+
+class OptState(Enum):
+    """How far an optimizer has come since the last `update()`."""
+
+    READY = 0
+    UNSCALED = 1
+    STEPPED = 2
 
 
 class GradScaler:
@@ -62,7 +69,7 @@ class GradScaler:
             backoff_factor,
             growth_interval,
         )
-        self._stages: dict[int, str] = {}
+        self._stages: dict[int, OptState] = {}
         self._found: dict[int, bool] = {}
 
     def is_enabled(self) -> bool:
@@ -86,13 +93,13 @@ class GradScaler:
         if not self._enabled:
             return
         self._check_scaled("unscale_")
-        stage = self._stages.get(id(optimizer), READY)
-        if stage is UNSCALED:
+        stage = self._stages.get(id(optimizer), OptState.READY)
+        if stage is OptState.UNSCALED:
             raise RuntimeError("unscale_() has already been called on this optimizer since the last update().")
-        if stage is STEPPED:
+        if stage is OptState.STEPPED:
             raise RuntimeError("unscale_() is being called after step().")
         self._found[id(optimizer)] = self._unscale(optimizer)
-        self._stages[id(optimizer)] = UNSCALED
+        self._stages[id(optimizer)] = OptState.UNSCALED
 
     def _check_scaled(self, what: str) -> None:
         if not self._scaled:
@@ -125,12 +132,12 @@ class GradScaler:
         self._check_scaled("step")
         if "closure" in kwargs:
             raise RuntimeError("Closure use is not currently supported if GradScaler is enabled.")
-        stage = self._stages.get(id(optimizer), READY)
-        if stage is STEPPED:
+        stage = self._stages.get(id(optimizer), OptState.READY)
+        if stage is OptState.STEPPED:
             raise RuntimeError("step() has already been called since the last update().")
-        if stage is READY:
+        if stage is OptState.READY:
             self.unscale_(optimizer)
-        self._stages[id(optimizer)] = STEPPED
+        self._stages[id(optimizer)] = OptState.STEPPED
         return None if self._found[id(optimizer)] else optimizer.step(*args, **kwargs)
 
     def update(self, new_scale: Any = None) -> None:
@@ -204,5 +211,6 @@ class GradScaler:
         self._backoff_factor = state_dict["backoff_factor"]
         self._growth_interval = state_dict["growth_interval"]
         self._tracker = state_dict["_growth_tracker"]
+
 
 __getattr__ = absent("torch.amp.grad_scaler")

@@ -1,5 +1,6 @@
 """`torch.distributed.fsdp`: names of modules whose parameters are spread over processes, of which there are none."""
 
+from flambeau._core.homes import absent
 from flambeau._core.placeholders import placeholders
 
 _ABSENT = placeholders(
@@ -12,3 +13,5 @@ _ABSENT = placeholders(
 )
 globals().update(_ABSENT)
 __all__ = [*_ABSENT]
+
+__getattr__ = absent("torch.distributed.fsdp")

@@ -11,20 +11,26 @@ __all__ = ["ConstraintRegistry", "biject_to", "transform_to"]
 
 
 class ConstraintRegistry:
-    """Functions from constraints to transforms, by the constraint's type (or, for those without parameters, itself)."""
+    """Functions from constraints to transforms, by the constraint's class."""
 
     def __init__(self) -> None:
         self._registry: dict[Any, Callable] = {}
 
     def register(self, constraint: Any, factory: Callable | None = None) -> Any:
-        """Say that `factory(constraint)` makes the transform; without `factory` a decorator."""
+        """Say that `factory(constraint)` makes the transform; without `factory` a decorator. `constraint` is a class of
+        constraints, or one of its objects; TypeError for anything else."""
         if factory is None:
             return lambda f: self.register(constraint, f)
+        if isinstance(constraint, constraints.Constraint):
+            constraint = type(constraint)
+        if not (isinstance(constraint, type) and issubclass(constraint, constraints.Constraint)):
+            fact = f"Expected constraint to be either a Constraint subclass or instance, but got {constraint}"
+            raise TypeError(fact)
         self._registry[constraint] = factory
         return factory
 
     def __call__(self, constraint: Any) -> Any:
-        factory = self._registry.get(constraint) or self._registry.get(type(constraint))
+        factory = self._registry.get(type(constraint))
         if factory is None:
             raise NotImplementedError(f"Cannot transform {type(constraint).__name__} constraints")
         return factory(constraint)

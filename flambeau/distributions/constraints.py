@@ -12,6 +12,14 @@ from flambeau import _api as torch
 from flambeau import linalg
 from flambeau._core.homes import absent
 
+__all__ = [
+    "Constraint", "MixtureSameFamilyConstraint", "boolean", "cat", "corr_cholesky", "dependent", "dependent_property",
+    "greater_than", "greater_than_eq", "half_open_interval", "independent", "integer_interval", "interval",
+    "is_dependent", "less_than", "lower_cholesky", "lower_triangular", "multinomial", "nonnegative",
+    "nonnegative_integer", "one_hot", "positive", "positive_definite", "positive_integer", "positive_semidefinite",
+    "real", "real_vector", "simplex", "square", "stack", "symmetric", "unit_interval",
+]  # fmt: skip
+
 
 class Constraint:
     """A set. `is_discrete`: of isolated points; `event_dim`: how many dimensions make one element."""
@@ -61,20 +69,6 @@ def is_dependent(constraint: Constraint) -> bool:
         False
     """
     return isinstance(constraint, _Dependent)
-
-
-class _Test(Constraint):
-    """The set of what passes a test."""
-
-    def __init__(self, name: str, test: Callable, event_dim: int = 0, is_discrete: bool = False) -> None:
-        self.name, self.test, self.event_dim, self.is_discrete = name, test, event_dim, is_discrete
-
-    def check(self, value: Any) -> Any:
-        """Which elements pass?"""
-        return self.test(value)
-
-    def __repr__(self) -> str:
-        return self.name
 
 
 class _Bounded(Constraint):
@@ -275,40 +269,123 @@ class MixtureSameFamilyConstraint(Constraint):
         return f"MixtureSameFamilyConstraint({self.base_constraint!r})"
 
 
-def _is_symmetric(x: Any) -> Any:
-    return ((x - x.mT).abs() <= 1e-6 + 1e-5 * x.mT.abs()).flatten(-2).all(-1)
+class _Boolean(Constraint):
+    """0 and 1."""
+
+    is_discrete = True
+
+    def check(self, value: Any) -> Any:
+        """One of the two?"""
+        return (value == 0) | (value == 1)
 
 
-def _is_cholesky_of_correlations(x: Any) -> Any:
-    tolerance = torch.finfo(x.dtype).eps * x.shape[-1] * 10
-    return lower_cholesky.check(x) & ((x.norm(dim=-1) - 1).abs() < tolerance).all(-1)
+class _OneHot(Constraint):
+    """Vectors of one 1, and 0 else."""
+
+    is_discrete = True
+    event_dim = 1
+
+    def check(self, value: Any) -> Any:
+        """Only 0 and 1, and one of these?"""
+        return ((value == 0) | (value == 1)).all(-1) & (value.sum(-1) == 1)
 
 
-def _is_one_hot(x: Any) -> Any:
-    return ((x == 0) | (x == 1)).all(-1) & (x.sum(-1) == 1)
+class _Real(Constraint):
+    """All numbers."""
+
+    def check(self, value: Any) -> Any:
+        """A number, and not NaN?"""
+        return value == value
+
+
+class _Simplex(Constraint):
+    """Vectors of numbers from 0 on that add up to 1."""
+
+    event_dim = 1
+
+    def check(self, value: Any) -> Any:
+        """None below 0, and is the sum 1 to 1e-6?"""
+        return (value >= 0).all(-1) & ((value.sum(-1) - 1).abs() < 1e-6)
+
+
+class _LowerTriangular(Constraint):
+    """Square matrices with nothing above the diagonal."""
+
+    event_dim = 2
+
+    def check(self, value: Any) -> Any:
+        """Nothing above the diagonal?"""
+        return (value.tril() == value).flatten(-2).all(-1)
+
+
+class _LowerCholesky(_LowerTriangular):
+    """Those with a positive diagonal: factors of positive definite matrices."""
+
+    def check(self, value: Any) -> Any:
+        """Nothing above the diagonal, and is that positive?"""
+        return super().check(value) & (value.diagonal(dim1=-2, dim2=-1) > 0).all(-1)
+
+
+class _CorrCholesky(_LowerCholesky):
+    """Factors of matrices of correlations: their rows have length 1."""
+
+    def check(self, value: Any) -> Any:
+        """A factor, and are its rows of length 1, to ten roundings an element?"""
+        tolerance = torch.finfo(value.dtype).eps * value.shape[-1] * 10
+        return super().check(value) & ((value.norm(dim=-1) - 1).abs() < tolerance).all(-1)
+
+
+class _Square(Constraint):
+    """Square matrices."""
+
+    event_dim = 2
+
+    def check(self, value: Any) -> Any:
+        """As many rows as columns?"""
+        return torch.full(value.shape[:-2], value.shape[-2] == value.shape[-1])
+
+
+class _Symmetric(_Square):
+    """Matrices that are their own transposes."""
+
+    def check(self, value: Any) -> Any:
+        """Is each the transpose of itself, to 1e-6 and 1e-5 of an element?"""
+        return ((value - value.mT).abs() <= 1e-6 + 1e-5 * value.mT.abs()).flatten(-2).all(-1)
+
+
+class _PositiveSemidefinite(_Symmetric):
+    """Symmetric matrices without negative eigenvalues."""
+
+    def check(self, value: Any) -> Any:
+        """Symmetric, and is no eigenvalue negative?"""
+        return super().check(value) & (linalg.eigvalsh(value) >= 0).all(-1)
+
+
+class _PositiveDefinite(_Symmetric):
+    """Symmetric matrices of positive eigenvalues."""
+
+    def check(self, value: Any) -> Any:
+        """Symmetric, and are all eigenvalues positive?"""
+        return super().check(value) & (linalg.eigvalsh(value) > 0).all(-1)
 
 
 dependent = _Dependent()
-boolean = _Test("Boolean()", lambda x: (x == 0) | (x == 1), is_discrete=True)
-one_hot = _Test("OneHot()", _is_one_hot, 1, True)
+boolean = _Boolean()
+one_hot = _OneHot()
 nonnegative_integer = integer_greater_than(0)
 positive_integer = integer_greater_than(1)
-real = _Test("Real()", lambda x: x == x)
+real = _Real()
 real_vector = independent(real, 1)
 positive = greater_than(0.0)
 nonnegative = greater_than_eq(0.0)
 unit_interval = interval(0.0, 1.0)
-simplex = _Test("Simplex()", lambda x: (x >= 0).all(-1) & ((x.sum(-1) - 1).abs() < 1e-6), 1)
-lower_triangular = _Test("LowerTriangular()", lambda x: (x.tril() == x).flatten(-2).all(-1), 2)
-lower_cholesky = _Test(
-    "LowerCholesky()", lambda x: (x.tril() == x).flatten(-2).all(-1) & (x.diagonal(dim1=-2, dim2=-1) > 0).all(-1), 2
-)
-corr_cholesky = _Test("CorrCholesky()", _is_cholesky_of_correlations, 2)
-square = _Test("Square()", lambda x: torch.full(x.shape[:-2], x.shape[-2] == x.shape[-1]), 2)
-symmetric = _Test("Symmetric()", _is_symmetric, 2)
-positive_semidefinite = _Test(
-    "PositiveSemidefinite()", lambda x: _is_symmetric(x) & (linalg.eigvalsh(x) >= 0).all(-1), 2
-)
-positive_definite = _Test("PositiveDefinite()", lambda x: _is_symmetric(x) & (linalg.eigvalsh(x) > 0).all(-1), 2)
+simplex = _Simplex()
+lower_triangular = _LowerTriangular()
+lower_cholesky = _LowerCholesky()
+corr_cholesky = _CorrCholesky()
+square = _Square()
+symmetric = _Symmetric()
+positive_semidefinite = _PositiveSemidefinite()
+positive_definite = _PositiveDefinite()
 
 __getattr__ = absent("torch.distributions.constraints")

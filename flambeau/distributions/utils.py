@@ -31,6 +31,16 @@ def broadcast_all(*values: Any) -> tuple[Any, ...]:
     return together(*values)
 
 
+def _standard_normal(shape: Any, dtype: Any, device: Any) -> Any:
+    """A draw from the standard normal distribution; libraries call it, though it is private."""
+    return torch.randn(shape, dtype=dtype, device=device)
+
+
+def _sum_rightmost(value: Any, dim: int) -> Any:
+    """The sum over the last `dim` dimensions; libraries call it, though it is private."""
+    return value if dim == 0 else value.sum(tuple(range(-dim, 0)))
+
+
 def clamp_probs(probs: Any) -> Any:
     """Probabilities kept off 0 and 1 by the dtype's epsilon.
 

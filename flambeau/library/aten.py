@@ -47,7 +47,41 @@ def functions() -> dict[str, Callable]:
                 named = namespace == "nn.functional" and "reduction" in op.parameters
                 function = with_numbered_reduction(op) if named else op.function
                 found.update(dict.fromkeys([prefix + name for name in (op.name, *op.aliases)], function))
-    return {name: f for name, f in found.items() if isinstance(f, FunctionType) and not name.startswith("_")}
+    public = {name: f for name, f in found.items() if isinstance(f, FunctionType) and not name.startswith("_")}
+    return {**public, **FURTHER}
+
+
+def _to_copy(
+    input: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: Any = None,
+    non_blocking: bool = False,
+    memory_format: Any = None,
+) -> Any:
+    """A copy with another dtype, or in another order."""
+    return input.to(device=device, dtype=dtype, copy=True, memory_format=memory_format)
+
+
+def slice_(input: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
+    """Part of a dimension, as `x[start:end:step]` has it."""
+    return input[(slice(None),) * (dim % input.dim()) + (slice(start, end, step),)]
+
+
+# Operators that PyTorch has no function for.
+FURTHER: dict[str, Any] = {
+    "_log_softmax": lambda input, dim, half_to_float=False: torch.log_softmax(input, dim),
+    "_pin_memory": lambda input, device=None: input.pin_memory(device),
+    "_softmax": lambda input, dim, half_to_float=False: torch.softmax(input, dim),
+    "_sparse_addmm": lambda input, mat1, mat2, beta=1, alpha=1: torch.addmm(input, mat1, mat2, beta=beta, alpha=alpha),
+    "_to_copy": _to_copy,
+    "_unsafe_view": lambda input, size: input.reshape(size),
+    "alias": lambda input: input[...],
+    "index": lambda input, indices: input[tuple([slice(None) if i is None else i for i in indices])],
+    "slice": slice_,
+}
 
 
 def with_numbered_reduction(op: Op) -> Callable:

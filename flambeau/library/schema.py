@@ -236,6 +236,7 @@ class _Parser:
         self.text = text
         self.tokens = [(m.group(1), m.start(1)) for m in TOKEN.finditer(text) if m.group(1)]
         self.at = 0
+        self.unnamed = 0  # how many sets of memory got a name here
 
     # ------------------------------------------------------------------------------------------ tokens
 
@@ -335,7 +336,7 @@ class _Parser:
                 self.identifier()
             self.fail(f"unknown type specifier '{self.token}'. The types are {', '.join(BASES)}; here:")
         base = self.take()
-        alias = self.alias() if self.token == "(" else None
+        alias = self.alias() if self.token == "(" else self.fresh() if self.skip("!") else None
         optional = self.skip("?")
         listed, size, inside = False, None, False
         if self.skip("["):
@@ -360,6 +361,12 @@ class _Parser:
         end = self.tokens[self.at][1] if self.at < len(self.tokens) else len(self.text)
         self.expect(")")
         return AliasInfo(frozenset(names), is_write, self.text[start:end].strip())
+
+    def fresh(self) -> AliasInfo:
+        """What `Tensor!` says: memory that is written and belongs to no set with a name, so that it gets one."""
+        name = f"${self.unnamed}"
+        self.unnamed += 1
+        return AliasInfo(frozenset({name}), True, f"{name}! -> ")
 
     def default(self, kind: Type) -> Any:
         if self.skip("None"):

@@ -73,6 +73,8 @@ def _hooked(function: Callable) -> Callable:
         self = args[0]
         if getattr(type(self), "step", None) is not step:  # called as super().step(...): the outer one has the hooks
             return function(*args, **kwargs)
+        if "_optimizer_step_pre_hooks" not in vars(self):  # a proxy that never called __init__: the inner one has them
+            return function(*args, **kwargs)
         for hook in chain(_global_pre_hooks.values(), self._optimizer_step_pre_hooks.values()):
             changed = hook(self, args, kwargs)
             if changed is None:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau._core.placeholders import placeholders
 from flambeau.profiler import profiling
+from flambeau.profiler.averages import Averages
 from flambeau.profiler.ranges import record_function
 
-__all__ = ["profile", "record_function"]
+__all__ = ["EventList", "emit_nvtx", "profile", "record_function"]
+
+EventList = Averages  # what `key_averages()` gives
+emit_nvtx = placeholders(
+    "torch.autograd.profiler", "there is no GPU, and no profiler of its maker", "torch.profiler.profile", "emit_nvtx"
+)["emit_nvtx"]
 
 
 class profile(profiling.profile):  # noqa: N801 (PyTorch's name)

@@ -27,7 +27,16 @@ else:
 STANDS_FOR = {"torch": "flambeau", "torchvision": "flambeau.vision", "safetensors": "flambeau.safetensors"}
 # Rooms of the package that PyTorch does not have, and that would be no answer to a name of PyTorch's.
 HOUSE_ONLY = frozenset({"__main__", "apparel", "cli", "compiling", "running", "safetensors", "vision"})
-PRIVATE = frozenset({"_C", "__config__", "_dynamo"})  # PyTorch's private modules that are here all the same
+# PyTorch's private modules that are here all the same.
+PRIVATE = frozenset({"_C", "__config__", "_dynamo", "_subclasses", "_tensor_str", "_utils"})
+# Modules that programs ask for and that have no counterpart: why, and what to use.
+REFUSED = {
+    "torchvision.models.feature_extraction": (
+        "it rewrites the graph of a model, which nobody records here",
+        "torchvision.models._utils.IntermediateLayerGetter, or module.register_forward_hook",
+    ),
+    "torchvision.tv_tensors": ("pictures, boxes and masks are plain tensors", "torch.Tensor; boxes: torchvision.ops"),
+}
 PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -56,7 +65,10 @@ def install_as_torch() -> None:
             hint = f"call flambeau.install_as_torch() before the first import of {root}, or: flambeau run program.py"
             raise RuntimeError(explain(f"{root} itself is imported already, from {place}", hint=hint))
     sys.meta_path.insert(0, StandIn())
-    sys.modules["flambeau"].__version__ = version.AS_TORCH  # type: ignore[attr-defined]
+    package: Any = sys.modules["flambeau"]
+    package.__version__ = version.AS_TORCH
+    package.__name__ = "torch"  # libraries ask for it
+    package.torch = package  # PyTorch's module has itself under its name
     _install_in_spawned_processes()
 
 
@@ -126,7 +138,7 @@ def _found(own: str) -> ModuleSpec | None:
     """The spec of one of the package's modules, whose parent is loaded by now."""
     if own in sys.modules:
         return sys.modules[own].__spec__
-    parent = sys.modules[own.rpartition(".")[0]]
+    parent = sys.modules.get(own.rpartition(".")[0])  # None: PyTorch's module lives in another one here
     return PathFinder.find_spec(own, parent.__path__) if hasattr(parent, "__path__") else None
 
 
@@ -145,6 +157,8 @@ def _suggestion(name: str) -> str:
     fact = f"No module named {name!r}: Flambeau, which stands for {root} here, has no such module"
     if rest.startswith("_"):
         return explain(fact, hint=f"it is private to {root}; use the public functions")
+    if name in REFUSED:
+        return explain(f"{fact}: {REFUSED[name][0]}", hint=REFUSED[name][1])
     if hasattr(sys.modules.get(parent), last):
         return explain(fact, hint=f"{last} is a name in {parent}, not a module: from {parent} import {last}")
     known = {module.partition(".")[2]: module for module in _public_modules() if module.startswith(root + ".")}

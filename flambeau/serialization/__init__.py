@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flambeau._core.homes import absent
 from flambeau.serialization.legacy import MAGIC_NUMBER, PROTOCOL_VERSION
+from flambeau.serialization.loading import MapLocation as MAP_LOCATION  # noqa: N812 (PyTorch's name)
 from flambeau.serialization.loading import load
 from flambeau.serialization.names import add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
 from flambeau.serialization.npy import load_npy, load_npz, save_npy, save_npz
@@ -16,6 +17,7 @@ __all__ = [
     "MAGIC_NUMBER",
     "PROTOCOL_VERSION",
     "LoadEndianness",
+    "MAP_LOCATION",
     "add_safe_globals",
     "clear_safe_globals",
     "get_default_load_endianness",

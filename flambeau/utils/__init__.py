@@ -16,14 +16,15 @@ checkpoint = lazy_module("flambeau.utils.checkpoint")
 collect_env = lazy_module("flambeau.utils.collect_env", "What a report of an error should say about the machine.")
 data = lazy_module("flambeau.utils.data", "Data sets, samplers and loaders.")
 dlpack = lazy_module("flambeau.utils.dlpack", "Exchange of tensors by DLPack capsules.")
+flop_counter = lazy_module("flambeau.utils.flop_counter", "How many floating-point operations a program asks for.")
 hooks = lazy_module("flambeau.utils.hooks", "What registering a hook returns.")
 model_zoo = lazy_module("flambeau.utils.model_zoo", "Published weights, under an older name.")
 tensorboard = lazy_module("flambeau.utils.tensorboard", "Files for TensorBoard.")
 weak = lazy_module("flambeau.utils.weak", "Dictionaries of tensors that do not keep them alive.")
 
 __all__ = [
-    "benchmark", "checkpoint", "collect_env", "data", "dlpack", "hooks", "model_zoo", "set_module", "swap_tensors",
-    "tensorboard", "weak",
+    "benchmark", "checkpoint", "collect_env", "data", "dlpack", "flop_counter", "hooks", "model_zoo", "set_module",
+    "swap_tensors", "tensorboard", "weak",
 ]  # fmt: skip
 
 

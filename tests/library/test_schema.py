@@ -145,3 +145,9 @@ def test_results_that_fit() -> None:
     assert parse("f() -> (Tensor, int)").returned([x, 3]) == (x, 3)
     assert parse("f() -> Tensor[]").returned([x, x]) == [x, x]
     assert parse("f() -> ()").returned(None) is None
+
+
+def test_memory_that_is_written_and_has_no_name():
+    schema = parse("f.out(Tensor A, Tensor! out, Tensor! more) -> ()")
+    assert [a.is_write for a in schema.arguments] == [False, True, True] and schema.is_mutable
+    assert str(schema) == "f.out(Tensor A, Tensor($0! -> ) out, Tensor($1! -> ) more) -> ()"

@@ -364,3 +364,20 @@ def test_no_warnings_in_ordinary_use():
         warnings.simplefilter("error")
         for name in ALL:
             make(name, [leaf(2, 2)]).step()
+
+
+def test_a_proxy_that_is_an_optimizer_only_by_its_class():
+    class Proxy(torch.optim.Optimizer):
+        def __init__(self, inner):
+            self.inner = inner
+
+        def step(self, closure=None):
+            return self.inner.step(closure)
+
+    w, calls = leaf(2), []
+    inner = torch.optim.SGD([w], lr=0.1)
+    inner.register_step_post_hook(lambda *given: calls.append(given))
+    before = w.tolist()
+    w.sum().backward()
+    Proxy(inner).step()
+    assert w.tolist() != before and len(calls) == 1

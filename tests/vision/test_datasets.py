@@ -8,6 +8,7 @@ import os
 import pickle
 import tarfile
 import tracemalloc
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def idx_files(folder: Path, ending: str = "") -> None:
         write_idx(folder / (name + ending), array)
 
 
-@pytest.mark.parametrize(("kind", "ending"), [("MNIST", ""), ("MNIST", ".gz"), ("FashionMNIST", "")])
+@pytest.mark.parametrize(("kind", "ending"), [("MNIST", ""), ("MNIST", ".gz"), ("FashionMNIST", ""), ("KMNIST", "")])
 def test_mnist(tmp_path: Path, kind: str, ending: str) -> None:
     idx_files(tmp_path / kind / "raw", ending)
     data = getattr(datasets, kind)(tmp_path, train=True, download=True)  # all is there: nothing to download
@@ -185,3 +186,40 @@ def test_packed_pictures_are_unpacked_as_far_as_promised(tmp_path: Path) -> None
     (tmp_path / "x.gz").write_bytes(gzip.compress(bomb))
     with pytest.raises(ValueError, match="holds 14 bytes where its header"):
         idx.read_idx(tmp_path / "x.gz", 1)
+
+
+def test_a_file_from_an_address_unpacked(tmp_path: Path) -> None:
+    source = tmp_path / "there" / "words.txt"
+    source.parent.mkdir()
+    source.write_bytes(b"words")
+    archive = tmp_path / "words.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(source, "words.txt")
+    utils.download_and_extract_archive(archive.as_uri(), tmp_path / "here", tmp_path / "out", remove_finished=True)
+    assert (tmp_path / "out" / "words.txt").read_bytes() == b"words" and not (tmp_path / "here" / archive.name).exists()
+    utils.download_url(source.as_uri(), tmp_path / "here", "renamed", utils.calculate_md5(source))
+    assert (tmp_path / "here" / "renamed").read_bytes() == b"words"
+    with pytest.raises(RuntimeError, match="Google Drive(.|\n)*put it at"):
+        utils.download_url("https://drive.google.com/file/d/1/view", tmp_path, "file")
+
+
+def test_archives(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as files:
+        files.writestr("in/one.txt", "1")
+    assert utils.extract_archive(str(tmp_path / "a.zip")) == str(tmp_path)
+    assert (tmp_path / "in" / "one.txt").read_text() == "1"
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(b"2"))
+    assert utils.extract_archive(tmp_path / "b.txt.gz") == tmp_path / "b.txt"
+    assert (tmp_path / "b.txt").read_bytes() == b"2"
+    with pytest.raises(RuntimeError, match="archive type: 'c.rar'(.|\n)*.zip"):
+        utils.extract_archive(tmp_path / "c.rar")
+    assert utils.list_dir(tmp_path) == ["in"] and utils.list_dir(tmp_path, prefix=True) == [str(tmp_path / "in")]
+    assert sorted(utils.list_files(tmp_path, (".zip", ".gz"))) == ["a.zip", "b.txt.gz"]
+
+
+def test_an_argument_that_is_one_of_several_words() -> None:
+    assert utils.verify_str_arg("test", "split", ("train", "test")) == "test"
+    with pytest.raises(ValueError, match="Unknown value 'val' for argument split. Valid values are {'train', 'test'}"):
+        utils.verify_str_arg("val", "split", ("train", "test"))
+    with pytest.raises(ValueError, match="Expected type str for argument split, but got type <class 'int'>"):
+        utils.verify_str_arg(3, "split")

@@ -11,6 +11,7 @@ import flambeau as torch
 from flambeau._core.config import config
 from flambeau.vision import models
 from flambeau.vision.models import SqueezeNet1_1_Weights, resnet18, squeezenet1_1
+from flambeau.vision.models._utils import IntermediateLayerGetter
 
 
 @pytest.fixture
@@ -72,3 +73,15 @@ def test_a_vision_transformer_of_another_size() -> None:
         model(torch.zeros(2, 3, 12, 12))
     with pytest.raises(ValueError, match="indivisible"):
         models.VisionTransformer(9, 4, 1, 2, 16, 32)
+
+
+def test_outputs_of_inner_layers() -> None:
+    model = resnet18().eval()
+    inner = IntermediateLayerGetter(model, {"layer1": "fine", "layer3": "coarse"})
+    found = inner(torch.ones(1, 3, 64, 64))
+    assert {name: tuple(value.shape) for name, value in found.items()} == {
+        "fine": (1, 64, 16, 16), "coarse": (1, 256, 4, 4),
+    }  # fmt: skip
+    assert list(inner)[-1] == "layer3" and inner["conv1"] is model.conv1
+    with pytest.raises(ValueError, match="not present in model: layer9(.|\n)*its children are conv1"):
+        IntermediateLayerGetter(model, {"layer9": "none"})

@@ -7,14 +7,16 @@ from typing import Any
 
 from flambeau import _api as torch
 from flambeau.utils.data.collate import collate_tensor_fn, default_collate, default_collate_fn_map
-from flambeau.utils.data.dataset import IterableDataset, Subset, TensorDataset
+from flambeau.utils.data.dataset import Subset, TensorDataset
 
 Fetch = Callable[[Any], Any]
 
 
-def make_fetch(dataset: Any, batched: bool, collate_fn: Callable[[Any], Any], drop_last: bool) -> Fetch:
-    """The function from indices to a collated batch; of an IterableDataset it raises StopIteration at the end."""
-    if isinstance(dataset, IterableDataset):
+def make_fetch(
+    dataset: Any, is_stream: bool, batched: bool, collate_fn: Callable[[Any], Any], drop_last: bool
+) -> Fetch:
+    """The function from indices to a collated batch; of a stream it raises StopIteration at the end."""
+    if is_stream:
         return _from_stream(iter(dataset), batched, collate_fn, drop_last)
     if not batched:
         return lambda index: collate_fn(dataset[index])

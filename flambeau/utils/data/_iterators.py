@@ -29,12 +29,12 @@ class LoaderIterator(Iterator[Any]):
     """
 
     def __init__(self, loader: DataLoader[Any]) -> None:
-        self._index_sampler = loader.index_sampler
-        self._stream_length = loader.stream_length
+        self._index_sampler = loader._index_sampler
+        self._stream_length = loader._IterableDataset_len_called
         self._indices = iter(self._index_sampler)
         self._yielded = 0
         self._setup = Setup(
-            loader.dataset, loader.batch_sampler is not None, loader.collate_fn, loader.drop_last,
+            loader.dataset, bool(loader._dataset_kind), loader._auto_collation, loader.collate_fn, loader.drop_last,
             loader.worker_init_fn,
             draw_seed(loader.generator), loader.num_workers,
         )  # fmt: skip
@@ -83,7 +83,7 @@ class WorkersIterator(LoaderIterator):
 
     def restart(self, loader: DataLoader[Any]) -> None:
         """Begin another pass; what the workers still answer to the last one will be thrown away."""
-        self._stream_length = loader.stream_length
+        self._stream_length = loader._IterableDataset_len_called
         self._indices = iter(self._index_sampler)
         self._yielded = 0
         self._epoch += 1

@@ -50,6 +50,7 @@ class Setup(NamedTuple):
     """All a worker must know of its loader; pickled where processes are spawned."""
 
     dataset: Any
+    is_stream: bool
     batched: bool
     collate_fn: Callable[[Any], Any]
     drop_last: bool
@@ -58,7 +59,7 @@ class Setup(NamedTuple):
     num_workers: int
 
     def make_fetch(self) -> Fetch:
-        return make_fetch(self.dataset, self.batched, self.collate_fn, self.drop_last)
+        return make_fetch(self.dataset, self.is_stream, self.batched, self.collate_fn, self.drop_last)
 
 
 class Task(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import sys
 from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ else:
     np = lazy_module("numpy")
 
 ALIKE = "all samples of a data set must be alike, or the DataLoader needs a collate_fn"
+np_str_obj_array_pattern = re.compile(r"[SaUO]")  # NumPy's codes of dtypes that no tensor has: strings, objects
 CollateMap = dict[Any, Callable[..., Any]]
 
 

@@ -25,6 +25,17 @@ __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"
 
 T_co = TypeVar("T_co", covariant=True)
 
+_BaseDataLoaderIter = _SingleProcessDataLoaderIter = LoaderIterator  # PyTorch's names, which libraries ask for
+_MultiProcessingDataLoaderIter = WorkersIterator
+
+
+class _DatasetKind:
+    """How samples are got of a data set: by index, or one after the other."""
+
+    Map = 0
+    Iterable = 1
+
+
 _FIXED = frozenset({"batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers"})
 
 
@@ -102,7 +113,7 @@ class DataLoader(CheckedKeywords, Generic[T_co]):
         self.pin_memory_device = pin_memory_device
         self.in_order = in_order
         self._workers_iterator: WorkersIterator | None = None
-        self.stream_length: int | None = None  # what an IterableDataset said it was, if asked
+        self._IterableDataset_len_called: int | None = None  # what an IterableDataset said it was, if asked
         self._complete = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -125,15 +136,25 @@ class DataLoader(CheckedKeywords, Generic[T_co]):
     def __len__(self) -> int:
         """The number of batches; of an IterableDataset an estimate from its length."""
         if not isinstance(self.dataset, IterableDataset):
-            return len(self.index_sampler)
-        self.stream_length = samples = length(self.dataset)
+            return len(self._index_sampler)
+        self._IterableDataset_len_called = samples = length(self.dataset)
         if self.batch_size is None:
             return samples
         whole, rest = divmod(samples, self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
+    # What iterators ask of a loader has PyTorch's names, since libraries give them loaders of their own.
+
     @property
-    def index_sampler(self) -> Any:
+    def _dataset_kind(self) -> int:
+        return _DatasetKind.Iterable if isinstance(self.dataset, IterableDataset) else _DatasetKind.Map
+
+    @property
+    def _auto_collation(self) -> bool:
+        return self.batch_sampler is not None
+
+    @property
+    def _index_sampler(self) -> Any:
         """What is asked for the next thing to fetch: the batch sampler, or without batching the sampler."""
         return self.sampler if self.batch_sampler is None else self.batch_sampler
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,25 +9,16 @@ from typing import Any
 
 from flambeau._core.errors import explain
 from flambeau.vision.datasets.vision import VisionDataset
-from flambeau.vision.transforms._pictures import pillow
+from flambeau.vision.io._decoding import decoded
 
 IMG_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-MOST_PIXELS_A_BYTE = 10_000  # deflate makes at most 1,032 bytes of one, with 8 pixels each
 
 
 def pil_loader(path: str | Path) -> Any:
     """The picture in a file, in red, green and blue. OSError if it is damaged or no picture."""
     with open(path, "rb") as file:
         data = file.read()  # Pillow asks a file for all that its header promises, and Python takes memory for that
-    try:
-        picture = pillow("Image").open(io.BytesIO(data))
-        if picture.width * picture.height > len(data) * MOST_PIXELS_A_BYTE:
-            raise OSError(f"{picture.width} x {picture.height} pixels cannot be in {len(data)} bytes")
-        return picture.convert("RGB")
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # whatever Pillow's parsers meet
-        raise OSError(f"{path} is no picture that can be read: {error}") from error
+    return decoded(data, str(path), lambda picture: picture.convert("RGB"))
 
 
 default_loader = pil_loader

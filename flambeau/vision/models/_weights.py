@@ -127,12 +127,6 @@ def get_model(name: str, **config: Any) -> nn.Module:
     return _builders[name.lower()](**config)
 
 
-def divisible(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple of `divisor`, at least `divisor`, and not below nine tenths of `channels`."""
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * channels else rounded
-
-
 def initialize_convolutions(model: nn.Module, mode: str = "fan_out") -> None:
     """The usual initialization of convolutional networks (He et al. 2015), in the order of the modules."""
     for module in model.modules():

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from flambeau import _api as torch
 from flambeau import nn
 from flambeau.vision.models import _weights
-from flambeau.vision.models._weights import Tensor, built, classes_for, divisible, published, register
+from flambeau.vision.models._utils import _make_divisible
+from flambeau.vision.models._weights import Tensor, built, classes_for, published, register
+from flambeau.vision.ops.misc import Conv2dNormActivation
 
 MobileNet_V2_Weights = published("MobileNet_V2_Weights", "mobilenet_v2-b0353104.pth", "mobilenet_v2-7ebf99e0.pth")
 
 # expansion, channels, repetitions, stride of the first
 SETTING = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-
-
-def conv_norm_activation(
-    inputs: int, outputs: int, kernel_size: int = 3, stride: int = 1, groups: int = 1,
-    norm_layer: Callable[[int], nn.Module] = nn.BatchNorm2d, activation: Callable[..., nn.Module] | None = nn.ReLU,
-    dilation: int = 1,
-) -> nn.Sequential:  # fmt: skip
-    """A convolution that keeps the size, a norm and an activation."""
-    padding = (kernel_size - 1) // 2 * dilation
-    conv = nn.Conv2d(inputs, outputs, kernel_size, stride, padding, dilation, groups, bias=False)
-    return nn.Sequential(conv, norm_layer(outputs), *([activation(inplace=True)] if activation else []))
 
 
 class InvertedResidual(nn.Module):
@@ -38,13 +30,13 @@ class InvertedResidual(nn.Module):
         if stride not in (1, 2):
             raise ValueError(f"stride should be 1 or 2 instead of {stride}")
         hidden = int(round(inp * expand_ratio))
-        make = {"norm_layer": norm_layer, "activation": nn.ReLU6}
-        expand = [] if expand_ratio == 1 else [conv_norm_activation(inp, hidden, 1, **make)]  # type: ignore[arg-type]
+        conv = partial(Conv2dNormActivation, norm_layer=norm_layer, activation_layer=nn.ReLU6)
+        expand = [] if expand_ratio == 1 else [conv(inp, hidden, 1)]
         self.stride, self.out_channels = stride, oup
         self.use_res_connect = stride == 1 and inp == oup
         self.conv = nn.Sequential(
             *expand,
-            conv_norm_activation(hidden, hidden, stride=stride, groups=hidden, **make),  # type: ignore[arg-type]
+            conv(hidden, hidden, stride=stride, groups=hidden),
             nn.Conv2d(hidden, oup, 1, bias=False),
             norm_layer(oup),
         )
@@ -64,17 +56,17 @@ class MobileNetV2(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         norm = norm_layer or nn.BatchNorm2d
-        channels = divisible(32 * width_mult, round_nearest)
-        self.last_channel = divisible(1280 * max(1.0, width_mult), round_nearest)
-        layers: list[nn.Module] = [conv_norm_activation(3, channels, stride=2, norm_layer=norm, activation=nn.ReLU6)]
+        channels = _make_divisible(32 * width_mult, round_nearest)
+        self.last_channel = _make_divisible(1280 * max(1.0, width_mult), round_nearest)
+        conv = partial(Conv2dNormActivation, norm_layer=norm, activation_layer=nn.ReLU6)
+        layers: list[nn.Module] = [conv(3, channels, stride=2)]
         for expansion, outputs, repetitions, first_stride in inverted_residual_setting or SETTING:
-            outputs = divisible(outputs * width_mult, round_nearest)
+            outputs = _make_divisible(outputs * width_mult, round_nearest)
             for place in range(repetitions):
                 stride = first_stride if place == 0 else 1
                 layers.append(block(channels, outputs, stride, expand_ratio=expansion, norm_layer=norm))
                 channels = outputs
-        last = conv_norm_activation(channels, self.last_channel, 1, norm_layer=norm, activation=nn.ReLU6)
-        self.features = nn.Sequential(*layers, last)
+        self.features = nn.Sequential(*layers, conv(channels, self.last_channel, 1))
         self.classifier = nn.Sequential(nn.Dropout(p=dropout), nn.Linear(self.last_channel, num_classes))
         _weights.initialize_convolutions(self)
         _weights.initialize_linear(self)

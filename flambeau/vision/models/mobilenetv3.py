@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from flambeau import _api as torch
 from flambeau import nn
 from flambeau.vision.models import _weights
-from flambeau.vision.models._weights import Tensor, built, classes_for, divisible, published, register
-from flambeau.vision.models.mobilenetv2 import conv_norm_activation
+from flambeau.vision.models._utils import _make_divisible
+from flambeau.vision.models._weights import Tensor, built, classes_for, published, register
+from flambeau.vision.ops.misc import Conv2dNormActivation, SqueezeExcitation
 
 MobileNet_V3_Large_Weights = published(
     "MobileNet_V3_Large_Weights", "mobilenet_v3_large-8738ca79.pth", "mobilenet_v3_large-5c1a4163.pth"
@@ -53,21 +54,6 @@ SMALL = tuple(
 _norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
 
 
-class SqueezeExcitation(nn.Module):
-    """Weigh channels by what the whole picture says: https://arxiv.org/abs/1709.01507."""
-
-    def __init__(self, input_channels: int, squeeze_channels: int) -> None:
-        super().__init__()
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc1 = nn.Conv2d(input_channels, squeeze_channels, 1)
-        self.fc2 = nn.Conv2d(squeeze_channels, input_channels, 1)
-        self.activation = nn.ReLU()
-        self.scale_activation = nn.Hardsigmoid()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.scale_activation(self.fc2(self.activation(self.fc1(self.avgpool(x))))) * x
-
-
 class InvertedResidual(nn.Module):
     """Expand, convolve each channel by itself, weigh channels, project back."""
 
@@ -76,16 +62,24 @@ class InvertedResidual(nn.Module):
         if stage.stride not in (1, 2):
             raise ValueError(f"stride should be 1 or 2 instead of {stage.stride}")
         activation = nn.Hardswish if stage.hard_swish else nn.ReLU
-        conv = partial(conv_norm_activation, norm_layer=norm_layer)
+        conv = partial(Conv2dNormActivation, norm_layer=norm_layer)
         layers: list[nn.Module] = []
         if stage.expanded != stage.inputs:
-            layers.append(conv(stage.inputs, stage.expanded, 1, activation=activation))
+            layers.append(conv(stage.inputs, stage.expanded, 1, activation_layer=activation))
         layers.append(
-            conv(stage.expanded, stage.expanded, stage.kernel, stage.stride, stage.expanded, activation=activation)
+            conv(
+                stage.expanded,
+                stage.expanded,
+                stage.kernel,
+                stage.stride,
+                groups=stage.expanded,
+                activation_layer=activation,
+            )
         )
         if stage.squeeze:
-            layers.append(SqueezeExcitation(stage.expanded, divisible(stage.expanded // 4)))
-        layers.append(conv(stage.expanded, stage.outputs, 1, activation=None))
+            squeezed = _make_divisible(stage.expanded // 4, 8)
+            layers.append(SqueezeExcitation(stage.expanded, squeezed, scale_activation=nn.Hardsigmoid))
+        layers.append(conv(stage.expanded, stage.outputs, 1, activation_layer=None))
         self.block = nn.Sequential(*layers)
         self.use_res_connect = stage.stride == 1 and stage.inputs == stage.outputs
         self.out_channels = stage.outputs
@@ -103,7 +97,7 @@ class MobileNetV3(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         norm = norm_layer or _norm
-        conv = partial(conv_norm_activation, norm_layer=norm, activation=nn.Hardswish)
+        conv = partial(Conv2dNormActivation, norm_layer=norm, activation_layer=nn.Hardswish)
         last = 6 * stages[-1].outputs
         first = conv(3, stages[0].inputs, 3, 2)
         blocks = [InvertedResidual(stage, norm) for stage in stages]
@@ -124,9 +118,10 @@ def _mobilenet(base: Sequence[Stage], last: int, weights: Any, kind: Any, kwargs
     width = kwargs.pop("width_mult", 1.0)
     stages = []
     for stage in base:
-        inputs, expanded, outputs = (divisible(n * width) for n in (stage.inputs, stage.expanded, stage.outputs))
+        channels = (stage.inputs, stage.expanded, stage.outputs)
+        inputs, expanded, outputs = (_make_divisible(n * width, 8) for n in channels)
         stages.append(stage._replace(inputs=inputs, expanded=expanded, outputs=outputs))
-    return built(MobileNetV3(stages, divisible(last * width), **classes_for(weights, kwargs)), weights, kind)
+    return built(MobileNetV3(stages, _make_divisible(last * width, 8), **classes_for(weights, kwargs)), weights, kind)
 
 
 @register

@@ -143,3 +143,22 @@ def test_what_decides_the_batches_is_fixed() -> None:
     with pytest.raises(ValueError, match="batch_size attribute should not be set after DataLoader"):
         loader.batch_size = 3
     assert list(SubsetRandomSampler([3])) == [3]
+
+
+def test_the_iterator_takes_a_loader_that_a_library_made():
+    from flambeau.utils.data import dataloader
+
+    class Stream:
+        _IterableDataset_len_called, _auto_collation, _dataset_kind = None, False, dataloader._DatasetKind.Iterable
+        _index_sampler, drop_last, num_workers, worker_init_fn, generator = range(9), False, 0, None, None
+
+        def __init__(self):
+            self.dataset = self
+
+        def collate_fn(self, sample):
+            return sample + 1
+
+        def __iter__(self):
+            return iter([1, 2, 3])
+
+    assert list(dataloader._SingleProcessDataLoaderIter(Stream())) == [2, 3, 4]
