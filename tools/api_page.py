@@ -13,6 +13,7 @@ from pathlib import Path
 import flambeau
 from flambeau._core.homes import TABLE
 from flambeau._core.unsupported import GROUPS
+from flambeau._core.unsupported_modules import PARTLY
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 
@@ -84,6 +85,8 @@ def page() -> str:
     for namespace, missing, nearest, names in GROUPS:
         listed = sorted(names.split())
         parts += [f"### `{namespace}`: {missing} ({len(listed)})", f"Nearest: {nearest}.", paragraph(listed)]
+    for namespace, (missing, nearest) in PARTLY.items():
+        parts += [f"### `{namespace}`, and what is below it, but for the names above: {missing}", f"Nearest: {nearest}."]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 

@@ -146,6 +146,11 @@ TABLE: dict[str, dict[str, str]] = {
         "FullyShardedDataParallel MixedPrecision ShardingStrategy StateDictType",
     },
     "typing": {"torch.jit.annotations": "Any Dict List Optional Tuple Union"},
+    "flambeau.masked": {
+        "torch.masked.maskedtensor": "MaskedTensor as_masked_tensor is_masked_tensor masked_tensor",
+        "torch.masked.maskedtensor.core": "MaskedTensor is_masked_tensor",
+        "torch.masked.maskedtensor.creation": "as_masked_tensor masked_tensor",
+    },
     "flambeau.utils.data.collate": {
         "torch.utils.data._utils": "",
         "torch.utils.data._utils.collate": "collate collate_float_fn collate_int_fn collate_numpy_array_fn "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from flambeau._core.unsupported_modules import MODULES
+from flambeau._core.unsupported_modules import MODULES, PARTLY
 
 
 class UnsupportedName(AttributeError, NotImplementedError):
@@ -221,14 +221,6 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "EnforceUnique FunctionEvent KinetoStepTracker MemRecordsAcc emit_itt load_nvprof parse_nvprof_trace",
     ),
     (
-        "torch.onnx",
-        "there is no second representation of a program that could be written to a file",
-        "torch.save or flambeau.safetensors for the state_dict, which PyTorch can load into the same module and export",
-        "ExportableModule InputObserver JitScalarType ONNXProgram OnnxExporterError OperatorExportTypes "
-        "TensorProtoDataType TrainingMode errors export ops register_custom_op_symbolic select_model_mode_for_export "
-        "symbolic_helper symbolic_opset10 symbolic_opset9 unregister_custom_op_symbolic utils",
-    ),
-    (
         "torch.utils.flop_counter",
         "operations are counted by formulas that are built in",
         "FlopCounterMode",
@@ -358,13 +350,6 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.nn.parallel.DistributedDataParallel, its register_comm_hook, torch.distributed.new_group",
         "Logger Reducer shrink_group",
     ),
-    (
-        "torch.distributed.rpc",
-        "there are no remote calls between processes",
-        "torch.distributed.send and recv, or torch.multiprocessing",
-        "BackendType PyRRef RRef RpcAgent RpcBackendOptions TensorPipeAgent TensorPipeRpcBackendOptions WorkerInfo "
-        "enable_gil_profiling get_rpc_timeout get_worker_info init_rpc remote rpc_async rpc_sync shutdown",
-    ),
 )
 
 # namespace -> name -> (what is missing, what comes nearest)
@@ -381,11 +366,16 @@ def refuse(namespace: str, name: str) -> AttributeError:
         >>> [isinstance(refuse("torch", name), NotImplementedError) for name in ("quint4x2", "no_such_name")]
         [True, False]
     """
-    known = NAMES.get(namespace, {}).get(name)
+    known = NAMES.get(namespace, {}).get(name) or _reason_of(namespace)
     if known is None:
         return AttributeError(f"module {namespace!r} has no attribute {name!r}")
     missing, nearest = known
     return UnsupportedName(f"{namespace}.{name} is not implemented: {missing}\n  hint: nearest is {nearest}")
+
+
+def _reason_of(namespace: str) -> tuple[str, str] | None:
+    """Why a module, or one it stands in, lacks names."""
+    return next((why for top, why in PARTLY.items() if namespace == top or namespace.startswith(f"{top}.")), None)
 
 
 class Refusal:

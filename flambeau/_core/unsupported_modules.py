@@ -5,6 +5,39 @@ Rows are as in `flambeau/_core/unsupported.py`, which looks them up: (namespace,
 
 from __future__ import annotations
 
+# Modules of which only what libraries name is here: (missing, nearest) for all their other names, and those below them.
+PARTLY: dict[str, tuple[str, str]] = {
+    "torch.distributed.algorithms": (
+        "they are about hooks and optimizers that PyTorch's process groups have",
+        "DistributedDataParallel, its join() and register_comm_hook",
+    ),
+    "torch.distributed.checkpoint": (
+        "each process has the whole state",
+        "torch.save on rank 0, and torch.load on all",
+    ),
+    "torch.distributed.fsdp": (
+        "every process holds all parameters of a module",
+        "torch.nn.parallel.DistributedDataParallel",
+    ),
+    "torch.distributed.tensor": (
+        "a tensor lies in one process",
+        "torch.distributed.scatter and all_gather of its parts, or DistributedDataParallel",
+    ),
+    "torch.distributed.rpc": (
+        "there are no remote calls between processes",
+        "torch.distributed.send and recv, or torch.multiprocessing",
+    ),
+    "torch.fx": (
+        "programs are not traced into graphs of Python objects",
+        "torch.compile, which replays a function; torch.overrides.TorchFunctionMode, which sees its calls",
+    ),
+    "torch.onnx": (
+        "there is no second representation of a program that could be written to a file",
+        "torch.save or flambeau.safetensors for the state_dict, which PyTorch can load into the same module and export",
+    ),
+    "torch.masked.maskedtensor": ("operations on masked tensors follow from rules", "torch.masked"),
+}
+
 MODULES: tuple[tuple[str, str, str, str], ...] = (
     (
         "torch",

@@ -2,11 +2,11 @@
 
 from flambeau._core.homes import absent
 from flambeau._core.placeholders import placeholders
+from flambeau._core.unsupported_modules import PARTLY
 
 _ABSENT = placeholders(
     "torch.distributed.fsdp",
-    "every process holds all parameters of a module",
-    "torch.nn.parallel.DistributedDataParallel",
+    *PARTLY["torch.distributed.fsdp"],
     classes="CPUOffload CPUOffloadPolicy FSDPModule FullStateDictConfig FullyShardedDataParallel MixedPrecision "
     "MixedPrecisionPolicy OffloadPolicy ShardingStrategy StateDictType",
     functions="fully_shard register_fsdp_forward_method",

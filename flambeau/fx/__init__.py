@@ -7,13 +7,13 @@ from typing import TypeVar
 
 from flambeau._core.homes import absent
 from flambeau._core.placeholders import placeholders
+from flambeau._core.unsupported_modules import PARTLY
 
 Function = TypeVar("Function", bound=Callable)
 
 _ABSENT = placeholders(
     "torch.fx",
-    "programs are not traced into graphs of Python objects",
-    "torch.compile, which replays a function; torch.overrides.TorchFunctionMode, which sees its calls; torch.explain",
+    *PARTLY["torch.fx"],
     classes="Graph GraphModule Interpreter Node Proxy Tracer Transformer",
     functions="symbolic_trace replace_pattern map_arg",
 )

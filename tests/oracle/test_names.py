@@ -19,7 +19,7 @@ import pytest
 
 import flambeau
 from flambeau._core.homes import HOMES, elsewhere
-from flambeau._core.unsupported import NAMES
+from flambeau._core.unsupported import NAMES, UnsupportedName, refuse
 from flambeau.running.standing_in import HOUSE_ONLY
 
 torch = pytest.importorskip("torch")
@@ -73,7 +73,9 @@ def walk() -> Iterator[str]:
 
 def refused(name: str) -> bool:
     namespace, _, last = name.rpartition(".")
-    return last in NAMES.get(namespace, {})
+    if last in NAMES.get(namespace, {}):
+        return True
+    return ours(name) is None and isinstance(refuse(namespace, last), UnsupportedName)
 
 
 @cache
@@ -115,9 +117,9 @@ def public(module: Any) -> set[str]:
 
 def missing(module: str) -> list[str]:
     """The names of a module that are neither here nor refused."""
-    here, known = ours(module), NAMES.get(module, {})
+    here = ours(module)
     there = public(theirs(module)) - {*NOT_MEANT.get(module, "").split()}
-    return sorted(name for name in there if name not in known and not hasattr(here, name))
+    return sorted(n for n in there if not hasattr(here, n) and not isinstance(refuse(module, n), UnsupportedName))
 
 
 MODULES = [module for module in dict.fromkeys(walk()) if not refused(module)]

@@ -1,11 +1,11 @@
 """`torch.distributed.checkpoint.hf_storage`: names of what spreads safetensors over processes."""
 
 from flambeau._core.placeholders import placeholders
-from flambeau.distributed.checkpoint import MISSING
+from flambeau._core.unsupported_modules import PARTLY
 
 _ABSENT = placeholders(
     "torch.distributed.checkpoint.hf_storage",
-    *MISSING,
+    *PARTLY["torch.distributed.checkpoint"],
     classes="HuggingFaceStorageReader HuggingFaceStorageWriter",
 )
 globals().update(_ABSENT)
