@@ -86,7 +86,7 @@ def page() -> str:
         listed = sorted(names.split())
         parts += [f"### `{namespace}`: {missing} ({len(listed)})", f"Nearest: {nearest}.", paragraph(listed)]
     for namespace, (missing, nearest) in PARTLY.items():
-        parts += [f"### `{namespace}`, and what is below it, but for the names above: {missing}", f"Nearest: {nearest}."]
+        parts += [f"### `{namespace}` and below, but for what libraries name: {missing}", f"Nearest: {nearest}."]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 

@@ -35,7 +35,6 @@ PARTLY: dict[str, tuple[str, str]] = {
         "there is no second representation of a program that could be written to a file",
         "torch.save or flambeau.safetensors for the state_dict, which PyTorch can load into the same module and export",
     ),
-    "torch.masked.maskedtensor": ("operations on masked tensors follow from rules", "torch.masked"),
 }
 
 MODULES: tuple[tuple[str, str, str, str], ...] = (
@@ -107,6 +106,12 @@ MODULES: tuple[tuple[str, str, str, str], ...] = (
         "there is no TorchScript: no second representation of a program",
         "torch.compile for speed, torch.save of the state_dict for storage",
         "mobile quantized",
+    ),
+    (
+        "torch.masked.maskedtensor",
+        "what operations mean for masked tensors follows from rules",
+        "torch.masked, and the operations themselves",
+        "binary passthrough reductions unary",
     ),
     (
         "torch.nn",
