@@ -139,7 +139,8 @@ def _found(own: str) -> ModuleSpec | None:
     if own in sys.modules:
         return sys.modules[own].__spec__
     parent = sys.modules.get(own.rpartition(".")[0])  # None: PyTorch's module lives in another one here
-    return PathFinder.find_spec(own, parent.__path__) if hasattr(parent, "__path__") else None
+    path = getattr(parent, "__path__", None)
+    return None if path is None else PathFinder.find_spec(own, path)
 
 
 def _missing(name: str) -> ModuleNotFoundError:
