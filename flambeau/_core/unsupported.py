@@ -194,7 +194,6 @@ GROUPS: tuple[tuple[str, str, str, str], ...] = (
         "torch.autocast(...) as the decorator of the function",
         "autocast_decorator",
     ),
-    ("torch.amp.grad_scaler", "the stages of a step are not shown", "torch.GradScaler", "OptState"),
     (
         "torch.autograd.function",
         "it is the legacy of PyTorch 0.x",
