@@ -68,9 +68,6 @@ class dtype:  # noqa: N801 (PyTorch's name)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         if self in QUANTIZED:
             raise RuntimeError(f"a plain tensor cannot have the dtype {self!r}; use torch.quantize_per_tensor")
-        if self is complex32:
-            hint = "torch.complex64 has twice the precision; two tensors of torch.float16 take as much memory"
-            raise NotImplementedError(errors.explain("there are no tensors of torch.complex32", hint=hint))
         if BITS.get(self.name) is self:
             self.numpy = np.dtype(f"uint{8 * self.itemsize}")
         else:
