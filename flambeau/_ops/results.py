@@ -13,10 +13,11 @@ def named(name: str, *fields: str) -> Any:
 
     Example::
 
-        >>> named("bounds", "least", "most")(1, 2)
-        torch.return_types.bounds(
-        least=1,
-        most=2)
+        >>> import flambeau as torch
+        >>> KINDS["max"](1, 2)
+        torch.return_types.max(
+        values=1,
+        indices=2)
     """
     if name in KINDS:
         raise ValueError(f"the type {name!r} is declared twice")
