@@ -184,7 +184,7 @@ def takers(candidates: Iterable[Any]) -> list[Any]:
     found: list[Any] = []
     for candidate in candidates:
         kind = type(candidate)
-        if kind not in _plain and takes_over(kind) and kind not in map(type, found):
+        if takes_over(kind) and kind not in map(type, found):
             before = [i for i, other in enumerate(found) if issubclass(kind, type(other))]
             found.insert(before[0] if before else len(found), candidate)
     return found

@@ -10,10 +10,9 @@ from typing import Any
 from flambeau import _api as torch
 from flambeau._core.overriding import PASSED, offer, switch
 from flambeau._ops.registry import OPS, Op, named_like
-from flambeau._replay.opaque import Opaque
 from flambeau._tensor import creation
 from flambeau.library import operators
-from flambeau.library.operators import Namespace, OpOverloadPacket
+from flambeau.library.operators import Namespace, OpOverloadPacket, Overload
 
 # namespace of the table -> how PyTorch's names begin; where two have a name, the last is meant
 PREFIXES = {"nn.functional": "", "": "", "linalg": "linalg_", "fft": "fft_", "special": "special_"}
@@ -100,7 +99,7 @@ def with_numbered_reduction(op: Op) -> Callable:
     return named_like(loss, op.body, op.name)
 
 
-class TableOverload(Opaque):
+class TableOverload(Overload):
     """An overload of an operation of the package: `torch.ops.aten.add.Tensor`. `_schema` is not known."""
 
     def __init__(self, packet: TablePacket, name: str) -> None:
@@ -115,15 +114,7 @@ class TableOverload(Opaque):
         suffix = "" if self._overloadname == "default" else f".{self._overloadname}"
         return self.overloadpacket._qualified_op_name + suffix
 
-    def __str__(self) -> str:
-        return f"{self.overloadpacket}.{self._overloadname}"
-
-    def __repr__(self) -> str:
-        return f"<OpOverload(op='{self.overloadpacket}', overload='{self._overloadname}')>"
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        if switch.on and (taken := offer(self, args, kwargs)) is not PASSED:
-            return taken
+    def compute(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         return self.overloadpacket.function(*args, **kwargs)
 
 

@@ -21,7 +21,29 @@ namespaces: dict[str, Namespace] = {}
 kernels: dict[str, dict[str, Callable]] = {}
 
 
-class OpOverload(Opaque):
+class Overload(Opaque):
+    """An overload of an operator, called through `torch.ops`: it is offered to `__torch_function__` before it runs."""
+
+    overloadpacket: Any
+    _overloadname: Any
+
+    def __str__(self) -> str:
+        return f"{self.overloadpacket}.{self._overloadname}"
+
+    def __repr__(self) -> str:
+        return f"<OpOverload(op='{self.overloadpacket}', overload='{self._overloadname}')>"
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        if switch.on and (taken := offer(self, args, kwargs)) is not PASSED:
+            return taken
+        return self.compute(args, kwargs)
+
+    def compute(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """The result of a call that nobody takes over."""
+        raise NotImplementedError
+
+
+class OpOverload(Overload):
     """One form of an operator, with one schema: `torch.ops.mylib.scale.default`.
 
     A call binds its arguments by the schema, and goes through what is registered: a rule for `vmap`, another precision
@@ -56,15 +78,7 @@ class OpOverload(Opaque):
         """`mylib::scale`, or with the name of an overload `mylib::scale.Scalar`."""
         return self._schema.name + (self._schema.overload_name and f".{self._schema.overload_name}")
 
-    def __str__(self) -> str:
-        return f"{self.overloadpacket}.{self._overloadname}"
-
-    def __repr__(self) -> str:
-        return f"<OpOverload(op='{self.overloadpacket}', overload='{self._overloadname}')>"
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        if switch.on and (taken := offer(self, args, kwargs)) is not PASSED:
-            return taken
+    def compute(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         return calling.call(self, *self._schema.bind(args, kwargs))
 
     def __deepcopy__(self, memo: dict) -> OpOverload:
