@@ -292,6 +292,18 @@ def layer_normalised_grad(c: Graph, g: Array, x: Array, mean: Array, inverse: Ar
     return (scaled - average - normalised * along) * inverse, of_weight, of_bias
 
 
+def channels_normalised(c: Graph, x: Array, mean: Array, variance: Array, eps: float, weight: Array | None = None,
+                        bias: Array | None = None) -> Array:  # fmt: skip
+    def by_channel(values: Array) -> Array:
+        return values.reshape((1, values.shape[0], *(1,) * (x.ndim - 2)))
+
+    inverse = 1.0 / c.map("sqrt", wide(variance) + eps)
+    out = (nonempty(wide(x)) - by_channel(wide(mean))) * by_channel(inverse)
+    if weight is not None:
+        out = out * by_channel(wide(weight))
+    return out if bias is None else out + by_channel(wide(bias))
+
+
 def nll(c: Graph, x: Array, target: Array, weight: Array | None, ignore_index: int) -> tuple[Array, Array]:
     x = nonempty(wide(x))
     safe, counted, weights = _targets(c, x, target, weight, ignore_index)

@@ -1,8 +1,9 @@
 """Normalisation layers (`nn.functional`): batch, instance, layer, group, RMS and local response normalisation.
 
 One library operation, `standardize`, does the numerical work: it subtracts the mean and divides by the standard
-deviation over some dimensions. The layers choose the dimensions and apply weight and bias; layer normalisation, of
-which transformers are full, is one operation with them, `layer_normalised`.
+deviation over some dimensions. The layers choose the dimensions and apply weight and bias. Two are one operation with
+them, since recording takes longer than a small layer: `layer_normalised`, of which transformers are full, and
+`channels_normalised`, batch normalisation once a network has learned.
 """
 
 from __future__ import annotations
@@ -126,19 +127,83 @@ def _check_dtypes(name: str, input: Any, **tensors: Any) -> None:
 # ---------------------------------------------------------------------------------------------- batch and instance
 
 
-def _check_channels(name: str, input: Any, **tensors: Any) -> None:
+def _check_channels(name: str, input: Meta, **tensors: Meta | None) -> None:
+    """RuntimeError unless parameters and running statistics have a number for each channel, of a fitting dtype."""
     channels = input.shape[1]
-    for what, t in tensors.items():
-        if t is not None and t.numel() != channels:
+    for what, m in tensors.items():
+        if m is not None and m.numel != channels:
             raise RuntimeError(
                 errors.explain(
-                    f"{what} should contain {channels} elements not {t.numel()}: {name} got an input of shape "
+                    f"{what} should contain {channels} elements not {m.numel}: {name} got an input of shape "
                     f"{list(input.shape)}, "
                     f"whose dimension 1 has {channels} channels",
                     hint=f"construct the layer with num_features={channels}",
                     site=user_site(4),
                 )
             )
+    _check_dtypes(name, input, **tensors)
+
+
+def _metas(**tensors: Any) -> dict[str, Meta | None]:
+    return {what: None if t is None else t._meta for what, t in tensors.items()}
+
+
+def _infer_channels_normalised(
+    m: Meta, mean: Meta, variance: Meta, eps: float, weight: Meta | None = None, bias: Meta | None = None
+) -> Meta:
+    _check_channels("batch_norm", m, weight=weight, bias=bias, running_mean=mean, running_var=variance)
+    if not m.dtype.is_floating_point:
+        raise errors.not_implemented("batch_norm", m.dtype, hint="convert the input, x.float()")
+    return preserved(m)
+
+
+def _channels_normalised_grad(
+    g: Any, input: Any, mean: Any, variance: Any, eps: float, weight: Any, bias: Meta | None
+) -> tuple[Any, Any, Any]:
+    """The gradients of input, weight and bias."""
+    dtype, shape = input.dtype, _over_channels(input.dim())
+    g, input, mean, variance = [t.float() if t.dtype in dtypes.HALVES else t for t in (g, input, mean, variance)]
+    inverse = (variance + eps).rsqrt()
+    d_input = (g * (inverse if weight is None else inverse * weight).reshape(shape)).to(dtype)
+    others = [d for d in range(len(shape)) if d != 1]
+    d_weight = None
+    if weight is not None:
+        d_weight = ((g * (input - mean.reshape(shape))).sum(others) * inverse).to(weight.dtype)
+    return d_input, d_weight, None if bias is None else g.sum(others).to(bias.dtype)
+
+
+@library(
+    node_name="NativeBatchNormBackward0",
+    shows=("input", "weight", "bias"),
+    saves=("input", "mean", "variance", "weight"),
+    expand=_expand.channels_normalised,
+    category="norm",
+    method=False,
+    function=False,
+    infer=_infer_channels_normalised,
+    gradient={
+        ("input", "weight", "bias"): lambda g, input, mean, variance, eps, weight, bias_meta: (
+            _channels_normalised_grad(g, input, mean, variance, eps, weight, bias_meta)
+        )
+    },
+)
+def channels_normalised(
+    input: Any, mean: Any, variance: Any, eps: float, weight: Any = None, bias: Any = None
+) -> Any:
+    """(input - mean) / sqrt(variance + eps) * weight + bias, all but the input given by channel (dimension 1)."""
+    shape = _over_channels(input.ndim)
+    mean, variance = [accumulated(t).reshape(shape) for t in (mean, variance)]
+    out = (accumulated(input) - mean) / np.sqrt(variance + variance.dtype.type(eps))
+    if weight is not None:
+        out *= accumulated(weight).reshape(shape)
+    if bias is not None:
+        out += accumulated(bias).reshape(shape)
+    return out
+
+
+def _over_channels(ndim: int) -> tuple[int, ...]:
+    """The shape in which the numbers of channels broadcast over so many dimensions."""
+    return (1, -1, *(1,) * (ndim - 2))
 
 
 @composite(
@@ -167,18 +232,13 @@ def batch_norm(
         tensor([[-1.0000],
                 [ 1.0000]])
     """
-    tensors = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
-    _check_channels("batch_norm", input, **tensors)
-    _check_dtypes("batch_norm", input, **tensors)
-    input, shape = _in_rows(input), [1, input.shape[1]] + [1] * (input.dim() - 2)
     if not training:
         if running_mean is None or running_var is None:
             raise RuntimeError("batch_norm in evaluation mode needs running_mean and running_var")
-        scale = (running_var + eps).rsqrt()
-        normalised = (input - running_mean.reshape(shape)) * scale.reshape(shape)
-        return affine(
-            normalised if normalised.dtype is input.dtype else normalised.to(input.dtype), weight, bias, shape
-        )
+        return channels_normalised(_in_rows(input), running_mean, running_var, eps, weight, bias)
+    metas = _metas(weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    _check_channels("batch_norm", input._meta, **metas)
+    input = _in_rows(input)
     count = input.numel() // max(input.shape[1], 1)
     if count == 1:
         raise ValueError(
@@ -194,7 +254,7 @@ def batch_norm(
     if count:
         means, variances = mean.detach().reshape(-1), variance.detach().reshape(-1)
         update_running(running_mean, running_var, means, variances, count, momentum)
-    return affine(normalised, weight, bias, shape)
+    return affine(normalised, weight, bias, [1, input.shape[1]] + [1] * (input.dim() - 2))
 
 
 def update_running(running_mean: Any, running_var: Any, mean: Any, variance: Any, count: int, momentum: float) -> None:
@@ -439,8 +499,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
             f"{list(input.shape)} and "
             f"num_groups={num_groups}"
         )
-    _check_channels("group_norm", input, weight=weight, bias=bias)
-    _check_dtypes("group_norm", input, weight=weight, bias=bias)
+    _check_channels("group_norm", input._meta, **_metas(weight=weight, bias=bias))
     if input.numel() == 0:
         return affine(input, weight, bias, [1, channels] + [1] * (input.dim() - 2))
     images = _in_rows(input)

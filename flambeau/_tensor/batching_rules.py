@@ -317,6 +317,28 @@ for _name in ON_IMAGES:
     _on_images(_name)
 
 
+def _channels_joined(x: Any) -> Any:
+    """The batch joined with the channels, of [batch, N, C, ...]."""
+    x = x.transpose(0, 1)
+    return x.reshape((x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]))
+
+
+def _channels_parted(x: Any, size: int) -> Any:
+    return x.reshape((x.shape[0], size, x.shape[1] // size, *x.shape[2:])).transpose(0, 1)
+
+
+@rule("channels_normalised")
+def channels_normalised(level: int, x: Any, mean: Any, variance: Any, eps: float, weight: Any, bias: Any) -> Any:
+    """By the same numbers for all, the batch joins N; by some for each, the channels."""
+    normalise, parameters = _function("channels_normalised"), (mean, variance, weight, bias)
+    size = batch_size((x, *parameters), level)
+    if not any([is_batched(t, level) for t in parameters]):
+        return _parted(normalise(_joined(x.value), mean, variance, eps, weight, bias), size)
+    images, *numbers = values_of((x, *parameters), level, size)
+    mean, variance, weight, bias = [t if t is None else _joined(t) for t in numbers]
+    return _channels_parted(normalise(_channels_joined(images), mean, variance, eps, weight, bias), size)
+
+
 @rule("convolution")
 def convolution(
     level: int, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool,
@@ -331,10 +353,7 @@ def convolution(
     if transposed:
         return NotImplemented
     images, kernels = values_of((x, weight), level, size)
-    images = images.transpose(0, 1)  # [N, batch, C, ...]
-    images = images.reshape((images.shape[0], size * images.shape[2], *images.shape[3:]))
-    found = function(images, _joined(kernels), None, *rest, groups * size)
-    found = found.reshape((found.shape[0], size, found.shape[1] // size, *found.shape[2:])).transpose(0, 1)
+    found = _channels_parted(function(_channels_joined(images), _joined(kernels), None, *rest, groups * size), size)
     if bias is None:
         return found
     (offset,) = values_of((bias,), level, size)

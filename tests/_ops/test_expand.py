@@ -111,6 +111,13 @@ samples(
     "layer_normalised", FLOATS, (t(3, 4), (4,), 0.1, t(4), t(4)), (t(3, 4, 2), (4, 2), 0.1, t(4, 2)), (t(4), (4,), 0.1)
 )
 samples(
+    "channels_normalised",
+    FLOATS,
+    (t(3, 4), t(4), t(4, low=0), 0.1, t(4), t(4)),
+    (t(3, 4, 2), t(4), t(4, low=0), 0.1, None, t(4)),
+    (t(3, 4, 2, 5), t(4), t(4, low=0), 1e-5),
+)
+samples(
     "layer_normalised_grad",
     FLOATS,
     (t(3, 4), t(3, 4), t(3, 1), t(3, 1), (1,), t(4)),
