@@ -33,13 +33,14 @@ DIRECT_BYTES = 40 << 10  # of B: about what a first-level cache holds; read as i
 COPY_FROM = 3  # panels of B that a panel of A must meet to be copied
 CACHE_WAYS = 8  # rows that collide in the first-level cache, but fit it; they need not be copied
 STREAM_COLUMNS = 512  # from which on a single row is worth a buffer of sums
-STREAM_ACROSS = 1024  # columns of a task, at least: longer runs of B go by faster
+STREAM_ACROSS = 512  # columns of a task, at least: longer runs of B go by faster
 BLOCK_BYTES = matmul_blocks.LOCAL_BYTES  # of B in one stretch of a block: what stays in the second-level cache
 SHARED_BYTES = 4 << 20  # of B that is packed at a time for all tasks
 PARTS_BYTES = 8 << 20  # for the parts of k, at most
 TASK = 1 << 18  # multiplications in a task, at least; some microseconds
 LONG_TASK = 1 << 21  # and if there are many
 FEW_TASKS, MANY_TASKS = 8, 64
+READ_AS_ROWS = 4  # reading B once takes as long as multiplying it with so many rows
 BLOCK_ROWS, BLOCK_COLUMNS = 96, 256  # of C in a block if there are many, at least
 FEW_ROWS = 128  # of which B is packed by tasks
 FINISHED = 4  # panels of C that an epilogue gets at a time
@@ -129,7 +130,8 @@ def _dots(target: Target, p: Problem, epilogue: Epilogue) -> tuple[tuple[Launch,
     rows = matmul_dot.rows_at_once(p.m)
     at_once = matmul_dot.columns_at_once(target, rows)
     groups = -(-p.n // at_once)
-    across = -(-groups // max(1, min(groups, wanted_tasks(p.work) // p.matrices))) * at_once
+    work = p.matrices * max(p.m, READ_AS_ROWS) * p.n * p.k
+    across = -(-groups // max(1, min(groups, wanted_tasks(work) // p.matrices))) * at_once
     blocks = -(-p.n // across)
     words = matmul_dot.FIELDS.words(
         a_at=p.a.at, b_at=p.b.at, c_at=p.c, bias_at=p.bias.at, m=p.m, n=p.n, k=p.k, a_row=p.a.row, b_n=p.b.column,
@@ -138,7 +140,7 @@ def _dots(target: Target, p: Problem, epilogue: Epilogue) -> tuple[tuple[Launch,
     )  # fmt: skip
     kernel = matmul_dot.dot_kernel(MEMORY[p.dtype], rows)
     tasks = p.matrices * blocks
-    return (Launch(kernel, "dots", words, tasks, _chunk(p.work, tasks)),), 0
+    return (Launch(kernel, "dots", words, tasks, _chunk(work, tasks)),), 0
 
 
 def _stream(target: Target, p: Problem, epilogue: Epilogue) -> tuple[tuple[Launch, ...], int]:
