@@ -292,6 +292,13 @@ def layer_normalised_grad(c: Graph, g: Array, x: Array, mean: Array, inverse: Ar
     return (scaled - average - normalised * along) * inverse, of_weight, of_bias
 
 
+def total_squared_error(c: Graph, x: Array, target: Array, mean: bool) -> Array:
+    d = dtypes.result_type_of([(a.dtype, a.ndim) for a in (x, target)])
+    error = wide(c.cast(x, d)) - wide(c.cast(target, d))
+    squares = error * error
+    return average(c, squares, None, False, None) if mean else total(c, squares)
+
+
 def nll(c: Graph, x: Array, target: Array, weight: Array | None, ignore_index: int) -> tuple[Array, Array]:
     x = nonempty(wide(x))
     safe, counted, weights = _targets(c, x, target, weight, ignore_index)
