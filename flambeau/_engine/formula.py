@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from flambeau._compiler.capture import is_static, key_of
+from flambeau._compiler.capture import RUNTIME, is_static, key_of
 from flambeau._ir.meta import Meta
 from flambeau._ir.program import Inference, Instruction, new_instruction, new_value
 
@@ -32,6 +32,14 @@ class Numbers:
         self.all = tuple(numbers)
         self.key = [key_of(a) for a in numbers]
         self.scalars = [a for a in numbers if not is_static(a)]
+
+    def with_scalars(self, scalars: Sequence[float | int]) -> Numbers:
+        """The same with other scalars, none of which the key would say."""
+        made = object.__new__(Numbers)
+        others = iter(scalars)
+        made.all = tuple([next(others) if told is RUNTIME else a for a, told in zip(self.all, self.key, strict=True)])
+        made.key, made.scalars = self.key, list(scalars)
+        return made
 
 
 class FormulaInference(Inference):

@@ -85,6 +85,19 @@ class Repeatable:
         made = new_instruction(op, (*values, self._numbers), metas, op.inferred(m), outputs, None)
         state.window.queue = deque((*islice(state.window.queue, first), made))
 
+    @property
+    def scalars(self) -> list[float | int] | None:
+        """The numbers of the formula that a plan's key does not say; None if there is no formula."""
+        return None if self._formula is None else self._numbers.scalars
+
+    def renumber(self, key: Any, scalars: Sequence[float | int]) -> bool:
+        """Let the formula have other `scalars`, as many as before, that belong to `key`; False if it has not as
+        many."""
+        if len(scalars) != len(self._numbers.scalars):
+            return False
+        self.key, self._numbers = key, self._numbers.with_scalars(scalars)
+        return True
+
     def repeat(self, tensors: Sequence[Any], key: Any) -> bool:
         """Record the same for other tensors; False, and nothing recorded, if it would not be the same."""
         op, m = self._formula, common_meta(tensors)
