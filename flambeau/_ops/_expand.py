@@ -372,6 +372,14 @@ def linear(c: Graph, x: Array, weight: Array, bias: Array | None = None) -> Arra
     return product.reshape((*x.shape[:-1], w.shape[0]))
 
 
+def linear_grads(c: Graph, g: Array, x: Array | None, weight: Array | None, bias: bool) -> tuple[Array, ...]:
+    rows = wide(g).reshape((math.prod(g.shape[:-1]), g.shape[-1]))
+    found = [] if weight is None else [matmul(c, rows, weight).reshape((*g.shape[:-1], weight.shape[1]))]
+    if x is not None:
+        found.append(matmul(c, rows.permute((1, 0)), x.reshape((rows.shape[0], x.shape[-1]))))
+    return (*found, total(c, rows, 0)) if bias else tuple(found)
+
+
 def matmul(c: Graph, a: Array, b: Array) -> Array:
     a, b = wide(a), wide(b)
     if a.dtype.category == dtypes.BOOL:

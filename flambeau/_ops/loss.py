@@ -97,7 +97,6 @@ def _common_dtype(input: Meta, target: Meta) -> dtypes.dtype:
     method=False,
     function=False,
     node_name="MseLossBackward0",
-    saves=("input", "target"),
     check=_check_squares,
     gradient={
         "input": lambda g, input, target: squared_error_slope(g, input, target, 2.0),
@@ -137,7 +136,6 @@ def _infer_total_squared_error(input: Meta, target: Meta, mean: bool) -> Meta:
     method=False,
     function=False,
     node_name="MseLossBackward0",
-    saves=("input", "target"),
     infer=_infer_total_squared_error,
     gradient={
         "input": lambda g, input, target, mean: squared_error_slope(g, input, target, _doubled(input, target, mean)),
