@@ -157,11 +157,8 @@ class Optimizer(CheckedKeywords):
             update = getattr(self.update, "__func__", None)
             for course in self._courses_of_groups():
                 course.begin(update)
-                for param in course.group["params"]:
-                    grad = param.grad
-                    if grad is not None:
-                        window.state.window.stepped(self, course.group, param)
-                        self._step_parameter(param, grad, course)
+                if not course.all_again(self):
+                    self._step_one_by_one(course)
         window.state.window.stepped(self, None, None)
         return loss
 
@@ -196,6 +193,14 @@ class Optimizer(CheckedKeywords):
             lasting = type(self).__module__.startswith("flambeau.optim.")
             self._courses = known = [Course(group, lasting) for group in groups]
         return known
+
+    def _step_one_by_one(self, course: Course) -> None:
+        for param in course.group["params"]:
+            grad = param.grad
+            if grad is not None:
+                window.state.window.stepped(self, course.group, param)
+                self._step_parameter(param, grad, course)
+        course.end()
 
     def _step_parameter(self, param: Any, grad: Any, course: Course) -> None:
         group = course.options
