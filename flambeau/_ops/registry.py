@@ -330,6 +330,8 @@ class Op:
         saving.watched = tuple([i for i, m in enumerate(metas) if type(m) is Meta and self.parameters[i] in saves])
         saving.watched += (-1,) if "out" in saves else ()
         saving.grouped = any([holds_metas(m) for m in metas])
+        needs = [tuple([bool(mask >> i & 1) for i in d.inputs]) for d in self.gradient]
+        saving.wanted = [(d, needed) for d, needed in zip(self.gradient, needs, strict=True) if any(needed)]
         saving.name = self._node_name(metas)
         saving.shown = self._shown(metas)
         return saving
@@ -387,10 +389,13 @@ class Saving:
 
     `watched` are the arguments that may not change though they need not be kept, and -1 for the results.
 
+    `wanted` are the gradients to compute, with which of their inputs need one.
+
     `name` is the node's, `shown` what its `next_functions` list: numbers of edges, -1 for a tensor that was not given.
     """
 
-    __slots__ = ("nothing", "dropped", "kept", "snapshots", "outputs", "watched", "grouped", "name", "shown")
+    __slots__ = ("nothing", "dropped", "kept", "snapshots", "outputs", "watched", "grouped", "wanted", "name",
+                 "shown")  # fmt: skip
 
     nothing: tuple[None, ...] | None
     dropped: tuple[int, ...]
@@ -399,6 +404,7 @@ class Saving:
     outputs: bool
     watched: tuple[int, ...]
     grouped: bool
+    wanted: list[tuple[Derivative, tuple[bool, ...]]]
     name: str
     shown: tuple
 
