@@ -30,7 +30,7 @@ class Numbers:
 
     def __init__(self, numbers: Sequence[Any]) -> None:
         self._first = numbers
-        self.key = [key_of(a) for a in numbers]
+        self.key = tuple([key_of(a) for a in numbers])
         self.scalars = [a for a in numbers if not is_static(a)]
 
     def with_scalars(self, scalars: list[float | int]) -> Numbers:
