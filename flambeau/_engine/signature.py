@@ -185,8 +185,10 @@ def _tied(operands: Sequence[Value], made: Sequence[Value], window: Owner,
     """The slots of the operands, and the values by slot: those from before the window, then those that it makes. Mostly
     they are tied as those were that had the `last` structure."""
     if last is not None:
-        values = [*last.inputs_in(operands), *made]
-        if len({*values}) == len(values) and all(map(is_, operands, last.operands_in(values))):
+        inputs = last.inputs_in(operands)
+        values = [*inputs, *made]
+        apart = len({*inputs}) == len(inputs) and not any([v.window is window for v in inputs])
+        if apart and all(map(is_, operands, last.operands_in(values))):
             return last.ties, values
     values = [v for v in dict.fromkeys(operands) if v.window is not window]
     values += made
