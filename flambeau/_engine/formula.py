@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from flambeau._compiler.capture import is_static, key_of
+from flambeau._compiler.capture import RUNTIME, is_static, key_of
 from flambeau._ir.meta import Meta
 from flambeau._ir.program import Inference, Instruction, new_instruction, new_value
 
@@ -26,21 +26,34 @@ class Step(NamedTuple):
 class Numbers:
     """The numbers in a formula, and what a plan's key says of them; `scalars` are those it does not say."""
 
-    __slots__ = ("all", "key", "scalars")
+    __slots__ = ("_first", "key", "scalars")
 
     def __init__(self, numbers: Sequence[Any]) -> None:
-        self.all = tuple(numbers)
-        self.key = [key_of(a) for a in numbers]
+        self._first = numbers
+        self.key = tuple([key_of(a) for a in numbers])
         self.scalars = [a for a in numbers if not is_static(a)]
+
+    def with_scalars(self, scalars: list[float | int]) -> Numbers:
+        """The same with other scalars, none of which the key would say."""
+        made = object.__new__(Numbers)
+        made._first, made.key, made.scalars = self._first, self.key, scalars
+        return made
+
+    def all(self) -> list[Any]:
+        """All of them, in order."""
+        scalars = iter(self.scalars)
+        return [next(scalars) if told is RUNTIME else a for a, told in zip(self._first, self.key, strict=True)]
 
 
 class FormulaInference(Inference):
-    """What is known of a formula on tensors of one layout; `steps` are (op, arguments, metas, inference)."""
+    """What is known of a formula on tensors of one layout: the `metas` of its arguments, and its `steps`, which are
+    (op, arguments, metas, inference)."""
 
-    __slots__ = ("steps",)
+    __slots__ = ("metas", "steps")
 
     def __init__(self, outputs: int, values: int, m: Meta, steps: list[tuple]) -> None:
-        super().__init__((m,) * outputs, operands=(m,) * values + (None,))
+        self.metas = (m,) * values + (None,)
+        super().__init__((m,) * outputs, operands=self.metas)
         self.nbytes = m.nbytes * len(steps)
         self.steps = steps
 
@@ -87,7 +100,7 @@ class Formula:
     def instructions(self, instruction: Instruction) -> list[Instruction]:
         """The instructions that one of this formula stands for."""
         *values, numbers = instruction.args
-        things = [*numbers.all, *values]
+        things = [*numbers.all(), *values]
         outputs = dict(zip(self.finals, instruction.outputs, strict=True))
         written = []
         for op, arguments, metas, inference in instruction.inference.steps:

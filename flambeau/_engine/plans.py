@@ -171,7 +171,7 @@ def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> A
     """The plan of a window; None if it is to stay with the reference. Unless `at_once`, only a window whose pattern was
     seen with other numbers is compiled."""
     nbytes = [v.nbytes for v in found.values[: found.inputs]]
-    key, numbers = pattern_of(queue, found.ties, nbytes, found.key[1:])
+    key, numbers = pattern_of(queue, found.ties, nbytes, (found.live, found.dying))
     pattern = _patterns.get(key)
     if pattern is None:
         pattern = _remember(_patterns, key, Pattern(numbers))

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
 
+from flambeau._compiler.capture import STATIC_FLOATS
 from flambeau._engine.exposure import is_exposed
 from flambeau._engine.formula import KNOWN, Formula, Numbers, Step, formula
 from flambeau._engine.signature import unseen
 from flambeau._engine.window import state
 from flambeau._ir.meta import Meta
-from flambeau._ir.program import Instruction, Value, new_instruction, new_value
+from flambeau._ir.program import Instruction, Storage, Value, new_instruction, new_value
 
 
 class Repeatable:
@@ -32,7 +33,7 @@ class Repeatable:
         self._formula: Formula | None = None
         self._numbers = Numbers(())
         self._finals: list[tuple[int, int]] = []  # of each tensor that changes: its number, which output it ends with
-        self._versions: list[int] = []  # how often each tensor was changed
+        self._changes: list[tuple[int, int]] = []  # of each tensor that changes: its number, how often
 
     @contextmanager
     def recording(self, tensors: Sequence[Any], key: Any) -> Iterator[None]:
@@ -51,7 +52,8 @@ class Repeatable:
         self.key = key
         with window.lock:
             self._learn(first, tensors, before, m)
-        self._versions = [t._storage.version - v for t, v in zip(tensors, versions, strict=True)]
+        changes = [t._storage.version - v for t, v in zip(tensors, versions, strict=True)]
+        self._changes = [(i, times) for i, times in enumerate(changes) if times]
 
     def _learn(self, first: int, tensors: Sequence[Any], before: list[Value], m: Meta) -> None:
         """Make a formula of what the window holds from instruction `first` on, and put it in the place of that."""
@@ -81,37 +83,69 @@ class Repeatable:
 
     def _record(self, op: Formula, values: list[Value], m: Meta, outputs: tuple[Value, ...], first: int) -> None:
         """Put the formula behind the window's first `first` instructions. That is done at one go, for Ctrl-C."""
-        metas = (m,) * len(values) + (None,)
-        made = new_instruction(op, (*values, self._numbers), metas, op.inferred(m), outputs, None)
+        inference: Any = op.inferred(m)
+        made = new_instruction(op, (*values, self._numbers), inference.metas, inference, outputs, None)
         state.window.queue = deque((*islice(state.window.queue, first), made))
 
-    def repeat(self, tensors: Sequence[Any], key: Any) -> bool:
-        """Record the same for other tensors; False, and nothing recorded, if it would not be the same."""
-        op, m = self._formula, common_meta(tensors)
-        if op is None or op.apart or m is None or key != self.key or len(tensors) != op.values:
+    @property
+    def scalars(self) -> list[float | int] | None:
+        """The numbers of the formula that a plan's key does not say; None if there is no formula."""
+        return None if self._formula is None else self._numbers.scalars
+
+    def renumber(self, key: Any, scalars: Sequence[float]) -> bool:
+        """Let the formula have other `scalars`, that belong to `key`; False if it has not as many, or if a plan's key
+        would have to say one of them."""
+        if len(scalars) != len(self._numbers.scalars) or not STATIC_FLOATS.isdisjoint(scalars):
             return False
-        window = state.window
+        self.key, self._numbers = key, self._numbers.with_scalars([*scalars])
+        return True
+
+    def repeat(
+        self, tensors: Sequence[Any], key: Any, sets: int = 1, before: Callable[[int], None] | None = None
+    ) -> bool:
+        """Record the same for other tensors, or for several `sets` of them in a row; `before(number)` is called before
+        each set. False, and nothing recorded, if it would not be the same, or if the window had to run in between."""
+        op, window = self._formula, state.window
+        if op is None or op.apart or key != self.key or len(tensors) != op.values * sets:
+            return False
         if window.full():  # not at the end, where intermediate results are still held here and would be kept
             window.flush()
-        inference = op.inferred(m)
-        values = [t._storage.value for t in tensors]
-        if inference is None or len(set(values)) < len(values):
+        found, nbytes = [], 0
+        for start in range(0, len(tensors), op.values):
+            several = tensors[start : start + op.values]
+            m = common_meta(several)
+            inference = None if m is None else op.inferred(m)
+            storages = [t._storage for t in several]
+            values = [s.value for s in storages]
+            if inference is None or len(set(values)) < len(values):
+                return False
+            found.append((inference, values, storages))
+            nbytes += inference.nbytes
+        if sets > 1 and not window.has_room(sets, nbytes):
             return False
+        for number, what in enumerate(found):
+            if before is not None:
+                before(number)
+            self._record_again(*what)
+        return True
+
+    def _record_again(self, inference: Any, values: Sequence[Value], storages: Sequence[Storage]) -> None:
+        """Append the formula for some values, and give the results to the storages that change."""
+        window = state.window
         outputs = tuple([new_value(window) for _ in inference.outputs])
-        metas = (m,) * len(values) + (None,)
-        window.queue.append(new_instruction(op, (*values, self._numbers), metas, inference, outputs, None))
+        args, metas = (*values, self._numbers), inference.metas
+        window.queue.append(new_instruction(self._formula, args, metas, inference, outputs, None))
         window.nbytes += inference.nbytes
         for i, output in self._finals:
-            storage = tensors[i]._storage
+            storage = storages[i]
             if window.before:
                 window.writes(storage)
             storage.value = outputs[output]
-        for t, changes in zip(tensors, self._versions, strict=True):
-            storage = t._storage
-            storage.version += changes
+        for i, times in self._changes:
+            storage = storages[i]
+            storage.version += times
             if storage.changes is not None:
                 storage.changes.version = storage.version
-        return True
 
 
 class Learned(NamedTuple):
@@ -159,6 +193,6 @@ def common_meta(tensors: Sequence[Any]) -> Meta | None:
         return None
     for t in tensors:
         storage = t._storage
-        if t._meta is not m or is_exposed(storage) or storage.nbytes != m.nbytes:
+        if t._meta is not m or storage.nbytes != m.nbytes or (storage.exposed and is_exposed(storage)):
             return None
     return m

@@ -2,34 +2,82 @@
 
 Two windows with the same key compute the same thing with other numbers: the same operations with the same dtypes and
 layouts, tied together the same way, with the same results alive at the end. The key is built at every flush, so this
-is written for speed.
+is written for speed: what the same instructions had last time is compared before it is found out.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import is_, itemgetter
 from sys import getrefcount
 from typing import Any, Protocol
 
-from flambeau._compiler.capture import RUNTIME, add_values, key_of
+from flambeau._compiler.capture import RUNTIME, key_of
 from flambeau._core.forgetting import Remembered
+from flambeau._engine.formula import Numbers
 from flambeau._ir.program import Instruction, Value, new_value
 
-STRUCTURES = 640  # with so many, those are forgotten whose plans are; more than there are plans
-LIFETIMES = 64  # combinations of reference counts that each of them remembers
+FORMS = 640  # with so many, those are forgotten whose plans are; more than there are plans
+STRUCTURES = 64  # that each form remembers, in the same way
+LIFETIMES = 64  # combinations of reference counts that each structure remembers
 _NONE: frozenset[int] = frozenset()
 
 
+class Form:
+    """What windows of the same operations and layouts share: found by their inferences once, and from then on by its
+    identity. It knows what is where in a row of all arguments: `operands_in` picks the values, `numbers_in` the numbers
+    that inferences do not tell. Tuples with values in them are at the places `nested`, and their contents at the end.
+
+    It remembers the structures that such windows had, and which was the `last`."""
+
+    __slots__ = ("nested", "operands_in", "numbers_in", "structures", "last")
+
+    def __init__(self, queue: Sequence[Instruction]) -> None:
+        row = [a for i in queue for a in i.args]
+        told = [i.op.family == "library" for i in queue for _ in i.args]  # its inference tells the numbers
+        self.nested: list[int] = []
+        for place, a in enumerate(row):  # which grows
+            if type(a) is tuple and _holds_values(a):
+                self.nested.append(place)
+                row += a
+                told += [True] * len(a)
+        self.operands_in = _picker([place for place, a in enumerate(row) if type(a) is Value])
+        self.numbers_in = _picker([place for place, a in enumerate(row) if type(a) is not Value and not told[place]])
+        self.structures: Remembered = Remembered(STRUCTURES)
+        self.last: Structure | None = None
+
+    def structure(self, ties: tuple[int, ...], sizes: tuple[int, ...], numbers: tuple) -> Structure:
+        """That of windows tied together like this, with inputs of these sizes, and with these numbers."""
+        last = self.last
+        if last is None or last.ties is not ties or last.sizes != sizes or last.numbers != numbers:
+            key = ties, sizes, numbers
+            last = self.structures.get(key) or self.structures.keep(key, Structure(*key))
+            self.last = last
+        return last
+
+
+def _holds_values(a: tuple) -> bool:
+    return any([type(x) is Value or (type(x) is tuple and _holds_values(x)) for x in a])
+
+
+def _picker(places: Sequence[int]) -> Callable[[Sequence[Any]], tuple]:
+    """The function from a sequence to what it has at these places."""
+    return itemgetter(*places) if len(places) > 1 else lambda row: tuple([row[place] for place in places])
+
+
 class Structure:
-    """What windows with the same operations, layouts and ties share: found by these once, and from then on by its
-    identity. It remembers which results outlive the window and which inputs do not, by reference counts."""
+    """What windows of one form share that are tied together in the same way: `ties` are the slots of all operands in a
+    row. It remembers which results outlive the window and which inputs do not, by reference counts.
 
-    __slots__ = ("ties", "inputs", "_known")
+    `inputs_in` picks the values from before the window among the operands, `operands_in` the operands among all
+    values."""
 
-    def __init__(self, ties: tuple[int, ...], inputs: int) -> None:
-        self.ties = ties
-        self.inputs = inputs
+    __slots__ = ("ties", "sizes", "numbers", "inputs_in", "operands_in", "_known")
+
+    def __init__(self, ties: tuple[int, ...], sizes: tuple[int, ...], numbers: tuple) -> None:
+        self.ties, self.sizes, self.numbers = ties, sizes, numbers
+        self.inputs_in, self.operands_in = _picker([ties.index(i) for i in range(len(sizes))]), _picker(ties)
         self._known: dict[tuple[int, ...], tuple[tuple[int, ...], tuple[int, ...]]] = {}
 
     def only_here(self, references: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -38,15 +86,15 @@ class Structure:
         if known is None:
             if len(self._known) >= LIFETIMES:
                 self._known.clear()
-            uses = Counter(self.ties)
+            uses, inputs = Counter(self.ties), len(self.sizes)
             alone = _ALONE + 1  # the instruction's tuple of outputs
-            live = [slot for slot in range(self.inputs, len(references)) if references[slot] - uses[slot] > alone]
-            unneeded = [slot for slot in range(self.inputs) if references[slot] - uses[slot] == _ALONE]
+            live = [slot for slot in range(inputs, len(references)) if references[slot] - uses[slot] > alone]
+            unneeded = [slot for slot in range(inputs) if references[slot] - uses[slot] == _ALONE]
             known = self._known[references] = tuple(live), tuple(unneeded)
         return known
 
 
-_structures = Remembered(STRUCTURES)
+_forms = Remembered(FORMS)
 
 
 class Owner(Protocol):
@@ -65,110 +113,113 @@ class Owner(Protocol):
 
 
 class Signature:
-    """`key` names the plan: the structure, `live` and `dying`. `values` are all values by slot, the first `inputs` of
-    them from before the window; `ties` are the slots of all operands in a row, `scalars` the numbers that may change
+    """`key` names the plan: form and structure, `live` and `dying`. `values` are all values by slot, the first `inputs`
+    of them from before the window; `ties` are the slots of all operands in a row, `scalars` the numbers that may change
     from run to run; `live` the slots of results that outlive the window, `dying` those of inputs that do not."""
 
-    __slots__ = ("key", "values", "inputs", "slots", "ties", "scalars", "live", "dying")
+    __slots__ = ("key", "values", "inputs", "ties", "scalars", "live", "dying", "_slots")
 
     key: tuple
     values: list[Value]
     inputs: int
-    slots: dict[Value, int]
     ties: tuple[int, ...]
     scalars: list[float | int]
     live: tuple[int, ...]
     dying: frozenset[int]
+    _slots: dict[Value, int] | None
+
+    @property
+    def slots(self) -> dict[Value, int]:
+        """The slot of each value."""
+        slots = self._slots
+        if slots is None:
+            slots = self._slots = _slots_of(self.values)
+        return slots
 
 
 def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
     """The signature of the instructions of a window; None if an operand from another one has no memory."""
-    key: list[Any] = []
-    operands: list[Value] = []
-    made: list[Value] = []
-    scalars: list[float | int] = []
-    for instruction in queue:
-        inference = instruction.inference
-        if inference is None:
-            _write(instruction, key, operands)
-        elif inference.plain:  # all arguments are values
-            key.append(inference)
-            operands += instruction.args
-        else:
-            key.append(inference)
-            _mixed(instruction, key, operands, scalars)
-        made += instruction.outputs
-    values = [v for v in dict.fromkeys(operands) if v.window is not window]
-    if not _add_sizes(values, window, key):
+    names = tuple([i.inference or ("write", *i.metas[:2]) for i in queue])
+    form = _forms.get(names) or _forms.keep(names, Form(queue))
+    row = [a for i in queue for a in i.args]
+    for place in form.nested:
+        row += row[place]
+    operands, made = form.operands_in(row), [v for i in queue for v in i.outputs]
+    numbers, scalars = _told(form.numbers_in(row))
+    ties, values = _tied(operands, made, window, form.last)
+    sizes = _sizes(values[: len(values) - len(made)], window)
+    if sizes is None:
         return None
-    inputs = len(values)
-    values += made
-    slots = dict(zip(values, range(len(values)), strict=True))
-    ties = tuple(map(slots.__getitem__, operands))
-    key += ties
-    operands.clear()
-    made.clear()  # both count as references
-    whole = tuple(key)
-    structure = _structures.get(whole) or _structures.keep(whole, Structure(ties, inputs))
+    structure = form.structure(ties, sizes, numbers)
+    del row, operands, made  # they count as references
     references = tuple(map(getrefcount, values))
     if window.before:
-        references = _without(window.before, references, slots)
+        references = _without(window.before, references, values)
     live, unneeded = structure.only_here(references)
     found = Signature()
-    found.values, found.inputs, found.slots, found.ties, found.scalars = values, inputs, slots, ties, scalars
+    found.values, found.inputs, found.ties, found.scalars, found._slots = values, len(sizes), ties, scalars, None
     found.live = live
     found.dying = frozenset([slot for slot in unneeded if owns_its_memory(values[slot])]) if unneeded else _NONE
-    found.key = (structure, live, found.dying)
+    found.key = (form, structure, live, found.dying)
     return found
 
 
-def _add_sizes(values: list[Value], window: Owner, key: list[Any]) -> bool:
-    """Add the bytes of each value to the key; False if one has no memory."""
+def _told(numbers: Sequence[Any]) -> tuple[tuple, list[float | int]]:
+    """What the key says of numbers, and those it does not say."""
+    told: list[Any] = []
+    scalars: list[float | int] = []
+    for a in numbers:
+        if type(a) is Numbers:
+            told.append(a.key)
+            scalars += a.scalars
+        else:
+            of_number = key_of(a)
+            told.append(of_number)
+            if of_number is RUNTIME:
+                scalars.append(a)
+    return tuple(told), scalars
+
+
+def _tied(operands: Sequence[Value], made: Sequence[Value], window: Owner,
+          last: Structure | None) -> tuple[tuple[int, ...], list[Value]]:  # fmt: skip
+    """The slots of the operands, and the values by slot: those from before the window, then those that it makes. Mostly
+    they are tied as those were that had the `last` structure."""
+    if last is not None:
+        inputs = last.inputs_in(operands)
+        values = [*inputs, *made]
+        apart = len({*inputs}) == len(inputs) and not any([v.window is window for v in inputs])
+        if apart and all(map(is_, operands, last.operands_in(values))):
+            return last.ties, values
+    values = [v for v in dict.fromkeys(operands) if v.window is not window]
+    values += made
+    return tuple(map(_slots_of(values).__getitem__, operands)), values
+
+
+def _slots_of(values: Sequence[Value]) -> dict[Value, int]:
+    return dict(zip(values, range(len(values)), strict=True))
+
+
+def _sizes(values: Sequence[Value], window: Owner) -> tuple[int, ...] | None:
+    """The bytes of each value; None if one has no memory."""
+    sizes: list[int] = []
     for v in values:
         if v.window is not None:
             window.fetch(v)
         if v.buffer is not None:
-            key.append(v.buffer.nbytes)
+            sizes.append(v.buffer.nbytes)
         elif v.array is not None:
-            key.append(v.nbytes)
+            sizes.append(v.nbytes)
         else:
-            return False
-    return True
+            return None
+    return tuple(sizes)
 
 
-def _write(instruction: Instruction, key: list[Any], operands: list[Value]) -> None:
-    old, source, exposed = instruction.args
-    key += ("write", *instruction.metas[:2], exposed)
-    operands += (old, source)
-
-
-def _mixed(instruction: Instruction, key: list[Any], operands: list[Value], scalars: list[float | int]) -> None:
-    """Collect the arguments of an instruction that are values, and what the inference does not say of the others."""
-    family = instruction.op.family
-    if family == "formula":
-        *values, numbers = instruction.args
-        operands += values
-        key += numbers.key
-        scalars += numbers.scalars
-        return
-    pointwise = family == "pointwise"  # the statics of other operations are part of the inference
-    for a in instruction.args:
-        kind = type(a)
-        if kind is Value:
-            operands.append(a)
-        elif kind is tuple:
-            add_values(a, operands)
-        elif pointwise:
-            told = key_of(a)
-            key.append(told)
-            if told is RUNTIME:
-                scalars.append(a)
-
-
-def _without(before: list[dict[Any, Value]], references: tuple[int, ...], slots: dict[Value, int]) -> tuple[int, ...]:
-    """The reference counts of the values in `slots` less the references that are in `before`, which the window holds in
+def _without(
+    before: list[dict[Any, Value]], references: tuple[int, ...], values: Sequence[Value]
+) -> tuple[int, ...]:
+    """The reference counts of values less the references that are in `before`, which the window holds in
     case an instruction fails: after a plan has run, none has."""
-    counts = list(references)
+    counts, slots = list(references), _slots_of(values)
     for held in before:
         for slot in map(slots.get, held.values()):
             if slot is not None:
@@ -178,7 +229,7 @@ def _without(before: list[dict[Any, Value]], references: tuple[int, ...], slots:
 
 def unseen(results: list[Value], uses: Sequence[int]) -> bool:
     """Does nobody refer to these results but the list, the instructions that made them, and so many arguments?"""
-    return list(map(getrefcount, results)) == [_ALONE + n for n in uses]
+    return list(map(getrefcount, results)) == [_ALONE + 1 + n for n in uses]
 
 
 def owns_its_memory(value: Value) -> bool:
@@ -201,13 +252,9 @@ def owns_its_memory(value: Value) -> bool:
 
 
 def _calibrate() -> int:
-    """The references to a value that only `signature` holds: in its list and its table of slots. Measured, not known,
-    because it differs between versions of Python."""
-    values = [new_value()]
-    slots = dict(zip(values, range(1), strict=True))
-    found = tuple(map(getrefcount, values))[0]
-    slots.clear()
-    return found
+    """The references to a value that only `signature` holds, in its list. Measured, not known, because it differs
+    between versions of Python."""
+    return tuple(map(getrefcount, [new_value()]))[0]
 
 
 _ALONE = _calibrate()

@@ -57,6 +57,11 @@ class Window:
     def full(self) -> bool:
         return len(self.queue) >= config.window_instructions or self.nbytes >= config.window_bytes
 
+    def has_room(self, instructions: int, nbytes: int) -> bool:
+        """Does it not become full before the last of so many instructions, which promise so many bytes?"""
+        few = len(self.queue) + instructions <= config.window_instructions
+        return few and self.nbytes + nbytes <= config.window_bytes
+
     @contextmanager
     def unbroken(self) -> Iterator[None]:
         """Inside, the window does not run because it promises too many bytes: for formulas that become one pass over

@@ -304,6 +304,13 @@ def channels_normalised(c: Graph, x: Array, mean: Array, variance: Array, eps: f
     return out if bias is None else out + by_channel(wide(bias))
 
 
+def total_squared_error(c: Graph, x: Array, target: Array, mean: bool) -> Array:
+    d = dtypes.result_type_of([(a.dtype, a.ndim) for a in (x, target)])
+    error = wide(c.cast(x, d)) - wide(c.cast(target, d))
+    squares = error * error
+    return average(c, squares, None, False, None) if mean else total(c, squares)
+
+
 def nll(c: Graph, x: Array, target: Array, weight: Array | None, ignore_index: int) -> tuple[Array, Array]:
     x = nonempty(wide(x))
     safe, counted, weights = _targets(c, x, target, weight, ignore_index)
@@ -375,6 +382,14 @@ def linear(c: Graph, x: Array, weight: Array, bias: Array | None = None) -> Arra
         operands.append(wide(bias).expand(out.shape))
     (product,) = c.call("matmul", (None,), operands, (out,))
     return product.reshape((*x.shape[:-1], w.shape[0]))
+
+
+def linear_grads(c: Graph, g: Array, x: Array | None, weight: Array | None, bias: bool) -> tuple[Array, ...]:
+    rows = wide(g).reshape((math.prod(g.shape[:-1]), g.shape[-1]))
+    found = [] if weight is None else [matmul(c, rows, weight).reshape((*g.shape[:-1], weight.shape[1]))]
+    if x is not None:
+        found.append(matmul(c, rows.permute((1, 0)), x.reshape((rows.shape[0], x.shape[-1]))))
+    return (*found, total(c, rows, 0)) if bias else tuple(found)
 
 
 def matmul(c: Graph, a: Array, b: Array) -> Array:

@@ -39,7 +39,7 @@ def _refuse_bool(op: str, kind: str = "Boolean") -> Callable[[tuple], None]:
     inplace=True,
     refuses=("complex",),
     check=_refuse_bool("relu"),
-    gradient={"input": lambda g, out: choose(out <= 0, 0, g)},
+    gradient={"input": lambda g, out: flow_above_zero(g, out)},
 )
 def relu(k: Any, input: Any) -> Any:
     """max(0, input), the rectified linear unit; the gradient at 0 is 0. RuntimeError for booleans.
@@ -51,6 +51,16 @@ def relu(k: Any, input: Any) -> Any:
         tensor([0., 2.])
     """
     return k.maximum(input, 0)
+
+
+@pointwise(
+    node_name="ThresholdBackwardBackward0",
+    gradient={"flow": lambda g, out: flow_above_zero(g, out)},
+    **INTERNAL,
+)
+def flow_above_zero(k: Any, flow: Any, out: Any) -> Any:
+    """`flow` unless `out` is 0 or less: what reaches the input of `relu`."""
+    return k.where(out <= 0, 0, flow)
 
 
 @composite(name="relu", **FUNCTIONAL)

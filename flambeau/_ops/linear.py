@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import dtypes, errors
@@ -12,6 +13,7 @@ from flambeau._ir import recording
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand, _expand_places
 from flambeau._ops.infer import broadcast_shapes
+from flambeau._ops.operands import Operand
 from flambeau._ops.reduce import accumulated, is_half, sum_to_size
 from flambeau._ops.registry import composite, library
 
@@ -81,10 +83,11 @@ def _linear_inputs(input: Meta, weight: Meta, bias: Any = None) -> tuple[str, ..
     method=False,
     namespace="nn.functional",
     infer=infer_linear,
+    needed_for={"input": "weight", "weight": "input"},
     gradient={
-        "input": lambda g, weight, input_meta: _linear_input_grad(g, weight, input_meta),
-        "weight": lambda g, input, weight_meta: _linear_weight_grad(g, input, weight_meta),
-        "bias": lambda g, bias_meta: sum_to_size(g, bias_meta.shape),
+        ("input", "weight", "bias"): lambda g, input, weight, weight_meta, bias_meta, needs: _linear_grads(
+            g, input, weight, weight_meta, bias_meta, needs
+        )
     },
 )
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
@@ -114,11 +117,53 @@ def rows_of_matrix(t: Any) -> Any:
     return t if t.dim() == 2 else t.reshape(math.prod(t.shape[:-1]), t.shape[-1])
 
 
-def _linear_input_grad(g: Any, weight: Any, m: Meta) -> Any:
+def _linear_grads(
+    g: Any, input: Any, weight: Any, w: Meta, b: Meta | None, needs: Sequence[bool]
+) -> tuple[Any, Any, Any]:
+    """The gradients of input, weight and bias, None for those that are not needed; written out for `vmap`, and where
+    they are differentiated again."""
+    plain = w.ndim == 2 and not w.dtype.is_complex and (b is None or b.shape == (w.shape[0],))
+    if plain and not recording.grad_enabled() and not any([isinstance(t, Operand) for t in (g, input, weight)]):
+        found = linear_grads(g, input if needs[1] else None, weight if needs[0] else None, needs[2])
+        several = iter(found if isinstance(found, tuple) else (found,))
+        of_input, of_weight, of_bias = [next(several) if needed else None for needed in needs]
+        return of_input, of_weight, of_bias
+    return (
+        _linear_input_grad(g, weight) if needs[0] else None,
+        _linear_weight_grad(g, input, w) if needs[1] else None,
+        sum_to_size(g, b.shape) if needs[2] and b is not None else None,
+    )
+
+
+def _infer_linear_grads(g: Meta, x: Meta | None, weight: Meta | None, bias: bool) -> tuple[Meta, ...]:
+    found = [] if weight is None else [contiguous(g.dtype, (*g.shape[:-1], weight.shape[1]))]
+    if x is not None:
+        found.append(contiguous(g.dtype, (g.shape[-1], x.shape[-1])))
+    return (*found, contiguous(g.dtype, g.shape[-1:])) if bias else tuple(found)
+
+
+@library(
+    expand=_expand.linear_grads,
+    category="contract",
+    method=False,
+    function=False,
+    infer=_infer_linear_grads,
+)
+def linear_grads(g: Any, x: Any, weight: Any, bias: bool) -> tuple[Any, ...]:
+    """Of `linear`: the gradients of the input, if there is a weight, of the weight, if there is an input, and of the
+    bias, if there is one."""
+    rows = accumulated(g).reshape(math.prod(g.shape[:-1]), g.shape[-1])
+    found = [] if weight is None else [(rows @ accumulated(weight)).reshape(*g.shape[:-1], weight.shape[1])]
+    if x is not None:
+        found.append(rows.T @ accumulated(x).reshape(len(rows), x.shape[-1]))
+    return (*found, rows.sum(0)) if bias else tuple(found)
+
+
+def _linear_input_grad(g: Any, weight: Any) -> Any:
     weight = weight.conj() if weight.dtype.is_complex else weight
     if weight.dim() == 1:
         return g.unsqueeze(-1) * weight
-    return (rows_of_matrix(g) @ weight).reshape(m.shape) if g.dim() != 2 else g @ weight
+    return g @ weight if g.dim() == 2 else (rows_of_matrix(g) @ weight).reshape((*g.shape[:-1], weight.shape[1]))
 
 
 def _linear_weight_grad(g: Any, x: Any, m: Meta) -> Any:

@@ -11,10 +11,12 @@ from flambeau._core.sites import user_site, warn
 from flambeau._ir.meta import Meta, contiguous
 from flambeau._ops import _expand
 from flambeau._ops.activation import logsigmoid
+from flambeau._ops.infer import broadcast_shapes
 from flambeau._ops.lowering import in_float32
+from flambeau._ops.operands import Operand
 from flambeau._ops.pointwise import choose
 from flambeau._ops.reduce import accumulated
-from flambeau._ops.registry import OPS, composite, library
+from flambeau._ops.registry import OPS, composite, library, pointwise
 from flambeau._ops.softmax import infer_rows, log_softmax_rows, softmax_backward, softmax_rows
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def _warn_if_broadcast(name: str, input: Any, target: Any) -> None:
 # ---------------------------------------------------------------------------------------------- regression
 
 
-@functional(node_name="MseLossBackward0", shows=("input", "target"), saves=("input", "target"))
+@functional()
 def mse_loss(
     input: Any,
     target: Any,
@@ -74,14 +76,89 @@ def mse_loss(
         tensor(2.)
     """
     _warn_if_broadcast("mse_loss", input, target)
+    usual = weight is None and size_average is None and reduce is None and reduction in ("mean", "sum")
+    if usual and not isinstance(input, Operand) and not isinstance(target, Operand):
+        return total_squared_error(input, target, reduction == "mean")
+    return _weighted(squared_error(input, target), weight, reduction, size_average, reduce)
+
+
+def _check_squares(metas: tuple) -> None:
+    promoted = _common_dtype(*metas)
+    _refuse_integers("mse", promoted)
+    if promoted.is_complex:
+        raise errors.not_implemented("mse_cpu", promoted, hint="(input - target).abs().square().mean() is real")
+
+
+def _common_dtype(input: Meta, target: Meta) -> dtypes.dtype:
+    return dtypes.result_type_of([(m.dtype, m.ndim) for m in (input, target)])
+
+
+@pointwise(
+    method=False,
+    function=False,
+    node_name="MseLossBackward0",
+    check=_check_squares,
+    gradient={
+        "input": lambda g, input, target: squared_error_slope(g, input, target, 2.0),
+        "target": lambda g, input, target: squared_error_slope(g, target, input, 2.0),
+    },
+)
+def squared_error(k: Any, input: Any, target: Any) -> Any:
+    """The square of the difference of every element."""
     error = input - target
-    _refuse_integers("mse", error)
-    return _weighted(error * error, weight, reduction, size_average, reduce)
+    return error * error
 
 
-def _refuse_integers(name: str, error: Any) -> None:
-    if error.dtype.category <= dtypes.INTEGER:
-        raise errors.not_implemented(f"{name}_cpu", error.dtype, hint="convert prediction and target with .float()")
+@pointwise(
+    method=False,
+    function=False,
+    node_name="MseLossBackwardBackward0",
+    gradient={
+        "flow": lambda g, input, target, factor: squared_error_slope(g, input, target, factor),
+        "input": lambda g, flow, factor: g * flow * factor,
+        "target": lambda g, flow, factor: -(g * flow * factor),
+    },
+)
+def squared_error_slope(k: Any, flow: Any, input: Any, target: Any, factor: float) -> Any:
+    """What reaches `input` of what flows to the squared error, which is weighted with `factor` / 2."""
+    return (input - target) * (flow * factor)
+
+
+def _infer_total_squared_error(input: Meta, target: Meta, mean: bool) -> Meta:
+    _check_squares((input, target))
+    broadcast_shapes((input.shape, target.shape), "mse_loss")
+    return contiguous(_common_dtype(input, target), ())
+
+
+@library(
+    expand=_expand.total_squared_error,
+    category="reduce",
+    method=False,
+    function=False,
+    node_name="MseLossBackward0",
+    infer=_infer_total_squared_error,
+    gradient={
+        "input": lambda g, input, target, mean: squared_error_slope(g, input, target, _doubled(input, target, mean)),
+        "target": lambda g, input, target, mean: squared_error_slope(g, target, input, _doubled(input, target, mean)),
+    },
+)
+def total_squared_error(input: Any, target: Any, mean: bool) -> Any:
+    """The sum of the squared errors of all elements, or their mean."""
+    error = accumulated(input) - accumulated(target)
+    total = (error * error).sum()
+    return total / total.dtype.type(error.size) if mean else total
+
+
+def _doubled(input: Any, target: Any, mean: bool) -> float:
+    """Twice the weight of each element in the sum or the mean."""
+    a, b = input._meta, target._meta
+    count = a.numel if a.shape == b.shape else math.prod(broadcast_shapes((a.shape, b.shape)))
+    return 2.0 / max(count, 1) if mean else 2.0
+
+
+def _refuse_integers(name: str, dtype: dtypes.dtype) -> None:
+    if dtype.category <= dtypes.INTEGER:
+        raise errors.not_implemented(f"{name}_cpu", dtype, hint="convert prediction and target with .float()")
 
 
 def _weighted(loss: Any, weight: Any, reduction: str, size_average: bool | None, reduce: bool | None) -> Any:
@@ -143,7 +220,7 @@ def smooth_l1_loss(
     if beta == 0:
         return reduced((input - target).abs(), reduction, size_average, reduce)
     error = (input - target).abs()
-    _refuse_integers("smooth_l1", error)
+    _refuse_integers("smooth_l1", error.dtype)
     return reduced(
         choose(error < beta, 0.5 * error * error / beta, error - 0.5 * beta), reduction, size_average, reduce
     )
@@ -163,7 +240,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     _warn_if_broadcast("huber_loss", input, target)
     error = (input - target).abs()
-    _refuse_integers("huber", error)
+    _refuse_integers("huber", error.dtype)
     loss = choose(error < delta, 0.5 * error * error, delta * (error - 0.5 * delta))
     return _weighted(loss, weight, reduction, None, None)
 

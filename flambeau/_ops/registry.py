@@ -20,6 +20,9 @@ Where backward needs what PyTorch does not save, an argument or "out" may change
 names those whose contents are kept as they are, or says so of the metas. That costs no copy, since values never
 change.
 
+Where several names share a computation, `needed_for` names arguments that only the gradient of another one reads: they
+are kept, and no None, if that is wanted.
+
 Where PyTorch saves more than the formula here reads, `saves` names that, parameters or "out" ("out0"... of several), or
 it says by parameters that want a gradient what is saved for these, or is a function of the metas (of the arguments for
 a composite). Backward refuses once it was changed in place, as there, without keeping it.
@@ -120,6 +123,7 @@ class Op:
         between: Mapping[str, str] | None = None,
         snapshots: tuple[str, ...] | Callable[..., tuple[str, ...]] = (),
         saves: Saves = (),
+        needed_for: Mapping[str, str] | None = None,
         out: str = "",
         overlap: str = "",
         legacy: tuple[str, ...] = (),
@@ -159,6 +163,7 @@ class Op:
         self.shows = shows or self.parameters
         self.snapshots = snapshots
         self.saves = saves
+        self.needed_for = {self.parameters.index(p): self.parameters.index(q) for p, q in (needed_for or {}).items()}
         self.between = {self.parameters.index(p): name for p, name in (between or {}).items()}
         self.shows_numbers = shows_numbers
         self.cache: dict[Any, Any] = {}  # what was inferred, by what that depends on
@@ -308,6 +313,7 @@ class Op:
         """What backward needs of arguments with these metas when the inputs in `mask` (bit i: parameter i) want
         gradients."""
         sources = {s for i, d in self.derivative_of.items() if mask >> i & 1 for s in d.sources}
+        sources -= {("arg", p) for p, q in self.needed_for.items() if not mask >> q & 1}
         tensors = [i for i, m in enumerate(metas) if type(m) is Meta or holds_metas(m)]
         saves: Any = self.saves
         if callable(saves):
@@ -324,6 +330,8 @@ class Op:
         saving.watched = tuple([i for i, m in enumerate(metas) if type(m) is Meta and self.parameters[i] in saves])
         saving.watched += (-1,) if "out" in saves else ()
         saving.grouped = any([holds_metas(m) for m in metas])
+        needs = [tuple([bool(mask >> i & 1) for i in d.inputs]) for d in self.gradient]
+        saving.wanted = [(d, needed) for d, needed in zip(self.gradient, needs, strict=True) if any(needed)]
         saving.name = self._node_name(metas)
         saving.shown = self._shown(metas)
         return saving
@@ -381,10 +389,13 @@ class Saving:
 
     `watched` are the arguments that may not change though they need not be kept, and -1 for the results.
 
+    `wanted` are the gradients to compute, with which of their inputs need one.
+
     `name` is the node's, `shown` what its `next_functions` list: numbers of edges, -1 for a tensor that was not given.
     """
 
-    __slots__ = ("nothing", "dropped", "kept", "snapshots", "outputs", "watched", "grouped", "name", "shown")
+    __slots__ = ("nothing", "dropped", "kept", "snapshots", "outputs", "watched", "grouped", "wanted", "name",
+                 "shown")  # fmt: skip
 
     nothing: tuple[None, ...] | None
     dropped: tuple[int, ...]
@@ -393,6 +404,7 @@ class Saving:
     outputs: bool
     watched: tuple[int, ...]
     grouped: bool
+    wanted: list[tuple[Derivative, tuple[bool, ...]]]
     name: str
     shown: tuple
 

@@ -227,7 +227,7 @@ def _rebuilt(node: Any, edges: tuple) -> Any:
     if isinstance(node, CopySlices):
         fresh.part = node.part
     else:
-        fresh.op, fresh.metas, fresh.saving = node.op, node.metas, Whole(node.saving.grouped, node.saving.name, ())
+        fresh.op, fresh.metas, fresh.saving = node.op, node.metas, Whole(node.saving, node.saving.name, ())
         fresh.args, fresh.versions, fresh.saved_outputs, fresh.watched = [], {}, None, None
     return fresh
 

@@ -3,31 +3,27 @@
 The formula of a step uses numbers that are others at every step: the learning rate, corrections for the number of
 steps. They are computed by the optimizer's own code: it runs on tensors without numbers, once for all parameters that
 share options and step count, and what it records must be what the captured step recorded, but for the numbers. Where
-these follow from the learning rate and the step by arithmetic alone, that is learnt (`symbols`) and evaluated from then
-on, as long as no other option changes.
+these follow from the learning rate and the step by arithmetic alone, that is learnt (`Rehearsal`) and evaluated from
+then on, as long as no other option changes.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from flambeau import _api as torch
 from flambeau._compiler.capture import is_static
-from flambeau._engine.formula import written_out
 from flambeau._engine.plans import bits_of
-from flambeau._engine.window import state as thread
-from flambeau._ir.meta import Meta
-from flambeau._ir.program import Instruction, Value, new_storage, new_value
-from flambeau._replay.capture import CapturingWindow, Step
+from flambeau._ir.program import Instruction
+from flambeau._replay.capture import Step
 from flambeau._replay.guards import Guards, same
 from flambeau._replay.recording import Draft, Failed, Recording
 from flambeau._replay.refusal import Refusal, Unsettled
-from flambeau._replay.symbols import Noted, NotSymbolic
-from flambeau._tensor.dispatch import make_tensor
+from flambeau.optim._course import plain_options
+from flambeau.optim._rehearsal import Learnt, Looked, Rehearsal, numbers_in
 from flambeau.optim._state import ParameterState
-from flambeau.optim.optimizer import Optimizer, plain_options
+from flambeau.optim.optimizer import Optimizer
 
 
 class Changed(Failed):
@@ -123,21 +119,8 @@ def _scalars_before(queue: Sequence[Instruction]) -> list[int]:
     """How many run-time scalars the instructions before each one have; one entry more than instructions."""
     counts = [0]
     for instruction in queue:
-        counts.append(counts[-1] + len(_numbers([instruction])[1]))
+        counts.append(counts[-1] + len(numbers_in([instruction])[1]))
     return counts
-
-
-def _numbers(instructions: Sequence[Instruction]) -> tuple[list[Any], list[float | int]]:
-    """What is recorded apart from run-time scalars and operands, and the scalars, as plans tell them apart."""
-    fixed: list[Any] = []
-    scalars: list[float | int] = []
-    for instruction in written_out(instructions)[0]:
-        fixed += (instruction.op, *instruction.metas)
-        if instruction.op.family == "pointwise":
-            for a in instruction.args:
-                if type(a) is not Value:
-                    (fixed if is_static(a) else scalars).append(a)
-    return fixed, scalars
 
 
 class Shared:
@@ -145,20 +128,19 @@ class Shared:
 
     def __init__(self, step: Step, state: ParameterState, recorded: Sequence[Instruction]) -> None:
         self.optimizer, self.group = step.optimizer, step.group
-        self.fixed, self.scalars = _numbers(recorded)
+        self.fixed, self.scalars = numbers_in(recorded)
         self.states: list[ParameterState] = []
         self.positions: list[int] = []  # of the first scalar of each parameter
         self._options = tuple(self.group.values())
         self._rate = list(self.group).index("lr") if "lr" in self.group else -1
-        self._formula: Callable[..., tuple] | None = None
+        self._formula: Learnt | None = None
         self._words = _words_of(self.scalars)
-        self._param, self._grad = _empty(type(step.param), step.param._meta), _empty(torch.Tensor, step.grad)
-        self._tensors = {name: _empty(type(t), t._meta) for name, t in dict.items(state) if torch.is_tensor(t)}
+        self._rehearsal = Rehearsal(step.optimizer, step.param, step.grad, state)
         self._reached: dict[str, float] = {}
 
     def add(self, state: ParameterState, recorded: Sequence[Instruction], position: int) -> None:
         """Another parameter, whose formula begins with run-time scalar number `position`."""
-        if not all(map(same, _numbers(recorded)[1], self.scalars)):
+        if not all(map(same, numbers_in(recorded)[1], self.scalars)):
             raise Refusal("an optimizer treats parameters differently")
         self.states.append(state)
         self.positions.append(position)
@@ -174,7 +156,7 @@ class Shared:
         if first._numbers or not known:
             self._reached = self._next(first._numbers)
             if not self._by_formula(options):
-                self._record(first)
+                self._record()
             self._options = options
         for position in self.positions:
             words[position : position + len(self._words)] = self._words
@@ -202,54 +184,19 @@ class Shared:
         self._words = _words_of(scalars)
         return True
 
-    def _record(self, state: ParameterState) -> None:
+    def _record(self) -> None:
         """Run the formula on tensors without numbers, for its scalars; if they can be computed from the learning rate
         and the step, learn how."""
-        self._formula = None
-        fixed, scalars = self._recorded(state, plain_options(self.group), self._reached)
+        options, reached = plain_options(self.group), self._reached
+        try:
+            fixed, scalars = self._rehearsal.recorded(options, reached)
+        except Looked:
+            raise Changed from None
         alike = len(fixed) == len(self.fixed) and all(map(_is_or_same, fixed, self.fixed))
         if not alike or [*map(type, scalars)] != [*map(type, self.scalars)]:
             raise Changed
         self._words = _words_of(scalars)
-        self._formula = self._learnt(state, scalars)
-
-    def _learnt(self, state: ParameterState, scalars: Sequence[float | int]) -> Callable[..., tuple] | None:
-        noted, options, numbers = Noted(), plain_options(self.group), dict(self._reached)
-        if type(options.get("lr")) is not float or not numbers.keys() <= {"step"}:
-            return None
-        options["lr"] = noted.symbol("lr", options["lr"])
-        if numbers:
-            numbers["step"] = noted.symbol("step", numbers["step"])  # type: ignore[assignment]
-        try:
-            fixed, symbolic = self._recorded(state, options, numbers)
-            formula = noted.formula(("lr", "step"), symbolic)
-            found = formula(self.group["lr"], self._reached.get("step"))
-        except (NotSymbolic, TypeError, AttributeError, ArithmeticError):
-            return None
-        return formula if len(found) == len(scalars) and all(map(same, found, scalars)) else None
-
-    def _recorded(self, state: ParameterState, options: Any, numbers: dict[str, float]) -> tuple[list, list]:
-        """What the formula records apart from numbers, and the numbers; those of the state may be changed."""
-        ghost = self._ghost_of(state)
-        ghost._numbers = numbers
-        recording = CapturingWindow()
-        window, before = thread.window, thread.grad_enabled
-        thread.window, thread.grad_enabled = recording, False
-        try:
-            self.optimizer._update_parameter(self._param, self._grad, ghost, options)
-        finally:
-            thread.window, thread.grad_enabled = window, before
-        if recording.broken is not None:
-            raise Changed
-        return _numbers(recording.queue)
-
-    def _ghost_of(self, state: ParameterState) -> ParameterState:
-        ghost = ParameterState()
-        for name, value in dict.items(state):
-            dict.__setitem__(ghost, name, self._tensors.get(name, value))
-        for t in (self._param, self._grad, *self._tensors.values()):
-            t._storage.value = _NOTHING
-        return ghost
+        self._formula = self._rehearsal.learnt(options, reached, scalars)
 
     def commit(self) -> None:
         self.optimizer._opt_called = True
@@ -259,14 +206,6 @@ class Shared:
 
 def _words_of(scalars: Sequence[float | int]) -> list[float | int]:
     return [s if type(s) is float else bits_of(s) for s in scalars]
-
-
-_NOTHING = new_value()
-
-
-def _empty(cls: type, m: Meta) -> Any:
-    """A tensor without numbers."""
-    return make_tensor(cls, m, new_storage(_NOTHING, m.extent * m.dtype.itemsize))
 
 
 def _is_or_same(a: Any, b: Any) -> bool:

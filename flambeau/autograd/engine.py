@@ -6,8 +6,8 @@ the gradient's sum, before the node that made the tensor.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 from flambeau._core.errors import TYPE_NAMES, explain
@@ -22,7 +22,7 @@ from flambeau._ops.fill import filled
 from flambeau._ops.operands import Operand
 from flambeau._ops.registry import OPS
 from flambeau.autograd import graph
-from flambeau.autograd.graph import AccumulateGrad, GradientEdge, Node, running
+from flambeau.autograd.graph import AccumulateGrad, Edge, GradientEdge, Node, running
 
 
 def backward(
@@ -236,21 +236,19 @@ class Pass:
         self.buffers: dict[Node, list[Any]] = {}
 
     def run(self, roots: Sequence[tuple[Node, int]], grads: Sequence[Any]) -> dict[int, Any]:
-        self.waiting = waiting = count_dependencies([node for node, _ in roots])
-        self.useful = useful = self._useful(roots)
-        for (node, index), grad in zip(roots, grads, strict=True):
-            self._add(node, index, grad)
-        # leaves first, then the newest node
-        heap = [(-node._seq, node) for node in dict.fromkeys([node for node, _ in roots]) if waiting[node] == 0]
-        heapq.heapify(heap)
+        nodes = [node for node, _ in roots]
+        self.waiting = count_dependencies(nodes)
+        self.useful = useful = self._useful(nodes)
+        heap: list[tuple[int, Node]] = []  # those to run: leaves first, then the newest
+        self._send(roots, grads, heap)
         before, outer = state.grad_enabled, running.walk
         state.grad_enabled, running.walk = self.create_graph, self
         try:
             while heap:
-                node = heapq.heappop(heap)[1]
+                node = heappop(heap)[1]
                 received = self.buffers.pop(node)
                 produced = self._run_node(node, received) if useful is None or id(node) in useful else None
-                self._send(node, produced, waiting, heap)
+                self._send(node._edges, produced, heap)
         finally:
             state.grad_enabled, running.walk = before, outer
         return self.captured
@@ -259,33 +257,35 @@ class Pass:
         """Will this pass run the node, or has it?"""
         return node in self.waiting and (self.useful is None or id(node) in self.useful)
 
-    def _useful(self, roots: Sequence[tuple[Node, int]]) -> set[int] | None:
+    def _useful(self, roots: list[Node]) -> set[int] | None:
         """With captures: the nodes from which a captured gradient can be reached; the others need not run."""
         if not self.only_capture and self.accumulate_into is None:
             return None
         wanted = {node for node, _ in self.capture} | (self.accumulate_into or set())
         useful: set[int] = set()
-        for node in postorder([node for node, _ in roots]):
+        for node in postorder(roots):
             if id(node) in wanted or any(e is not None and id(e[0]) in useful for e in node._edges):
                 useful.add(id(node))
         return useful
 
-    def _add(self, node: Node, index: int, grad: Any) -> None:
-        buffer = self.buffers.get(node)
-        if buffer is None:
-            buffer = self.buffers[node] = [None] * len(node._output_metas)
-        held = buffer[index]
-        buffer[index] = grad if held is None else held if grad is None else held + grad
-
-    def _send(self, node: Node, produced: list[Any] | None, waiting: dict[Node, int], heap: list) -> None:
-        for i, edge in enumerate(node._edges):
+    def _send(self, edges: Sequence[Edge], produced: Sequence[Any] | None, heap: list[tuple[int, Node]]) -> None:
+        """Add what was produced to the gradients that arrive where the edges lead; nodes that all have reached are to
+        be run."""
+        buffers, waiting = self.buffers, self.waiting
+        for i, edge in enumerate(edges):
             if edge is None:
                 continue
             target, index = edge
-            self._add(target, index, produced[i] if produced is not None else None)
+            buffer = buffers.get(target)
+            if buffer is None:
+                buffer = buffers[target] = [None] * len(target._output_metas)
+            grad = None if produced is None else produced[i]
+            if grad is not None:
+                held = buffer[index]
+                buffer[index] = grad if held is None else held + grad
             left = waiting[target] = waiting[target] - 1
             if left == 0:
-                heapq.heappush(heap, (-target._seq, target))
+                heappush(heap, (-target._seq, target))
 
     def _run_node(self, node: Node, received: list[Any]) -> list[Any] | None:
         if node._pre_hooks or node._retained:
@@ -296,8 +296,9 @@ class Pass:
             allowed = id(node) in self.accumulate_into if self.accumulate_into is not None else not self.only_capture
             if received[0] is not None and allowed:
                 accumulate(node, received[0], self.create_graph)
-                for hook in list((node._post_hooks or {}).values()):
-                    hook((), tuple(received))
+                if node._post_hooks:
+                    for hook in list(node._post_hooks.values()):
+                        hook((), tuple(received))
             return None
         if nothing(received) or (self.only_capture and not any(node._edges)):
             return None
@@ -349,8 +350,11 @@ def apply_watched(node: Node, received: list[Any]) -> list[Any]:
 
 
 def count_dependencies(roots: list[Node]) -> dict[Node, int]:
-    """How many edges of the graph below `roots` lead to each node."""
-    waiting = dict.fromkeys(roots, 0)
+    """How many gradients arrive at each node: one for each time that it is among `roots`, and one for each edge of the
+    graph below these that leads to it."""
+    waiting: dict[Node, int] = {}
+    for root in roots:
+        waiting[root] = waiting.get(root, 0) + 1
     stack = list(waiting)
     while stack:
         for edge in stack.pop()._edges:
@@ -452,14 +456,15 @@ def accumulate(node: AccumulateGrad, grad: Any, create_graph: bool) -> None:
         leaf._grad = held + grad
     else:
         held.add_(grad)
-    for hook in list((node.post_accumulate_hooks or {}).values()):
-        hook(leaf)
+    if node.post_accumulate_hooks:
+        for hook in list(node.post_accumulate_hooks.values()):
+            hook(leaf)
 
 
 def own_copy(grad: Any) -> Any:
     """A gradient in a storage of its own, as nobody may see the leaf's gradient change. The value itself is shared:
     whoever writes to one of two storages with the same value copies it first."""
     storage, m = grad._storage, grad._meta
-    if not m.is_contiguous or is_exposed(storage) or storage.nbytes != m.nbytes:
+    if not m.is_contiguous or storage.nbytes != m.nbytes or (storage.exposed and is_exposed(storage)):
         return copy_of(grad.detach(), False)
     return graph.unpack(new_storage(storage.value, storage.nbytes), m, None, 0)

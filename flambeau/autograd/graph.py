@@ -41,7 +41,6 @@ _next_number = _sequence.__next__
 new = object.__new__
 LEAF = 1 << 62  # leaves come after all other nodes
 _NOTHING: dict[int, Any] = {}
-ONE = [True]  # what a gradient of one parameter is told is needed
 Edge = tuple["Node", int] | None
 
 
@@ -252,12 +251,16 @@ def watch(results: Any, tensors: Sequence[Any]) -> None:
 
 
 class Whole:
-    """What a node is seen as that is the last of a composite: a name and edges, in place of what it saves itself."""
+    """What a node is seen as that is the last of a composite: a name and edges, in place of its own, beside what its
+    `saving` says of running it."""
 
-    __slots__ = ("grouped", "name", "shown")
+    __slots__ = ("grouped", "wanted", "name", "shown")
 
-    def __init__(self, grouped: bool, name: str, shown: Sequence[Edge]) -> None:
-        self.grouped, self.name, self.shown = grouped, name, shown
+    grouped: bool
+    wanted: list[tuple[Derivative, tuple[bool, ...]]]
+
+    def __init__(self, saving: Saving | Whole, name: str, shown: Sequence[Edge]) -> None:
+        self.grouped, self.wanted, self.name, self.shown = saving.grouped, saving.wanted, name, shown
 
 
 class OpNode(Node):
@@ -285,7 +288,7 @@ class OpNode(Node):
         if between and type(self.saving) is Saving:
             steps = {i: Between.before(edges[i], name) for i, name in between.items()}
             shown = [steps.get(e, edges[e] if e >= 0 else None) for e in self.saving.shown]
-            self.saving = Whole(self.saving.grouped, self.saving.name, shown)  # the same steps whenever somebody looks
+            self.saving = Whole(self.saving, self.saving.name, shown)  # the same steps whenever somebody looks
         found = [(edges[e] if e >= 0 else None) if type(e) is int else e for e in self.saving.shown]
         return tuple([(None, 0) if e is None else (looked_at(e[0]), e[1]) for e in found])
 
@@ -327,38 +330,25 @@ class OpNode(Node):
                 watched.check(self)
         if self.saving.grouped:
             return self._apply_grouped(grads)
-        edges, metas = self._edges, self.metas
-        count = len(edges)
-        results: list[Any] = [None] * count
-        for derivative in self.op.gradient:
-            if not derivative.grouped:
-                (i,) = derivative.inputs
-                if i < count and edges[i] is not None:
-                    value = derivative.fn(*self._sources(derivative, grads, ONE))
-                    if value is not None:
-                        results[i] = fit(value, metas[i])
-                continue
-            needs = [i < count and edges[i] is not None for i in derivative.inputs]
-            if True in needs:
-                values = derivative.fn(*self._sources(derivative, grads, needs))
-                for i, needed, value in zip(derivative.inputs, needs, values, strict=True):
-                    if needed and value is not None:
-                        results[i] = fit(value, metas[i])
+        metas = self.metas
+        results: list[Any] = [None] * len(self._edges)
+        for derivative, needs in self.saving.wanted:
+            found = derivative.fn(*self._sources(derivative, grads, needs))
+            several = found if derivative.grouped else (found,)
+            for i, needed, value in zip(derivative.inputs, needs, several, strict=True):
+                if needed and value is not None:
+                    results[i] = fit(value, metas[i])
         return results
 
     def _apply_grouped(self, grads: list[Any]) -> list[Any]:
         """`apply` where a parameter is a tuple of tensors, which has an edge for each."""
         results: list[Any] = [None] * len(self._edges)
         groups = self._groups()
-        for derivative in self.op.gradient:
-            needs = [_wanted(groups[i]) for i in derivative.inputs]
-            if not any(needs):
-                continue
-            gradient = derivative.fn(*self._sources(derivative, grads, needs))
-            for i, wanted, value in zip(
-                derivative.inputs, needs, gradient if derivative.grouped else (gradient,), strict=True
-            ):
-                if wanted:
+        for derivative, needs in self.saving.wanted:
+            found = derivative.fn(*self._sources(derivative, grads, needs))
+            several = found if derivative.grouped else (found,)
+            for i, needed, value in zip(derivative.inputs, needs, several, strict=True):
+                if needed:
                     self._deliver(results, groups[i], self.metas[i], value)
         return results
 
@@ -372,7 +362,7 @@ class OpNode(Node):
             position += count
         return groups + [[] for _ in self.op.parameters[len(groups) :]]
 
-    def _sources(self, derivative: Derivative, grads: list[Any], needs: list[bool]) -> list[Any]:
+    def _sources(self, derivative: Derivative, grads: list[Any], needs: tuple[bool, ...]) -> list[Any]:
         """What a gradient function's parameters stand for."""
         found: list[Any] = []
         for kind, i in derivative.sources:
@@ -503,11 +493,7 @@ def present(result: Any, name: str, inputs: Sequence[Any]) -> None:
             if below is node:  # the result is an input
                 return
             edges.append(None if below is None else (below, x._index))
-    node.saving = Whole(node.saving.grouped, name, edges)
-
-
-def _wanted(group: list[tuple[int, Edge]]) -> bool:
-    return any(edge is not None for _, edge in group)
+    node.saving = Whole(node.saving, name, edges)
 
 
 def fit(grad: Any, m: Meta) -> Any:

@@ -59,7 +59,7 @@ class ParameterState(dict):
             self._shown[name] = tensor, tensor._version
         else:
             super().__setitem__(name, HIDDEN)
-        self._numbers[name] = value if number_dtype() == torch.float64 else _to_float32(value)
+        self._numbers[name] = rounded(value)
 
     def tensors(self) -> list[Any]:
         """The tensors, numbers apart."""
@@ -187,9 +187,10 @@ def number_dtype() -> Any:
     return torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32
 
 
+def rounded(value: float) -> float:
+    """A number of the state as its tensor holds it."""
+    return value if number_dtype() == torch.float64 else struct.unpack("f", struct.pack("f", value))[0]
+
+
 def _tensor_of(value: float) -> Any:
     return torch.tensor(value, dtype=number_dtype())
-
-
-def _to_float32(value: float) -> float:
-    return struct.unpack("f", struct.pack("f", value))[0]

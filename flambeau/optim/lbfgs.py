@@ -8,8 +8,9 @@ from typing import Any
 from flambeau import _api as torch
 from flambeau._core.errors import explain
 from flambeau.optim import _checks
+from flambeau.optim._course import plain_options
 from flambeau.optim._line_search import Point, strong_wolfe
-from flambeau.optim.optimizer import Optimizer, ParamsT, _plain
+from flambeau.optim.optimizer import Optimizer, ParamsT
 
 
 class LBFGS(Optimizer):
@@ -80,7 +81,7 @@ class LBFGS(Optimizer):
             return self._minimize(evaluate)
 
     def _minimize(self, evaluate: Callable[[], tuple[Any, Any]]) -> Any:
-        group = {name: _plain(value) for name, value in self.param_groups[0].items() if name != "params"}
+        group = plain_options(self.param_groups[0])
         lr, max_iter, max_eval = group["lr"], group["max_iter"], group["max_eval"]
         tolerance_change = group["tolerance_change"]
         state = self._state_of(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -18,8 +18,8 @@ from flambeau._core.errors import explain
 from flambeau._core.hooks import RemovableHandle
 from flambeau._core.keywords import CheckedKeywords
 from flambeau._engine import window
-from flambeau._engine.repeat import Repeatable
 from flambeau.optim import _groups, _saving
+from flambeau.optim._course import Course
 from flambeau.optim._state import ParameterState, RealView, RowView
 
 Group: TypeAlias = dict[str, Any]
@@ -127,8 +127,8 @@ class Optimizer(CheckedKeywords):
     numbers: tuple[str, ...] = ("step",)  # what of a parameter's state is kept in Python; "step" counts by itself
     accepts_sparse = False  # whether `update` may be given the touched rows of a sparse gradient
     accepts_dense = True
-    _numbers_after: tuple[tuple[str, float], ...] = ()  # of the state of a parameter after its formula was recorded
     elementwise = False  # whether `update` does the same to every element of every parameter, whatever the shape
+    _courses: Sequence[Course] = ()  # of the groups at the last step
     complex_as_real = True  # whether `update` is to see complex tensors as pairs of real numbers
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
@@ -154,14 +154,11 @@ class Optimizer(CheckedKeywords):
             with torch.enable_grad():
                 loss = closure()
         with torch.set_grad_enabled(self.defaults.get("differentiable", False)):
-            for group in self.param_groups:
-                options = plain_options(group)
-                repeatable = Repeatable()
-                for param in group["params"]:
-                    grad = param.grad
-                    if grad is not None:
-                        window.state.window.stepped(self, group, param)
-                        self._step_parameter(param, grad, options, repeatable)
+            update = getattr(self.update, "__func__", None)
+            for course in self._courses_of_groups():
+                course.begin(update)
+                if not course.all_again(self):
+                    self._step_one_by_one(course)
         window.state.window.stepped(self, None, None)
         return loss
 
@@ -189,7 +186,24 @@ class Optimizer(CheckedKeywords):
         param.mul_(1 - group["lr"] * weight_decay)
         return grad
 
-    def _step_parameter(self, param: Any, grad: Any, group: Group, repeatable: Repeatable) -> None:
+    def _courses_of_groups(self) -> Sequence[Course]:
+        """The course of each group: that from the last step if it is the same group."""
+        groups, known = self.param_groups, self._courses
+        if len(known) != len(groups) or not all([c.group is group for c, group in zip(known, groups, strict=True)]):
+            lasting = type(self).__module__.startswith("flambeau.optim.")
+            self._courses = known = [Course(group, lasting) for group in groups]
+        return known
+
+    def _step_one_by_one(self, course: Course) -> None:
+        for param in course.group["params"]:
+            grad = param.grad
+            if grad is not None:
+                window.state.window.stepped(self, course.group, param)
+                self._step_parameter(param, grad, course)
+        course.end()
+
+    def _step_parameter(self, param: Any, grad: Any, course: Course) -> None:
+        group = course.options
         self._check_layout(grad, group)
         state = self._state_of(param)
         if not state:
@@ -200,13 +214,9 @@ class Optimizer(CheckedKeywords):
             return self.update_rows(param, grad, state, group)
         if not self.elementwise or group.get("differentiable", False) or state.is_shown():
             return self._update_parameter(param, grad, state, group)
-        tensors, numbers = [param, grad, *state.tensors()], state.numbers()
-        if repeatable.repeat(tensors, numbers):
-            state.set_numbers(self._numbers_after)
-            return
-        with repeatable.recording(tensors, numbers):
-            self._update_parameter(param, grad, state, group)
-        self._numbers_after = state.numbers()
+        if not course.again(self, param, grad, state):
+            with course.recording(param, grad, state):
+                self._update_parameter(param, grad, state, group)
 
     def _update_parameter(self, param: Any, grad: Any, state: ParameterState, group: Group) -> None:
         if group.get("maximize", False):
@@ -383,17 +393,3 @@ class Optimizer(CheckedKeywords):
     _optimizer_state_dict_post_hooks: OrderedDict[int, Callable]
     _optimizer_load_state_dict_pre_hooks: OrderedDict[int, Callable]
     _optimizer_load_state_dict_post_hooks: OrderedDict[int, Callable]
-
-
-def plain_options(group: Group) -> Group:
-    """What the formula sees of a group: its options as Python numbers."""
-    return {name: _plain(value) for name, value in group.items() if name != "params"}
-
-
-def _plain(option: Any) -> Any:
-    """An option as a Python number; a tensor that wants a gradient stays one."""
-    if torch.is_tensor(option):
-        return option.squeeze() if option.requires_grad else option.item()
-    if type(option) is tuple:
-        return tuple(map(_plain, option))
-    return option

@@ -36,6 +36,10 @@ def _linear(result: Any, input: Any, weight: Any, bias: Any = None) -> tuple[str
     return "mm" if bias is None else "addmm", 2 * result.numel() * weight.shape[-1]
 
 
+def _linear_grads(result: Any, grad: Any, input: Any, weight: Any, bias: bool) -> tuple[str, int]:
+    return "mm", sum([2 * grad.numel() * x.shape[-1] for x in (input, weight) if x is not None])
+
+
 def _convolution(result: Any, input: Any, weight: Any, *geometry: Any) -> tuple[str, int]:
     transposed = geometry[4]
     return "convolution", 2 * (input if transposed else result).numel() * prod(weight.shape[1:])
@@ -68,6 +72,7 @@ def _lstm_layer_grad(result: Any, *given: Any) -> tuple[str, int]:
 FORMULAS: dict[str, Callable[..., tuple[str, int]]] = {
     "matmul": _matmul,
     "linear": _linear,
+    "linear_grads": _linear_grads,
     "convolution": _convolution,
     "convolution_weight_grad": _convolution_weight_grad,
     "attended": _attended,

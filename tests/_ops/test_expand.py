@@ -62,6 +62,13 @@ samples("sum", ALL, (t(3, 4),), (t(0, 3), 0), (t(3, 4), [1]), (t(3, 4), 0, False
 samples("nansum", ALL, (t(3, 4),), (t(0, 3), 0), *REDUCED)
 samples("product", ALL, *[(*r, None) for r in REDUCED], (t(0, 3), 0, False, None), (t(3, 4), None, False, f64))
 samples("average", FLOATS, *[(*r, None) for r in REDUCED], (t(0, 3), 0, False, None), (t(3, 4), None, False, f64))
+samples("linear_grads", FLOATS, *[
+    (t(4, 3), t(4, 5), t(3, 5), True), (t(4, 3), None, t(3, 5), False), (t(2, 4, 3), t(2, 4, 5), None, True),
+    (t(3), t(5), t(3, 5), True), (t(4, 3), None, None, True), (t(0, 3), t(0, 5), t(3, 5), True),
+])  # fmt: skip
+samples("total_squared_error", FLOATS, *[
+    (t(3, 4), t(3, 4), True), (t(3, 4), t(4), False), (t(3, 1), t(2), True), (t(), t(), True), (S, t(3, 5), False),
+])  # fmt: skip
 samples("variance", FLOATS, *[(x, d, 1, k) for x, d, k in REDUCED], (t(3, 4), 0, 3, False), (t(3, 4), 1, 0.5, True))
 samples("root_with_zero_gradient", FLOATS, (t(3, 4, low=0),))
 for name in ("all", "any"):

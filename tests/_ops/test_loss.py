@@ -36,3 +36,30 @@ def test_nothing_comes_of_ignored_targets(loss):
         result.backward()
         assert math.isnan(result.item()) is bool((target < 0).all())
         assert x.grad[0].tolist() == [0.0, 0.0, 0.0] and x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_squared_errors_of_a_batch(reduction):
+    x, y = torch.arange(6.0).reshape(2, 3), torch.ones(2, 3)
+    found = torch.vmap(lambda x, y: F.mse_loss(x, y, reduction=reduction))(x, y)
+    squares = torch.tensor([[1.0, 0.0, 1.0], [4.0, 9.0, 16.0]])
+    assert torch.equal(found, {"mean": squares.mean(1), "sum": squares.sum(1), "none": squares}[reduction])
+
+
+def test_squared_errors_of_two_dtypes_and_shapes():
+    x = torch.tensor([[1.0], [3.0]], requires_grad=True)
+    y = torch.tensor([0.0, 2.0], dtype=torch.float64, requires_grad=True)
+    with pytest.warns(UserWarning, match="different to the input size"):
+        loss = F.mse_loss(x, y)
+    loss.backward()
+    assert (loss.dtype, loss.item()) == (torch.float64, 3.0)  # of the squares 1, 1, 9 and 1
+    assert (x.grad.dtype, x.grad.tolist()) == (torch.float32, [[0.0], [2.0]])
+    assert (y.grad.dtype, y.grad.tolist()) == (torch.float64, [-2.0, 0.0])
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_squared_errors_are_those_of_floats(dtype, reduction):
+    x = torch.ones(2).to(dtype)
+    with pytest.raises(NotImplementedError, match='"mse_cpu" not implemented for'):
+        F.mse_loss(x, x, reduction=reduction)

@@ -10,6 +10,7 @@ import flambeau as torch
 from flambeau.autograd import gradgradcheck
 
 F = torch.nn.functional
+BROADCAST = pytest.mark.filterwarnings("ignore:Using a target size")
 
 
 def ramp(*shape: int) -> torch.Tensor:
@@ -24,6 +25,12 @@ def ramp(*shape: int) -> torch.Tensor:
         pytest.param(lambda x, w, b: F.group_norm(x, 2, w, b), [(3, 4), (4,), (4,)], id="group_norm"),
         pytest.param(lambda x: F.batch_norm(x, None, None, training=True), [(3, 4)], id="batch_norm"),
         pytest.param(lambda x: F.instance_norm(x), [(2, 3, 4)], id="instance_norm"),
+        *[
+            pytest.param(lambda x, y, r=r: F.mse_loss(x, y, reduction=r), [(3, 4), (3, 4)], id=f"mse_loss {r}")
+            for r in ("mean", "sum", "none")
+        ],
+        pytest.param(F.mse_loss, [(3, 1), (1, 4)], id="mse_loss broadcast", marks=BROADCAST),
+        pytest.param(lambda x: torch.relu(x) ** 3, [(3, 4)], id="relu"),
         pytest.param(torch.linalg.svdvals, [(3, 4)], id="svdvals"),
         pytest.param(lambda x: torch.linalg.matrix_norm(x, "nuc"), [(3, 3)], id="nuclear norm"),
         pytest.param(lambda x: torch.linalg.matrix_norm(x, 2), [(3, 3)], id="spectral norm"),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau._ir.recording import TensorBase
+from flambeau._ops.operands import Operand
 
 
 class NotSymbolic(Exception):
@@ -38,7 +39,7 @@ class Noted:
         return eval(text, {"c": constants})
 
 
-class Symbol:
+class Symbol(Operand):
     """A number with the expression it came from."""
 
     __slots__ = ("_noted", "_text", "_value")
@@ -53,6 +54,10 @@ class Symbol:
         fresh = float(repr(self._value))  # an object of its own
         self._noted.floats[id(fresh)] = fresh, self._text
         return fresh
+
+    def operate(self, op: Any, args: tuple) -> Any:
+        """The operation with floats in the place of symbols."""
+        return op.record(tuple([float(a) if type(a) is Symbol else a for a in args]))
 
     def __neg__(self) -> Symbol:
         return Symbol(self._noted, f"(-{self._text})", -self._value)
