@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
 from flambeau._engine import plans, window
 
-np = lazy_module("numpy")
+ceilings = lazy_module("flambeau._engine.ceilings")
 ROUNDS = 5
 
 
@@ -59,17 +58,17 @@ def _collect(rows: dict, seen: list[Any], plan: Any, native: Any, seconds: list[
 
 def _describe(rows: dict, seen: list[Any]) -> str:
     hosts = sum(type(s) is int for plan in seen for s in plan.segments)
-    ceilings = measured_ceilings()
+    peak = ceilings.measured()
     lines = [
         f"{_count(len(seen), 'plan')}, {_count(len(rows), 'kernel')}, {hosts} instructions left to the reference",
-        f"measured ceilings: {ceilings[0] / 1e9:.1f} GB/s copied, {ceilings[1] / 1e9:.1f} GFLOP/s",
+        f"measured ceilings: {peak.bandwidth / 1e9:.1f} GB/s copied, {peak.flops / 1e9:.1f} GFLOP/s",
         f"{'us':>9} {'KB':>9} {'MFLOP':>9} {'of peak':>8}  operations",
     ]
     total = 0.0
     for name, nbytes, flops, times in rows.values():
         took = sorted(times)[len(times) // 2]
         total += took
-        share = max(nbytes / ceilings[0], flops / ceilings[1]) / took if took else 0.0
+        share = max(nbytes / peak.bandwidth, flops / peak.flops) / took if took else 0.0
         lines.append(f"{took * 1e6:9.1f} {nbytes / 1e3:9.1f} {flops / 1e6:9.3f} {share:8.0%}  {_shortened(name)}")
     lines.append(f"{total * 1e6:9.1f} us in kernels")
     return "\n".join(lines)
@@ -89,26 +88,3 @@ def _shortened(names: str) -> str:
             parts.append((name, 1))
     text = " ".join(name if n == 1 else f"{name}x{n}" for name, n in parts)
     return text if len(text) <= 100 else text[:97] + "..."
-
-
-_ceilings: tuple[float, float] | None = None
-
-
-def measured_ceilings() -> tuple[float, float]:
-    """(bytes copied per second counting reads and writes, floating-point operations per second of a large matrix
-    product), measured once a process."""
-    global _ceilings
-    if _ceilings is None:
-        source = np.ones(1 << 23, np.float32)
-        target = np.empty_like(source)
-        matrix = np.ones((512, 512), np.float32)
-        copied = min(_timed(lambda: np.copyto(target, source)) for _ in range(5))
-        multiplied = min(_timed(lambda: matrix @ matrix) for _ in range(5))
-        _ceilings = 2 * source.nbytes / copied, 2 * 512**3 / multiplied
-    return _ceilings
-
-
-def _timed(function: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start

@@ -72,10 +72,9 @@ def runs_of(w: Axis) -> tuple[list[int], int]:
 
 
 def most_rows(target: Target, vectors: int) -> int:
-    """The rows of a tile that wide for which sums and vectors of the right matrix fit the registers, and an element of
-    the left one in all lanes, where that is no operand in memory for want of masks."""
-    spare = target.registers - (target.registers < 32)
-    return min(SUMS // vectors, (spare - vectors) // vectors)
+    """The rows of a tile that wide for which the registers hold its sums, a row of vectors of the right matrix, and an
+    element of the left one in all lanes."""
+    return min(SUMS // vectors, (target.registers - 1 - vectors) // vectors)
 
 
 def tiles_of(rows: int, height: int) -> tuple[int, int]:

@@ -394,10 +394,10 @@ class Function:
         aligned = f"{pointers.type} align {BYTES[value.element]} {pointers.name}"
         self.raw(f"call void @{name}({value}, {aligned}, {mask})")
 
-    def prefetch(self, pointer: Val) -> None:
-        """Have the line at that address, which may be any, brought into the second-level cache."""
+    def prefetch(self, pointer: Val, level: builtins.int = 2) -> None:
+        """Have the line at that address, which may be any, brought into the cache of that level."""
         self.module.declare("llvm.prefetch.p0", "void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-        self.raw(f"call void @llvm.prefetch.p0({pointer}, i32 0, i32 2, i32 1)")
+        self.raw(f"call void @llvm.prefetch.p0({pointer}, i32 0, i32 {4 - level}, i32 1)")
 
     def stack(self, type: str, count: builtins.int, align: builtins.int = 64) -> Val:
         """`count` elements of memory on the stack; to be called at the function's beginning."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +16,7 @@ llvm = lazy_module("llvmlite.binding")
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 @cache
@@ -25,8 +26,7 @@ def host_target() -> Target:
     features = llvm.get_host_cpu_features()
     if triple.startswith(("aarch64", "arm64")):
         return aarch64(triple, llvm.get_host_cpu_name(), features.flatten())
-    wide = all(features.get(f) for f in ("avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512cd"))
-    level = "v4" if wide else "v3" if features.get("avx2") and features.get("fma") else "v2"
+    level = level_of(features)
     if config.cpu == "native":
         return x86_64(level, llvm.get_host_cpu_name(), features.flatten())._replace(triple=triple)
     if config.cpu > level:
@@ -34,11 +34,27 @@ def host_target() -> Target:
     return x86_64(config.cpu)._replace(triple=triple)
 
 
+def level_of(features: Mapping[str, bool]) -> str:
+    """The x86-64 level of a processor with these features."""
+    wide = all(features.get(f) for f in ("avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512cd"))
+    return "v4" if wide else "v3" if features.get("avx2") and features.get("fma") else "v2"
+
+
 def processors() -> list[int]:
     """The processors this process may run on; their number stands in their place where the system does not tell."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
+
+
+def largest_cache(root: Path | None = None) -> int:
+    """The bytes of this processor's largest cache; 0 where the system does not tell. `root` has what Linux says."""
+    sizes = [0]
+    for file in (root or CACHES).glob("index*/size"):
+        number, unit = file.read_text().strip()[:-1], file.read_text().strip()[-1:]
+        if number.isdigit() and unit in "KMG":
+            sizes.append(int(number) << {"K": 10, "M": 20, "G": 30}[unit])
+    return max(sizes)
 
 
 def default_threads() -> int:

@@ -30,11 +30,14 @@ Epilogue = tuple[Kernel, str, tuple[Word, ...]] | None
 
 DIRECT_PANELS = 6  # of A, up to which rows of B are read as they lie; twice as many for tiles of twice the height
 DIRECT_BYTES = 40 << 10  # of B: about what a first-level cache holds; read as it lies for few rows, too
+FAR_BYTES = 1 << 20  # of A or C, from which on they are sent for while what is there is multiplied
+NOTHING_AHEAD: dict[str, Word] = {"ahead_tiles": 1, "ahead_tile": 0, "ahead_k": 0}
 COPY_FROM = 3  # panels of B that a panel of A must meet to be copied
 CACHE_WAYS = 8  # rows that collide in the first-level cache, but fit it; they need not be copied
 STREAM_COLUMNS = 512  # from which on a single row is worth a buffer of sums
 STREAM_ACROSS = 512  # columns of a task, at least: longer runs of B go by faster
 BLOCK_BYTES = matmul_blocks.LOCAL_BYTES  # of B in one stretch of a block: what stays in the second-level cache
+DEPTH_BYTES = 512 << 10  # of B in all stretches of a block for which rows of A go by
 SHARED_BYTES = 4 << 20  # of B that is packed at a time for all tasks
 PARTS_BYTES = 8 << 20  # for the parts of k, at most
 TASK = 1 << 18  # multiplications in a task, at least; some microseconds
@@ -211,6 +214,14 @@ class _Blocks:
         fits = stretches * p.matrices * p.m * p.n * p.itemsize <= PARTS_BYTES
         return stretches if few and fits and stretches >= LONG_K else 1
 
+    def _depth(self, k: int, own: bool) -> int:
+        """The steps of k for which the rows of A go by once. Where they are far, and panels of B are not the task's
+        `own`, it is as many stretches as the second-level cache holds of the block's panels of B."""
+        if own or not self._far():
+            return self.stretch
+        most = DEPTH_BYTES // (self.across * self.tile.width * self.p.itemsize)
+        return min(k, max(self.stretch, most // self.stretch * self.stretch))
+
     def _reserve(self, elements: int) -> Scratch:
         place = Scratch(self.scratch)
         self.scratch += -(-elements * self.p.itemsize // 64) * 64
@@ -284,25 +295,26 @@ class _Blocks:
     def _blocks(
         self, p: Problem, b_fields: dict[str, Word], first: bool = True, last: bool = True, c: Word | None = None
     ) -> Launch:
+        depth = self._depth(p.k, own=b_fields["packed_from"] != self.columns)
         words = matmul_blocks.FIELDS.words(
             a_at=p.a.at, b_at=p.b.at, c_at=p.c if c is None else c, bias_at=p.bias.at, fresh=int(first),
             m=p.m, n=p.n, k=p.k, a_row=p.a.row, a_k=p.a.column, b_k=p.b.row, b_n=p.b.column,
             bias_row=p.bias.row, bias_n=p.bias.column, panels=self.panels, columns=self.columns, rows=self.rows,
             across=self.across, row_blocks=self.row_blocks, column_blocks=self.column_blocks, parts=self.parts,
-            part=self.stretch if self.parts > 1 else p.k, stretch=self.stretch, width=self.tile.width,
+            part=self.stretch if self.parts > 1 else p.k, depth=depth, stretch=self.stretch, width=self.tile.width,
             pack_at=Entry(matmul_pack.pack_kernel(self.element, self.order, self.tile.vectors), "pack"),
-            finished=FINISHED, **b_fields, **self._left(), **self._tiles(), **p.batch_words(),
+            finished=FINISHED, **b_fields, **self._left(depth), **self._tiles(), **p.batch_words(),
             **_epilogue_words(self.epilogue if last else None, p.flipped),
         )  # fmt: skip
         tasks = self._tasks()
         return Launch(matmul_blocks.blocks_kernel(self.element), "blocks", words, tasks, _chunk(p.work, tasks))
 
-    def _left(self) -> dict[str, Word]:
+    def _left(self, depth: int) -> dict[str, Word]:
         """The fields about A: copied if it meets enough panels of B, otherwise read as it lies."""
         p = self.p
         fits = p.a.column == 1 and self.tile.rows <= CACHE_WAYS
         if self.across < COPY_FROM or fits or 1 not in (p.a.row, p.a.column):
-            return {"group": 1, "copy_at": 0, "copied_row": 0, "copied_k": 0}
+            return {"group": 1, "copy_at": 0, "copied_row": 0, "copied_k": 0, **NOTHING_AHEAD}
         if p.a.column == 1:
             copy, group = matmul_pack.copy_rows_kernel(self.element), 1
             strides = matmul_pack.row_pitch(self.element), 1
@@ -312,17 +324,32 @@ class _Blocks:
                 matmul_pack.columns_group(self.tile.rows),
             )
             strides = 1, matmul_pack.column_pitch(self.target, self.element, self.tile.rows)
-        return {"group": group, "copy_at": Entry(copy, "copy"), "copied_row": strides[0], "copied_k": strides[1]}
+        copied: dict[str, Word] = {
+            "group": group, "copy_at": Entry(copy, "copy"), "copied_row": strides[0], "copied_k": strides[1],
+        }  # fmt: skip
+        return copied | (self._ahead(group, depth) if self._far() else NOTHING_AHEAD)
+
+    def _far(self) -> bool:
+        """Are A or C so large that they are in no cache?"""
+        return self.p.m * max(self.p.k, self.p.n) * self.p.itemsize > FAR_BYTES
+
+    def _ahead(self, group: int, depth: int) -> dict[str, Word]:
+        """The fields about what is copied later: a tile sends for a row, or for some lines of every column."""
+        p, line = self.p, matmul_tile.LINE // self.p.itemsize
+        if p.a.column == 1:
+            stretches = -(-depth // self.stretch)
+            return {"ahead_tiles": self.tile.rows, "ahead_tile": p.a.row, "ahead_k": stretches}
+        return {"ahead_tiles": -(-group * self.tile.rows // line) + 1, "ahead_tile": line, "ahead_k": p.a.column}
 
     def _tiles(self) -> dict[str, Word]:
         """The kernel of a whole tile, and of one that reaches beyond the last column."""
         tile, rest = self.tile, self.p.n % self.tile.width
-        masked = matmul_tile.stores_masked(self.target)
-        whole = edge = Entry(matmul_tile.tile_kernel(self.element, tile.rows, tile.vectors, False), "tile")
+        masked, far = matmul_tile.stores_masked(self.target), self._far()
+        whole = edge = Entry(matmul_tile.tile_kernel(self.element, tile.rows, tile.vectors, False, far), "tile")
         if rest:
             needed = -(-rest // tile.lanes)
             vectors = min(tile.vectors, 1 << (needed - 1).bit_length())
-            edge = Entry(matmul_tile.tile_kernel(self.element, tile.rows, vectors, masked), "tile")
+            edge = Entry(matmul_tile.tile_kernel(self.element, tile.rows, vectors, masked, far), "tile")
         return {"tile_at": whole if self.p.n >= tile.width else edge, "edge_at": edge}
 
 

@@ -49,9 +49,14 @@ def copied_elements(element: str) -> int:
     return max(ROWS * row_pitch(element), 16 * stretch_limit(element)) + 64 // BYTES[element]
 
 
-def panel_rows(f: Function, m: Val, panels: Val, panel: Val) -> tuple[Val, Val]:
-    """(the first row of a panel, its height): rows are shared out evenly, so that no panel is tiny."""
-    height, longer = f.udiv(m, panels), f.urem(m, panels)
+def panel_shares(f: Function, m: Val, panels: Val) -> tuple[Val, Val]:
+    """(the rows of a panel, how many panels have one more): rows are shared out evenly, so that no panel is tiny."""
+    return f.udiv(m, panels), f.urem(m, panels)
+
+
+def panel_rows(f: Function, shares: tuple[Val, Val], panel: Val) -> tuple[Val, Val]:
+    """(the first row of a panel, its height)."""
+    height, longer = shares
     first = f.add(f.mul(panel, height), f.min(panel, longer))
     return first, f.add(height, f.cast("zext", f.compare("slt", panel, longer), "i64"))
 
@@ -70,7 +75,7 @@ def copy_columns_kernel(element: str, rows: int) -> Kernel:
 
 def generate_copy_rows(target: Target, element: str) -> str:
     """`copy(...)` with COPY, for A with contiguous rows: k columns of panels lo..hi-1, one panel after the other, their
-    rows `row_pitch` apart. The rows of the next panel are sent for, as they lie where hardware does not foresee it."""
+    rows `row_pitch` apart."""
     m = Module(target)
     f = m.function("copy", "void", COPY)
     _copy_rows(f, element)
@@ -86,7 +91,8 @@ def generate_copy_columns(target: Target, element: str, rows: int) -> str:
     f = m.function("copy", "void", COPY)
     _, _, _, _, m_, panels, lo, hi, _ = f.parameters
     pitch = column_pitch(target, element, rows)
-    firsts = [panel_rows(f, m_, panels, f.min(f.add(lo, i), f.sub(hi, 1)))[0] for i in range(columns_group(rows))]
+    shares = panel_shares(f, m_, panels)
+    firsts = [panel_rows(f, shares, f.min(f.add(lo, i), f.sub(hi, 1)))[0] for i in range(columns_group(rows))]
     inside = f.compare("sle", f.add(firsts[-1], pitch), m_)
     with f.when(inside):
         _copy_columns(f, element, firsts, pitch, masked=False)
@@ -101,19 +107,14 @@ def _copy_rows(f: Function, element: str) -> None:
     a, a_row, _, k, m, panels, lo, hi, to = f.parameters
     lanes = f.target.lanes(BYTES[element])
     whole = f.binary("and", k, -lanes)
+    shares = panel_shares(f, m, panels)
     with f.loop(lo, hi) as panel:
-        first, height = panel_rows(f, m, panels, panel.index)
+        first, height = panel_rows(f, shares, panel.index)
         to_panel = f.offset(to, f.mul(f.sub(panel.index, lo), copied_elements(element)), element)
         with f.loop(0, height) as row:
             source = f.offset(a, f.mul(f.add(first, row.index), a_row), element)
             target = f.offset(to_panel, f.mul(row.index, row_pitch(element)), element)
-            following = f.offset(source, f.mul(height, a_row), element)
-            with f.loop(0, whole, lanes) as i:
-                f.prefetch(f.offset(following, i.index, element))
-                f.store(
-                    f.load(vector(element, lanes), f.offset(source, i.index, element)),
-                    f.offset(target, i.index, element),
-                )
+            _copy(f, vector(element, lanes), source, target, f.int(0), whole, lanes)
             _copy(f, element, source, target, whole, k, 1)
 
 

@@ -17,10 +17,11 @@ from flambeau._ir.symbols import told
 ROWS = 14  # at most
 VECTORS = 8  # at most, for tiles of few rows
 REACH = 4  # rows that are addressed from one pointer
+LINE = 64  # bytes of a cache line
 
 PARAMETERS = (("a", "ptr"), ("a_row", "i64"), ("a_k", "i64"), ("b", "ptr"), ("b_k", "i64"), ("c", "ptr"),
               ("c_row", "i64"), ("start", "ptr"), ("start_row", "i64"), ("k", "i64"), ("last", "i64"),
-              ("columns", "i64"))  # fmt: skip
+              ("columns", "i64"), ("ahead", "ptr"), ("ahead_k", "i64"))  # fmt: skip
 
 
 class Tile(NamedTuple):
@@ -49,11 +50,16 @@ def choose(target: Target, element: str, m: int, n: int) -> Tile:
     if n <= lanes:
         tall, vectors = min(ROWS, sums), 1
     elif m < tall:
-        while 2 * vectors <= VECTORS and 2 * vectors * m <= sums and vectors * lanes < n:
+        while 2 * vectors <= VECTORS and _fits(target, m, 2 * vectors, sums) and vectors * lanes < n:
             vectors *= 2
     if m <= tall:
         return Tile(m, vectors, lanes)
     return Tile(told(_height, m, tall), vectors, lanes)
+
+
+def _fits(target: Target, rows: int, vectors: int, sums: int) -> bool:
+    """Do registers hold the sums, and of a step of k a row's elements or the vectors, and one of the others?"""
+    return rows * vectors <= sums and rows * vectors + min(rows, vectors) + 1 <= target.registers
 
 
 def _height(m: int, tall: int) -> int:
@@ -71,19 +77,21 @@ def _shape(target: Target) -> tuple[int, int]:
     return (6, 2) if target.fma else (4, 2)  # without FMA a product needs a register too
 
 
-def tile_kernel(element: str, rows: int, vectors: int, masked: bool) -> Kernel:
-    return Kernel(generate_tile, (element, rows, vectors, masked), ("tile",))
+def tile_kernel(element: str, rows: int, vectors: int, masked: bool, far: bool = False) -> Kernel:
+    """`far`: what comes later is in no cache."""
+    return Kernel(generate_tile, (element, rows, vectors, masked, far), ("tile",))
 
 
-def generate_tile(target: Target, element: str, rows: int, vectors: int, masked: bool) -> str:
+def generate_tile(target: Target, element: str, rows: int, vectors: int, masked: bool, far: bool) -> str:
     """`tile(...)` with PARAMETERS: c (rows, width) = start (rows, width) + a (rows, k) @ b (k, width).
 
     `last` is the number of the last row; it is rows - 1, or rows - 2: then the last two rows are the same one. If
-    `masked`, only `columns` columns of start and c are touched. start may be c.
+    `masked`, only `columns` columns of start and c are touched. start may be c. If `far`, c is sent for, and with
+    each step another address, `ahead` and then `ahead_k` further each time.
     """
     m = Module(target)
     f = m.function("tile", "void", PARAMETERS)
-    a, a_row, a_k, b, b_k, c, c_row, start, start_row, k, last, columns = f.parameters
+    a, a_row, a_k, b, b_k, c, c_row, start, start_row, k, last, columns, ahead, ahead_k = f.parameters
     lanes = target.lanes(BYTES[element])
     type = vector(element, lanes)
     masks = [f.mask_below(f.sub(columns, v * lanes), lanes) for v in range(vectors)] if masked else []
@@ -97,15 +105,28 @@ def generate_tile(target: Target, element: str, rows: int, vectors: int, masked:
             return at[-1]
         return f.offset(at[i // REACH], distances[i % REACH], element) if i % REACH else at[i // REACH]
 
+    if far:
+        _send_for(f, c, c_row, last, rows, vectors * lanes, element)
     zeros = [f.float(0.0, type)] * (rows * vectors)
-    with f.loop(0, k, 1, [*zeros, *pointers, b], guard=False) as step:
-        sums, at, b_at = step.carried[: len(zeros)], step.carried[len(zeros) : -1], step.carried[-1]
+    with f.loop(0, k, 1, [*zeros, *pointers, b, ahead], guard=False) as step:
+        sums, (*at, b_at, later) = step.carried[: len(zeros)], step.carried[len(zeros) :]
+        if far:
+            f.prefetch(later)
         following = _multiplied(f, sums, [place(at, i) for i in range(rows)], b_at, type)
-        step.next = [*following, *[f.offset(p, a_k, element) for p in at], f.offset(b_at, b_k, element)]
+        moved = [*[f.offset(p, a_k, element) for p in at], f.offset(b_at, b_k, element)]
+        step.next = [*following, *moved, f.offset(later, ahead_k, element)]
     _finish(f, step.results[: len(zeros)], (start, start_row), (c, c_row), last, masks, vectors)
     f.ret()
     f.close()
     return m.text()
+
+
+def _send_for(f: Function, c: Val, c_row: Val, last: Val, rows: int, width: int, element: str) -> None:
+    """Have the lines of C come while products are added up, or all would be waited for in the end."""
+    for i in range(rows):
+        row = f.offset(c, f.mul(c_row, last if i == rows - 1 else i), element)
+        for v in range(0, width, LINE // BYTES[element]):
+            f.prefetch(f.offset(row, v, element), 1)
 
 
 def _multiplied(f: Function, sums: list[Val], rows: list[Val], b: Val, type: str) -> list[Val]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -332,10 +332,20 @@ def run_step(step: Step, arrays: Sequence[Any], scalars: Sequence[float | int] =
 
     Scalars that are floats arrive as the bits of a double.
     """
+    return prepared(step, arrays, scalars)()
+
+
+def prepared(step: Step, arrays: Sequence[Any], scalars: Sequence[float | int] = ()) -> Callable[[], int]:
+    """What runs one step, as `run_step` does, as often as it is called: no more than a native call."""
     count = len(arrays)
     sites = Sites([(range(count), range(len(scalars)))], count + 2, "n" * len(scalars))
     plan = NativePlan(sites, [block_of(step)])
     scratch = np.empty(step.scratch + 64, np.uint8)
     addresses = [a.__array_interface__["data"][0] for a in (*arrays, scratch, scratch)]
     addresses[-1] = (addresses[-1] + 63) & ~63
-    return plan.run([*addresses, *[double_bits(s) if isinstance(s, float) else s for s in scalars]])
+    words = [*addresses, *[double_bits(s) if isinstance(s, float) else s for s in scalars]]
+
+    def run(kept: tuple[Any, ...] = (scratch, arrays)) -> int:
+        return plan.run(words)
+
+    return run

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import platform
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -13,25 +14,16 @@ import pytest
 from flambeau._backends.cpu.driver import driver
 from flambeau._backends.cpu.kernel import Address, Entry, Kernel, Scratch, Step, Word, Words
 from flambeau._backends.cpu.objects import machine
-from flambeau._backends.cpu.target import Target, aarch64, x86_64
+from flambeau._backends.cpu.target import Target
 from flambeau._backends.cpu.threads import get_num_threads, set_num_threads
+
+sys.path.append(str(Path(__file__).parent))
+from steps import name_of, targets  # noqa: E402
 
 Run = Callable[..., None]
 
 
-def runnable_targets() -> list[Target]:
-    """Targets whose code this machine can run; the last x86-64 one has code for wide vectors, in two halves each."""
-    if platform.machine() in ("arm64", "aarch64"):
-        return [aarch64(llvm.get_default_triple())]
-    targets = [x86_64("v2")._replace(triple=llvm.get_default_triple())]
-    features = llvm.get_host_cpu_features()
-    if features.get("avx2") and features.get("fma"):
-        targets += [x86_64("v3")._replace(triple=llvm.get_default_triple())]
-        targets += [x86_64("v4", "x86-64-v3")._replace(lookups=0, triple=llvm.get_default_triple())]
-    return targets
-
-
-@pytest.fixture(params=runnable_targets(), ids=lambda t: f"{t.vector_bytes}x{t.registers}")
+@pytest.fixture(params=targets(), ids=name_of)
 def target(request: pytest.FixtureRequest) -> Target:
     return request.param
 

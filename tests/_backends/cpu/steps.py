@@ -10,7 +10,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from flambeau._backends.cpu.driver import driver
-from flambeau._backends.cpu.host import host_target
+from flambeau._backends.cpu.host import host_target, level_of
 from flambeau._backends.cpu.kernel import Address, Entry, Scratch, Status, Step, Word, Words
 from flambeau._backends.cpu.target import Target, x86_64
 from flambeau._core import dtypes
@@ -18,13 +18,15 @@ from flambeau._ir.meta import Meta, contiguous, meta
 
 
 def targets() -> list[Target]:
-    """Targets whose code this machine can run; the last x86-64 one has code for wide vectors, in two halves each."""
+    """Targets whose code this machine can run. The last x86-64 one has wide vectors, in two halves each where the
+    machine has none."""
     if platform.machine() not in ("x86_64", "AMD64"):
         return [host_target()]
-    features = llvm.get_host_cpu_features()
+    level = level_of(llvm.get_host_cpu_features())
     found = [x86_64("v2")]
-    if features.get("avx2") and features.get("fma"):
-        found += [x86_64("v3"), x86_64("v4", "x86-64-v3")._replace(lookups=0)]
+    if level > "v2":
+        halves = x86_64("v4", "x86-64-v3")._replace(lookups=0)
+        found += [x86_64("v3"), x86_64("v4") if level == "v4" else halves]
     return [t._replace(triple=llvm.get_process_triple()) for t in found]
 
 

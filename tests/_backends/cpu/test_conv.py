@@ -11,7 +11,16 @@ import pytest
 
 from flambeau._backends.cpu.conv import lower_conv, lower_conv_transposed, lower_conv_weight
 from flambeau._backends.cpu.conv_geometry import POINT, correlation, forward_axis
-from flambeau._backends.cpu.conv_pixels import MOST_VECTORS, most_rows, padded_columns, pixel_blocks, tile_of, tiles_of
+from flambeau._backends.cpu.conv_pixels import (
+    MOST_VECTORS,
+    Tile,
+    most_rows,
+    padded_columns,
+    pixel_blocks,
+    tile_of,
+    tiles_of,
+)
+from flambeau._backends.cpu.conv_pixels_tile import tile_kernel
 from flambeau._backends.cpu.host import host_target
 from flambeau._backends.cpu.kernel import Entry, Kernel, Step
 from flambeau._backends.cpu.plan import run_step
@@ -358,6 +367,17 @@ def test_kernels_know_no_sizes():
     sizeless = {(), ("float",), ("float", False), ("float", True)} | orders | widths
     assert {k.params for k in kernels - tiles if "direct" not in k.generate.__name__} <= sizeless
     assert len(kernels - tiles) <= 64
+
+
+@pytest.mark.parametrize("other", [x86_64("v4", "znver4"), x86_64("v3")], ids=lambda t: t.cpu)
+@pytest.mark.parametrize("vectors", range(1, MOST_VECTORS + 1))
+@pytest.mark.parametrize("columns", [False, True])
+def test_the_highest_tiles_spill_nothing(other, vectors, columns, assembly):
+    tile = Tile(most_rows(other, vectors), vectors)
+    lines = assembly(tile_kernel("float", tile, columns), other).splitlines()
+    products = [i for i, line in enumerate(lines) if "fmadd" in line or "fmla" in line]
+    assert len(products) == tile.height * tile.vectors
+    assert not any("sp)" in line or "[sp" in line for line in lines[products[0] : products[-1]])
 
 
 @pytest.mark.parametrize("other", [aarch64(), x86_64("v4"), x86_64("v3"), x86_64("v2")], ids=lambda t: t.cpu)

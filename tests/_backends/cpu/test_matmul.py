@@ -166,6 +166,25 @@ def test_nothing_is_read_beyond_the_operands(run, target, layouts, sizes):
     case.check(result)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no mprotect")
+@pytest.mark.parametrize("layouts", [("rows", "rows"), ("columns", "rows"), ("rows", "columns")])
+@pytest.mark.parametrize("depth", [1, 1 << 20])
+def test_what_is_far_is_sent_for_and_neither_that_nor_depth_changes_bits(run, target, monkeypatch, layouts, depth):
+    case = Case(10, 300, 330, 900, layouts=layouts, bias="row")
+    expected = case.result()
+    run(case.step(target), [*case.arrays, expected], target)
+    monkeypatch.setattr(matmul, "FAR_BYTES", 0)
+    monkeypatch.setattr(matmul, "DEPTH_BYTES", depth)
+    step = case.step(target)
+    words = dict(zip(matmul_blocks.FIELDS.names, step.launches[-1].words, strict=True))
+    assert (words["depth"] == words["stretch"]) == (depth == 1)
+    assert (words["ahead_k"] == 0) == (words["copy_at"] == 0)
+    result = case.result()
+    run(step, [*[before_a_guard(x) for x in case.arrays], result], target, one_by_one=True)
+    case.check(result)
+    assert (result == expected).all()
+
+
 def test_b_is_packed_a_part_of_k_at_a_time(run, target, monkeypatch):
     monkeypatch.setattr(matmul, "SHARED_BYTES", 400 << 10)
     for batch, layouts in (((), ("columns", "rows")), ((2,), ("rows", "columns")), ((2,), ("rows", "mixed"))):
@@ -320,17 +339,19 @@ def test_tiles_fit_the_registers(target, element):
     for m in (*range(1, 40), 64, 128, 784):
         for n in (1, 3, 10, 16, 33, 500):
             tile = matmul_tile.choose(target, element, m, n)
-            assert tile.rows * tile.vectors < target.registers
+            others = min(tile.rows, tile.vectors) + 1  # what stays beside the sums, and what comes and goes
+            assert tile.rows * tile.vectors + others <= target.registers
             assert tile.rows <= matmul_tile.ROWS and tile.vectors <= matmul_tile.VECTORS
             panels = -(-m // tile.rows)
             assert -(-m // panels) == tile.rows  # panels share rows evenly: those of all differ by one at most
 
 
 @pytest.mark.parametrize("target", [x86_64("v3"), x86_64("v4", "znver4"), aarch64()], ids=lambda t: t.cpu)
-@pytest.mark.parametrize("sizes", [(784, 500), (500, 5), (1, 500), (2, 500), (3, 500), (5, 500)])
-def test_the_inner_loop_spills_nothing(assembly, target, sizes):
+@pytest.mark.parametrize("sizes", [(784, 500), (500, 5), (1, 500), (2, 500), (3, 500), (5, 500), (7, 500)])
+@pytest.mark.parametrize("far", [False, True])
+def test_the_inner_loop_spills_nothing(assembly, target, sizes, far):
     tile = matmul_tile.choose(target, "float", *sizes)
-    text = assembly(matmul_tile.tile_kernel("float", tile.rows, tile.vectors, False), target)
+    text = assembly(matmul_tile.tile_kernel("float", tile.rows, tile.vectors, False, far), target)
     multiplications = [i for i, line in enumerate(text.splitlines()) if "fmadd" in line or "fmla" in line]
     assert len(multiplications) == tile.rows * tile.vectors
     loop = text.splitlines()[multiplications[0] : multiplications[-1]]

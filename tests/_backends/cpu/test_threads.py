@@ -229,6 +229,14 @@ def _files(folder: Path, **contents: str) -> None:
         (folder / name.replace("__", ".")).write_text(content)
 
 
+def test_the_largest_cache_is_the_one_the_system_names(tmp_path):
+    assert host.largest_cache(tmp_path) == 0
+    for i, size in enumerate(("48K", "1024K", "32M", "")):
+        (tmp_path / f"index{i}").mkdir()
+        (tmp_path / f"index{i}" / "size").write_text(size + "\n")
+    assert host.largest_cache(tmp_path) == 32 << 20
+
+
 def test_quotas_of_control_groups_version_2(tmp_path):
     own = tmp_path / "own"
     own.write_text("0::/outer/inner\n")
