@@ -24,7 +24,8 @@ FIELDS = Fields(
     # A block is `rows` panels of A by `across` panels of B. k is cut into parts, each with a C of its own, and they
     # into stretches.
     "panels columns rows across row_blocks column_blocks parts part stretch "
-    # Panels of B are `width` wide and `b_panel` apart; those from `packed_from` on are packed by the task.
+    # Panels of B are `width` wide and `b_panel` apart; those from `packed_from` on are packed by the task. `pack_at` is
+    # 0 where there are none.
     "width b_panel packed_from pack_at "
     # Groups of panels of A are copied; then their rows and steps of k are so far apart.
     "group copy_at copied_row copied_k "
@@ -114,7 +115,7 @@ class _Blocks:
             left = f.sub(w["n"], f.mul(column.index, w["width"]))
             f.call_address(w["pack_at"], [
                 self.at(s.b, f.mul(f.mul(column.index, w["width"]), w["b_n"])), w["b_k"], w["b_n"], s.length,
-                f.min(left, w["width"]), self._packed(s, column.index, packed_from),
+                f.min(left, w["width"]), w["width"], self._packed(s, column.index, packed_from),
             ])  # fmt: skip
         direct = self.is_null("copy_at")
         a_row, a_k = f.select(direct, w["a_row"], w["copied_row"]), f.select(direct, w["a_k"], w["copied_k"])
