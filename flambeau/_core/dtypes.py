@@ -6,6 +6,7 @@ A dtype knows its NumPy name but not NumPy: `numpy_dtype()` looks it up at the f
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import errors
@@ -224,6 +225,7 @@ def _meant(d: Any) -> str:
 # ---------------------------------------------------------------------------------------------- the default dtype
 
 _default = float32
+followers: list[Callable[[], None]] = []  # called when the default has become another one
 
 
 def get_default_dtype() -> dtype:
@@ -247,7 +249,10 @@ def set_default_dtype(d: dtype) -> None:
     global _default
     if not isinstance(d, dtype) or not d.is_floating_point or d in STORED:
         raise TypeError(f"only floating-point types are supported as the default type, got {d!r}")
-    _default = d
+    if d is not _default:
+        _default = d
+        for tell in followers:
+            tell()
 
 
 def of_scalar(value: bool | int | float | complex) -> dtype:

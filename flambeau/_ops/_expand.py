@@ -72,16 +72,19 @@ def stepped(c: Graph, start: Any, step: Any, count: int, d: dtype) -> Array:
     i = c.index((count,), 0)
     if d.category <= dtypes.INTEGER:
         return c.cast(i * int(step) + int(start), d)
-    return c.cast(c.cast(i, dtypes.float64) * float(step) + float(start), d)
+    start, step = [x if isinstance(x, Array) else float(x) for x in (start, step)]
+    return c.cast(c.cast(i, dtypes.float64) * step + start, d)
 
 
 def spaced(c: Graph, start: Any, end: Any, steps: int, d: dtype) -> Array:
     if d.is_complex:
         raise Unsupported("complex numbers")
     if steps == 1:
-        return filled(c, (1,), start, d)
+        return c.cast(start, d).expand((1,)) if isinstance(start, Array) else filled(c, (1,), start, d)
     exact = dtypes.float64 if d.itemsize == 8 or d.category <= dtypes.INTEGER else dtypes.float32
-    first, last = c.const(start, exact, (steps,)), c.const(end, exact, (steps,))
+    first, last = [
+        c.cast(x, exact).expand((steps,)) if isinstance(x, Array) else c.const(x, exact, (steps,)) for x in (start, end)
+    ]
     step = (last - first) / max(steps - 1, 1)
     i = c.index((steps,), 0)
     front, behind = c.cast(i, exact), c.cast((steps - 1) - i, exact)

@@ -42,11 +42,11 @@ def filled(shape: tuple[int, ...], value: Any, dtype: dtype) -> Any:
     infer=lambda start, step, count, dtype: contiguous(dtype, (count,)),
 )
 def stepped(start: Any, step: Any, count: int, dtype: dtype) -> Any:
-    """`start + i * step` for i below `count`; PyTorch computes in the result's precision, integers exactly."""
+    """`start + i * step` for i below `count`; PyTorch computes in the result's precision, integers exactly. Of floats,
+    `start` and `step` may be float64 0-dim tensors."""
     if dtype.category <= 1:
         return np.asarray(int(start) + np.arange(count, dtype=np.int64) * int(step))
-    wide = np.float64 if dtype.itemsize == 8 or isinstance(start, float) or isinstance(step, float) else np.float64
-    return wide(start) + np.arange(count, dtype=wide) * wide(step)
+    return np.float64(start) + np.arange(count, dtype=np.float64) * np.float64(step)
 
 
 @library(
@@ -57,8 +57,8 @@ def stepped(start: Any, step: Any, count: int, dtype: dtype) -> Any:
     infer=lambda start, end, steps, dtype: contiguous(dtype, (steps,)),
 )
 def spaced(start: Any, end: Any, steps: int, dtype: dtype) -> Any:
-    """`steps` numbers from `start` to `end`, the second half counted back from the end, as PyTorch does for
-    symmetry."""
+    """`steps` numbers from `start` to `end` (numbers, or float64 0-dim tensors), the second half counted back from the
+    end, as PyTorch does for symmetry."""
     if steps == 1:
         return np.full(1, start, dtype.numpy)
     if dtype.category <= 1:
@@ -123,5 +123,5 @@ def fill(input: Any, value: Any) -> Any:
             )
         made = value.to(input.dtype).expand(input.shape).clone()
     else:
-        made = filled(tuple(input.shape), value, input.dtype)
+        made = input.new_full(tuple(input.shape), value)
     return insensitive(made, input) if input.dtype.differentiable else made

@@ -67,10 +67,7 @@ def infer_pointwise(op: Any, args: tuple, metas: tuple) -> Inference:
     computed = dtypes.float32 if compute in dtypes.HALVES else compute
     fallible = op.fallible and computed.category <= dtypes.INTEGER
     inference = Inference((out,), computed, fallible, metas)
-    if float not in metas and complex not in metas:  # the dtype of such a number follows the default dtype
-        op.keep(metas, inference)
-    elif promoted is not dtypes.get_default_dtype() or any(m.dtype.category >= dtypes.FLOAT for m in tensors):
-        op.keep(metas, inference)
+    op.keep(metas, inference)
     return inference
 
 

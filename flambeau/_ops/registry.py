@@ -377,8 +377,15 @@ class _Inferences:
             self._number = sum([len(op.cache) for op in OPS.values()])
             self._limit = room_for(self._number, INFERENCES)
 
+    def forget(self) -> None:
+        """Forget all: what integers give as floats has the default dtype, which is another one now."""
+        for op in OPS.values():
+            op.cache.clear()
+        self._number = 0
+
 
 _inferences = _Inferences()
+dtypes.followers.append(_inferences.forget)
 
 
 class Saving:

@@ -221,7 +221,8 @@ def _edges(values: Any, bins: Any, limits: tuple[float, float] | None) -> Any:
         limits = (0.0, 1.0) if not values.numel() else (float(values.min()), float(values.max()))
         if limits[0] == limits[1]:
             limits = (limits[0] - 0.5, limits[1] + 0.5)
-    return spaced(float(limits[0]), float(limits[1]), bins + 1, values.dtype)
+    low, high = [values.new_full((), float(limit), dtype=dtypes.float64) for limit in limits]
+    return spaced(low, high, bins + 1, values.dtype)
 
 
 @composite(method=False)

@@ -201,10 +201,20 @@ def _filled(shape: tuple[int, ...], value: Any, d: dtype_class) -> Any:
     if value in LASTING or value != value or d.is_complex or d in dtypes.STORED or d.category == dtypes.BOOL:
         return fill.filled(shape, value, d)
     try:
-        number = quietly(np.array, [int(value) if d.category == dtypes.INTEGER else value], d.numpy)
+        number = _read(int(value) if d.category == dtypes.INTEGER else value, d)
     except OverflowError:
         return fill.filled(shape, value, d)
-    return convert.copy_of(expand_(dispatch.from_flat(number, contiguous(d, ())), shape), False)
+    return convert.copy_of(expand_(number, shape), False)
+
+
+def _read(value: Any, d: dtype_class) -> Any:
+    """A number in memory, as a 0-dim tensor."""
+    return dispatch.from_flat(quietly(np.array, [value], d.numpy), contiguous(d, ()))
+
+
+def _operand(value: Any, d: dtype_class) -> Any:
+    """A bound of a range of this dtype: read from memory, unless it is a usual one."""
+    return value if value in LASTING or d.is_complex else _read(value, dtypes.float64)
 
 
 KEYWORDS = frozenset({"dtype", "layout", "device", "requires_grad", "memory_format"})
@@ -412,10 +422,17 @@ def arange(
             raise ValueError("step must be nonzero")
     count = -((low - high) // by) if isinstance(by, int) and integers else math.ceil((high - low) / by)
     if low in LASTING or d.category != dtypes.INTEGER or not count:
-        t = fill.stepped(low, by, int(count), d)
+        t = _stepped(low, by, int(count), d)
     else:  # the place of a step, perhaps: see `_filled`
         t = fill.stepped(0, by, int(count), d) + _filled((), low, d)
     return finish(t, requires_grad, device, out, "arange")
+
+
+def _stepped(start: Any, step: Any, count: int, d: dtype_class) -> Any:
+    """`start + i * step` for i below `count`; of floats, both may be different in every call."""
+    if d.category == dtypes.FLOAT:
+        start, step = _operand(start, d), _operand(step, d)
+    return fill.stepped(start, step, count, d)
 
 
 def range_(start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Any:
@@ -433,7 +450,7 @@ def range_(start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Any:
     warn("torch.range is deprecated; use torch.arange, whose end is excluded")
     out = kwargs.pop("out", None)
     d = chosen_dtype("range", kwargs.pop("dtype", None), out, dtypes.get_default_dtype())
-    t = fill.stepped(low, step, int(math.floor((high - low) / step)) + 1, d)
+    t = _stepped(low, step, int(math.floor((high - low) / step)) + 1, d)
     return finish(t, **_finishing(kwargs), out=out, name="range")
 
 
@@ -469,7 +486,10 @@ def linspace(
     wide = isinstance(start, complex) or isinstance(end, complex)
     default = dtypes.get_default_dtype()
     d = chosen_dtype("linspace", dtype, out, default.to_complex() if wide else default)
-    t = fill.spaced(start, end, int(steps), d)
+    if steps == 1:
+        t = _filled((1,), start, d)
+    else:
+        t = fill.spaced(_operand(start, d), _operand(end, d), int(steps), d)
     return finish(t, requires_grad, device, out, "linspace")
 
 

@@ -288,3 +288,11 @@ def test_numbers_where_tensors_belong():
         torch.addcdiv(torch.ones(2), 2.0, torch.ones(2))
     with pytest.raises(TypeError, match="'alpha' must be Number, not Tensor"):
         torch.add(torch.ones(2), torch.ones(2), alpha=torch.ones(2))
+
+
+def test_the_dtype_of_what_integers_give_follows_the_default():
+    x = torch.arange(3)
+    formulas = [lambda: torch.exp(x), lambda: x / 2, lambda: x * 0.5, lambda: torch.where(x > 1, 0.5, 1.5)]
+    for d in (torch.float32, torch.float64, torch.float32):
+        torch.set_default_dtype(d)
+        assert [f().dtype for f in formulas] == [d] * 4 and (x * 2j).dtype is d.to_complex()

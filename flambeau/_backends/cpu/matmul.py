@@ -130,7 +130,7 @@ def _as_nest(target: Target, inputs: Sequence[Meta], out: Meta) -> Step | None:
 
 def _dots(target: Target, p: Problem, epilogue: Epilogue) -> tuple[tuple[Launch, ...], int]:
     """Few rows, as dot products."""
-    rows = matmul_dot.rows_at_once(p.m)
+    rows = matmul_dot.rows_at_once(p.m, p.k * p.n * p.itemsize)
     at_once = matmul_dot.columns_at_once(target, rows)
     groups = -(-p.n // at_once)
     work = p.matrices * max(p.m, READ_AS_ROWS) * p.n * p.k
@@ -273,11 +273,16 @@ class _Blocks:
     def _pack(self, p: Problem, place: Scratch, count: int) -> Launch:
         batch = p.batch_words() if count > 1 else {"dims": 0, "batch_at": 0}
         words = matmul_pack.PANELS.words(
-            b_at=p.b.at, to_at=place, b_k=p.b.row, b_n=p.b.column, k=p.k, n=p.n, panels=self.columns, **batch,
+            b_at=p.b.at, to_at=place, b_k=p.b.row, b_n=p.b.column, k=p.k, n=p.n, width=self.tile.width,
+            panels=self.columns, pack_at=self._packing(), **batch,
         )  # fmt: skip
         tasks = count * self.columns
-        kernel = matmul_pack.pack_kernel(self.element, self.order, self.tile.vectors)
+        kernel = matmul_pack.panels_kernel(self.element)
         return Launch(kernel, "panels", words, tasks, _chunk(8 * tasks * p.k * self.tile.width, tasks))
+
+    def _packing(self) -> Entry:
+        """What packs one panel of B."""
+        return Entry(matmul_pack.pack_kernel(self.element, self.order, self.tile.vectors), "pack")
 
     def _in_parts(self, direct: bool) -> tuple[Launch, ...]:
         p, e = self.p, self.element
@@ -295,15 +300,16 @@ class _Blocks:
     def _blocks(
         self, p: Problem, b_fields: dict[str, Word], first: bool = True, last: bool = True, c: Word | None = None
     ) -> Launch:
-        depth = self._depth(p.k, own=b_fields["packed_from"] != self.columns)
+        packs = b_fields["packed_from"] != self.columns
+        depth = self._depth(p.k, own=packs)
         words = matmul_blocks.FIELDS.words(
             a_at=p.a.at, b_at=p.b.at, c_at=p.c if c is None else c, bias_at=p.bias.at, fresh=int(first),
             m=p.m, n=p.n, k=p.k, a_row=p.a.row, a_k=p.a.column, b_k=p.b.row, b_n=p.b.column,
             bias_row=p.bias.row, bias_n=p.bias.column, panels=self.panels, columns=self.columns, rows=self.rows,
             across=self.across, row_blocks=self.row_blocks, column_blocks=self.column_blocks, parts=self.parts,
             part=self.stretch if self.parts > 1 else p.k, depth=depth, stretch=self.stretch, width=self.tile.width,
-            pack_at=Entry(matmul_pack.pack_kernel(self.element, self.order, self.tile.vectors), "pack"),
-            finished=FINISHED, **b_fields, **self._left(depth), **self._tiles(), **p.batch_words(),
+            pack_at=self._packing() if packs else 0, finished=FINISHED,
+            **b_fields, **self._left(depth), **self._tiles(), **p.batch_words(),
             **_epilogue_words(self.epilogue if last else None, p.flipped),
         )  # fmt: skip
         tasks = self._tasks()

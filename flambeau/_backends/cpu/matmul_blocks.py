@@ -25,7 +25,8 @@ FIELDS = Fields(
     # A block is `rows` panels of A by `across` panels of B. k is cut into parts, each with a C of its own, and they
     # into depths, for each of which all of A goes by, and those into stretches.
     "panels columns rows across row_blocks column_blocks parts part depth stretch "
-    # Panels of B are `width` wide and `b_panel` apart; those from `packed_from` on are packed by the task.
+    # Panels of B are `width` wide and `b_panel` apart; those from `packed_from` on are packed by the task. `pack_at` is
+    # 0 where there are none.
     "width b_panel packed_from pack_at "
     # Groups of panels of A are copied; then their rows and steps of k are so far apart.
     "group copy_at copied_row copied_k "
@@ -134,7 +135,7 @@ class _Blocks:
             first = f.mul(column.index, w["width"])
             to = self.at(self.packed, f.mul(f.sub(column.index, columns[0]), pitch))
             f.call_address(w["pack_at"], [self.at(b, f.mul(first, w["b_n"])), w["b_k"], w["b_n"], length,
-                                          f.min(f.sub(w["n"], first), w["width"]), to])  # fmt: skip
+                                          f.min(f.sub(w["n"], first), w["width"]), w["width"], to])  # fmt: skip
 
     def _ahead(self, a: Val, rows: tuple[Val, Val], group: Val, steps: tuple[Val, ...]) -> Val:
         """What is to be sent for while a stretch of a group is multiplied: of A with contiguous rows the next group's,

@@ -15,10 +15,11 @@ from flambeau._backends.cpu.target import Target
 
 GROUP = 8  # panels of A that are copied at once, at most
 AHEAD = 16  # columns from the one of A that is copied to the one that is sent for
-PACK = (("b", "ptr"), ("b_k", "i64"), ("b_n", "i64"), ("k", "i64"), ("columns", "i64"), ("to", "ptr"))
+PACK = (("b", "ptr"), ("b_k", "i64"), ("b_n", "i64"), ("k", "i64"), ("columns", "i64"), ("width", "i64"),
+        ("to", "ptr"))  # fmt: skip
 COPY = (("a", "ptr"), ("a_row", "i64"), ("a_k", "i64"), ("k", "i64"), ("m", "i64"), ("panels", "i64"), ("lo", "i64"),
         ("hi", "i64"), ("to", "ptr"))  # fmt: skip
-PANELS = Fields("b_at to_at b_k b_n k n panels dims batch_at")
+PANELS = Fields("b_at to_at b_k b_n k n width panels dims batch_at pack_at")
 
 
 def stretch_limit(element: str) -> int:
@@ -154,31 +155,43 @@ def _copy(f: Function, type: str, source: Val, target: Val, lo: Val, hi: Val, st
 
 
 def pack_kernel(element: str, order: str, vectors: int) -> Kernel:
-    """`order` says which elements of B are neighbours: those of its "rows", of its "columns", or not known ("any").
+    """For panels of so many vectors; `order` says which elements of B are neighbours: those of its "rows", of its
+    "columns", or not known ("any"). Only where rows are copied does the kernel depend on the width."""
+    return Kernel(generate_pack, (element, order, vectors if order == "rows" else 0), ("pack",))
 
-    The kernel has two entries: `pack(...)` for one panel, to be called by other kernels, and `panels` for a launch.
-    """
-    return Kernel(generate_pack, (element, order, vectors), ("pack", "panels"))
+
+def panels_kernel(element: str) -> Kernel:
+    return Kernel(generate_panels, (element,), ("panels",))
 
 
 def generate_pack(target: Target, element: str, order: str, vectors: int) -> str:
-    """`pack(...)` with PACK: a panel [k][width] of `vectors` vectors; what is beyond `columns` is of no account.
-    `panels`: with PANELS, one task is a panel of all of B [batch][panel][k][width]."""
+    """`pack(...)` with PACK, to be called by other kernels: a panel [k][width]; what is beyond `columns` is of no
+    account. `vectors` is 0 where any width will do."""
     m = Module(target)
-    width = vectors * target.lanes(BYTES[element])
     f = m.function("pack", "void", PACK)
-    {"rows": _pack_rows, "columns": _pack_columns, "any": _pack_elements}[order](f, element, width)
+    if order == "rows":
+        _pack_rows(f, element, vectors * target.lanes(BYTES[element]))
+    elif order == "columns":
+        _pack_columns(f, element)
+    else:
+        _pack_elements(f, element)
     f.ret()
     f.close()
+    return m.text()
+
+
+def generate_panels(target: Target, element: str) -> str:
+    """`panels`: with PANELS, one task is a panel of all of B [batch][panel][k][width]."""
+    m = Module(target)
     f, args, lo, hi = m.entry("panels")
-    b, to, b_k, b_n, k, n, panels, dims, batch = PANELS.read(f, args, " ".join(PANELS.names))
+    b, to, b_k, b_n, k, n, width, panels, dims, batch, pack = PANELS.read(f, args, " ".join(PANELS.names))
     with f.loop(lo, hi) as task:
         panel, number = split_task(f, task.index, panels)
         (moved,) = batch_offsets(f, batch, dims, number, (1,))
         column = f.mul(panel, width)
         source = f.offset(f.offset(b, moved, element), f.mul(column, b_n), element)
         target_at = f.offset(to, f.mul(task.index, f.mul(k, width)), element)
-        f.call("void", "pack", [source, b_k, b_n, k, f.min(f.sub(n, column), width), target_at], declare=False)
+        f.call_address(pack, [source, b_k, b_n, k, f.min(f.sub(n, column), width), width, target_at])
     f.ret()
     f.close()
     return m.text()
@@ -199,7 +212,7 @@ def batch_offsets(f: Function, batch: Val, dims: Val, number: Val, which: tuple[
 
 
 def _pack_rows(f: Function, element: str, width: int) -> None:
-    b, b_k, _, k, columns, to = f.parameters
+    b, b_k, _, k, columns, _, to = f.parameters
     lanes = f.target.lanes(BYTES[element])
     type = vector(element, lanes)
     full = f.compare("eq", columns, width)
@@ -216,9 +229,9 @@ def _pack_rows(f: Function, element: str, width: int) -> None:
         _copy(f, element, source, target, whole, columns, 1)
 
 
-def _pack_columns(f: Function, element: str, width: int) -> None:
+def _pack_columns(f: Function, element: str) -> None:
     """Squares of lanes x lanes elements, transposed in registers; beyond the last column it is repeated."""
-    b, b_k, b_n, k, columns, to = f.parameters
+    b, _, b_n, k, columns, width, to = f.parameters
     lanes = f.target.lanes(BYTES[element])
     type = vector(element, lanes)
     whole = f.binary("and", k, -lanes)
@@ -227,24 +240,22 @@ def _pack_columns(f: Function, element: str, width: int) -> None:
         with f.loop(0, whole, lanes, [b, f.offset(to, column.index, element)]) as step:
             source, target = step.carried
             square = transposed(f, [f.load(type, f.offset(source, p, element)) for p in places])
-            for i, row in enumerate(square):
-                f.store(row, f.offset(target, i * width, element))
-            step.next = [f.offset(source, lanes, element), f.offset(target, lanes * width, element)]
-    _pack_some(f, element, (b, b_k, b_n), (whole, k), columns, width, to)
+            for row in square:
+                f.store(row, target)
+                target = f.offset(target, width, element)
+            step.next = [f.offset(source, lanes, element), target]
+    _pack_some(f, element, (whole, k))
 
 
-def _pack_elements(f: Function, element: str, width: int) -> None:
-    b, b_k, b_n, k, columns, to = f.parameters
-    _pack_some(f, element, (b, b_k, b_n), (f.int(0), k), columns, width, to)
+def _pack_elements(f: Function, element: str) -> None:
+    _pack_some(f, element, (f.int(0), f.parameters[3]))
 
 
-def _pack_some(
-    f: Function, element: str, b: tuple[Val, Val, Val], steps: tuple[Val, Val], columns: Val, width: int, to: Val
-) -> None:
+def _pack_some(f: Function, element: str, steps: tuple[Val, Val]) -> None:
     """A range of steps of a panel, element by element."""
-    base, b_k, b_n = b
+    b, b_k, b_n, _, columns, width, to = f.parameters
     with f.loop(*steps) as step:
-        source = f.offset(base, f.mul(step.index, b_k), element)
+        source = f.offset(b, f.mul(step.index, b_k), element)
         target = f.offset(to, f.mul(step.index, width), element)
         with f.loop(0, columns) as column:
             value = f.load(element, f.offset(source, f.mul(column.index, b_n), element))

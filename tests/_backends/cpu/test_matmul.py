@@ -13,7 +13,7 @@ import pytest
 from flambeau._backends.cpu import matmul, matmul_blocks, matmul_pack, matmul_tile
 from flambeau._backends.cpu.emit import Function, Module, Val
 from flambeau._backends.cpu.host import host_target
-from flambeau._backends.cpu.kernel import Address, Kernel, Launch, Step
+from flambeau._backends.cpu.kernel import Address, Entry, Kernel, Launch, Step
 from flambeau._backends.cpu.matmul_problem import problem
 from flambeau._backends.cpu.plan import run_step
 from flambeau._backends.cpu.target import Target, aarch64, x86_64
@@ -364,11 +364,10 @@ def test_squares_are_transposed(run, target):
         k, n = 3 * lanes, 2 * lanes
         source, to = np.arange(n * k, dtype=d).reshape(n, k), np.zeros((k, n), d)
         words = matmul_pack.PANELS.words(
-            b_at=Address(0), to_at=Address(1), b_k=1, b_n=k, k=k, n=n, panels=1, dims=0, batch_at=0
-        )
-        run(
-            Step((Launch(matmul_pack.pack_kernel(element, "columns", 2), "panels", words, 1, 1),)), [source, to], target
-        )
+            b_at=Address(0), to_at=Address(1), b_k=1, b_n=k, k=k, n=n, width=n, panels=1, dims=0, batch_at=0,
+            pack_at=Entry(matmul_pack.pack_kernel(element, "columns", 2), "pack"),
+        )  # fmt: skip
+        run(Step((Launch(matmul_pack.panels_kernel(element), "panels", words, 1, 1),)), [source, to], target)
         assert (to == source.T).all()
 
 
