@@ -46,7 +46,7 @@ class Point:
     `index` are the positions in every dimension (of the first lane), `pointers` the addresses of the operands there,
     `values` what has been computed for here, `splats` scalars in so many lanes by their names. `tiles` are addresses to
     use in place of an operand's own: its elements along the lanes lie there one after the other. `slot` numbers the
-    places of a row.
+    places of a row. `found` are the gathered operands that the addresses lead to already.
     """
 
     index: list[Val]
@@ -57,11 +57,12 @@ class Point:
     slot: Val | None = None
     splats: dict[tuple[str, int], Val] = field(default_factory=dict)
     tiles: dict[int, Val] = field(default_factory=dict)
+    found: set[int] = field(default_factory=set)
 
     def inner(self) -> Point:
         """The same place in an inner scope: what is computed there is not known outside."""
         return replace(self, index=list(self.index), pointers=list(self.pointers), values=dict(self.values),
-                       splats=dict(self.splats))  # fmt: skip
+                       splats=dict(self.splats), found=set(self.found))  # fmt: skip
 
 
 class Body:
@@ -147,6 +148,14 @@ class Body:
             if self.structure.dims[i] <= set(known) and all(a in point.values for a in e.args):
                 self.value(point, i)
 
+    def look_up_ahead(self, point: Point) -> None:
+        """Go to the places of gathered operands whose index does not vary along the lanes."""
+        for i, e in enumerate(self.loops.body):
+            if e.op == "load" and e.args and self._is_known(point, e.args[0]) and i not in point.values:
+                place = self._looked_up(point, e)
+                point.pointers[e.param] = self.f.offset(point.pointers[e.param], place, MEMORY[e.dtype])
+                point.found.add(e.param)
+
     def splat_ahead(self, point: Point, users: Sequence[int], lanes: int) -> None:
         """Put the known scalars that expressions take into all lanes."""
         for i in users:
@@ -229,9 +238,10 @@ class Body:
         if i in point.tiles:
             return to_register(f, f.load(type, point.tiles[i]), operand.dtype)
         pointer, at = point.pointers[i], None
-        if operand.gathered and lanes and point.mask is None and self._is_in_lanes(point, e.args[0]):
+        gathered = operand.gathered and i not in point.found
+        if gathered and lanes and point.mask is None and self._is_in_lanes(point, e.args[0]):
             return to_register(f, self._load_lanes(point, e), operand.dtype)
-        if operand.gathered:
+        if gathered:
             at = self._looked_up(point, e)
             if not at.lanes:
                 pointer, at = f.offset(pointer, at, element), None
@@ -305,7 +315,9 @@ class Body:
 
     def _is_in_lanes(self, point: Point, i: int) -> bool:
         """Can an index, which varies along the lanes, be computed for each by itself in a few steps?"""
-        left, pending = LANE_STEPS, [i] if self.along in self.structure.dims[i] else []
+        if self.along not in self.structure.dims[i]:
+            return False
+        left, pending = LANE_STEPS, [i]
         while pending and left:
             i = pending.pop()
             e = self.loops.body[i]
