@@ -248,6 +248,8 @@ class Body:
         stride = self.stride(i, self.along) if lanes else 0
         if at is None and isinstance(stride, int):
             loaded = self._load_dense(point, type, pointer, stride < 0) if stride else f.load(element, pointer)
+        elif at is None and point.mask is None:
+            loaded = self._load_apart(pointer, element, stride, lanes)
         else:
             addresses = self._lane_addresses(pointer, element, stride, at, lanes)
             if point.mask is None:
@@ -267,6 +269,14 @@ class Body:
         else:
             loaded = f.load_masked(type, pointer, f.shuffle(mask, mask, order))
         return f.shuffle(loaded, loaded, order)
+
+    def _load_apart(self, pointer: Val, element: str, stride: Val | int, lanes: int) -> Val:
+        """Elements that lie `stride` apart."""
+        found = Val("poison", vector(element, lanes))
+        for lane in range(lanes):
+            found = self.f.insert(found, self.f.load(element, pointer), lane)
+            pointer = self.f.offset(pointer, stride, element)
+        return found
 
     def _looked_up(self, point: Point, e: Expr) -> Val:
         """How many elements further on a gathered operand lies."""
@@ -381,9 +391,6 @@ class Body:
         assert at is not None
         return f.op(vector("ptr", lanes), f"getelementptr {element}, {pointer}, {at}")
 
-    def _mask(self, point: Point) -> Val:
-        return self.f.int(1, vector("i1", point.lanes)) if point.mask is None else point.mask
-
     def store_all(self, point: Point, stores: Sequence[int]) -> None:
         """Compute all values, then store them: a result may lie where an operand was."""
         spread = [self.spread(point, self.loops.body[i].args[0]) for i in stores]
@@ -405,6 +412,10 @@ class Body:
                 f.store(value, pointer)
             else:
                 f.store_masked(value, pointer, point.mask)
+        elif point.mask is None:  # instructions that scatter take longer
+            for lane in range(value.lanes):
+                f.store(f.extract(value, lane), pointer)
+                pointer = f.offset(pointer, stride, MEMORY[operand.dtype])
         else:
             addresses = self._lane_addresses(pointer, MEMORY[operand.dtype], stride, None, value.lanes)
-            f.store_scattered(value, addresses, self._mask(point))
+            f.store_scattered(value, addresses, point.mask)
