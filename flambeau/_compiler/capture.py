@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from flambeau._compiler.assembly import assembled
 from flambeau._core import dtypes
 from flambeau._core.dtypes import dtype
 from flambeau._ir.graph import Array, Graph, Node, Unsupported
@@ -132,8 +133,8 @@ class Capture:
             result = self.graph.const(result, compute)
         if order is not None and result.ndim == len(order):
             inverse = sorted(range(len(order)), key=order.__getitem__)
-            result = result.permute(inverse)
-        return result
+            return result.permute(inverse)
+        return assembled(self.graph, result)
 
     def _scalar(self, number: float | int, slot: int, compute: dtype) -> Array:
         """A run-time number, which arrives as a double or as a 64-bit integer, in the dtype computed in."""

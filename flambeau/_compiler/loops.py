@@ -24,13 +24,16 @@ class Operand(NamedTuple):
     """Memory that a nest reads or writes.
 
     `strides` has for every dimension (parallel, then reduced) 0, 1 or -1 (all known when compiling) or None (a run-time
-    number of elements). `gathered`: one more index, computed by an expression, times a run-time stride is added.
+    number of elements). `gathered`: one more index, computed by an expression, times a run-time stride is added;
+    `sound`: which cannot be out of range; `dense`: whose stride is 1.
     """
 
     dtype: str
     strides: tuple[int | None, ...]
     written: bool
     gathered: bool = False
+    sound: bool = False
+    dense: bool = False
 
 
 def known_strides(strides: Sequence[int]) -> tuple[int | None, ...]:

@@ -30,13 +30,15 @@ class Fused(NamedTuple):
 
 
 class _Access(NamedTuple):
-    """What tells operands apart: a place read or written with these strides from this offset."""
+    """What tells operands apart: a place read or written with these strides from this offset; of one that is gathered,
+    whether the index is `sound`."""
 
     place: Place
     strides: tuple[int, ...]
     offset: int
     written: bool
     gather: tuple[int, int] | None
+    sound: bool
 
 
 class _Builder:
@@ -95,7 +97,8 @@ class _Builder:
         strides = self._strides(node.outputs[0].shape, gather_source_strides(node), row)
         along = (source.meta.strides[dim], source.shape[dim])
         self.checked = self.checked or check
-        operand = self.operand(Place(source.node, source.output), strides, source.meta.offset, False, along)
+        place = Place(source.node, source.output)
+        operand = self.operand(place, strides, source.meta.offset, False, along, not check)
         return self.emit("load", [index], source.dtype.name, operand)
 
     def read(self, a: Array, shape: Sequence[int], row: bool) -> int:
@@ -159,8 +162,8 @@ class _Builder:
     # ------------------------------------------------------------------------------------------ operands
 
     def operand(self, place: Place, strides: tuple[int, ...], offset: int, written: bool = False,
-                gather: tuple[int, int] | None = None) -> int:  # fmt: skip
-        access = _Access(place, strides, offset, written, gather)
+                gather: tuple[int, int] | None = None, sound: bool = False) -> int:  # fmt: skip
+        access = _Access(place, strides, offset, written, gather, sound)
         return self.accesses.setdefault(access, len(self.accesses))
 
     def store(self, place: Place, m: Meta, value: int, strides: tuple[int, ...], offset: int = 0) -> None:
@@ -197,7 +200,8 @@ class _Builder:
         parallel = sum(not self.reduced[dims[0]] for dims in groups)
         body = [e._replace(param=place_of[e.param]) if e.op == "index" else e for e in self.body]
         operands = tuple([
-            Operand(_dtype_of(a), known_strides(own), a.written, a.gather is not None)
+            Operand(_dtype_of(a), known_strides(own), a.written, a.gather is not None, a.sound,
+                    a.gather is not None and a.gather[0] == 1)
             for a, own in zip(accesses, strides, strict=True)
         ])  # fmt: skip
         loops = Loops(parallel, len(groups) - parallel, operands, tuple([d for _, d in self.scalars]), tuple(body))

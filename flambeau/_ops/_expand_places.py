@@ -54,11 +54,12 @@ def along(c: Graph, x: Array, dim: int, index: Array, check: bool = True) -> Arr
     index = c.cast(index, dtypes.int64)
     if check:
         index = c.map("checked", index, x.shape[dim])
-    strides = contiguous_strides(x.shape)
-    place = index * strides[dim]
+    strides, last = contiguous_strides(x.shape), x.ndim - 1
+    place = index if dim == last else index * strides[dim]
     for d in range(x.ndim):
         if d != dim and index.shape[d] > 1:
-            place = place + c.index(index.shape, d) * strides[d]
+            position = c.index(index.shape, d)
+            place = place + (position if d == last else position * strides[d])
     return c.gather(flat(x), 0, place, check=False)
 
 

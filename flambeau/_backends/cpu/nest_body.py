@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial, reduce
 
 from flambeau._backends.cpu.casts import HALVES, MEMORY, REGISTER, cast, to_memory, to_register
 from flambeau._backends.cpu.emit import Function, Number, Val, element_of, vector
@@ -12,6 +13,8 @@ from flambeau._backends.cpu.primitives import primitive
 from flambeau._compiler.loops import Expr, Loops
 
 MOST_LANES = 128  # of a vector: of bytes, in two registers
+LANE_STEPS = 6  # that it may take to compute an index for each lane by itself
+LANE_OPS = {"add": "add", "sub": "sub", "mul": "mul"}  # such steps on 64-bit integers, as instructions
 
 
 class Layout:
@@ -43,7 +46,7 @@ class Point:
     `index` are the positions in every dimension (of the first lane), `pointers` the addresses of the operands there,
     `values` what has been computed for here, `splats` scalars in so many lanes by their names. `tiles` are addresses to
     use in place of an operand's own: its elements along the lanes lie there one after the other. `slot` numbers the
-    places of a row.
+    places of a row. `found` are the gathered operands that the addresses lead to already.
     """
 
     index: list[Val]
@@ -54,11 +57,12 @@ class Point:
     slot: Val | None = None
     splats: dict[tuple[str, int], Val] = field(default_factory=dict)
     tiles: dict[int, Val] = field(default_factory=dict)
+    found: set[int] = field(default_factory=set)
 
     def inner(self) -> Point:
         """The same place in an inner scope: what is computed there is not known outside."""
         return replace(self, index=list(self.index), pointers=list(self.pointers), values=dict(self.values),
-                       splats=dict(self.splats))  # fmt: skip
+                       splats=dict(self.splats), found=set(self.found))  # fmt: skip
 
 
 class Body:
@@ -144,6 +148,14 @@ class Body:
             if self.structure.dims[i] <= set(known) and all(a in point.values for a in e.args):
                 self.value(point, i)
 
+    def look_up_ahead(self, point: Point) -> None:
+        """Go to the places of gathered operands whose index does not vary along the lanes."""
+        for i, e in enumerate(self.loops.body):
+            if e.op == "load" and e.args and self._is_known(point, e.args[0]) and i not in point.values:
+                place = self._looked_up(point, e)
+                point.pointers[e.param] = self.f.offset(point.pointers[e.param], place, MEMORY[e.dtype])
+                point.found.add(e.param)
+
     def splat_ahead(self, point: Point, users: Sequence[int], lanes: int) -> None:
         """Put the known scalars that expressions take into all lanes."""
         for i in users:
@@ -202,11 +214,20 @@ class Body:
         if index.lanes:
             if point.mask is not None:
                 bad = f.binary("and", bad, point.mask)
-            bits = f.op(f"i{index.lanes}", f"bitcast {bad} to i{index.lanes}")
-            bad = f.compare("ne", bits, f.int(0, bits.type))
+            bad = self._any(bad)
         with f.when(bad):
-            f.store(f.int(1), self.status)
+            self._tell()
         return f.select(inside, index, f.int(0, index.type))
+
+    def _any(self, condition: Val) -> Val:
+        """Does a condition hold in any lane?"""
+        f = self.f
+        bits = f.op(f"i{condition.lanes}", f"bitcast {condition} to i{condition.lanes}")
+        return f.compare("ne", bits, f.int(0, bits.type))
+
+    def _tell(self) -> None:
+        """An index is out of range."""
+        self.f.store(self.f.int(1), self.status)
 
     # ------------------------------------------------------------------------------------------ memory
 
@@ -217,13 +238,18 @@ class Body:
         if i in point.tiles:
             return to_register(f, f.load(type, point.tiles[i]), operand.dtype)
         pointer, at = point.pointers[i], None
-        if operand.gathered:
+        gathered = operand.gathered and i not in point.found
+        if gathered and lanes and point.mask is None and self._is_in_lanes(point, e.args[0]):
+            return to_register(f, self._load_lanes(point, e), operand.dtype)
+        if gathered:
             at = self._looked_up(point, e)
             if not at.lanes:
                 pointer, at = f.offset(pointer, at, element), None
         stride = self.stride(i, self.along) if lanes else 0
         if at is None and isinstance(stride, int):
             loaded = self._load_dense(point, type, pointer, stride < 0) if stride else f.load(element, pointer)
+        elif at is None and point.mask is None:
+            loaded = self._load_apart(pointer, element, stride, lanes)
         else:
             addresses = self._lane_addresses(pointer, element, stride, at, lanes)
             if point.mask is None:
@@ -244,14 +270,113 @@ class Body:
             loaded = f.load_masked(type, pointer, f.shuffle(mask, mask, order))
         return f.shuffle(loaded, loaded, order)
 
+    def _load_apart(self, pointer: Val, element: str, stride: Val | int, lanes: int) -> Val:
+        """Elements that lie `stride` apart."""
+        found = Val("poison", vector(element, lanes))
+        for lane in range(lanes):
+            found = self.f.insert(found, self.f.load(element, pointer), lane)
+            pointer = self.f.offset(pointer, stride, element)
+        return found
+
     def _looked_up(self, point: Point, e: Expr) -> Val:
         """How many elements further on a gathered operand lies."""
-        f = self.f
+        f, operand = self.f, self.loops.operands[e.param]
         stride, size = self.gathers[e.param]
         index = self.value(point, e.args[0])
         if index.lanes:
             stride, size = self._splat(point, stride, index.lanes), self._splat(point, size, index.lanes)
-        return f.mul(self._inside(point, index, size) if self.checked else index, stride)
+        if self.checked and not operand.sound:
+            index = self._inside(point, index, size)
+        return index if operand.dense else f.mul(index, stride)
+
+    def _load_lanes(self, point: Point, e: Expr) -> Val:
+        """A gathered load whose index is computed for each lane by itself, from what is in memory: numbers that were
+        computed in a vector take longer to get where addresses are made. If one is out of range, nobody wants the
+        result."""
+        f, i = self.f, e.param
+        operand, (stride, size), along = self.loops.operands[i], self.gathers[i], self.stride(i, self.along)
+        element = MEMORY[operand.dtype]
+        bad = [self._beyond(point, *self.loops.body[c].args) for c in self._checks(e.args[0])]
+        if self.checked and not operand.sound:
+            index = self.spread(point, e.args[0])
+            bad.append(f.compare("uge", index, self._splat(point, size, index.lanes)))
+        uniform, place = self._parted(point, e.args[0])
+        pointer = point.pointers[i]
+        for number in uniform:
+            pointer = f.offset(pointer, number if operand.dense else f.mul(number, stride), element)
+
+        def loaded() -> tuple[Val, str]:
+            found = Val("poison", vector(element, point.lanes))
+            for lane in range(point.lanes):
+                at = self._in_lane(point, place, lane)
+                at = f.offset(pointer, at if operand.dense else f.mul(at, stride), element)
+                if isinstance(along, Val) or along:
+                    at = f.offset(at, f.mul(along, lane) if isinstance(along, Val) else along * lane, element)
+                found = f.insert(found, f.load(element, at), lane)
+            return found, f.block
+
+        if not bad:
+            return loaded()[0]
+        found: list[tuple[Val, str]] = []
+        with f.when(self._any(reduce(partial(f.binary, "or"), bad)), lambda: found.append(loaded())):
+            self._tell()
+            stopped = f.block
+        return f.phi(found[0][0].type, (Val("zeroinitializer", found[0][0].type), stopped), found[0])
+
+    def _is_in_lanes(self, point: Point, i: int) -> bool:
+        """Can an index, which varies along the lanes, be computed for each by itself in a few steps?"""
+        if self.along not in self.structure.dims[i]:
+            return False
+        left, pending = LANE_STEPS, [i]
+        while pending and left:
+            i = pending.pop()
+            e = self.loops.body[i]
+            if self._is_known(point, i):
+                continue
+            left -= 1
+            loads = e.op == "load" and not self.loops.operands[e.param].gathered and e.param not in point.tiles
+            if not (loads and e.dtype in ("int64", "int32")):
+                if e.dtype != "int64" or e.op not in ("index", "cast", "checked", *LANE_OPS):
+                    return False
+                pending += e.args[:1] if e.op == "checked" else e.args
+        return left > 0
+
+    def _is_known(self, point: Point, i: int) -> bool:
+        """Is a value a scalar that has been computed?"""
+        return i in point.values and not point.values[i].lanes
+
+    def _parted(self, point: Point, i: int) -> tuple[list[Val], int]:
+        """An index as a sum of known scalars and another index."""
+        found: list[Val] = []
+        while self.loops.body[i].op == "add" and any(self._is_known(point, a) for a in self.loops.body[i].args):
+            a, b = self.loops.body[i].args
+            i, known = (b, a) if self._is_known(point, a) else (a, b)
+            found.append(point.values[known])
+        return found, i
+
+    def _checks(self, i: int) -> list[int]:
+        """The checked indices among what an index is computed from."""
+        e = self.loops.body[i]
+        return [i] * (e.op == "checked") + [c for a in e.args for c in self._checks(a)]
+
+    def _beyond(self, point: Point, index: int, size: int) -> Val:
+        """The lanes where an index is not below its size."""
+        return self.f.compare("uge", self.spread(point, index), self.spread(point, size))
+
+    def _in_lane(self, point: Point, i: int, lane: int) -> Val:
+        """The value of an index in one lane."""
+        f, e = self.f, self.loops.body[i]
+        if self._is_known(point, i):
+            return point.values[i]
+        if e.op == "index":
+            return f.add(point.index[e.param], lane) if e.param == self.along else point.index[e.param]
+        if e.op == "load":
+            stride = self.stride(e.param, self.along)
+            place = f.mul(stride, lane) if isinstance(stride, Val) else stride * lane
+            x = f.load(MEMORY[e.dtype], f.offset(point.pointers[e.param], place, MEMORY[e.dtype]))
+            return x if e.dtype == "int64" else f.cast("sext", x, "i64")
+        args = [self._in_lane(point, a, lane) for a in e.args[: 1 if e.op == "checked" else None]]
+        return f.binary(LANE_OPS[e.op], *args) if e.op in LANE_OPS else args[0]
 
     def _lane_addresses(self, pointer: Val, element: str, stride: Val | int, at: Val | None, lanes: int) -> Val:
         """The address of every lane: `stride` elements apart, `at` elements further on."""
@@ -265,9 +390,6 @@ class Body:
             at = steps if at is None else f.add(at, steps)
         assert at is not None
         return f.op(vector("ptr", lanes), f"getelementptr {element}, {pointer}, {at}")
-
-    def _mask(self, point: Point) -> Val:
-        return self.f.int(1, vector("i1", point.lanes)) if point.mask is None else point.mask
 
     def store_all(self, point: Point, stores: Sequence[int]) -> None:
         """Compute all values, then store them: a result may lie where an operand was."""
@@ -290,6 +412,10 @@ class Body:
                 f.store(value, pointer)
             else:
                 f.store_masked(value, pointer, point.mask)
+        elif point.mask is None:  # instructions that scatter take longer
+            for lane in range(value.lanes):
+                f.store(f.extract(value, lane), pointer)
+                pointer = f.offset(pointer, stride, MEMORY[operand.dtype])
         else:
             addresses = self._lane_addresses(pointer, MEMORY[operand.dtype], stride, None, value.lanes)
-            f.store_scattered(value, addresses, self._mask(point))
+            f.store_scattered(value, addresses, point.mask)

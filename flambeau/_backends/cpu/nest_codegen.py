@@ -203,6 +203,7 @@ class _Generator:
     def _map_line(self, point: Point, start: Val, end: Val) -> None:
         """A map along the lanes."""
         self.body.compute_ahead(point, self.outer, 0)
+        self.body.look_up_ahead(point)
         self._splat_ahead(point, range(len(self.loops.body)), self.shape.width)
 
         def work(_: Point, vectors: list[Point], states: list[Val]) -> list[Val]:

@@ -1,7 +1,7 @@
 """Inclusive scans along one dimension: running sums, products, maxima and minima.
 
 Rows whose elements are no neighbours are scanned side by side, a vector of rows at a time. A row of neighbours is
-scanned a vector at a time: within the vector in log2(lanes) steps (Hillis and Steele 1986, "Data parallel algorithms"),
+scanned a vector at a time: within the vector in log2(lanes) steps (Sklansky 1960, "Conditional-sum addition logic"),
 then what was carried is combined with all lanes. Few long rows are cut into parts, which are first reduced each on its
 own. Sums and products of float32 are carried in float64.
 """
@@ -177,11 +177,14 @@ class _Scan:
             i.next = [state]
 
     def _prefix(self, f: Function, x: Val) -> Val:
-        """The scan of a vector's lanes."""
-        identity, distance = self.combiner.start(f, self.lanes)[0], 1
+        """The scan of a vector's lanes: in each block of twice as many, the last of the lower half is combined with all
+        of the upper half."""
+        distance = 1
         while distance < self.lanes:
-            order = [self.lanes + i if i < distance else i - distance for i in range(self.lanes)]
-            x = self._merge(f, f.shuffle(x, identity, order), x)
+            upper = [bool(i & distance) for i in range(self.lanes)]
+            order = [i // distance * distance - 1 if u else i for i, u in enumerate(upper)]
+            mask = Val("<" + ", ".join(f"i1 {str(u).lower()}" for u in upper) + ">", vector("i1", self.lanes))
+            x = f.select(mask, self._merge(f, f.shuffle(x, x, order), x), x)
             distance *= 2
         return x
 
