@@ -308,7 +308,10 @@ samples(
     (t(5), 0, i(0, below=5), t(0)),
     (t(), 0, i(below=1), t()),
 )
-samples("internal.scatter_reduce", REALS, (t(3, 4), 1, i(3, 6, below=4), t(3, 6), "sum", True))
+for combiner in ("sum", "prod", "amax", "amin", "mean"):
+    for own in (True, False):
+        samples("internal.scatter_reduce", REALS, (t(3, 4), 1, i(3, 6, below=4), t(3, 6), combiner, own),
+                (t(5, 4), 0, i(3, 2, below=5), t(3, 4), combiner, own))  # fmt: skip
 samples("internal.flip", ALL, (t(3, 4), (0,)), (t(2, 3, 4), (0, 2)), (t(), ()), (t(0, 2), (1,)),
         (t(3, 70), (1,)), (t(40, 20), (0, 1)), (t(20, 3), (0,)))  # fmt: skip
 samples(

@@ -1,8 +1,8 @@
 """The scalar primitives in LLVM: what bodies of pointwise operations are written in, on scalars and vectors alike.
 
 Each has one meaning, that of the reference builder (`_backends/reference/builder.py`). Integers wrap around; what they
-are divided by is not zero: whoever builds a graph has that checked. The functions of analysis are in `vectormath` and the
-files named after it.
+are divided by is not zero: whoever builds a graph has that checked. The functions of analysis are in `vectormath` and
+the files named after it.
 """
 
 from __future__ import annotations
