@@ -285,6 +285,8 @@ samples(
     (t(), 0, i(1, below=1), t(1)),
 )
 samples("internal.bin_means", FLOATS, (t(2, 3, 7, 9), (3, 4)), (t(3, 5), (8,)), (t(2, 28), (5,)), (t(2, 3), (0,)))
+samples("internal.bin_maxima", FLOATS, (t(2, 3, 7, 9), (3, 4)), (t(3, 5), (8,)), (t(2, 4, 5, 3), (3, 2, 2)),
+        (t(3, 7, special=True), (3,)))  # fmt: skip
 samples("internal.bin_means_backward", FLOATS, (t(2, 3, 3, 4), (2, 3, 7, 9), (3, 4)), (t(3, 8), (3, 5), (8,)))
 samples("index_copy", ALL, (t(3, 4), 1, i(2, below=4), t(3, 2)), (t(3, 4), -2, i(6, below=3), t(6, 4)))
 samples("internal.index_fill", ALL, (t(3, 4), 1, i(2, low=-4, below=4), 1), (t(3, 4), 0, i(below=3), t()))

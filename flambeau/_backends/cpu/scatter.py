@@ -128,10 +128,10 @@ def _bits(alpha: float, dtype: str) -> int:
 
 
 class Kind(NamedTuple):
-    """What a kernel's text depends on. `combine` is "write", "add", "add_scaled" or one of COMBINE; `form` is "single" if there are no
-    neighbours, "slices" if all have the same index, else "elements"; `neighbours` is the stride of source along them if
-    that is 0 or 1. Strides of 1: `dense`, of the result along the indexed dimension; `dense_line`, of index and source
-    along a line."""
+    """What a kernel's text depends on. `combine` is "write", "add", "add_scaled" or one of COMBINE; `form` is "single"
+    if there are no neighbours, "slices" if all have the same index, else "elements"; `neighbours` is the stride of
+    source along them if that is 0 or 1. Strides of 1: `dense`, of the result along the indexed dimension; `dense_line`,
+    of index and source along a line."""
 
     element: str
     index_type: str
