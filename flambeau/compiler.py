@@ -130,7 +130,7 @@ def disable(fn: Any = None, recursive: bool = True, *, reason: str | None = None
 class LeftModule(OptimizedModule):
     """A module that `disable` was applied to: called as it is."""
 
-    def _begin(self, fullgraph: bool = False) -> None:
+    def _begin(self, fullgraph: bool = False, most: int | None = None) -> None:
         left = disable(self._orig_mod.__call__)
         self.__dict__["_calls"] = lambda args, kwargs: left(*args, **kwargs)
 

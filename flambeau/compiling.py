@@ -12,7 +12,7 @@ from flambeau.nn import Module
 
 _replay = lazy_module("flambeau._replay.calls")
 
-MODES = (None, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+MODES = (None, "default", "lite", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
 
 class OptimizedModule(Module):
@@ -21,14 +21,14 @@ class OptimizedModule(Module):
     Keys of `state_dict` begin with `_orig_mod.`, as PyTorch's do.
     """
 
-    def __init__(self, module: Module, fullgraph: bool = False) -> None:
+    def __init__(self, module: Module, fullgraph: bool = False, most: int | None = None) -> None:
         super().__init__()
         self._orig_mod = module
-        self._begin(fullgraph)
+        self._begin(fullgraph, most)
 
-    def _begin(self, fullgraph: bool = False) -> None:
+    def _begin(self, fullgraph: bool = False, most: int | None = None) -> None:
         """Prepare what calls go through."""
-        self.__dict__["_calls"] = _replay.Calls(self._orig_mod, fullgraph)
+        self.__dict__["_calls"] = _replay.Calls(self._orig_mod, fullgraph, most)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self._calls(args, kwargs)
@@ -51,10 +51,14 @@ def compile(  # noqa: A001
     *,
     fullgraph: bool = False,
     dynamic: bool | None = None,
-    backend: str | Callable[..., Any] = "inductor",
+    backend: str | Callable[..., Any] | None = None,
     mode: str | None = None,
     options: dict[str, Any] | None = None,
+    name: str | None = None,
     disable: bool = False,
+    recompile_limit: int | None = None,
+    isolate_recompiles: bool = False,
+    shapes_spec: Any = None,
 ) -> Any:
     """`model`, a function or module, compiled at its first call and replayed at later ones, without running Python, as
     long as nothing has changed that it could depend on; without `model`, a decorator.
@@ -66,14 +70,19 @@ def compile(  # noqa: A001
     Args:
         model: a function, a method, a module (which becomes an `OptimizedModule`), or anything else that is callable.
         fullgraph: raise an error where a call cannot be replayed. Default: False, run it as ordinary code.
-        dynamic, backend, options: accepted; shapes get replays of their own, and there is one backend.
+        dynamic, backend, options, name, shapes_spec: accepted; shapes get replays of their own, and there is one
+            backend.
         mode: None or one of PyTorch's names, which all mean the same here.
         disable: return `model` as it is.
+        recompile_limit: in how many different ways calls are replayed before those that are new run as ordinary code.
+            Default: None, 8.
+        isolate_recompiles: accepted; each call of `compile` has replays of its own.
 
     Raises:
-        RuntimeError: for a `mode` that PyTorch does not have either; at a call, with `fullgraph`, for what cannot be
-            replayed: the error names the line and the reason.
+        RuntimeError: for a `mode` that PyTorch does not have either, and for a mode together with options; at a call,
+            with `fullgraph`, for what cannot be replayed: the error names the line and the reason.
         TypeError: for a `model` that cannot be called.
+        ValueError: for a `recompile_limit` below 1.
 
     Example::
 
@@ -87,16 +96,22 @@ def compile(  # noqa: A001
     if mode not in MODES:
         hint = "one of " + ", ".join(repr(m) for m in MODES if m)
         raise RuntimeError(explain(f"Unrecognized mode={mode}, should be one of: {list(MODES[1:])}", hint=hint))
+    if mode is not None and options is not None:
+        fact = "Either mode or options can be specified, but both can't be specified at the same time."
+        raise RuntimeError(explain(fact, hint="both may be left out: neither changes anything here"))
+    if recompile_limit is not None and recompile_limit < 1:
+        hint = "leave it out for the usual 8; disable=True compiles nothing"
+        raise ValueError(explain(f"recompile_limit must be at least 1, got {recompile_limit}", hint=hint))
     if model is None:
-        return lambda m: compile(m, fullgraph=fullgraph, mode=mode, disable=disable)
+        return lambda m: compile(m, fullgraph=fullgraph, disable=disable, recompile_limit=recompile_limit)
     if not callable(model):
         fact = f"torch.compile() expects a function or a module, got {type(model).__name__}"
         raise TypeError(explain(fact, hint="pass the model itself, not its output"))
     if disable:
         return model
     if isinstance(model, Module):
-        return OptimizedModule(model, fullgraph)
-    calls = _replay.Calls(model, fullgraph)
+        return OptimizedModule(model, fullgraph, recompile_limit)
+    calls = _replay.Calls(model, fullgraph, recompile_limit)
 
     @functools.wraps(model)
     def compiled(*args: Any, **kwargs: Any) -> Any:

@@ -26,13 +26,18 @@ def replays(monkeypatch: pytest.MonkeyPatch) -> list[Replay]:
     return ran
 
 
+class Times(nn.Module):
+    def forward(self, t: Any, n: float) -> Any:
+        return t * n
+
+
 def test_forms(replays: list) -> None:
     @torch.compile
     def bare(t: Any) -> Any:
         """Documentation."""
         return t * 2
 
-    @torch.compile(fullgraph=True, dynamic=True, mode="reduce-overhead", backend="inductor", options={})
+    @torch.compile(fullgraph=True, dynamic=True, mode="reduce-overhead", backend="inductor", name="with arguments")
     def with_arguments(t: Any) -> Any:
         return bare(t) + 1
 
@@ -60,6 +65,10 @@ def test_forms(replays: list) -> None:
 def test_wrong_arguments() -> None:
     with pytest.raises(RuntimeError, match="Unrecognized mode=fast"):
         torch.compile(lambda t: t, mode="fast")
+    with pytest.raises(RuntimeError, match="Either mode or options can be specified"):
+        torch.compile(lambda t: t, mode="default", options={"max_autotune": True})
+    with pytest.raises(ValueError, match="recompile_limit must be at least 1, got 0"):
+        torch.compile(lambda t: t, recompile_limit=0)
     with pytest.raises(TypeError, match="expects a function or a module, got Tensor"):
         torch.compile(x)
 
@@ -148,6 +157,17 @@ def test_a_warning_when_there_are_too_many_situations(replays: list) -> None:
     assert len(caught) == 1 and not replays
     compiled(x, 1.25)
     assert len(replays) == 1
+
+
+@pytest.mark.parametrize("of", [lambda f: torch.compile(f, recompile_limit=2), torch.compile(recompile_limit=2)])
+def test_the_number_of_situations_may_be_said(of: Any, replays: list) -> None:
+    for compiled in (of(lambda t, n: t * n), of(Times())):
+        with pytest.warns(UserWarning, match="more than 2 different ways"):
+            for n in range(4):
+                compiled(x, n + 0.25)
+        for n in range(4):
+            compiled(x, n + 0.25)
+    assert len(replays) == 4
 
 
 def test_nothing_is_replayed_where_nothing_is_compiled(replays: list, monkeypatch: pytest.MonkeyPatch) -> None:

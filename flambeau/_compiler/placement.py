@@ -13,7 +13,7 @@ from flambeau._compiler.nests import Fused, Place
 from flambeau._ir.graph import Node
 
 # Call templates that begin with a copy of their first operand. Without that operand they find it in their result.
-COPYING = frozenset({"index_add", "scatter_add", "scatter"})
+COPYING = frozenset({"index_add", "scatter_add", "scatter", "scatter_reduce"})
 # Call templates that can find an index out of range.
 CHECKING = COPYING | {"max_unpool"}
 

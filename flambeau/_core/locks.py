@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+modes = threading.RLock()  # of what is counted over all threads: modes, mixed precision
+drawing = threading.RLock()  # of random numbers, from whatever generator
 compilation = threading.RLock()  # of kernels: LLVM has locks of its own, which nobody holds meanwhile
 exposure = threading.RLock()  # of what says which memory outsiders see
 memory = threading.Lock()  # of the allocator's free blocks
@@ -12,7 +14,9 @@ imports = threading.RLock()  # of modules that are imported at their first use
 
 def acquire() -> None:
     """Before a fork."""
-    compilation.acquire()  # in the order in which they are held inside each other
+    modes.acquire()  # in the order in which they are held inside each other
+    drawing.acquire()
+    compilation.acquire()
     exposure.acquire()
     memory.acquire()
     imports.acquire()
@@ -24,3 +28,5 @@ def release() -> None:
     memory.release()
     exposure.release()
     compilation.release()
+    drawing.release()
+    modes.release()

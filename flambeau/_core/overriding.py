@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
-from flambeau._core import dtypes, errors
+from flambeau._core import dtypes, errors, locks
 from flambeau._core.device import device
 from flambeau._core.formats import layout, memory_format
 from flambeau._core.size import Size
@@ -80,11 +80,10 @@ class Switch:
         self.on = False
         self.followers: list[Callable[[bool], None]] = []
         self._kept = False
-        self._lock = threading.RLock()
 
     def turn(self, on: bool, keep: bool = False) -> None:
         """On, or off unless it was turned on to be kept so."""
-        with self._lock:
+        with locks.modes:
             self._kept = self._kept or keep
             on = on or self._kept
             if on != self.on:
@@ -103,7 +102,6 @@ class Modes:
     def __init__(self) -> None:
         self.active = 0
         self.followers: list[Callable[[bool], None]] = [lambda on: _empty() if on else _refill(), switch.turn]
-        self._lock = threading.Lock()
 
     def push(self, mode: Any) -> None:
         """Make `mode` the innermost of this thread."""
@@ -117,7 +115,7 @@ class Modes:
         return mode
 
     def _count(self, change: int) -> None:
-        with self._lock:
+        with locks.modes:
             before, self.active = self.active, self.active + change
             if not before or not self.active:
                 for follow in self.followers:

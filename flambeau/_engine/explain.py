@@ -16,7 +16,8 @@ ROUNDS = 5
 def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
     """Run `function(*args, **kwargs)` a few times and describe the kernels of its last run: which operations were fused
     into each, the bytes it moves and the floating-point operations it does at the least, the time it took, and what
-    share of the machine's measured bandwidth or arithmetic that is. The description is printed and returned.
+    share of the machine's measured bandwidth or arithmetic that is; and which operations were left to the reference,
+    and the time NumPy took for them. Returns the description, to be printed.
 
     Example::
 
@@ -27,19 +28,21 @@ def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
     """
     rows: dict[tuple[int, int], list[Any]] = {}
     seen: list[Any] = []
-    before = config.compile
+    left: list[tuple[str, float]] = []  # what the last run left to the reference, with the seconds it took
+    before = config.compile, window.watcher
     config.compile = "always"
     try:
         for _ in range(2):
             _run(function, args, kwargs)
         plans.profile = lambda plan, native, seconds: _collect(rows, seen, plan, native, seconds)
+        window.watcher = lambda instruction, seconds: left.append((instruction.op.name, seconds))
         for _ in range(ROUNDS):
+            left.clear()
             _run(function, args, kwargs)
     finally:
         plans.profile = None
-        config.compile = before
-    text = _describe(rows, seen)
-    return text
+        config.compile, window.watcher = before
+    return _describe(rows, seen, left)
 
 
 def _run(function: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> None:
@@ -56,11 +59,10 @@ def _collect(rows: dict, seen: list[Any], plan: Any, native: Any, seconds: list[
         row[3].append(took)
 
 
-def _describe(rows: dict, seen: list[Any]) -> str:
-    hosts = sum(type(s) is int for plan in seen for s in plan.segments)
+def _describe(rows: dict, seen: list[Any], left: list[tuple[str, float]]) -> str:
     peak = ceilings.measured()
     lines = [
-        f"{_count(len(seen), 'plan')}, {_count(len(rows), 'kernel')}, {hosts} instructions left to the reference",
+        f"{_count(len(seen), 'plan')}, {_count(len(rows), 'kernel')}, {len(left)} instructions left to the reference",
         f"measured ceilings: {peak.bandwidth / 1e9:.1f} GB/s copied, {peak.flops / 1e9:.1f} GFLOP/s",
         f"{'us':>9} {'KB':>9} {'MFLOP':>9} {'of peak':>8}  operations",
     ]
@@ -70,7 +72,11 @@ def _describe(rows: dict, seen: list[Any]) -> str:
         total += took
         share = max(nbytes / peak.bandwidth, flops / peak.flops) / took if took else 0.0
         lines.append(f"{took * 1e6:9.1f} {nbytes / 1e3:9.1f} {flops / 1e6:9.3f} {share:8.0%}  {_shortened(name)}")
+    for name, took in left:
+        lines.append(f"{took * 1e6:9.1f} {'':>9} {'':>9} {'NumPy':>8}  {name}")
     lines.append(f"{total * 1e6:9.1f} us in kernels")
+    if left:
+        lines.append(f"{sum([took for _, took in left]) * 1e6:9.1f} us in NumPy")
     return "\n".join(lines)
 
 

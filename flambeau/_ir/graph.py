@@ -479,6 +479,27 @@ class Graph:
     def imag(self, x: Array) -> Array:
         return self.const(0, x.dtype, x.shape)
 
+    def floor_divide(self, x: Array, y: Array) -> Array:
+        return self.map("floor_divide", x, self._divisor(y))
+
+    def trunc_divide(self, x: Array, y: Array) -> Array:
+        return self.map("trunc_divide", x, self._divisor(y))
+
+    def remainder(self, x: Array, y: Array) -> Array:
+        return self.map("remainder", x, self._divisor(y))
+
+    def fmod(self, x: Array, y: Array) -> Array:
+        return self.map("fmod", x, self._divisor(y))
+
+    def _divisor(self, y: Any) -> Any:
+        """What integers are divided by, checked to be none of them 0 unless it is a number that is not."""
+        if not isinstance(y, Array) or y.dtype.category != dtypes.INTEGER:
+            return y
+        if y.node.kind == "const" and y.node.params[0] != 0:
+            return y
+        wrong = self.map("checked", self.map("eq", y, 0).cast(dtypes.int64), 1)  # 0; a kernel that meets a 1 says so
+        return y + wrong.cast(y.dtype)
+
     def isnan(self, x: Array) -> Array:
         return self.map("isnan", x) if self.is_float(x) else self.const(False, dtypes.bool_, x.shape)
 

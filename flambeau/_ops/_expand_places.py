@@ -5,9 +5,10 @@ kernel templates:
 
 * `scatter` (dim): base, index, source -> base with the elements of source at the places that index says along dim;
 * `scatter_add` (dim): the same, added; index and source have the same shape, which reaches no further than the base's;
+* `scatter_reduce` (dim, combiner): the same, combined by "prod", "amax" or "amin";
 * `index_add` (dim, alpha): base, a vector of places, source -> base with alpha * source added to slices along dim.
 
-All three find out that an index is not within 0..n-1.
+All of them find out that an index is not within 0..n-1.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from flambeau._ir.graph import Array, Graph, Unsupported, broadcast
 from flambeau._ir.meta import contiguous, contiguous_strides, meta, overlaps
 from flambeau._ops._expand import filled, nonempty, wide
 from flambeau._ops.infer import wrap_dim
+from flambeau._ops.positions import identity
 
 MOST_PARTS = 1000  # that are joined by kernels: each takes a millisecond to compile
 
@@ -154,9 +156,30 @@ def scatter_add(c: Graph, x: Array, dim: int, index: Array, src: Array) -> Array
 
 
 def scatter_reduce(c: Graph, x: Array, dim: int, index: Array, src: Any, reduce: str, include_self: bool) -> Array:
-    if reduce != "sum" or not include_self:
-        raise Unsupported(f"a scatter that combines by {reduce}")
-    return scatter_add(c, x, dim, index, src)
+    if not isinstance(src, Array) or x.dtype is dtypes.bool_:
+        raise Unsupported("a number, or booleans")
+    if not index.meta.numel:
+        return c.copy(x)
+    x = wide(x)
+    if not include_self:
+        x = scattered(c, x, dim, index, identity(reduce, x.dtype.numpy))
+    if reduce == "sum":
+        return scatter_add(c, x, dim, index, src)
+    if reduce == "mean":
+        return _scatter_mean(c, x, dim, index, src, include_self)
+    base, where = at_least_1d(x), at_least_1d(index)
+    part = wide(_part(at_least_1d(src), where.shape))
+    return call(c, "scatter_reduce", (wrap_dim(dim, x.ndim), reduce), base, where, part).reshape(x.shape)
+
+
+def _scatter_mean(c: Graph, x: Array, dim: int, index: Array, src: Array, include_self: bool) -> Array:
+    """The sum over how many elements there are in it; of integers, rounded down."""
+    total = scatter_add(c, x, dim, index, src)
+    own = c.const(int(include_self), dtypes.int64, x.shape)
+    count = c.map("maximum", scatter_add(c, own, dim, index, c.const(1, dtypes.int64, index.shape)), 1)
+    if total.dtype.category == dtypes.FLOAT:
+        return total / count.cast(total.dtype)
+    return c.map("floor_divide", total.cast(dtypes.int64), count).cast(total.dtype)
 
 
 def index_add(c: Graph, x: Array, dim: int, index: Array, source: Array, alpha: float = 1) -> Array:

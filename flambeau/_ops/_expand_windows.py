@@ -141,6 +141,33 @@ def bin_means_backward(c: Graph, g: Array, shape: Sizes, size: Sizes) -> Array:
     return g
 
 
+def bin_maxima(c: Graph, x: Array, size: Sizes) -> tuple[Array, Array]:
+    """Maxima of bins and their flat places. Bins that are less wide than others have their last elements twice, of
+    which the first counts."""
+    if 0 in size:
+        raise Unsupported("no bins")
+    x, lead = wide(nonempty(x)), x.ndim - len(size)
+    spaces = x.shape[lead:]
+    widest = tuple([_widest_bin(n, out) for n, out in zip(spaces, size, strict=True)])
+    spread, place = (*size, *widest), c.const(0, dtypes.int64, (*size, *widest))
+    for d, n in enumerate(spaces):
+        start, end = _bin_edges(c, c.index(spread, d), n, size[d])
+        place = place * n + c.map("minimum", start + c.index(spread, len(size) + d), end - 1)
+    bins, elements = math.prod(size), math.prod(widest)
+    place = place.reshape((bins, elements))
+    found = c.gather(x.reshape((*x.shape[:lead], math.prod(spaces))), -1, place, check=False)
+    value, code = (c.reduce(name, found, (-1,)).squeeze(-1) for name in ("max", "argmax"))
+    at = c.index(code.shape, -1) * elements + code
+    where = c.gather(place.reshape((bins * elements,)), 0, at, check=False)
+    shape = (*x.shape[:lead], *size)
+    return value.reshape(shape), where.reshape(shape)
+
+
+def _widest_bin(n: int, out: int) -> int:
+    """The elements of the widest of `out` bins over n."""
+    return max([-(-(i + 1) * n // out) - i * n // out for i in range(out)])
+
+
 def _bin_edges(c: Graph, i: Array, n: int, out: int) -> tuple[Array, Array]:
     """Where bins number `i` of `out` over n elements begin, floor(i n / out), and end, ceil((i + 1) n / out). Half an
     element to the side of what is rounded, the inverse of a number will do for division."""
@@ -157,8 +184,7 @@ def _bin_sizes(c: Graph, n: int, out: int, d: dtypes.dtype) -> Array:
 def _bin_sums(c: Graph, x: Array, dim: int, out: int) -> Array:
     """The sum of every bin along a dimension."""
     n = x.shape[dim]
-    widest = max([-(-(i + 1) * n // out) - i * n // out for i in range(out)])
-    spread = (out, widest)
+    spread = (out, _widest_bin(n, out))
     start, end = _bin_edges(c, c.index(spread, 0), n, out)
     place = start + c.index(spread, 1)
     values = c.gather(x, dim, c.map("minimum", place, end - 1), check=False)

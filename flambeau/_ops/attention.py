@@ -24,6 +24,9 @@ else:
     np = lazy_module("numpy")
 
 
+WIDEST = 4096  # bytes of a query, key or value: for wider ones there is no kernel, and scores are few beside them
+
+
 def _saved(
     query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0, *_: Any, **named: Any
 ) -> tuple[str, ...]:
@@ -47,7 +50,8 @@ def scaled_dot_product_attention(
     [..., L, Ev].
 
     `attn_mask` is bool (True takes part) or added to the scores; `is_causal` lets position i see positions up to i;
-    with `enable_gqa` key and value heads are repeated to match the query's.
+    with `enable_gqa` key and value heads are repeated to match the query's. The matrix of scores [..., L, S] is never
+    in memory, but for dropout, a mask that needs a gradient, and heads wider than 4096 bytes.
 
     Example::
 
@@ -68,16 +72,16 @@ def scaled_dot_product_attention(
     if _is_plain(query, key, value, attn_mask, dropout_p):
         return attended(query, key, value, attn_mask, is_causal, scale)[0]
     key = recording.original(key, ())
-    weights = softmax_rows(_masked((query * scale) @ key.transpose(-2, -1), attn_mask, is_causal), -1)
-    if attn_mask is not None and attn_mask.dtype is dtypes.bool_:
-        weights = weights.masked_fill(~attn_mask.any(-1, True), 0)  # a row without any position gives zeros, not NaN
+    weights = _weighted((query * scale) @ key.transpose(-2, -1), attn_mask, is_causal)
     return dropout(weights, dropout_p, dropout_p > 0) @ value
 
 
 def _is_plain(query: Any, key: Any, value: Any, mask: Any, dropout_p: float) -> bool:
-    """Can `attended` do it? Without dropout, batches alike, no gradient for the mask."""
+    """Can `attended` do it? Without dropout, batches alike, no gradient for the mask, heads that are not too wide."""
     q, k, v = query._meta, key._meta, value._meta
     if dropout_p > 0 or q.ndim < 2 or not q.ndim == k.ndim == v.ndim or q.shape[:-2] != k.shape[:-2]:
+        return False
+    if max(q.shape[-1], v.shape[-1]) * q.dtype.itemsize > WIDEST:
         return False
     if q.dtype.name not in ("float32", "float64") or not q.dtype is k.dtype is v.dtype or 0 in q.shape + k.shape:
         return False
@@ -151,12 +155,18 @@ def _attended_grad(
     """The gradients of query, key and value; written out where they are to be differentiated again."""
     if not recording.grad_enabled():
         return attended_grad(g, query, key, value, out, sums, mask, is_causal, scale)
-    weights = softmax_rows(_masked((query * scale) @ key.transpose(-2, -1), mask, is_causal), -1)
-    if mask is not None and mask.dtype is dtypes.bool_:
-        weights = weights.masked_fill(~mask.any(-1, True), 0)
+    weights = _weighted((query * scale) @ key.transpose(-2, -1), mask, is_causal)
     wanted = g @ value.transpose(-2, -1)
     scored = weights * (wanted - (wanted * weights).sum(-1, True)) * scale
     return scored @ key, scored.transpose(-2, -1) @ query, weights.transpose(-2, -1) @ g
+
+
+def _weighted(scores: Any, mask: Any, is_causal: bool) -> Any:
+    """The softmax of masked scores. A row without any position gives zeros, not NaN, and takes no gradient."""
+    if mask is None:
+        return softmax_rows(_masked(scores, None, is_causal), -1)
+    none = ~(mask if mask.dtype is dtypes.bool_ else mask != float("-inf")).any(-1, True)
+    return softmax_rows(_masked(scores, mask, is_causal).masked_fill(none, 0), -1).masked_fill(none, 0)
 
 
 def _masked(scores: Any, mask: Any, is_causal: bool) -> Any:
@@ -285,6 +295,9 @@ def multi_head_attention_forward(
         raise AssertionError(f"embed_dim {width} not divisible by num_heads {num_heads}")
     if is_causal and attn_mask is None:
         raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
+    is_causal = is_causal and key_padding_mask is None and not need_weights
+    if is_causal:  # the mask says the same
+        attn_mask = None
     separate = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
     query, key, value = in_projection(query, key, value, in_proj_weight, separate, in_proj_bias)
     attn_mask, key_padding_mask = additive(attn_mask, query.dtype), additive(key_padding_mask, query.dtype)
@@ -298,16 +311,22 @@ def multi_head_attention_forward(
         key, value = cat([key, zeros], 1), cat([value, zeros], 1)
         attn_mask, key_padding_mask = one_wider(attn_mask), one_wider(key_padding_mask)
     mask = combined_mask(attn_mask, key_padding_mask, batch, num_heads, key.shape[1])
+    if not need_weights:
+        if mask is not None:
+            mask = mask.unsqueeze(0) if mask.shape[0] == 1 else mask.unflatten(0, (batch, num_heads))
+        heads = [t.unflatten(0, (batch, num_heads)) for t in (query, key, value)]
+        mixed = scaled_dot_product_attention(*heads, mask, dropout_p if training else 0.0, is_causal)
+        mixed = mixed.permute(2, 0, 1, 3).reshape(length * batch, width)
+        result = linear(mixed, out_proj_weight, out_proj_bias).reshape(length, batch, -1)
+        return (result if batched else result.squeeze(1)), None
     scores = (query * math.sqrt(1 / query.shape[-1])) @ key.transpose(-2, -1)
     weights = softmax_rows(scores if mask is None else scores + mask, -1)
     weights = dropout(weights, dropout_p, training and dropout_p > 0)
     mixed = (weights @ value).transpose(0, 1).reshape(length * batch, width)
     result = linear(mixed, out_proj_weight, out_proj_bias).reshape(length, batch, -1)
-    shown = None
-    if need_weights:
-        shown = weights.reshape(batch, num_heads, length, key.shape[1])
-        shown = shown.mean(1) if average_attn_weights else shown
-        shown = shown if batched else shown.squeeze(0)
+    shown = weights.reshape(batch, num_heads, length, key.shape[1])
+    shown = shown.mean(1) if average_attn_weights else shown
+    shown = shown if batched else shown.squeeze(0)
     return (result if batched else result.squeeze(1)), shown
 
 

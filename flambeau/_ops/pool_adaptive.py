@@ -242,6 +242,7 @@ def _infer_bin_maxima(m: Meta, size: Sizes) -> tuple[Meta, Meta]:
     category="window",
     **INTERNAL,
     infer=_infer_bin_maxima,
+    expand=_expand_windows.bin_maxima,
     nondifferentiable=(1,),
     gradient={"input": lambda g0, out1, input_meta, size: _point_back(g0, out1, input_meta, len(size))},
 )

@@ -18,18 +18,19 @@ from flambeau._replay.replay import Replay, Watch
 from flambeau._replay.steering import inside, steering
 from flambeau._replay.steps import Changed
 
-MOST_REPLAYS = 8  # of a function: PyTorch's limit of recompilations
+MOST_REPLAYS = 8  # of a function, if nothing else is said: PyTorch's limit of recompilations
 MOST_ATTEMPTS = 8  # to learn to replay a function, before it counts as one that cannot be replayed
 
 _known: weakref.WeakSet[Calls] = weakref.WeakSet()
 
 
 class Calls(Wrapper):
-    """What is known of the calls of `function`."""
+    """What is known of the calls of `function`; there are `most` replays of it at most."""
 
-    def __init__(self, function: Any, fullgraph: bool = False) -> None:
+    def __init__(self, function: Any, fullgraph: bool = False, most: int | None = None) -> None:
         self.function = function
         self.fullgraph = fullgraph
+        self.most = MOST_REPLAYS if most is None else most
         _known.add(self)
         self.forget()
 
@@ -90,12 +91,12 @@ class Calls(Wrapper):
             self._refused(found)
             return result
         self.replays.insert(0, found)  # the next call is likely to be like this one
-        if len(self.replays) >= MOST_REPLAYS:
-            self.refusal = Refusal(f"it was called in {MOST_REPLAYS} different ways")
+        if len(self.replays) >= self.most:
+            self.refusal = Refusal(f"it was called in {self.most} different ways")
         return result
 
     def _ordinary(self, args: tuple, kwargs: dict[str, Any]) -> Any:
-        if len(self.replays) >= MOST_REPLAYS and not self._warned:
+        if len(self.replays) >= self.most and not self._warned:
             self._warn()
         state.window.compile_now = True
         return _as_compiled(self.function, args, kwargs)
@@ -116,7 +117,7 @@ class Calls(Wrapper):
         assert self.refusal is not None
         self._warned = True
         warnings.warn(
-            f"{_name(self.function)} was called in more than {MOST_REPLAYS} different ways (shapes, numbers, state); "
+            f"{_name(self.function)} was called in more than {self.most} different ways (shapes, numbers, state); "
             "ways that are new run as ordinary code from now on. Pass numbers that change as tensors.",
             UserWarning,
             stacklevel=4,

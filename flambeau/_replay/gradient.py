@@ -295,7 +295,8 @@ class CompiledFunctionBackward(Node):
         except Failed:
             return self._walk(self._ends(), grads, False)
         outcome = backward.outcome
-        return outcome.deliver(known, values, outcome.storages_of(values), None)
+        outcome.write(known, values)
+        return outcome.deliver(known, outcome.storages_of(values), None)
 
     def _check_versions(self) -> None:
         assert self.tensors is not None

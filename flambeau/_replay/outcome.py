@@ -39,7 +39,8 @@ class Written(NamedTuple):
 
 
 class Outcome:
-    """Built from what a captured function returned and did; `deliver` does the same again with other values."""
+    """Built from what a captured function returned and did; `write` and `deliver` do the same again with other
+    values."""
 
     def __init__(self, result: Any, known: Sequence[Any], befores: Sequence[Before], containers: set[int]) -> None:
         self._known = known
@@ -95,7 +96,7 @@ class Outcome:
         else:
             self.exact.add(known)
             owner = self._known[known]
-            if t._node is not None or (t._base is not None and t._base not in (owner, owner._base)):
+            if t._node is not None or not (t._base is None or t._base is owner or t._base is owner._base):
                 raise Refusal("a view of a tensor from outside is returned")
         output = -1
         if t._node is not None:
@@ -163,12 +164,15 @@ class Outcome:
             storages.append(storage)
         return storages
 
-    def deliver(self, tensors: Sequence[Any], values: Sequence[Any], storages: Sequence[Storage], node: Any) -> Any:
-        """Write to known tensors, make new ones, and return what the function would."""
+    def write(self, tensors: Sequence[Any], values: Sequence[Any]) -> None:
+        """Write to known tensors."""
         for known, place, changes, changed_at in self.writes:
             storage = tensors[known]._storage
             note_changes(storage, changes, changed_at)
             storage.value = values[place]
+
+    def deliver(self, tensors: Sequence[Any], storages: Sequence[Storage], node: Any) -> Any:
+        """Make new tensors, and return what the function would."""
         made = [self._made_again(one, tensors, storages, node) for one in self.made]
         for known, number in self.grads:
             tensors[known]._grad = None if number < 0 else made[number]

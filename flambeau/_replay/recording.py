@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from sys import getrefcount
 from typing import Any, NamedTuple
 
+from flambeau._core import locks
 from flambeau._engine import plans
 from flambeau._engine.memory import allocator
 from flambeau._engine.window import realize
@@ -208,7 +209,7 @@ class Recording:
     def _draw(self, values: list[Any], addresses: list[int]) -> tuple[Any, list[Any]]:
         """Draw what the function draws, in its order; the generator's state before that, and the arrays."""
         generator = random.default_generator
-        with generator._lock:
+        with locks.drawing:
             before = generator._twister.clone()
             arrays = [random.draw(d.function, d.generator, *d.args, **d.kwargs) for d in self.draws]
         for slot, index, shift in self.drawn:

@@ -111,8 +111,12 @@ def _guard_tensor(guards: Guards, variable: str, before: Before, exact: bool, fi
     elif not fixed:
         guards.require(f"{variable}._node is not None and type({derived}({variable})) is not "
                        f"{guards.name(AccumulateGrad)}")  # fmt: skip
-    if exact and not fixed:
+    if exact and not fixed and before.base is None:
         guards.require(f"{variable}._base is None")
+    elif exact and not fixed:
+        if before.base._node is not None:
+            raise Refusal("a view of a tensor with gradients is written to, or a view of it returned")
+        guards.require(f"{variable}._base is not None and {variable}._base._node is None")
 
 
 def _alike(a: Any, b: Any) -> bool:
@@ -198,8 +202,9 @@ class Replay:
         """Do to tensors what a run has computed; the result. May be done twice."""
         outcome, values = self.outcome, self.recording.results_of(run)
         storages = outcome.storages_of(values)
+        outcome.write(tensors, values)  # before the node, which saves tensors as they are now
         node = None if self.template is None else self.template.node(tensors, values, storages)
-        result = outcome.deliver(tensors, values, storages, node)
+        result = outcome.deliver(tensors, storages, node)
         if self.steps is not None:
             self.steps.commit()
         return result

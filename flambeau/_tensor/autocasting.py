@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from flambeau._core import dtypes
+from flambeau._core import dtypes, locks
 from flambeau._ops.lowering import LOWERED, RAISED, arguments, precision
 from flambeau._ops.registry import OPS, Library
 
@@ -27,14 +27,13 @@ class _Users:
     """How many threads have mixed precision on."""
 
     count = 0
-    lock = threading.Lock()
 
 
 def set_enabled(enabled: bool) -> None:
     """Turn mixed precision on or off in this thread."""
     if enabled == precision.enabled:
         return
-    with _Users.lock:
+    with locks.modes:
         before, _Users.count = _Users.count, _Users.count + (1 if enabled else -1)
         if not before or not _Users.count:
             for op in _affected():

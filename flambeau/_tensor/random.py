@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from flambeau._core import device as devices
-from flambeau._core import dtypes, errors, keywords
+from flambeau._core import dtypes, errors, keywords, locks
 from flambeau._core.dtypes import dtype as dtype_class
 from flambeau._core.lazy import lazy_module
 from flambeau._engine.memory import reuse_pages
@@ -52,7 +51,6 @@ class Generator:
     def __init__(self, device: Any = "cpu") -> None:
         devices.resolve(device)
         self._twister = MersenneTwister()
-        self._lock = threading.RLock()
 
     @property
     def device(self) -> devices.device:
@@ -61,7 +59,7 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Start anew from `seed` (-2**63 to 2**64 - 1; ValueError outside); returns the generator."""
-        with self._lock:
+        with locks.drawing:
             try:
                 self._twister.seed(int(seed))
             except ValueError as error:
@@ -80,7 +78,7 @@ class Generator:
 
     def get_state(self) -> Any:
         """The state as a uint8 tensor, laid out as PyTorch's."""
-        with self._lock:
+        with locks.drawing:
             state = np.frombuffer(self._twister.get_state(), np.uint8).copy()
         return dispatch.from_flat(state, contiguous(dtypes.uint8, state.shape))
 
@@ -88,7 +86,7 @@ class Generator:
         """Go on from a state that `get_state` returned."""
         if not isinstance(new_state, TensorBase) or new_state._meta.dtype is not dtypes.uint8:
             raise TypeError("expected a torch.ByteTensor, as get_state() returns it")
-        with self._lock:
+        with locks.drawing:
             self._twister.set_state(interop.array(new_state).tobytes())
         return self
 
@@ -192,12 +190,12 @@ def fork_rng(devices: Any = None, enabled: bool = True, **_: Any) -> Iterator[No
 
 
 def draw(function: Callable[..., np.ndarray], generator: Generator | None, *args: Any, **kwargs: Any) -> np.ndarray:
-    """Call a drawing function with the generator's engine, under its lock."""
+    """Call a drawing function with the generator's engine, one thread at a time."""
     source = default_generator if generator is None else generator
     if not isinstance(source, Generator):
         raise TypeError(f"generator must be a torch.Generator, got {type(source).__name__}")
     reuse_pages()
-    with source._lock:
+    with locks.drawing:
         array = function(source._twister, *args, **kwargs)
     state.window.drawn(array, function, source, args, kwargs)
     return array

@@ -257,6 +257,12 @@ class Pass:
         """Will this pass run the node, or has it?"""
         return node in self.waiting and (self.useful is None or id(node) in self.useful)
 
+    def _leads_on(self, node: Node) -> bool:
+        """Does the node lead to another one that this pass runs or captures? One that does not is not run: what it has
+        saved may have changed, and stays."""
+        assert self.useful is not None
+        return any([e is not None and id(e[0]) in self.useful for e in node._edges])
+
     def _useful(self, roots: list[Node]) -> set[int] | None:
         """With captures: the nodes from which a captured gradient can be reached; the others need not run."""
         if not self.only_capture and self.accumulate_into is None:
@@ -288,8 +294,9 @@ class Pass:
                 heappush(heap, (-target._seq, target))
 
     def _run_node(self, node: Node, received: list[Any]) -> list[Any] | None:
+        ends = self.only_capture and not self._leads_on(node)
         if node._pre_hooks or node._retained:
-            received = run_tensor_hooks(node, received)
+            received = run_tensor_hooks(node, received, not ends)
         if self.only_capture:
             self._capture(node, received)
         if type(node) is AccumulateGrad:
@@ -300,7 +307,7 @@ class Pass:
                     for hook in list(node._post_hooks.values()):
                         hook((), tuple(received))
             return None
-        if nothing(received) or (self.only_capture and not any(node._edges)):
+        if ends or nothing(received):
             return None
         produced = apply_watched(node, received) if anomaly.enabled else node.apply(received)
         if node._post_hooks:
@@ -387,10 +394,12 @@ def postorder(roots: list[Node]) -> list[Node]:
     return order
 
 
-def run_tensor_hooks(node: Node, received: list[Any]) -> list[Any]:
-    """Hooks of the tensors the node made, then those of the node as a whole, then `retain_grad`."""
+def run_tensor_hooks(node: Node, received: list[Any], runs: bool = True) -> list[Any]:
+    """Hooks of the tensors the node made, and, if it `runs` then, of the node as a whole; then `retain_grad`."""
     if node._pre_hooks:
         for index, hook in list(node._pre_hooks.values()):
+            if index < 0 and not runs:
+                continue
             if index < 0:
                 replaced = hook(tuple(received))
                 received = received if replaced is None else list(replaced)

@@ -158,6 +158,22 @@ def test_explain_tells_what_was_fused():
     assert text.startswith("1 plan") and "exp" in text and "of peak" in text
 
 
+def test_explain_tells_what_was_left_to_the_reference():
+    array = np.ones((64, 100), np.float32)
+    x = torch.from_numpy(array)
+    for function, kernels, left in [
+        (lambda: torch.lgamma(x) * 2, 1, ["lgamma"]),
+        (lambda: torch.special.i0(x), 0, ["i0"]),  # a window without a plan
+        (lambda: x.mul_(1.0), 1, ["write"]),  # memory that NumPy sees
+        (lambda: x * 2, 1, []),
+    ]:
+        lines = torch.explain(function).splitlines()
+        assert f"{kernels} kernel" in lines[0] and f" {len(left)} instructions left" in lines[0], lines[0]
+        assert [line.split()[-1] for line in lines if "NumPy  " in line] == left
+        assert (lines[-1].split()[-1] == "NumPy") == bool(left)
+    assert window.watcher is None
+
+
 @pytest.mark.parametrize("function", [torch.clamp, torch.nn.functional.threshold, torch.nn.functional.softplus])
 def test_a_number_in_the_key_does_not_stand_for_another_one(function, monkeypatch):
     x = torch.linspace(-10, 10, 8)

@@ -150,14 +150,19 @@ def busy(step):
             y = (y + i).tanh() * 1.5
         y.sum(i % 2).tolist()
 
+def drawing():
+    while not over:
+        torch.randn(100_000)
+
 over = False
 threads = [threading.Thread(target=busy, args=(step,)) for step in (1, 7)]
+threads.append(threading.Thread(target=drawing))
 for thread in threads:
     thread.start()
 for i in range(6):
     child = os.fork()
     if child == 0:
-        assert (torch.ones(64, 33) * i + 1).cumsum(0).tanh().sum().item() > 0
+        assert (torch.rand(64, 33) + i + 1).cumsum(0).tanh().sum().item() > 0
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
 over = True

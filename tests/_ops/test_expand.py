@@ -299,6 +299,8 @@ samples(
     (t(), 0, i(1, below=1), t(1)),
 )
 samples("internal.bin_means", FLOATS, (t(2, 3, 7, 9), (3, 4)), (t(3, 5), (8,)), (t(2, 28), (5,)), (t(2, 3), (0,)))
+samples("internal.bin_maxima", FLOATS, (t(2, 3, 7, 9), (3, 4)), (t(3, 5), (8,)), (t(2, 4, 5, 3), (3, 2, 2)),
+        (t(3, 7, special=True), (3,)))  # fmt: skip
 samples("internal.bin_means_backward", FLOATS, (t(2, 3, 3, 4), (2, 3, 7, 9), (3, 4)), (t(3, 8), (3, 5), (8,)))
 samples("index_copy", ALL, (t(3, 4), 1, i(2, below=4), t(3, 2)), (t(3, 4), -2, i(6, below=3), t(6, 4)))
 samples("internal.index_fill", ALL, (t(3, 4), 1, i(2, low=-4, below=4), 1), (t(3, 4), 0, i(below=3), t()))
@@ -322,7 +324,10 @@ samples(
     (t(5), 0, i(0, below=5), t(0)),
     (t(), 0, i(below=1), t()),
 )
-samples("internal.scatter_reduce", REALS, (t(3, 4), 1, i(3, 6, below=4), t(3, 6), "sum", True))
+for combiner in ("sum", "prod", "amax", "amin", "mean"):
+    for own in (True, False):
+        samples("internal.scatter_reduce", REALS, (t(3, 4), 1, i(3, 6, below=4), t(3, 6), combiner, own),
+                (t(5, 4), 0, i(3, 2, below=5), t(3, 4), combiner, own))  # fmt: skip
 samples("internal.flip", ALL, (t(3, 4), (0,)), (t(2, 3, 4), (0, 2)), (t(), ()), (t(0, 2), (1,)),
         (t(3, 70), (1,)), (t(40, 20), (0, 1)), (t(20, 3), (0,)))  # fmt: skip
 samples(

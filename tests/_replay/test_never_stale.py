@@ -507,7 +507,7 @@ def test_aliasing_inputs(replays: list) -> None:
         t, u = torch.arange(4.0), torch.arange(4.0)
         alike(values(function(t, t[:])), values(compiled(u, u[:])))
         alike(values(function(t[1:], t[:3])), values(compiled(u[1:], u[:3])))
-    assert len(replays) == 2
+    assert len(replays) == 4
 
 
 def test_a_global_tensor_is_given_as_an_argument() -> None:
@@ -556,6 +556,40 @@ def test_views_and_inputs_as_results() -> None:
         assert same is t and named["a"] is t and named["n"] == 3 and named["s"] is None
         flat[0] = 50
         assert t[0, 0].item() == row[0].item() == turned[0, 0].item() == 50 and fresh[0, 0].item() == -1
+
+
+def test_views_of_a_view_as_results(replays: list) -> None:
+    base = torch.zeros(6)
+    compiled = torch.compile(lambda t: (t[1:], t.reshape(-1)))
+    for i in range(3):
+        part, flat = compiled(base.view(2, 3))
+        part.add_(1)
+        flat[0] = i
+        assert base.tolist() == [i, 0, 0, i + 1, i + 1, i + 1] and part._base is base
+    assert len(replays) == 2
+
+
+def test_what_is_written_and_then_saved(replays: list) -> None:
+    for make in (lambda: torch.arange(6.0), lambda: torch.arange(8.0)[1:7]):
+        found = []
+        for compile in (lambda f: f, torch.compile):
+            weight = torch.ones(6, requires_grad=True)
+            function = compile(lambda t, w: (t.add_(1)[2:], (t * w).sum()))
+            for _ in range(3):
+                _, loss = function(make(), weight)
+                loss.backward()
+            found.append(values(weight.grad))
+        alike(*found)
+    assert len(replays) == 4
+
+
+def test_views_of_what_has_gradients_are_not_replayed(replays: list) -> None:
+    base = torch.arange(6.0, requires_grad=True) * 1
+    compiled = torch.compile(lambda t: t.mul_(2)[1:])
+    for i in range(3):
+        part = compiled(base.view(2, 3))
+        assert part.tolist() == [[3 * 2.0 ** (i + 1), 4 * 2.0 ** (i + 1), 5 * 2.0 ** (i + 1)]]
+    assert part.requires_grad and not replays
 
 
 def test_structures_as_arguments(replays: list) -> None:

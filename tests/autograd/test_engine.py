@@ -71,6 +71,23 @@ def test_backward_into_chosen_inputs_only():
     assert x.grad.tolist() == [3] and y.grad is None
 
 
+def test_what_only_receives_a_wanted_gradient_is_not_run():
+    x = leaf(0.0, 1.0)
+    y = x.exp()
+    y.mul_(2)  # its gradient would need what was written over
+    assert torch.autograd.grad(y.sum(), y)[0].tolist() == [1, 1]
+    with pytest.raises(RuntimeError, match="in-place|changed"):
+        torch.autograd.grad(y.sum(), (y, x))
+    y, ran = x * x, []
+    y.register_hook(lambda g: ran.append("tensor"))
+    y.grad_fn.register_prehook(lambda g: ran.append("node"))
+    y.grad_fn.register_hook(lambda a, b: ran.append("after"))
+    torch.autograd.grad(y.sum(), y)
+    assert ran == ["tensor"]
+    y.sum().backward()  # what it has saved was not released
+    assert x.grad.tolist() == [0, 2] and ran == ["tensor", "tensor", "node", "after"]
+
+
 def test_hooks_see_and_replace_gradients():
     x = leaf(1.0, 1.0)
     seen = []

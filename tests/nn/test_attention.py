@@ -8,6 +8,37 @@ import flambeau as torch
 from flambeau.nn.attention import SDPBackend, sdpa_kernel
 
 
+def test_without_weights_there_is_no_matrix_of_scores():
+    layer = torch.nn.MultiheadAttention(16, 2, batch_first=True)
+    x = torch.randn(1, 200, 16)
+    later = torch.ones(200, 200, dtype=torch.bool).triu(1)
+    padding = torch.arange(200).expand(1, -1) >= 150
+    for options in ({}, {"attn_mask": later}, {"attn_mask": later, "is_causal": True}, {"key_padding_mask": padding}):
+        with torch.no_grad():
+            found = layer(x, x, x, need_weights=False, **options)
+            wanted = layer(x, x, x, **options)
+        assert found[1] is None and wanted[1].shape == (1, 200, 200)
+        torch.testing.assert_close(found[0], wanted[0], atol=1e-5, rtol=1e-5)
+        text = torch.explain(lambda options=options: layer(x, x, x, need_weights=False, **options)[0].sum().backward())
+        kernels = [line.split() for line in text.splitlines()[3:-1]]
+        assert {"attention", "attention_backward"} <= {line[-1] for line in kernels}
+        written = [float(line[1]) for line in kernels if "add" not in line]  # KB; masks are added up before
+        assert max(written) < 2 * 200 * 200 * 4 / 1000
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.float32], ids=str)
+def test_a_row_that_sees_nothing_gives_zeros_with_dropout_too(dtype):
+    q = torch.randn(1, 2, 3, 4, requires_grad=True)
+    mask = torch.ones(3, 3, dtype=torch.bool)
+    mask[1] = False
+    if dtype is not torch.bool:
+        mask = torch.zeros(3, 3).masked_fill(~mask, float("-inf"))
+    for p in (0.0, 0.3):
+        out = torch.nn.functional.scaled_dot_product_attention(q, q, q, mask, p)
+        (grad,) = torch.autograd.grad(out.sum(), q)
+        assert out[..., 1, :].tolist() == [[[0.0] * 4] * 2] and bool(grad.isfinite().all())
+
+
 def test_a_choice_changes_nothing():
     q = torch.randn(2, 3, 4)
     free = torch.nn.functional.scaled_dot_product_attention(q, q, q)

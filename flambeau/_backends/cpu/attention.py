@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from flambeau._backends.cpu import attention_backward, attention_forward
-from flambeau._backends.cpu.attention_blocks import ROWS, WIDTH_BYTES
+from flambeau._backends.cpu.attention_blocks import ROWS, WIDTHS
 from flambeau._backends.cpu.casts import FLOATS, MEMORY
 from flambeau._backends.cpu.kernel import Address, Launch, Step, Word, double_bits
 from flambeau._backends.cpu.products import tile_of
@@ -42,7 +42,9 @@ def lower_attention(target: Target, params: tuple, inputs: tuple[Meta, ...], out
         **_strides("q", q), **_strides("k", k), **_strides("v", v), out_row=out.strides[-2],
         mask_row=mask_strides[-2], mask_column=mask_strides[-1],
     )  # fmt: skip
-    kernel = attention_forward.forward_kernel(MEMORY[q.dtype.name], tile_of(target, min(queries, ROWS)), causal, mask)
+    kernel = attention_forward.forward_kernel(
+        MEMORY[q.dtype.name], tile_of(target, min(queries, ROWS)), causal, mask, _most(q, v)
+    )
     tasks = math.prod(batch) * blocks
     flops = 2 * math.prod(batch) * queries * keys * (q.shape[-1] + v.shape[-1]) // (2 if causal else 1)
     moved = sum([m.nbytes for m in (*inputs[:3], *outputs)])
@@ -79,7 +81,7 @@ def lower_attention_backward(
         mask_row=mask_strides[-2], mask_column=mask_strides[-1],
     )  # fmt: skip
     tile = tile_of(target, min(max(queries, 2), ROWS))
-    kernel = attention_backward.backward_kernel(MEMORY[q.dtype.name], tile, causal, mask)
+    kernel = attention_backward.backward_kernel(MEMORY[q.dtype.name], tile, causal, mask, _most(q, v))
     flops = 2 * batch * queries * keys * (3 * q.shape[-1] + 2 * v.shape[-1]) // (2 if causal else 1)
     launch = Launch(kernel, "backward", words, batch, grain(batch, flops, 1 << 18))
     moved = sum([m.nbytes for m in (*inputs[:6], *outputs)])
@@ -97,7 +99,17 @@ def _supported(q: Meta, k: Meta, v: Meta, masks: Sequence[Meta], kind: str | Non
     wanted = {"bool": "bool", "float": q.dtype.name}.get(kind or "")
     if [m.dtype.name for m in masks] != ([wanted] if kind else []):
         return False
-    return max(q.shape[-1], v.shape[-1]) * q.dtype.itemsize <= WIDTH_BYTES
+    return _width(q, v) <= WIDTHS[-1]
+
+
+def _width(q: Meta, v: Meta) -> int:
+    """Bytes of the widest of queries, keys and values."""
+    return max(q.shape[-1], v.shape[-1]) * q.dtype.itemsize
+
+
+def _most(q: Meta, v: Meta) -> int:
+    """The widest that the kernel for these bears."""
+    return next(most for most in WIDTHS if _width(q, v) <= most)
 
 
 def _strides(name: str, m: Meta) -> dict[str, Word]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from flambeau._backends.cpu.attention_blocks import KEYS, ROWS, Blocks, across
+from flambeau._backends.cpu.attention_blocks import KEYS, ROWS, WIDTHS, Blocks, across
 from flambeau._backends.cpu.emit import Module, Val
 from flambeau._backends.cpu.fields import Fields
 from flambeau._backends.cpu.kernel import Kernel
@@ -23,22 +23,24 @@ FIELDS = Fields(
 )
 
 
-def backward_kernel(element: str, tile: Tile, causal: bool, mask: str | None) -> Kernel:
-    return Kernel(generate_backward, (element, tile, causal, mask), ("backward",))
+def backward_kernel(element: str, tile: Tile, causal: bool, mask: str | None, most: int = WIDTHS[0]) -> Kernel:
+    return Kernel(generate_backward, (element, tile, causal, mask, most), ("backward",))
 
 
-def generate_backward(target: Target, element: str, tile: Tile, causal: bool, mask: str | None) -> str:
+def generate_backward(target: Target, element: str, tile: Tile, causal: bool, mask: str | None, most: int) -> str:
     """`backward`: with FIELDS, a task is one matrix, so that nothing is added up across tasks."""
     m = Module(target)
-    _Backward(m, element, tile, causal, mask).write()
+    _Backward(m, element, tile, causal, mask, most).write()
     return m.text()
 
 
 class _Backward:
-    """The function being written. `w` has the fields."""
+    """The function being written, for queries, keys and values of `most` bytes at most. `w` has the fields."""
 
-    def __init__(self, module: Module, element: str, tile: Tile, causal: bool, mask: str | None) -> None:
-        self.b = b = Blocks(module, element, tile)
+    def __init__(
+        self, module: Module, element: str, tile: Tile, causal: bool, mask: str | None, most: int
+    ) -> None:  # fmt: skip
+        self.b = b = Blocks(module, element, tile, most)
         self.element, self.causal, self.mask = element, causal, mask
         self.f, args, self.lo, self.hi = module.entry("backward")
         f = self.f

@@ -9,16 +9,16 @@ from flambeau._backends.cpu.primitives import primitive
 from flambeau._backends.cpu.products import PITCH, Products, Tile
 
 ROWS, KEYS = 64, PITCH
-WIDTH_BYTES = 1024  # of a query, key or value, at most
+WIDTHS = (1024, 4096)  # bytes of a query, key or value that there are kernels for, at most: what their stacks hold
 NAMES = {"float": "float32", "double": "float64"}
 
 
 class Blocks(Products):
     """Products, and what becomes of those that are scores."""
 
-    def __init__(self, module: Module, element: str, tile: Tile) -> None:
+    def __init__(self, module: Module, element: str, tile: Tile, most: int) -> None:
         super().__init__(module, element, tile)
-        self.limit = WIDTH_BYTES // BYTES[element]
+        self.limit = most // BYTES[element]
 
     def masked(self, f: Function, mask: Val, stride: Val, kind: str, count: Val, to: Val) -> None:
         """What a mask adds to a row of scores: itself, or 0 and -inf where it is of booleans."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from flambeau._backends.cpu.attention_blocks import KEYS, ROWS, Blocks, across
+from flambeau._backends.cpu.attention_blocks import KEYS, ROWS, WIDTHS, Blocks, across
 from flambeau._backends.cpu.emit import Module, Val
 from flambeau._backends.cpu.fields import Fields, split_task
 from flambeau._backends.cpu.kernel import Kernel
@@ -23,22 +23,24 @@ FIELDS = Fields(
 )
 
 
-def forward_kernel(element: str, tile: Tile, causal: bool, mask: str | None) -> Kernel:
-    return Kernel(generate_forward, (element, tile, causal, mask), ("forward",))
+def forward_kernel(element: str, tile: Tile, causal: bool, mask: str | None, most: int = WIDTHS[0]) -> Kernel:
+    return Kernel(generate_forward, (element, tile, causal, mask, most), ("forward",))
 
 
-def generate_forward(target: Target, element: str, tile: Tile, causal: bool, mask: str | None) -> str:
+def generate_forward(target: Target, element: str, tile: Tile, causal: bool, mask: str | None, most: int) -> str:
     """`forward`: with FIELDS, a task is a block of up to ROWS queries of one matrix."""
     m = Module(target)
-    _Forward(m, element, tile, causal, mask).write()
+    _Forward(m, element, tile, causal, mask, most).write()
     return m.text()
 
 
 class _Forward:
-    """The function being written. `w` has the fields."""
+    """The function being written, for queries, keys and values of `most` bytes at most. `w` has the fields."""
 
-    def __init__(self, module: Module, element: str, tile: Tile, causal: bool, mask: str | None) -> None:
-        self.b = b = Blocks(module, element, tile)
+    def __init__(
+        self, module: Module, element: str, tile: Tile, causal: bool, mask: str | None, most: int
+    ) -> None:  # fmt: skip
+        self.b = b = Blocks(module, element, tile, most)
         self.element, self.causal, self.mask = element, causal, mask
         self.f, args, self.lo, self.hi = module.entry("forward")
         f = self.f

@@ -42,6 +42,7 @@ TEMPLATES = {
     "index_add": (scatter, "lower_index_add"),
     "scatter_add": (scatter, "lower_scatter_add"),
     "scatter": (scatter, "lower_scatter"),
+    "scatter_reduce": (scatter, "lower_scatter_reduce"),
     "scan": (scan, "lower_scan"),
     "sort": (sort, "lower_sort"),
     "topk": (sort, "lower_topk"),

@@ -1,8 +1,8 @@
 """The scalar primitives in LLVM: what bodies of pointwise operations are written in, on scalars and vectors alike.
 
-Each has one meaning, that of the reference builder (`_backends/reference/builder.py`). Integers wrap around; integer
-divisions can fail when they run and stay with the reference. The functions of analysis are in `vectormath` and the
-files named after it.
+Each has one meaning, that of the reference builder (`_backends/reference/builder.py`). Integers wrap around; what they
+are divided by is not zero: whoever builds a graph has that checked. The functions of analysis are in `vectormath` and
+the files named after it.
 """
 
 from __future__ import annotations
@@ -262,6 +262,50 @@ def _integer_bits(f: Function, a: Val) -> Val:
     return f.int(int(a.element[1:]), a.type)
 
 
+def _divisor(f: Function, b: Val) -> Val:
+    """What may be divided by: the processor must never see 0, which a check has told of, nor the smallest integer
+    divided by -1."""
+    one, trouble = f.int(1, b.type), f.compare("eq", b, f.int(0, b.type))
+    return f.select(f.binary("or", trouble, f.compare("eq", b, f.int(-1, b.type))), one, b)
+
+
+def _signed_quotient(f: Function, a: Val, b: Val) -> Val:
+    """a / b rounded towards zero."""
+    quotient = f.binary("sdiv", a, _divisor(f, b))
+    return f.select(f.compare("eq", b, f.int(-1, b.type)), f.sub(f.int(0, a.type), a), quotient)
+
+
+def _signed_rest(f: Function, a: Val, b: Val) -> Val:
+    """What that leaves, with the sign of a."""
+    return f.binary("srem", a, _divisor(f, b))
+
+
+def _rounds_up(f: Function, rest: Val, b: Val) -> Val:
+    """Is a quotient with this rest rounded up when it is rounded towards zero?"""
+    zero = f.int(0, b.type)
+    differ = f.compare("slt", f.binary("xor", rest, b), zero)
+    return f.binary("and", f.compare("ne", rest, zero), differ)
+
+
+def _signed_floor(f: Function, a: Val, b: Val) -> Val:
+    quotient = _signed_quotient(f, a, b)
+    up = _rounds_up(f, _signed_rest(f, a, b), b)
+    return f.select(up, f.sub(quotient, f.int(1, a.type)), quotient)
+
+
+def _signed_remainder(f: Function, a: Val, b: Val) -> Val:
+    rest = _signed_rest(f, a, b)
+    return f.select(_rounds_up(f, rest, b), f.add(rest, b), rest)
+
+
+def _unsigned_division(instruction: str) -> Body:
+    def divide(f: Function, a: Val, b: Val) -> Val:
+        zero = f.int(0, b.type)
+        return f.binary(instruction, a, f.select(f.compare("eq", b, zero), f.int(1, b.type), b))
+
+    return divide
+
+
 def _shift_left(f: Function, a: Val, b: Val) -> Val:
     """The bits moved left; 0 if further than there are bits, or by a negative number."""
     inside = f.compare("ult", b, _integer_bits(f, a))
@@ -314,14 +358,17 @@ SIGNED: dict[str, Body] = INTEGER | {
     "abs": _integer_abs, "sgn": _integer_sign, "maximum": _chosen("sgt"),
     "minimum": _chosen("slt"), "fmax": _chosen("sgt"), "fmin": _chosen("slt"), "lt": _compare("slt"),
     "le": _compare("sle"), "gt": _compare("sgt"), "ge": _compare("sge"), "pow": _signed_pow,
-    "shift_right": _shift_right,
+    "shift_right": _shift_right, "trunc_divide": _signed_quotient, "floor_divide": _signed_floor,
+    "fmod": _signed_rest, "remainder": _signed_remainder,
 }  # fmt: skip
 
 UNSIGNED: dict[str, Body] = INTEGER | {
     "abs": lambda f, a: a, "maximum": _chosen("ugt"), "minimum": _chosen("ult"), "fmax": _chosen("ugt"),
     "fmin": _chosen("ult"), "lt": _compare("ult"), "le": _compare("ule"), "gt": _compare("ugt"),
     "ge": _compare("uge"), "sgn": lambda f, a: f.cast("zext", _nonzero(f, a), "i8"), "pow": _unsigned_pow,
-    "shift_right": _unsigned_shift_right,
+    "shift_right": _unsigned_shift_right, "trunc_divide": _unsigned_division("udiv"),
+    "floor_divide": _unsigned_division("udiv"), "fmod": _unsigned_division("urem"),
+    "remainder": _unsigned_division("urem"),
 }  # fmt: skip
 
 BOOLEAN: dict[str, Body] = {

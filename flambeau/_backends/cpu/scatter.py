@@ -12,10 +12,11 @@ import math
 from functools import partial, reduce
 from typing import NamedTuple
 
-from flambeau._backends.cpu.casts import FLOATS, MEMORY
+from flambeau._backends.cpu.casts import FLOATS, MEMORY, UNSIGNED
 from flambeau._backends.cpu.emit import BYTES, Function, Module, Val, vector
 from flambeau._backends.cpu.fields import Fields, split_task
 from flambeau._backends.cpu.kernel import Address, Kernel, Launch, Status, Step, double_bits
+from flambeau._backends.cpu.primitives import maximum, minimum
 from flambeau._backends.cpu.strided import at_operand, copy, dims_of, dims_words, grain, places
 from flambeau._backends.cpu.target import Target
 from flambeau._ir.meta import Meta, passing
@@ -26,6 +27,9 @@ MOST_PARTS = 2  # of slices: each part passes over the source with gaps, which m
 TASK = 1 << 14  # elements that a task has at least
 TOGETHER = 4  # elements that are written without a jump
 SUMMED = (*FLOATS, "int64", "int32", "int16", "int8", "uint8")
+COMBINE = {("prod", False): "mul", ("amax", False): "max", ("amin", False): "min",
+           ("prod", True): "mul", ("amax", True): "unsigned_max", ("amin", True): "unsigned_min"}  # fmt: skip
+CHOSEN = {"max": "sgt", "min": "slt", "unsigned_max": "ugt", "unsigned_min": "ult"}  # integers: how they compare
 
 FIELDS = Fields(
     # Along the dimension: `steps` indices, each of which must be below `limit`.
@@ -50,6 +54,15 @@ def lower_scatter_add(
     return _lower(target, params[0], inputs, outputs[0], 1) if outputs[0].dtype.name in SUMMED else None
 
 
+def lower_scatter_reduce(
+    target: Target, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]
+) -> Step | None:
+    """The same, combined with what is there: params = (dim, "prod", "amax" or "amin")."""
+    dim, combiner = params
+    d = outputs[0].dtype.name
+    return _lower(target, dim, inputs, outputs[0], 1, COMBINE[combiner, d in UNSIGNED]) if d in SUMMED else None
+
+
 def lower_index_add(target: Target, params: tuple, inputs: tuple[Meta, ...], outputs: tuple[Meta, ...]) -> Step | None:
     """base, index, source -> base with alpha * source added to the slices along dim that the vector index names.
     params = (dim, alpha)."""
@@ -62,8 +75,10 @@ def lower_index_add(target: Target, params: tuple, inputs: tuple[Meta, ...], out
     return _lower(target, dim, (*base, spread, source), outputs[0], alpha)
 
 
-def _lower(target: Target, dim: int, inputs: tuple[Meta, ...], out: Meta, alpha: float | None) -> Step | None:
-    """Elements of source are written (alpha None) or added to `out`, alpha times."""
+def _lower(
+    target: Target, dim: int, inputs: tuple[Meta, ...], out: Meta, alpha: float | None, combine: str = "add"
+) -> Step | None:
+    """Elements of source are written (alpha None), added to `out` alpha times, or combined with it."""
     *base, index, source = inputs
     index_at, source_at, out_at = len(base), len(base) + 1, Address(len(inputs))
     element = MEMORY.get(out.dtype.name)
@@ -96,7 +111,7 @@ def _lower(target: Target, dim: int, inputs: tuple[Meta, ...], out: Meta, alpha:
         out_t=out.strides[dim], index_t=index.strides[dim], source_t=source.strides[dim],
         run=run, block=block, blocks=blocks, parts=parts, index_w=index_w, source_w=source_w, **dims_words(dims),
     )  # fmt: skip
-    combine = "write" if alpha is None else "add" if not scaled else "add_scaled"
+    combine = "write" if alpha is None else "add_scaled" if scaled else combine
     neighbours = source_w if source_w in (0, 1) else None
     steps = (index.strides[dim], source.strides[dim]) if form == "single" else (index_w, source_w)
     kind = Kind(element, MEMORY[index.dtype.name], combine, form, neighbours, out.strides[dim] == 1, steps == (1, 1))
@@ -113,10 +128,10 @@ def _bits(alpha: float, dtype: str) -> int:
 
 
 class Kind(NamedTuple):
-    """What a kernel's text depends on. `combine` is "write", "add" or "add_scaled"; `form` is "single" if there are no
-    neighbours, "slices" if all have the same index, else "elements"; `neighbours` is the stride of source along them if
-    that is 0 or 1. Strides of 1: `dense`, of the result along the indexed dimension; `dense_line`, of index and source
-    along a line."""
+    """What a kernel's text depends on. `combine` is "write", "add", "add_scaled" or one of COMBINE; `form` is "single"
+    if there are no neighbours, "slices" if all have the same index, else "elements"; `neighbours` is the stride of
+    source along them if that is 0 or 1. Strides of 1: `dense`, of the result along the indexed dimension; `dense_line`,
+    of index and source along a line."""
 
     element: str
     index_type: str
@@ -259,12 +274,19 @@ class _Scatter:
         self.f.store(self.f.int(1), self.w["status_at"])
 
     def _put(self, to: Val, value: Val) -> None:
-        f, is_float = self.f, self.element in ("float", "double")
         if self.kind.combine != "write":
-            old = f.load(value.type, to)
-            if self.alpha is None:
-                value = f.fadd(old, value) if is_float else f.add(old, value)
-            else:
-                alpha = f.splat(self.alpha, value.lanes) if value.lanes else self.alpha
-                value = f.fadd(old, f.fmul(value, alpha)) if is_float else f.add(old, f.mul(value, alpha))
-        f.store(value, to)
+            value = self._combined(self.f.load(value.type, to), value)
+        self.f.store(value, to)
+
+    def _combined(self, old: Val, value: Val) -> Val:
+        f, is_float, how = self.f, self.element in ("float", "double"), self.kind.combine
+        if how == "mul":
+            return f.fmul(old, value) if is_float else f.mul(old, value)
+        if how in CHOSEN:
+            if is_float:
+                return (maximum if how == "max" else minimum)(f, old, value)
+            return f.select(f.compare(CHOSEN[how], old, value), old, value)
+        if self.alpha is not None:
+            alpha = f.splat(self.alpha, value.lanes) if value.lanes else self.alpha
+            value = f.fmul(value, alpha) if is_float else f.mul(value, alpha)
+        return f.fadd(old, value) if is_float else f.add(old, value)

@@ -215,6 +215,11 @@ def _attention_backward(node: Node, *args: np.ndarray) -> Any:
     return tuple([x.swapaxes(-3, -2) for x in gradients]) if inside else gradients
 
 
+def _scatter_reduce(node: Node, base: np.ndarray, index: np.ndarray, source: np.ndarray) -> np.ndarray:
+    dim, combiner = node.params
+    return OPS["internal.scatter_reduce"].body(base, dim, index, source, combiner, True)
+
+
 def _scan(node: Node, x: np.ndarray) -> np.ndarray:
     combiner, dim = node.params
     ufunc = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}[combiner]
@@ -243,6 +248,7 @@ TEMPLATES: dict[str, Callable[..., Any]] = {
     "index_add": _index_add,
     "scatter_add": lambda node, base, index, source: OPS["scatter_add"].body(base, *node.params, index, source),
     "scatter": lambda node, base, index, source: OPS["internal.scatter"].body(base, *node.params, index, source),
+    "scatter_reduce": _scatter_reduce,
     "scan": _scan,
     "lstm": lambda node, *args: _without(1, OPS["lstm_layer"].body(*args)),
     "lstm_backward": lambda node, *args: OPS["lstm_layer_grad"].body(*args),

@@ -106,6 +106,12 @@ def test_random_shapes(seed, target):
     both(rng, batch, lengths, widths, causal, kind, dtype, target, rng.choice(LAYOUTS, 5), seed % 3 == 1)
 
 
+@pytest.mark.parametrize("widths", [(300, 512), (1024, 16)])
+def test_wide_heads(widths):
+    rng = np.random.default_rng(0)
+    both(rng, (), (70, 66), widths, False, None, np.float32, host_target(), LAYOUTS[:1] * 5)
+
+
 def test_heads_side_by_side():
     """[B, T, H, E] with heads turned to the front, as models split them, gives what dense operands give."""
     rng = np.random.default_rng(0)
@@ -160,7 +166,7 @@ def test_rows_that_see_nothing():
 
 def test_what_is_not_supported():
     target = host_target()
-    half, wide = contiguous(dtypes.float16, (4, 8)), contiguous(dtypes.float32, (4, 300))
+    half, wide = contiguous(dtypes.float16, (4, 8)), contiguous(dtypes.float32, (4, 1025))
     for m in (half, wide):
         outputs = m, contiguous(m.dtype, (4,))
         assert lower_attention(target, (False, 1.0, None, False), (m, m, m), outputs) is None

@@ -73,6 +73,30 @@ def test_scatter(seed, target):
 
 
 @pytest.mark.parametrize("target", targets(), ids=name_of)
+@pytest.mark.parametrize("combiner", ["prod", "amax", "amin"])
+def test_scatter_reduce(combiner, target):
+    combine = {"prod": np.multiply, "amax": np.maximum, "amin": np.minimum}[combiner]
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        shape, dim, part = random_shapes(rng)
+        dtype = DTYPES[seed % len(DTYPES)]
+        base, source = numbers(rng, shape, dtype), numbers(rng, part, dtype)
+        if base.dtype.kind == "f":
+            source.flat[:: max(2, source.size // 3)] = np.nan
+        index = rng.integers(0, shape[dim], part)
+        operands = [laid_out(rng, x, rng.choice(LAYOUTS)) for x in (base, index, source)]
+        out = contiguous(operands[0][1].dtype, shape)
+        step = scatter.lower_scatter_reduce(target, (dim, combiner), tuple([m for _, m in operands]), (out,))
+        found, wanted = result(out), base.copy()
+        assert run(step, [*[a for a, _ in operands], found], target, seed % 2 == 1) == 0
+        places = list(np.indices(part))
+        places[dim] = index
+        with np.errstate(over="ignore", invalid="ignore"):
+            combine.at(wanted, tuple(places), source)
+        check(found, wanted, part[dim])
+
+
+@pytest.mark.parametrize("target", targets(), ids=name_of)
 @pytest.mark.parametrize("seed", range(12))
 def test_index_add(seed, target):
     rng = np.random.default_rng(100 + seed)
