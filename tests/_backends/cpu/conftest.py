@@ -20,7 +20,7 @@ Run = Callable[..., None]
 
 
 def runnable_targets() -> list[Target]:
-    """Targets whose code this machine can run; the last x86-64 one has code for wide vectors, in two halves each."""
+    """Targets whose code this machine can run; x86-64-v3 also has code for wide vectors, in two halves each."""
     if platform.machine() in ("arm64", "aarch64"):
         return [aarch64(llvm.get_default_triple())]
     targets = [x86_64("v2")._replace(triple=llvm.get_default_triple())]
@@ -28,10 +28,12 @@ def runnable_targets() -> list[Target]:
     if features.get("avx2") and features.get("fma"):
         targets += [x86_64("v3")._replace(triple=llvm.get_default_triple())]
         targets += [x86_64("v4", "x86-64-v3")._replace(lookups=0, triple=llvm.get_default_triple())]
+    if features.get("avx512bw"):
+        targets += [x86_64("v4")._replace(triple=llvm.get_default_triple())]
     return targets
 
 
-@pytest.fixture(params=runnable_targets(), ids=lambda t: f"{t.vector_bytes}x{t.registers}")
+@pytest.fixture(params=runnable_targets(), ids=lambda t: f"{t.cpu}-{t.vector_bytes}")
 def target(request: pytest.FixtureRequest) -> Target:
     return request.param
 
