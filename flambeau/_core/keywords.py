@@ -42,8 +42,9 @@ def check(function: str, given: Iterable[str], parameters: Collection[str]) -> N
 def explained(error: Exception, function: Callable, name: str, given: Iterable[str]) -> TypeError | None:
     """What Python said of a keyword in a call of `function` (the body of the function `name`), with the one that was
     meant; None for any other error."""
+    said, _, _ = str(error).partition(". Did you mean")  # what Python 3.13 takes for meant
     for keyword in given:
-        if str(error).endswith(f"{function.__name__}() got an unexpected keyword argument '{keyword}'"):
+        if said.endswith(f"{function.__name__}() got an unexpected keyword argument '{keyword}'"):
             return unexpected(name, keyword, inspect.signature(function).parameters)
     return None
 

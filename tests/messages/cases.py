@@ -86,10 +86,12 @@ def describe(error: Exception) -> str:
 
 
 def stable(text: str) -> str:
-    """A message without what changes from run to run and from machine to machine: addresses (not sizes such as
-    1x0x5), folders, the package's own lines."""
+    """A message without what changes from run to run, from machine to machine and from one Python to the next:
+    addresses (not sizes such as 1x0x5), folders, the package's own lines, marks below lines, frames of
+    comprehensions."""
     text = re.sub(r"\b0x[0-9a-f]{6,}", "0x...", text).replace(f"{Path.cwd()}/", "")
     text = re.sub(r'File "[^"]*/(\w+/[\w.]+)", line \d+', r'File "\1", line ...', text)
+    text = re.sub(r"^ +[~^]+\n|^  File .*, in <listcomp>\n.*\n", "", text, flags=re.M)
     return re.sub(r"[ \t]+$", "", text, flags=re.M).rstrip()
 
 

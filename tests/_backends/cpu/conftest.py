@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import llvmlite.binding as llvm
-import numpy as np
 import pytest
 
-from flambeau._backends.cpu.driver import driver
-from flambeau._backends.cpu.kernel import Address, Entry, Kernel, Scratch, Step, Word, Words
+from flambeau._backends.cpu.kernel import Kernel
 from flambeau._backends.cpu.objects import machine
 from flambeau._backends.cpu.target import Target
 from flambeau._backends.cpu.threads import get_num_threads, set_num_threads
 
 sys.path.append(str(Path(__file__).parent))
-from steps import name_of, targets  # noqa: E402
+import steps  # noqa: E402
 
-Run = Callable[..., None]
+Run = Callable[..., int]
 
 
-@pytest.fixture(params=targets(), ids=name_of)
+@pytest.fixture(params=steps.targets(), ids=steps.name_of)
 def target(request: pytest.FixtureRequest) -> Target:
     return request.param
 
@@ -36,47 +33,10 @@ def threads() -> Iterator[Callable[[int], None]]:
     set_num_threads(before)
 
 
-class _Runner:
-    """One run of a step: blocks of words with addresses filled in, scratch memory full of NaN."""
-
-    def __init__(self, step: Step, arrays: Sequence[np.ndarray], target: Target) -> None:
-        self.arrays, self.target = arrays, target
-        self.memory = np.full(step.scratch // 8 + 16, np.nan)
-        self.blocks: list[ctypes.Array] = []
-
-    def word(self, word: Word) -> int:
-        if isinstance(word, Address):
-            return self.arrays[word.operand].ctypes.data + word.offset
-        if isinstance(word, Scratch):
-            return (self.memory.ctypes.data + 63 & ~63) + word.offset
-        if isinstance(word, Entry):
-            return driver(self.target).address(word.kernel, word.name)
-        if isinstance(word, Words):
-            return self.block(word.words)
-        assert isinstance(word, int)
-        return word
-
-    def block(self, words: Sequence[Word]) -> int:
-        self.blocks.append((ctypes.c_int64 * len(words))(*[self.word(w) for w in words]))
-        return ctypes.addressof(self.blocks[-1])
-
-
 @pytest.fixture
 def run() -> Run:
     """`run(step, arrays, target, one_by_one=False)`: all tasks in order, or one at a time, the last one first."""
-
-    def run(step: Step, arrays: Sequence[np.ndarray], target: Target, one_by_one: bool = False) -> None:
-        runner = _Runner(step, arrays, target)
-        for launch in step.launches:
-            address = driver(target).address(launch.kernel, launch.entry)
-            entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)
-            words = runner.block(launch.words)
-            for task in reversed(range(launch.tasks)) if one_by_one else ():
-                entry(words, task, task + 1)
-            if not one_by_one:
-                entry(words, 0, launch.tasks)
-
-    return run
+    return steps.run
 
 
 @pytest.fixture
