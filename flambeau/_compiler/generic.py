@@ -10,11 +10,11 @@ there before is not lowered anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flambeau._compiler.capture import is_static
+from flambeau._core.forgetting import Remembered
 from flambeau._core.lazy import lazy_module
 from flambeau._ir.meta import Meta, meta
 from flambeau._ir.program import Inference, Instruction, Value, new_instruction
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 else:  # not needed until something is compiled
     outline, pipeline = lazy_module("flambeau._compiler.outline"), lazy_module("flambeau._compiler.pipeline")
 
-PATTERNS = 4096  # of single instructions, kept for comparison
+PATTERNS = 4096  # with so many of single instructions, those are forgotten that nothing in use has
 MOST_SAMPLES, MOST_WAYS = 8, 16  # with more, windows are compiled each for itself
 
 
@@ -65,10 +65,19 @@ def _add(instruction: Instruction, key: list[Any], numbers: list[int]) -> None:
                 key.append(_pattern(a, numbers) if is_static(a) else ("arrives", type(a)))
 
 
-@lru_cache(PATTERNS)
-def _one(pattern: tuple) -> tuple:
-    """The one tuple that is equal to this: there are as many as operations, not as sizes."""
-    return pattern
+class _Kind:
+    """What stands for the pattern of an instruction, as a key that is compared and found in no time: there are as many
+    as operations, not as sizes."""
+
+    __slots__ = ()
+
+
+_kinds = Remembered(PATTERNS)
+
+
+def _one(pattern: tuple) -> _Kind:
+    """The one kind of this pattern."""
+    return _kinds.get(pattern) or _kinds.keep(pattern, _Kind())
 
 
 def _add_formula(instruction: Instruction, key: list[Any], numbers: list[int]) -> None:

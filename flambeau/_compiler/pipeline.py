@@ -19,13 +19,14 @@ _NEVER = object()  # in the place of params: not lowered yet
 
 
 class Structure(Protocol):
-    """Parts that differ in numbers only, and what the backend makes of them; None if it has no code."""
-
-    def lower(self, numbers: tuple) -> Any:
-        """A step, of which `blocks` makes a block."""
+    """Parts that differ in numbers only, and what the backend makes of them."""
 
     def block(self, numbers: tuple) -> Any:
-        """A block at once, of parts of which there are many: what is found out for one is kept for the next."""
+        """The block at once, if that is known from other numbers; else None."""
+
+    def lowered(self, numbers: tuple, alone: bool) -> Any:
+        """What `blocks` makes a block of; None if there is no code. Unless the part is `alone`, as far as is known,
+        what is found out is kept for others."""
 
 
 class Backend(Protocol):
@@ -38,7 +39,7 @@ class Backend(Protocol):
 
     def call(self, template: str, params: tuple, operands: Any, results: Any, epilogue: Any) -> Structure | None: ...
 
-    def blocks(self, steps: Sequence[Any]) -> list[Any]: ...
+    def blocks(self, lowered: Sequence[Any]) -> list[Any]: ...
 
 
 class Program(NamedTuple):
@@ -89,7 +90,7 @@ class Lowering:
     def blocks(self, outline: Outline, numbers: Numbers) -> list[Any]:
         """The block of every part, None for host instructions; Refused names all parts that cannot be lowered."""
         blocks: list[Any] = []
-        steps: dict[int, Any] = {}  # of the parts that were never lowered before
+        lowered: dict[int, Any] = {}  # the parts whose kernels may have to be compiled
         refused: set[int] = set()
         for i, (mine, known) in enumerate(zip(numbers.parts, self.known, strict=True)):
             block = known.get(mine)
@@ -97,9 +98,9 @@ class Lowering:
                 structure, rest = self._structure(i, outline.parts[i], mine)
                 if structure is not None and known:
                     block = structure.block(rest)
-                elif structure is not None:
-                    steps[i] = structure.lower(rest)
-                if block is None and steps.get(i) is None:
+                if structure is not None and block is None:
+                    lowered[i] = structure.lowered(rest, alone=not known)
+                if block is None and lowered.get(i) is None:
                     refused |= outline.parts[i].origins
                 if len(known) >= REMEMBERED:
                     known.clear()
@@ -107,8 +108,8 @@ class Lowering:
             blocks.append(block)
         if refused:
             raise Refused(refused)
-        if steps:
-            for i, block in zip(steps, self.backend.blocks(list(steps.values())), strict=True):
+        if lowered:
+            for i, block in zip(lowered, self.backend.blocks(list(lowered.values())), strict=True):
                 blocks[i] = self.known[i][numbers.parts[i]] = block
         return blocks
 

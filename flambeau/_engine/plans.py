@@ -12,6 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flambeau._compiler.capture import operands_of
@@ -293,7 +294,7 @@ class Plan:
         self.derived: list[float | int] = [bits_of(s) for s in program.scalars]
         self.lock = threading.Lock()
         # bytes, capacity and NumPy dtype of each new block
-        self.fresh = [(n, size_class(n), dtype) for n, dtype in zip(program.fresh, frame.dtypes, strict=True)]
+        self.fresh = [_place_of(n, dtype) for n, dtype in zip(program.fresh, frame.dtypes, strict=True)]
 
     def names_of(self, segment: Any) -> tuple[str, ...]:
         """What the steps of a native plan do."""
@@ -384,6 +385,12 @@ class Plan:
                 if not value.buffer.shared:
                     value.array = None
                     value.buffer.dtype = dtype
+
+
+@lru_cache(REMEMBERED)
+def _place_of(n: int, dtype: Any) -> tuple[int, int, Any]:
+    """What is asked of the allocator for a result of `n` bytes: most are those of other sizes, too."""
+    return n, size_class(n), dtype
 
 
 class Run:

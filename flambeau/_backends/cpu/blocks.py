@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from flambeau._backends.cpu.kernel import Kernel, Step
-from flambeau._backends.cpu.plan import Block, Layout, block_of, layout_of, packed
+from flambeau._backends.cpu.plan import Block, Layout, Lowered, block_of, layout_of, packed
 from flambeau._ir.symbols import Trace, settled
 
 REMEMBERED, MOST_WAYS = 512, 16  # structures, and ways to lower each of them
@@ -26,7 +26,7 @@ class Structure:
         self.abandoned: Exception | None = None  # why symbols cannot go through
 
     def block(self, numbers: Numbers) -> Block | None:
-        """The block of `lower(numbers)`; what is found out for one is kept for the next."""
+        """The block for these numbers if it was found out for others; else None."""
         ways = self.ways
         for i, way in enumerate(ways):
             layout = way(numbers)
@@ -34,23 +34,40 @@ class Structure:
                 if i:
                     ways.insert(0, ways.pop(i))  # tried first the next time
                 return packed(layout)
-        return self._new(numbers)
+        return None
 
-    def _new(self, numbers: Numbers) -> Block | None:
-        if len(self.ways) < MOST_WAYS and self.abandoned is None:
+    def lowered(self, numbers: Numbers, alone: bool) -> Lowered | None:
+        """What becomes the block of `lower(numbers)`; unless it is `alone`, what is found out is kept for other
+        numbers."""
+        if not alone and len(self.ways) < MOST_WAYS and self.abandoned is None:
             trace = Trace(numbers)
             try:
                 step = self.lower(trace.parameters)
                 if step is None:
                     return None
-                self.ways.insert(0, trace.function(layout_of(_with_plain_kernels(step))))
-                layout = self.ways[0](numbers)
-                assert layout is not None
-                return packed(layout)
+                plain = _with_plain_kernels(step)
+                return Lowered(plain, lambda: self._found(trace, plain, numbers))
             except Exception as error:  # whatever is wrong with the numbers shows without symbols too
                 self.abandoned = error
         step = self.lower(numbers)
-        return None if step is None else block_of(step)
+        return None if step is None else Lowered(step, lambda: block_of(step))
+
+    def _found(self, trace: Trace, step: Step, numbers: Numbers) -> Block:
+        """The block of a step with symbols in it, which is a new way, unless one of the same program was the same."""
+        block = self.block(numbers)
+        if block is not None:
+            return block
+        try:
+            way = trace.function(layout_of(step))
+            layout = way(numbers)
+            assert layout is not None
+            self.ways.insert(0, way)
+            return packed(layout)
+        except Exception as error:
+            self.abandoned = error
+        plain = self.lower(numbers)
+        assert plain is not None
+        return block_of(plain)
 
 
 class Structures:

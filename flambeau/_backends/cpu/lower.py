@@ -10,7 +10,7 @@ from flambeau._backends.cpu import host, matmul, primitives
 from flambeau._backends.cpu.blocks import Structure, Structures
 from flambeau._backends.cpu.kernel import Step
 from flambeau._backends.cpu.nest_lower import lower as lower_nest
-from flambeau._backends.cpu.plan import Block, blocks_of
+from flambeau._backends.cpu.plan import Block, Lowered, blocks_of
 from flambeau._backends.cpu.target import Target
 from flambeau._compiler.loops import Loops, nest_with
 from flambeau._core.dtypes import dtype
@@ -92,9 +92,9 @@ class CpuBackend:
 
         return self.structures.of((template, repr(params), operands, results, epilogue), lowered)
 
-    def blocks(self, steps: Sequence[Step]) -> list[Block]:
+    def blocks(self, lowered: Sequence[Lowered]) -> list[Block]:
         """What steps become; their kernels are compiled together."""
-        return blocks_of(steps)
+        return blocks_of(lowered)
 
 
 @cache

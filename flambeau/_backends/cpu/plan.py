@@ -101,10 +101,17 @@ def packed(layout: Layout) -> Block:
     return Block(form, words, added, form.pack_launches(*launches), parallel, *costs)
 
 
-def blocks_of(steps: Sequence[Step]) -> list[Block]:
+class Lowered(NamedTuple):
+    """A step, and what makes its block once its kernels are compiled."""
+
+    step: Step
+    block: Callable[[], Block]
+
+
+def blocks_of(lowered: Sequence[Lowered]) -> list[Block]:
     """The steps laid out and packed. Their kernels are compiled together, and with what runs plans."""
-    driver().load([_runner_kernel(), *[kernel for step in steps for kernel in kernels_of(step)]])
-    return [block_of(step) for step in steps]
+    driver().load([_runner_kernel(), *[kernel for step, _ in lowered for kernel in kernels_of(step)]])
+    return [found.block() for found in lowered]
 
 
 def block_of(step: Step) -> Block:

@@ -8,6 +8,8 @@ import pytest
 
 from flambeau._backends.cpu import host
 from flambeau._backends.cpu.blocks import MOST_WAYS
+from flambeau._backends.cpu.driver import Driver
+from flambeau._backends.cpu.kernel import kernels_of
 from flambeau._backends.cpu.lower import TEMPLATES, CpuBackend, lower_of
 from flambeau._backends.cpu.nest_lower import lower
 from flambeau._backends.cpu.plan import block_of
@@ -65,9 +67,16 @@ def no_symbols_stay():
     assert not [m for m in kept if any(type(n) is Symbol and not n.trace.interning for n in (*m.shape, m.offset))]
 
 
+def block_with_symbols(structure, numbers):
+    block = structure.block(numbers)
+    if block is None:
+        lowered = structure.lowered(numbers, alone=False)
+        block = lowered and lowered.block()
+    return block
+
+
 def block_of_nest(backend, nest):
-    """With symbols."""
-    return backend.nest(nest.loops, nest.checked).block(nest_numbers(nest))
+    return block_with_symbols(backend.nest(nest.loops, nest.checked), nest_numbers(nest))
 
 
 NESTS = [pointwise, turned, softmax, total, looked_up]
@@ -88,6 +97,29 @@ def test_a_nest_has_the_words_of_the_plain_lowering(make):
 def test_numbers_are_put_where_they_were_found(make):
     nest, other = make(3, 7), make(11, 13)
     assert nest_with(nest.loops, nest_numbers(other), other.checked) == other
+
+
+def test_the_kernels_of_several_parts_are_asked_for_together(monkeypatch):
+    backend, several = CpuBackend(host.host_target()), [pointwise(3, 4), softmax(5, 6), softmax(7, 600)]
+    lowered = [backend.nest(n.loops, n.checked).lowered(nest_numbers(n), alone=False) for n in several]
+    wanted = {kernel for step, _ in lowered for kernel in kernels_of(step)}
+    asked, load = [], Driver.load
+
+    def noted(self, kernels):
+        asked.append(list(kernels))
+        load(self, asked[-1])
+
+    monkeypatch.setattr(Driver, "load", noted)
+    assert backend.blocks(lowered) == [block_of(lower(host.host_target(), n)) for n in several]
+    assert len(wanted) > 1 and wanted < set(asked[0])
+
+
+def test_of_two_parts_with_the_same_way_it_is_found_once():
+    backend, several = CpuBackend(host.host_target()), [pointwise(30, 40), pointwise(31, 40)]
+    structure = backend.nest(several[0].loops, False)
+    assert all(structure.block(nest_numbers(n)) is None for n in several)
+    backend.blocks([structure.lowered(nest_numbers(n), alone=False) for n in several])
+    assert len(structure.ways) == 1
 
 
 def test_sizes_without_elements():
@@ -180,6 +212,7 @@ def test_a_template_has_the_words_of_the_plain_lowering(make):
         template, params, inputs, outputs = make(rng.choice(SIZES[:-1]), rng.choice(SIZES[:-1]))
         plain = lower_of(template)(target, params, inputs, outputs)
         kinds = [tuple([(m.dtype, m.ndim) for m in metas]) for metas in (inputs, outputs)]
-        block = backend.call(template, params, *kinds).block(layout_numbers((*inputs, *outputs)))
+        structure = backend.call(template, params, *kinds)
+        block = block_with_symbols(structure, layout_numbers((*inputs, *outputs)))
         assert block == block_of(plain), inputs
     assert [structure.abandoned for structure in backend.structures.known.values()] == [None]
