@@ -187,12 +187,15 @@ def _learnt(instructions: Sequence[Instruction], wiring: tuple, finals: tuple[in
 
 
 def common_meta(tensors: Sequence[Any]) -> Meta | None:
-    """The layout of all tensors if it is the same, dense, and that of their whole storages, which nobody else sees."""
+    """The layout of all tensors if it is the same, dense, and that of their whole storages, which nobody else sees and
+    which were not made in inference mode, as writing asks whether that still holds."""
     m = tensors[0]._meta
     if not m.is_contiguous or m.offset:
         return None
     for t in tensors:
         storage = t._storage
-        if t._meta is not m or storage.nbytes != m.nbytes or (storage.exposed and is_exposed(storage)):
+        if t._meta is not m or storage.nbytes != m.nbytes or storage.version < 0:
+            return None
+        if storage.exposed and is_exposed(storage):
             return None
     return m

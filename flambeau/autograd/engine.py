@@ -233,12 +233,11 @@ class Pass:
         self.only_capture = capture is not None
         self.accumulate_into = accumulate_into
         self.captured: dict[int, Any] = {}
-        self.buffers: dict[Node, list[Any]] = {}
+        self.arriving: dict[Node, list[Any]] = {}
 
     def run(self, roots: Sequence[tuple[Node, int]], grads: Sequence[Any]) -> dict[int, Any]:
-        nodes = [node for node, _ in roots]
-        self.waiting = count_dependencies(nodes)
-        self.useful = useful = self._useful(nodes)
+        self.arriving = arriving = awaited_below(roots)
+        self.useful = useful = self._useful([node for node, _ in roots])
         heap: list[tuple[int, Node]] = []  # those to run: leaves first, then the newest
         self._send(roots, grads, heap)
         before, outer = state.grad_enabled, running.walk
@@ -246,7 +245,7 @@ class Pass:
         try:
             while heap:
                 node = heappop(heap)[1]
-                received = self.buffers.pop(node)
+                received, arriving[node] = arriving[node], []
                 produced = self._run_node(node, received) if useful is None or id(node) in useful else None
                 self._send(node._edges, produced, heap)
         finally:
@@ -255,7 +254,7 @@ class Pass:
 
     def reaches(self, node: Node) -> bool:
         """Will this pass run the node, or has it?"""
-        return node in self.waiting and (self.useful is None or id(node) in self.useful)
+        return node in self.arriving and (self.useful is None or id(node) in self.useful)
 
     def _leads_on(self, node: Node) -> bool:
         """Does the node lead to another one that this pass runs or captures? One that does not is not run: what it has
@@ -277,21 +276,22 @@ class Pass:
     def _send(self, edges: Sequence[Edge], produced: Sequence[Any] | None, heap: list[tuple[int, Node]]) -> None:
         """Add what was produced to the gradients that arrive where the edges lead; nodes that all have reached are to
         be run."""
-        buffers, waiting = self.buffers, self.waiting
+        arriving = self.arriving
         for i, edge in enumerate(edges):
             if edge is None:
                 continue
-            target, index = edge
-            buffer = buffers.get(target)
-            if buffer is None:
-                buffer = buffers[target] = [None] * len(target._output_metas)
+            node, index = edge
+            gradients = arriving[node]
             grad = None if produced is None else produced[i]
             if grad is not None:
-                held = buffer[index]
-                buffer[index] = grad if held is None else held + grad
-            left = waiting[target] = waiting[target] - 1
-            if left == 0:
-                heappush(heap, (-target._seq, target))
+                held = gradients[index]
+                gradients[index] = grad if held is None else held + grad
+            left = gradients[-1] - 1
+            if left:
+                gradients[-1] = left
+            else:
+                gradients.pop()
+                heappush(heap, (-node._seq, node))
 
     def _run_node(self, node: Node, received: list[Any]) -> list[Any] | None:
         ends = self.only_capture and not self._leads_on(node)
@@ -356,24 +356,22 @@ def apply_watched(node: Node, received: list[Any]) -> list[Any]:
     return produced
 
 
-def count_dependencies(roots: list[Node]) -> dict[Node, int]:
-    """How many gradients arrive at each node: one for each time that it is among `roots`, and one for each edge of the
-    graph below these that leads to it."""
-    waiting: dict[Node, int] = {}
-    for root in roots:
-        waiting[root] = waiting.get(root, 0) + 1
-    stack = list(waiting)
+def awaited_below(edges: Sequence[Edge]) -> dict[Node, list[Any]]:
+    """The nodes that `edges` lead to, and those of the graph below: places for the gradients of a node's outputs, and
+    behind them how many arrive in all, one for each edge that leads to the node."""
+    awaited: dict[Node, list[Any]] = {}
+    stack = [edges]
     while stack:
-        for edge in stack.pop()._edges:
+        for edge in stack.pop():
             if edge is not None:
-                target = edge[0]
-                count = waiting.get(target)
-                if count is None:
-                    waiting[target] = 1
-                    stack.append(target)
+                node = edge[0]
+                known = awaited.get(node)
+                if known is None:
+                    awaited[node] = [*[None] * len(node._output_metas), 1]
+                    stack.append(node._edges)
                 else:
-                    waiting[target] = count + 1
-    return waiting
+                    known[-1] += 1
+    return awaited
 
 
 def postorder(roots: list[Node]) -> list[Node]:

@@ -120,8 +120,8 @@ class Course:
     def end(self) -> None:
         """All parameters have taken the step, one by one."""
         taken, self._taken = self._taken, []
-        whole = taken and len(taken) == len([p for p in self.group["params"] if p._grad is not None])
-        self._line = Line(taken) if whole else None
+        whole = len(taken) == len([p for p in self.group["params"] if p._grad is not None])
+        self._line = Line(taken) if taken and whole and self._steady else None
 
 
 class Line:

@@ -84,3 +84,39 @@ def test_a_formula_is_not_torn_apart_by_the_bytes_it_promises(monkeypatch):
     before = statistics().runs
     optimizer.step()
     assert statistics().runs - before == len(params)
+
+
+def test_tensors_of_inference_mode_are_not_repeated():
+    both((3,), (3,))
+    repeatable = Repeatable()
+    with repeatable.recording((p := torch.ones(3), g := torch.ones(3)), ()):
+        formula(p, g)
+    with torch.inference_mode():
+        q = torch.ones(3)
+    assert not repeatable.repeat((q, g), ())  # so that writing to it raises what it always does
+    assert repeatable.repeat((torch.ones(3), g), ())
+    with pytest.raises(RuntimeError, match="Inplace update to inference tensor"):
+        formula(q, g)
+
+
+def test_several_sets_are_repeated_together_or_not_at_all(monkeypatch):
+    both((3,), (2, 2))
+    repeatable, params, order = Repeatable(), [torch.ones(3), torch.ones(2, 2), torch.ones(3)], []
+    with repeatable.recording((p := torch.ones(3), torch.full((3,), 2.0)), ()):
+        formula(p, torch.full((3,), 2.0))
+    torch.synchronize()
+    assert repeatable.scalars is None  # another gradient was read than was told of
+    with repeatable.recording((p := torch.ones(3), g := torch.full((3,), 2.0)), ()):
+        formula(p, g)
+    flat = [t for p in params for t in (p, torch.full_like(p, 2.0))]
+    torch.synchronize()
+    with monkeypatch.context() as changed:
+        changed.setattr(config, "window_instructions", 2)
+        assert not repeatable.repeat(flat, (), 3, order.append) and not order
+    assert repeatable.repeat(flat, (), 3, order.append) and order == [0, 1, 2]
+    assert [p.flatten()[0].item() for p in params] == [pytest.approx(0.4)] * 3
+    assert [p._version for p in params] == [2] * 3
+    assert repeatable.scalars == [0.9, -0.25] and repeatable.renumber(1, [0.25, -0.3])
+    assert not repeatable.renumber(2, [0.5, -0.3]) and not repeatable.renumber(2, [0.3])  # a plan's key says 0.5
+    assert not repeatable.repeat(flat, (), 3) and repeatable.repeat(flat, 1, 3)
+    assert params[1].flatten().tolist() == [pytest.approx(0.4 * 0.25 - 0.3 * 2)] * 4
