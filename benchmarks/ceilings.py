@@ -9,7 +9,7 @@ from __future__ import annotations
 from flambeau._backends.cpu.threads import get_num_threads, set_num_threads
 from flambeau._engine.ceilings import Ceilings, measured
 
-PATIENCE = 0.5  # seconds for each measurement
+PATIENCE = 1.0  # seconds for each measurement
 
 
 def ceilings(threads: int) -> Ceilings:

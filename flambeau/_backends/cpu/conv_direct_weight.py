@@ -1,14 +1,15 @@
 """The gradient of the weight of correlations with few filters and one channel a group: every kernel position is an
 inner product of the output's gradient and the padded lines of the input, shifted.
 
-A task adds up some slices for one group; a second launch adds these partial sums in their order.
+A task adds up some slices for some groups, one slice of all of them after the other, as they lie in memory; a second
+launch adds these partial sums in their order.
 """
 
 from __future__ import annotations
 
 from flambeau._backends.cpu import conv_direct
 from flambeau._backends.cpu.conv_direct import Block, direct_words, emit_lines
-from flambeau._backends.cpu.conv_geometry import LINE_BYTES, Correlation
+from flambeau._backends.cpu.conv_geometry import LINE_BYTES, Correlation, evenly
 from flambeau._backends.cpu.conv_pack import FilterStrides, tap_offsets
 from flambeau._backends.cpu.emit import BYTES, Function, Module, Val, vector
 from flambeau._backends.cpu.fields import Fields, split_task
@@ -18,7 +19,10 @@ from flambeau._backends.cpu.target import Target
 
 MOST_TAPS = 9  # whose sums stay in registers
 TASKS = 32  # at least, where there are as many slices
-FIELDS = Fields(f"{conv_direct.NAMES} slices partials sums_at g_at g_image g_channel g_d g_h g_w blocks width")
+FIELDS = Fields(
+    f"{conv_direct.NAMES} slices partials groups_each sums_at g_at g_image g_channel g_d g_h g_w blocks "
+    "width"
+)
 TOTAL_FIELDS = Fields("sums_at w_at w_group w_filter taps_at taps filters groups partials width")
 
 
@@ -29,7 +33,8 @@ def direct_weight_launches(
     blocks = -(-c.taps // MOST_TAPS)
     each = -(-c.taps // blocks)
     slices = c.planes * b.blocks(c)[0] * b.blocks(c)[1]
-    partials = min(slices, -(-TASKS // c.groups))
+    partials = min(slices, TASKS)
+    groups_each = evenly(c.groups, -(-c.groups * partials // TASKS))
     values = direct_words(element, c, b, x)
     places = values["places_at"]
     assert isinstance(places, Words)
@@ -37,8 +42,9 @@ def direct_weight_launches(
     values["places_at"] = Words(places.words + places.words[:1] * (blocks * each - c.taps))
     width = blocks * each
     words = FIELDS.words(
-        **values, slices=slices, partials=partials, sums_at=Scratch(), g_at=g, g_image=c.y.image, g_channel=c.y.channel,
-        g_d=c.y.space[0], g_h=c.y.space[1], g_w=c.y.space[2], blocks=blocks, width=width,
+        **values, slices=slices, partials=partials, groups_each=groups_each, sums_at=Scratch(), g_at=g,
+        g_image=c.y.image, g_channel=c.y.channel, g_d=c.y.space[0], g_h=c.y.space[1], g_w=c.y.space[2], blocks=blocks,
+        width=width,
     )  # fmt: skip
     total = TOTAL_FIELDS.words(
         sums_at=Scratch(), w_at=w, w_group=weight.group, w_filter=weight.filter,
@@ -48,14 +54,14 @@ def direct_weight_launches(
     kernel = Kernel(generate_direct_weight, (element, b.lanes, each), ("products",))
     rows = c.groups * c.filters
     launches = [
-        Launch(kernel, "products", words, partials * c.groups, 1),
+        Launch(kernel, "products", words, partials * -(-c.groups // groups_each), 1),
         Launch(Kernel(generate_total, (element,), ("total",)), "total", total, rows, rows),
     ]
     return launches, partials * rows * width * BYTES[element]
 
 
 def generate_direct_weight(target: Target, element: str, lanes: int, taps: int) -> str:
-    """`products`: one task is a partial sum for one group; `taps` kernel positions at a time."""
+    """`products`: one task is a partial sum for some groups; `taps` kernel positions at a time."""
     m = Module(target)
     _emit_add(m, element, lanes, taps)
     f, args, lo, hi = m.entry("products")
@@ -64,13 +70,19 @@ def generate_direct_weight(target: Target, element: str, lanes: int, taps: int) 
         f, args, "groups partials slices count_d blocks_h blocks_w rows columns count_h count_w"
     )
     g, *strides, sums, filters, width = FIELDS.read(f, args, "g_at g_image g_channel g_d g_h g_w sums_at filters width")
+    (each,) = FIELDS.read(f, args, "groups_each")
     lines = Lines(f, args)
     with f.loop(lo, hi) as task:
-        part, group = split_task(f, task.index, partials)
-        sum = f.offset(sums, f.mul(f.mul(f.add(f.mul(part, groups), group), filters), width), element)
-        with f.loop(0, f.mul(filters, width)) as i:
-            f.store(f.float(0.0, element), f.offset(sum, i.index, element))
-        with f.loop(f.udiv(f.mul(part, slices), partials), f.udiv(f.mul(f.add(part, 1), slices), partials)) as s:
+        part, group_block = split_task(f, task.index, partials)
+        first = f.mul(group_block, each)
+        end = f.min(f.add(first, each), groups)
+        size = f.mul(filters, width)
+        begin = f.offset(sums, f.mul(f.add(f.mul(part, groups), first), size), element)
+        with f.loop(0, f.mul(f.sub(end, first), size)) as i:
+            f.store(f.float(0.0, element), f.offset(begin, i.index, element))
+        s_lo, s_hi = (f.udiv(f.mul(f.add(part, n), slices), partials) for n in (0, 1))
+        with f.loop(s_lo, s_hi) as s, f.loop(first, end, 1, [begin]) as each_group:
+            group, sum = each_group.index, each_group.carried[0]
             block_w, block_h, d, image = split_task(f, s.index, blocks_w, blocks_h, count_d)
             h0, w0 = f.mul(block_h, rows), f.mul(block_w, columns)
             rows_here, columns_here = f.min(rows, f.sub(count_h, h0)), f.min(columns, f.sub(count_w, w0))
@@ -89,6 +101,7 @@ def generate_direct_weight(target: Target, element: str, lanes: int, taps: int) 
                 sizes = [rows_here, columns_here]
                 f.call("void", "add", [args, gathered, gradients, n.carried[0], *sizes], declare=False)
                 n.next = [f.offset(n.carried[0], width, element)]
+            each_group.next = [f.offset(sum, size, element)]
     f.ret()
     f.close()
     return m.text()

@@ -35,14 +35,16 @@ from flambeau._backends.cpu.lines import table
 from flambeau._backends.cpu.matmul_pack import transposed
 from flambeau._backends.cpu.target import Target
 
-TASKS = 32  # at least, where there are as many blocks
+TASKS = 32  # at least, where there are as many blocks, and a sum has enough positions to be worth adding it up
+FEW_TASKS = 8  # at least, if it has fewer
+POSITIONS = 256
 SHARED = "sums_at filters width panels panels_each run_rows sum partials chunks filter_blocks"
 FIELDS = Fields(
     f"{conv_pixels.NAMES} {SHARED} g_args_at g_merged g_at g_image g_channel g_d g_h g_w tile_at blocks_w blocks_h "
     "blocks"
 )
 TOTAL_FIELDS = Fields(
-    f"{SHARED} w_at w_group w_filter w_channel taps_at order_at kernel taps run_taps runs channels chunk"
+    f"{SHARED} w_at w_group w_filter w_channel taps_at rows_at shares_at kernel taps run_taps runs channels chunk"
 )
 
 
@@ -61,7 +63,8 @@ def weight_launches(
     each = b.panels
     chunks, filter_blocks = -(-c.channels // b.channels), -(-panels // each)
     apart = c.groups * filter_blocks * chunks
-    partials = min(blocks, -(-TASKS // apart))
+    enough = max(-(-FEW_TASKS // apart), c.positions // POSITIONS)
+    partials = min(blocks, -(-TASKS // apart), enough)
     run_rows = round_up(run_taps * b.channels, b.tile.height)
     size = each * (c.taps // run_taps) * run_rows * width
     shared: dict[str, Word] = {
@@ -77,9 +80,11 @@ def weight_launches(
     )  # fmt: skip
     positions = math.prod(kernel)
     in_runs = one_run(weight, kernel) and weight.channel == positions and c.taps == positions
+    numbers = tap_numbers(c, kernel)
     total = TOTAL_FIELDS.words(
         **shared, w_at=w, w_group=weight.group, w_filter=weight.filter, w_channel=weight.channel,
-        taps_at=table(tap_offsets(c, weight.space)), order_at=table(tap_numbers(c, kernel)),
+        taps_at=table(tap_offsets(c, weight.space)), rows_at=table([n // run_taps * run_rows for n in numbers]),
+        shares_at=table([n % run_taps for n in numbers]),
         kernel=positions, taps=c.taps, run_taps=run_taps, runs=len(runs), channels=c.channels, chunk=b.channels,
     )  # fmt: skip
     products = Kernel(generate_weight, (element,), ("products",))
@@ -250,18 +255,21 @@ def _added(f: Function, args: Val, element: str, sums: Val, row: Val, filter: Va
 
 def _total_runs(f: Function, args: Val, element: str, sums: Val, w: Val, some: Val, known: Val, square: Val) -> None:
     """Squares of filters and of what follows each other in one, turned over in registers."""
-    w_filter, order, kernel = TOTAL_FIELDS.read(f, args, "w_filter order_at kernel")
+    w_filter, rows, shares, kernel = TOTAL_FIELDS.read(f, args, "w_filter rows_at shares_at kernel")
     lanes = f.target.lanes(BYTES[element])
     type = vector(element, lanes)
     length = f.mul(some, kernel)
-    with f.loop(0, known, lanes) as i, f.loop(0, length, lanes) as j:
+    with f.loop(0, known, lanes) as i, f.loop(0, length, lanes, [f.int(0), f.int(0)]) as j:
         count = f.min(f.sub(length, j.index), lanes)
-        with f.loop(0, count) as k:
-            number = f.add(j.index, k.index)
-            tap = f.load("i64", f.offset(order, f.urem(number, kernel), "i64"))
-            row = _row(f, args, tap, f.udiv(number, kernel), some)
+        with f.loop(0, count, 1, j.carried, guard=False) as k:
+            channel, position = k.carried
+            share = f.mul(f.load("i64", f.offset(shares, position, "i64")), some)
+            row = f.add(f.load("i64", f.offset(rows, position, "i64")), f.add(share, channel))
             total = _added(f, args, element, sums, row, i.index)
             f.store(total, f.offset(square, f.mul(k.index, lanes), element))
+            over = f.compare("eq", f.add(position, 1), kernel)
+            k.next = [f.add(channel, f.cast("zext", over, "i64")), f.select(over, f.int(0), f.add(position, 1))]
+        j.next = k.results
         turned = transposed(f, [f.load(type, f.offset(square, k * lanes, element)) for k in range(lanes)])
         for lane, x in enumerate(turned):
             f.store(x, f.offset(square, lane * lanes, element))

@@ -53,7 +53,8 @@ def generate_blocks(target: Target, element: str) -> str:
 
 class _Stretch(NamedTuple):
     """What a task is at: addresses of A and B at its first step of k, of C and of the bias; how many steps; whether
-    they are the first ones, and the last. Panels of B that the task has packed lie at `packed`, `pitch` apart."""
+    they are the first ones, and the last. Panels of B that the task has packed lie at `packed`, `pitch` apart. `ahead`
+    is what is copied later, and `tiles` the number of tiles that its group has met before."""
 
     a: Val
     b: Val
@@ -103,26 +104,34 @@ class _Blocks:
             rows, columns = self._range(row, "rows", "panels"), self._range(column, "across", "columns")
             k_lo = f.mul(part, w["part"])
             k_hi = f.min(f.add(k_lo, w["part"]), w["k"])
-            begins = f.compare("ne", w["fresh"], 0)
             with f.loop(k_lo, k_hi, w["depth"]) as deep:
-                end = f.min(f.add(deep.index, w["depth"]), k_hi)
-                length = f.sub(end, deep.index)
-                b_at, pitch = self.at(b, f.mul(deep.index, w["b_k"])), f.mul(length, w["width"])
-                packed_from = f.max(columns[0], w["packed_from"])
-                self._pack(b_at, length, pitch, (packed_from, columns[1]))
-                with f.loop(rows[0], rows[1], w["group"]) as group, f.loop(deep.index, end, w["stretch"]) as along:
-                    steps, before = f.min(f.sub(end, along.index), w["stretch"]), f.sub(along.index, deep.index)
-                    following = f.add(along.index, steps)
-                    met = f.mul(f.udiv(before, w["stretch"]), f.mul(w["group"], f.sub(columns[1], columns[0])))
-                    s = _Stretch(
-                        self.at(a, f.mul(along.index, w["a_k"])), self.at(b, f.mul(along.index, w["b_k"])), c, bias,
-                        steps, f.binary("and", begins, f.compare("eq", along.index, k_lo)),
-                        f.compare("eq", following, k_hi), self.at(self.packed, f.mul(before, w["width"])), pitch,
-                        self._ahead(a, rows, group.index, (deep.index, following, end, k_hi)), met,
-                    )  # fmt: skip
-                    self._group(s, rows, columns, group.index, packed_from)
+                self._depth((a, b, c, bias), (k_lo, deep.index, k_hi), rows, columns)
         f.ret()
         f.close()
+
+    def _depth(
+        self, operands: tuple[Val, ...], steps: tuple[Val, Val, Val], rows: tuple[Val, Val], columns: tuple[Val, Val]
+    ) -> None:
+        """Pack the task's panels of B, then have all groups of panels of A go by. `steps`: where the part of k begins,
+        the depth, and where the part ends."""
+        f, w = self.f, self.w
+        a, b, c, bias = operands
+        k_lo, begin, k_hi = steps
+        end = f.min(f.add(begin, w["depth"]), k_hi)
+        length, packed_from = f.sub(end, begin), f.max(columns[0], w["packed_from"])
+        pitch = f.mul(length, w["width"])
+        self._pack(self.at(b, f.mul(begin, w["b_k"])), length, pitch, (packed_from, columns[1]))
+        with f.loop(rows[0], rows[1], w["group"]) as group, f.loop(begin, end, w["stretch"]) as along:
+            steps_here, before = f.min(f.sub(end, along.index), w["stretch"]), f.sub(along.index, begin)
+            following = f.add(along.index, steps_here)
+            met = f.mul(f.udiv(before, w["stretch"]), f.mul(w["group"], f.sub(columns[1], columns[0])))
+            first = f.binary("and", f.compare("ne", w["fresh"], 0), f.compare("eq", along.index, k_lo))
+            s = _Stretch(
+                self.at(a, f.mul(along.index, w["a_k"])), self.at(b, f.mul(along.index, w["b_k"])), c, bias, steps_here,
+                first, f.compare("eq", following, k_hi), self.at(self.packed, f.mul(before, w["width"])), pitch,
+                self._ahead(a, rows, group.index, (begin, following, end, k_hi)), met,
+            )  # fmt: skip
+            self._group(s, rows, columns, group.index, packed_from)
 
     def _range(self, number: Val, size: str, end: str) -> tuple[Val, Val]:
         lo = self.f.mul(number, self.w[size])
@@ -179,7 +188,7 @@ class _Blocks:
                 self._epilogue((first, f.add(m0, height)), columns)
 
     def _tile(self, s: _Stretch, a: tuple[Val, ...], rows: tuple[Val, Val], column: Val, packed_from: Val, ahead: Val
-              ) -> None:
+              ) -> None:  # fmt: skip
         """One tile: into C, or by way of one on the stack if it reaches beyond C and there are no cheap masks, or if
         elements of the bias are no neighbours."""
         f, w = self.f, self.w

@@ -108,13 +108,14 @@ def generate_tile(target: Target, element: str, rows: int, vectors: int, masked:
     if far:
         _send_for(f, c, c_row, last, rows, vectors * lanes, element)
     zeros = [f.float(0.0, type)] * (rows * vectors)
-    with f.loop(0, k, 1, [*zeros, *pointers, b, ahead], guard=False) as step:
-        sums, (*at, b_at, later) = step.carried[: len(zeros)], step.carried[len(zeros) :]
-        if far:
-            f.prefetch(later)
+    later = [ahead] if far else []
+    with f.loop(0, k, 1, [*zeros, *pointers, b, *later], guard=False) as step:
+        sums, (*at, b_at) = step.carried[: len(zeros)], step.carried[len(zeros) : len(step.carried) - far]
         following = _multiplied(f, sums, [place(at, i) for i in range(rows)], b_at, type)
-        moved = [*[f.offset(p, a_k, element) for p in at], f.offset(b_at, b_k, element)]
-        step.next = [*following, *moved, f.offset(later, ahead_k, element)]
+        step.next = [*following, *[f.offset(p, a_k, element) for p in at], f.offset(b_at, b_k, element)]
+        for p in step.carried[len(step.next) :]:
+            f.prefetch(p)
+            step.next.append(f.offset(p, ahead_k, element))
     _finish(f, step.results[: len(zeros)], (start, start_row), (c, c_row), last, masks, vectors)
     f.ret()
     f.close()

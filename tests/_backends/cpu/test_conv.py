@@ -114,6 +114,7 @@ CASES = {
     "depthwise, channels last": Case(2, 1, 1, (7, 7), (3, 3), (1, 1), (1, 1), (1, 1), 8, channels_last=True),
     "few filters": Case(2, 33, 2, (28, 17), (3, 3), (1, 1), (1, 1), (1, 1)),
     "signal": Case(2, 3, 8, (3001,), (9,), (2,), (4,), (1,)),
+    "depthwise, many groups": Case(2, 1, 1, (6, 19), (3, 3), (1, 1), (1, 1), (1, 1), 70),
     "depthwise, short rows": Case(2, 1, 1, (9, 14), (3, 3), (1, 1), (1, 1), (1, 1), 5),
     "depthwise, short rows across": Case(1, 1, 2, (7, 6), (3, 2), (1, 1), (1, 0), (1, 1), 3, channels_last=True),
     "depthwise signal": Case(2, 1, 1, (20011,), (7,), (1,), (6,), (2,), 3),
@@ -243,8 +244,8 @@ def test_random_shapes(seed, target, run):
     check_weight(case, target, run)
 
 
-@pytest.mark.parametrize("name", ["usual", "stride 2", "small images", "many filters", "depthwise", "signal",
-                                  "pointwise, very many", "many of both, stride 3"])  # fmt: skip
+@pytest.mark.parametrize("name", ["usual", "stride 2", "small images", "many filters", "depthwise, many groups",
+                                  "signal", "pointwise, very many", "many of both, stride 3"])  # fmt: skip
 def test_tasks_are_independent(name, target, run):
     """Any order of tasks gives right results."""
     check_forward(CASES[name], target, run, one_by_one=True)
