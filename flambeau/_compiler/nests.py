@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from flambeau._compiler.fuse import Fusion, Group, gather_index, gather_source_strides, own_strides, spread_strides
@@ -229,10 +229,12 @@ def _dtype_of(access: _Access) -> str:
     return access.place.node.outputs[access.place.output].dtype.name
 
 
-def nest_of(fusion: Fusion, group: Group, stored: set[Node]) -> Fused:
-    """The nest of a group; members in `stored` are written to memory."""
-    builder = _Builder(fusion, group.sizes, group.reduced, group.nodes, group.rows)
-    for node in group.nodes:
+def nest_of(fusion: Fusion, group: Group, stored: set[Node], repeated: Collection[Node] = ()) -> Fused:
+    """The nest of a group; members in `stored` are written to memory, `repeated` nodes of other groups are computed
+    here again."""
+    nodes = sorted([*group.nodes, *repeated], key=lambda n: n.number) if repeated else group.nodes
+    builder = _Builder(fusion, group.sizes, group.reduced, nodes, group.rows)
+    for node in nodes:
         builder.member(node)
     for node in group.nodes:
         if node in stored:

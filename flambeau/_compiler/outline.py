@@ -3,6 +3,7 @@
     capture     instructions -> graph; equal nodes are one             (capture.py)
     prune       nodes that nothing alive needs are dropped             (here)
     fuse        nodes -> units of work                                 (fuse.py)
+    repeat      cheap maps are computed again, not kept in memory  (repetition.py)
     finish      maps after a large matrix product become part of it    (epilogues.py)
     nests       unit -> loop nests                                     (nests.py)
     place       results -> memory, shared where times do not overlap   (placement.py)
@@ -22,6 +23,7 @@ from flambeau._compiler.fuse import Fusion, Group, Unit
 from flambeau._compiler.loops import Loops, nest_numbers, text_of
 from flambeau._compiler.nests import Fused, Place
 from flambeau._compiler.placement import Placement, places_of
+from flambeau._compiler.repetition import repetitions
 from flambeau._core.dtypes import dtype
 from flambeau._ir.graph import Node, verify
 from flambeau._ir.meta import layout_numbers
@@ -130,6 +132,7 @@ class _Outlining:
         if check:
             verify(self.nodes)
         self.fusion = Fusion(self.nodes, [p.node for p in self.kept])
+        self.repeated = repetitions(self.fusion, self.nodes, {p.node for p in self.kept})
         self.read_from_outside = self._read_from_outside()
         self.finished = epilogues.absorb(self.fusion, self._nest_of)
         self.units = self.fusion.ordered()
@@ -156,11 +159,15 @@ class _Outlining:
 
     def _read_from_outside(self) -> set[Node]:
         """The nodes that are read from memory by another unit than their own."""
-        unit_of, found = self.fusion.unit_of, set()
+        unit_of = self.fusion.unit_of
+        found: set[Node] = set()
         for node in self.nodes:
             mine = unit_of.get(node)
+            repeated = self.repeated.get(mine, ()) if isinstance(mine, Group) else ()
             for a in node.inputs:
-                if a.node in unit_of and (unit_of[a.node] is not mine or a.node in self.fusion.free):
+                if a.node in repeated:
+                    found.update(b.node for b in a.node.inputs if b.node in unit_of and b.node not in self.fusion.free)
+                elif a.node in unit_of and (unit_of[a.node] is not mine or a.node in self.fusion.free):
                     found.add(a.node)
         return found
 
@@ -170,7 +177,7 @@ class _Outlining:
         return found | {n for n in group.nodes if n in self.read_from_outside}
 
     def _nest_of(self, group: Group) -> Fused:
-        return nests.nest_of(self.fusion, group, self._stored(group))
+        return nests.nest_of(self.fusion, group, self._stored(group), self.repeated.get(group, ()))
 
     def _pieces(self, unit: Unit) -> list[Any]:
         """The nests of a unit, or its node if it is a call or a host instruction, or a call and what finishes it."""

@@ -449,6 +449,8 @@ def _by_race(gen: MersenneTwister, weights: np.ndarray, samples: int) -> np.ndar
     clocks = exponential(gen, weights.size, 1.0, name).reshape(weights.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         speed = weights / clocks
+    if samples == 1:  # of what is no number, none comes first
+        return np.argmax(np.where(speed == speed, speed, -1), axis=-1)[..., None]
     return np.argsort(-speed.astype(np.float64), axis=-1, kind="stable")[..., :samples]
 
 

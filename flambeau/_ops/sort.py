@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 else:
     np = lazy_module("numpy")
 
+BLOCK = 1 << 15  # elements that are counted at a time: what is computed on the way stays in the cache
+
 sort_result, topk_result, kthvalue_result = (
     values_and_indices("sort"),
     values_and_indices("topk"),
@@ -421,11 +423,35 @@ def unique_of(input: Any, dim: int | None) -> Any:
     """(sorted unique elements or slices, the position of each input among them, how often each occurs); every NaN
     differs from every other."""
     x = accumulated(input)
-    if dim is None:
-        values, inverse, counts = np.unique(x.reshape(-1), return_inverse=True, return_counts=True, equal_nan=False)
-        return values.astype(input.dtype), inverse.reshape(x.shape), counts
+    found = _unique_integers(x.reshape(-1)) if dim is None else None
+    if found is not None:
+        values, counts, shifted = found
+        return values, (np.cumsum(counts > 0) - 1)[shifted].reshape(x.shape), counts[counts > 0]
     values, inverse, counts = np.unique(x, axis=dim, return_inverse=True, return_counts=True, equal_nan=False)
-    return values.astype(input.dtype), inverse.reshape(-1), counts
+    return values.astype(input.dtype), inverse.reshape(x.shape if dim is None else -1), counts
+
+
+@library(category="sort", method=False, function=False)
+def unique_elements(input: Any) -> Any:
+    """(sorted unique elements, how often each occurs)."""
+    x = accumulated(input).reshape(-1)
+    found = _unique_integers(x)
+    if found is not None:
+        return found[0], found[1][found[1] > 0]
+    ordered = np.sort(x)
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: x.size])
+    return ordered[starts].astype(input.dtype), np.diff(starts, append=x.size)
+
+
+def _unique_integers(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Of integers from a range with no more places than there are integers: (sorted unique ones, how often each of the
+    range occurs, the place of each in the range). Counting takes less time than sorting."""
+    if x.dtype.kind not in "iu" or not x.size or int(x.max()) - int(x.min()) >= x.size:
+        return None
+    low = x.min()
+    shifted = np.subtract(x, low, dtype=np.int64, casting="unsafe")
+    counts = np.bincount(shifted)
+    return (np.flatnonzero(counts) + int(low)).astype(x.dtype), counts, shifted
 
 
 @composite()
@@ -444,6 +470,9 @@ def unique(
         >>> torch.tensor([3, 1, 3]).unique()
         tensor([1, 3])
     """
+    if dim is None and not return_inverse:
+        values, counts = unique_elements(input)
+        return (values, counts) if return_counts else values
     values, inverse, counts = unique_of(input, dim)
     found = (values,) + (inverse,) * return_inverse + (counts,) * return_counts
     return found if len(found) > 1 else values
@@ -530,9 +559,13 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:  
         raise RuntimeError("bins must be > 0")
     x = accumulated(input).reshape(-1)
     low, high = _range_of(x, min, max, 1.0)
-    x = x[(x >= low) & (x <= high)]
-    places = np.minimum(((x.astype(np.float64) - low) * (bins / (high - low))).astype(np.int64), bins - 1)
-    return np.bincount(places, minlength=bins).astype(input.dtype)
+    counts = np.zeros(bins, np.int64)
+    for first in range(0, x.size, BLOCK):
+        part = x[first : first + BLOCK]
+        part = part[np.flatnonzero((part >= low) & (part <= high))].astype(np.float64)
+        places = np.minimum(((part - low) * (bins / (high - low))).astype(np.int64), bins - 1)
+        counts += np.bincount(places, minlength=bins)
+    return counts.astype(input.dtype)
 
 
 histogram_result = named("histogram", "hist", "bin_edges")

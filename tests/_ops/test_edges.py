@@ -3,6 +3,7 @@ beyond the largest number."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import flambeau as torch
@@ -23,6 +24,27 @@ def test_every_nan_is_unique():
     values, inverse, counts = torch.tensor([nan, 1.0, nan, 1.0]).unique(return_inverse=True, return_counts=True)
     assert values[0] == 1 and values[1:].isnan().tolist() == [True, True]
     assert (inverse.tolist(), counts.tolist()) == ([1, 0, 2, 0], [2, 1, 1])
+
+
+@pytest.mark.parametrize("x", [
+    np.array([3, -2, 3, 0, -2], np.int64), np.array([127, -128, 127], np.int8), np.array([2**63 - 1, -(2**63), 5]),
+    np.array([0, 255, 7, 255], np.uint8), np.array([1.5, -0.5, 1.5], np.float32), np.array([True, False, True]),
+    np.zeros(0, np.float32), np.zeros((2, 0), np.int64), np.array(7), np.arange(300) % 7, np.arange(40.0) // 3,
+])  # fmt: skip
+def test_unique_elements_whether_counted_or_sorted(x):
+    expected = np.unique(x, return_inverse=True, return_counts=True)
+    values, inverse, counts = torch.tensor(x).unique(return_inverse=True, return_counts=True)
+    alone, numbers = torch.tensor(x).unique(), torch.tensor(x).unique(return_counts=True)
+    for found, wanted in (*zip((values, inverse, counts), expected, strict=True), (alone, expected[0]),
+                          *zip(numbers, expected[::2], strict=True)):  # fmt: skip
+        assert found.shape == wanted.shape and found.tolist() == wanted.tolist()
+    assert values.dtype is alone.dtype is torch.tensor(x).dtype
+
+
+def test_a_histogram_of_more_elements_than_are_counted_at_a_time():
+    x = np.random.default_rng(0).standard_normal(100_000, np.float32)
+    expected = np.histogram(x, 30, (-2.0, 2.0))[0]
+    assert np.abs(torch.tensor(x).histc(30, -2, 2).numpy() - expected).max() <= 1  # edges are rounded
 
 
 @pytest.mark.parametrize("dtype", SIGNED, ids=str)

@@ -110,7 +110,7 @@ def choose(target: Target, nest: Nest) -> tuple[list[int], Shape]:
     if across is not None:
         lanes = min(lanes, TILE_LANES)
         parallel.append(across)
-    elif not single and lanes < nest.sizes[along] <= 2 * lanes:
+    elif not single and lanes < nest.sizes[along] <= 2 * lanes and not _looks_up(loops, along):
         lanes *= 2  # one vector in two registers is better than a loop
     order = [*parallel, along, *reduced] if along < loops.parallel else [*parallel, *reduced, along]
     nest = permuted(nest, order)
@@ -119,6 +119,11 @@ def choose(target: Target, nest: Nest) -> tuple[list[int], Shape]:
     shape = Shape(along, lanes, 1, short, False, across is not None, nest.checked)
     shape = shape._replace(width=_width(nest, shape))
     return order, shape._replace(keeping=_is_keeping(nest, shape))
+
+
+def _looks_up(loops: Loops, along: int) -> bool:
+    """Is something gathered lane by lane? That takes less time where all lanes of a vector are inside."""
+    return any(o.gathered and o.strides[along] == 0 for o in loops.operands)
 
 
 def _gives_position(loops: Loops) -> bool:
