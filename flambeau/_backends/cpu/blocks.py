@@ -48,7 +48,7 @@ class Structure:
                 assert layout is not None
                 return packed(layout)
             except Exception as error:  # whatever is wrong with the numbers shows without symbols too
-                self.abandoned = error
+                self.abandoned = error.with_traceback(None)  # whose frames would keep the trace
         step = self.lower(numbers)
         return None if step is None else block_of(step)
 
