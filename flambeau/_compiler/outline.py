@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
-from flambeau._compiler import epilogues, nests
+from flambeau._compiler import checks, epilogues, nests
 from flambeau._compiler.capture import Capture, operands_of
 from flambeau._compiler.epilogues import Finished
 from flambeau._compiler.fuse import Fusion, Group, Unit
@@ -31,6 +31,7 @@ from flambeau._ir.program import Instruction, Value
 from flambeau._ir.symbols import Symbol
 
 Dump = Callable[[str, str], None]
+thorough = False  # whether every pass is checked: by tests
 
 
 class Window(NamedTuple):
@@ -142,6 +143,10 @@ class _Outlining:
             dump("units", "\n".join(map(repr, self.units)))
             dump("nests", "\n\n".join(_text(p) for pieces in self.pieces for p in pieces if type(p) is not Node))
         self.placement = Placement(self.units, self.pieces, window.inputs, window.dying, self.kept, capture.hosts)
+        if check and (thorough or dump is not None):
+            checks.check_units(self.units, self.fusion.free)
+            checks.check_nests(self.pieces)
+            checks.check_memory(self.placement)
         self.derived: dict[tuple[type, Symbol], int] = {}  # run-time scalars that follow from sizes, by slot
 
     # ------------------------------------------------------------------------------------------ units to pieces

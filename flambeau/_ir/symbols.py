@@ -427,8 +427,8 @@ def _displayed(x: Any, constants: list[Any]) -> str:
         items = "(" + "".join(_displayed(item, constants) + "," for item in x) + ")"
         if type(x) is tuple:
             return items
-        constants += (like, x)
-        return f"constants[{len(constants) - 2}](constants[{len(constants) - 1}], {items})"
+        constants.append(getattr(type(x), "_make", type(x)))  # not `x`, which would keep the trace
+        return f"constants[{len(constants) - 1}]({items})"
     constants.append(x)
     return f"constants[{len(constants) - 1}]"
 

@@ -23,6 +23,7 @@ from flambeau._replay.refusal import Refusal
 from flambeau._tensor.dispatch import CopySlices, make_tensor, node_of
 from flambeau.autograd.engine import Pass
 from flambeau.autograd.graph import AccumulateGrad, Node, OpNode, Whole, already_freed, changed_in_place
+from flambeau.autograd.saved import Packed
 
 MOST_RECORDINGS = 8  # of one graph, for different gradients
 _NOWHERE = contiguous(uint8, (0,))
@@ -110,6 +111,8 @@ class Template:
             return Inner(node, edges, None, None)
         if any([w.changes.version != w.version for w in node.watched or ()]):
             raise Refusal("a saved tensor is changed in place")
+        if any([type(saved) is Packed for saved in (*node.args, *[o[0] for o in node.saved_outputs or ()])]):
+            raise Refusal("hooks on saved tensors are at work")
         args = [self._saved(a, node.versions.get(i)) for i, a in enumerate(node.args)]
         outputs = None if node.saved_outputs is None else [
             (self._storage(s, version), m) for s, m, version in node.saved_outputs

@@ -38,7 +38,10 @@ LIVES = 400  # structures that a child runs
 def settings(**chosen: Any) -> Iterator[None]:
     """Flambeau's configuration for a while."""
     import flambeau
+    from flambeau._compiler import outline
     from flambeau._core.config import config
+
+    outline.thorough = True
 
     flambeau.synchronize()
     before = {name: getattr(config, name) for name in chosen}

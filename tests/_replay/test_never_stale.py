@@ -592,6 +592,27 @@ def test_views_of_what_has_gradients_are_not_replayed(replays: list) -> None:
     assert part.requires_grad and not replays
 
 
+@pytest.mark.parametrize("packing", ["hooks", "checkpoint"])
+def test_hooks_on_saved_tensors(packing: str, replays: list) -> None:
+    weight = torch.ones(3, requires_grad=True)
+
+    def function(t: Any) -> Any:
+        if packing == "checkpoint":
+            return torch.utils.checkpoint.checkpoint(lambda u: (u * weight).tanh(), t, use_reentrant=False).sum()
+        with torch.autograd.graph.saved_tensors_hooks(lambda u: u.clone(), lambda u: u):
+            return (t * weight).sum()
+
+    compiled = torch.compile(function)
+    for i in range(3):
+        found = []
+        for run in (function, compiled):
+            weight.grad = None
+            run(torch.full((3,), float(i))).backward()
+            found.append(values(weight.grad))
+        alike(*found)
+    assert not replays
+
+
 def test_structures_as_arguments(replays: list) -> None:
     def function(pair: Any, named: Any, *rest: Any, factor: float = 1.0) -> Any:
         return pair[0] * named["a"] + sum(rest) * factor

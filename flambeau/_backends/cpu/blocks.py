@@ -48,7 +48,7 @@ class Structure:
                 plain = _with_plain_kernels(step)
                 return Lowered(plain, lambda: self._found(trace, plain, numbers))
             except Exception as error:  # whatever is wrong with the numbers shows without symbols too
-                self.abandoned = error
+                self.abandoned = error.with_traceback(None)  # whose frames would keep the trace
         step = self.lower(numbers)
         return None if step is None else Lowered(step, lambda: block_of(step))
 
