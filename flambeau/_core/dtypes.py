@@ -67,8 +67,7 @@ class dtype:  # noqa: N801 (PyTorch's name)
         """`numpy` when it is asked for the first time, as the slot is still empty: NumPy is imported late."""
         if name != "numpy":
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        if self in QUANTIZED:
-            raise RuntimeError(f"a plain tensor cannot have the dtype {self!r}; use torch.quantize_per_tensor")
+        refuse_quantized(self)
         if BITS.get(self.name) is self:
             self.numpy = np.dtype(f"uint{8 * self.itemsize}")
         else:
@@ -176,6 +175,12 @@ ALIASES = {
 
 _by_name = {d.name: d for d in ALL}
 _by_numpy: dict[Any, dtype] = {}
+
+
+def refuse_quantized(dtype: dtype) -> None:
+    """RuntimeError for a dtype that only quantized tensors have, which keep their numbers in a plain one."""
+    if dtype in QUANTIZED:
+        raise RuntimeError(f"a plain tensor cannot have the dtype {dtype!r}; use torch.quantize_per_tensor")
 
 
 def from_numpy(numpy_dtype: Any) -> dtype:

@@ -77,15 +77,17 @@ CONVERTING = frozenset({"cast", "abs", "eq", "ne", "isnan", "choose"})
 
 
 def admit(op: Any, metas: Iterable[Any]) -> None:
-    """NotImplementedError for an operation on a dtype that is only kept."""
+    """NotImplementedError for an operation on a dtype that is only kept, RuntimeError for one of quantized tensors."""
     for m in metas:
         if isinstance(m, tuple):
             admit(op, m)
         elif isinstance(m, Meta) and m.dtype in dtypes.STORED and op.name not in MOVING:
             if m.dtype not in dtypes.FLOAT8 or op.name not in CONVERTING:
                 raise errors.not_implemented(f"{op.name}_cpu", m.dtype)
-        elif isinstance(m, dtype) and m in dtypes.STORED and m not in dtypes.FLOAT8:
-            raise errors.not_implemented(f"{op.name}_cpu", m)
+        elif isinstance(m, dtype):
+            dtypes.refuse_quantized(m)
+            if m in dtypes.STORED and m not in dtypes.FLOAT8:
+                raise errors.not_implemented(f"{op.name}_cpu", m)
 
 
 def _is_no_operand(op: Any, i: int, m: Any) -> bool:

@@ -16,6 +16,7 @@ from flambeau._ops.strided import INTERNAL, as_strided_, embed
 @view_op(name="view_dtype", **INTERNAL)
 def view_dtype(input: Meta, dtype: dtype) -> Meta:
     """The same bytes as elements of another dtype; the last dimension absorbs a change of width."""
+    dtypes.refuse_quantized(dtype)
     old, new = input.dtype.itemsize, dtype.itemsize
     if old == new:
         return input.with_dtype(dtype)

@@ -71,8 +71,9 @@ def test_what_is_refused():
         torch.quantize_per_tensor(x.double(), 0.1, 0, torch.qint8)
     with pytest.raises(RuntimeError, match="out of range"):
         torch.quantize_per_tensor(x, 0.1, 300, torch.quint8)
-    with pytest.raises(RuntimeError, match="use torch.quantize_per_tensor"):
-        torch.zeros(2, dtype=torch.qint8).tolist()
+    for compute in (lambda: torch.zeros(2, dtype=torch.qint8), lambda: x.to(torch.quint8), lambda: x.view(torch.qint8)):
+        with pytest.raises(RuntimeError, match="use torch.quantize_per_tensor"):
+            compute()  # at once: what waits in a window could not be compiled
     with pytest.raises(RuntimeError, match="expects a quantized tensor"):
         x.int_repr()
 
