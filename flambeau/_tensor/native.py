@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 else:
     ctypes = lazy_module("ctypes")
 code = lazy_module("flambeau._backends.cpu.recorder")
-known = lazy_module("flambeau._backends.cpu.recorder_objects")
+facts = lazy_module("flambeau._backends.cpu.recorder_objects")
 cpython = lazy_module("flambeau._backends.cpu.cpython")
 driving = lazy_module("flambeau._backends.cpu.driver")
 kernels = lazy_module("flambeau._backends.cpu.kernel")
@@ -69,7 +69,7 @@ class Recorder:
         called = [_address(thing) for name, op in operations.items() for thing in (OPS[op], self.python[name])]
         self._fill("operators", called)
         objects = {name: _address(thing) for name, thing in self._objects().items()} | {"append": _append()}
-        self._fill("objects", [objects[name] for name in known.OBJECTS])
+        self._fill("objects", [objects[name] for name in facts.OBJECTS])
         arguments = {name: ONE_ARGUMENT if name in BINARY else NO_ARGUMENTS for name in operations}
         self.methods = {name: self._method(Tensor, name, name, number) for name, number in arguments.items()}
         self.records = {family: self._method(family, name, "record", ONE_ARGUMENT) for family, name in FAMILIES.items()}
@@ -205,7 +205,7 @@ def _is_laid_out() -> bool:
 
 def layout() -> Any:
     """The layout of objects of this interpreter."""
-    fields = [(f"{name}.{field}", _offset(_class(name), field)) for name, fs in known.FIELDS.items() for field in fs]
+    fields = [(f"{name}.{field}", _offset(_class(name), field)) for name, fs in facts.FIELDS.items() for field in fs]
     return cpython.Layout(sys.version_info >= (3, 12), tuple.__basicsize__, tuple(fields))
 
 
