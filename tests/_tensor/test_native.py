@@ -123,6 +123,7 @@ UNARY: dict[str, Callable[[Any], Any]] = {
     "most": lambda a: a.max(0),
     "sorted": lambda a: a.sort(0, descending=True),
     "normed": lambda a: F.layer_norm(a, (3,), torch.ones(3, requires_grad=True)),
+    "standardised": lambda a: F.batch_norm(a.view(3, 1), None, None, training=True),
     "chosen": lambda a: a.gather(0, torch.tensor([0, 2])),
     "taken": lambda a: a[torch.tensor([1, 0])],
 }
@@ -222,6 +223,8 @@ def described(name: str, steps: list[tuple], grad: bool) -> tuple[Description, l
 
 @hypothesis.given(st.lists(STEPS, max_size=12), st.booleans())
 @hypothesis.example([("mul", 1, 7), ("exp", 7), ("mul", 8, 1), ("add", 8, 8), ("neg", 6)], True)
+@hypothesis.example([("most", 1), ("sorted", 2), ("normed", 1), ("standardised", 1), ("flat", 3), ("data", 4)], True)
+@hypothesis.example([("integers", 9, 9), ("chosen", 0), ("chosen", 1), ("row", 4)], True)
 def test_the_same_is_recorded(steps, grad):
     wanted, errors = described("python", steps, grad)
     for _ in range(2):  # at the second time all forms are known
