@@ -5,6 +5,7 @@
 | `FLAMBEAU_WINDOW` | instructions the window may hold; 1 runs each operation at once | 512 |
 | `FLAMBEAU_WINDOW_MB` | megabytes of results the window may promise before it runs | 256 |
 | `FLAMBEAU_COMPILE` | compile windows at their second sight (auto), at the first (always), or never | auto |
+| `FLAMBEAU_RECORDER` | record operations in native code once plans run (auto), at once (native), or in python | auto |
 | `FLAMBEAU_CACHE` | folder for compiled kernels, or "off" | the system's folder for caches |
 | `FLAMBEAU_CACHE_MB` | megabytes that folder may hold | 512 |
 | `FLAMBEAU_THREADS` | threads for kernels | the processors this process may use |
@@ -25,10 +26,16 @@ import os
 class Config:
     """Settings read once, when the package is imported; attributes may be changed by a program afterwards."""
 
+    __slots__ = (
+        "window_instructions", "window_bytes", "compile", "recorder", "cache_dir", "cache_home", "torch_home",
+        "cache_bytes", "threads", "cpu", "dump_dir", "data_dir",
+    )  # fmt: skip
+
     def __init__(self, environ: dict[str, str] | os._Environ[str]) -> None:
         self.window_instructions = _positive(environ, "FLAMBEAU_WINDOW", 512)
         self.window_bytes = _positive(environ, "FLAMBEAU_WINDOW_MB", 1024) << 20
         self.compile = _choice(environ, "FLAMBEAU_COMPILE", ("auto", "always", "never"))
+        self.recorder = _choice(environ, "FLAMBEAU_RECORDER", ("auto", "native", "python"))
         self.cache_dir: str | None = environ.get("FLAMBEAU_CACHE") or None
         self.cache_home: str | None = environ.get("XDG_CACHE_HOME") or None
         self.torch_home: str | None = environ.get("TORCH_HOME") or None

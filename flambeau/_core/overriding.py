@@ -91,6 +91,11 @@ class Switch:
                 for follow in self.followers:
                     follow(on)
 
+    def tell(self, follow: Callable[[bool], None]) -> None:
+        """Call a follower with the present state, which does not change meanwhile."""
+        with self._lock:
+            follow(self.on)
+
 
 switch = Switch()
 
@@ -120,6 +125,11 @@ class Modes:
             if not before or not self.active:
                 for follow in self.followers:
                     follow(bool(self.active))
+
+    def tell(self, follow: Callable[[bool], None]) -> None:
+        """Call a follower with whether there are any, which does not change meanwhile."""
+        with self._lock:
+            follow(bool(self.active))
 
     @property
     def here(self) -> list[Any]:

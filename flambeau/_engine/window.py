@@ -149,6 +149,8 @@ class Window:
         except BaseException:
             self._conclude()
             raise
+        if done and after_plan is not None:
+            after_plan()
         return done
 
     def _conclude(self) -> None:
@@ -215,6 +217,8 @@ class Window:
             realize(value, not_in=self)
 
 
+# Called when a plan has run a window: by whoever makes more native once it is worth while.
+after_plan: Callable[[], None] | None = None
 # Called with an instruction and the seconds that NumPy took for it.
 watcher: Callable[[Instruction, float], None] | None = None
 

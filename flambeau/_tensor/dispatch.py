@@ -1,7 +1,9 @@
 """From the call of an operation to an instruction in the window, a tensor, and a node of the graph.
 
 This is the recorder that `_ir.recording` is waiting for. `pointwise` is the hottest function of the package: it must
-stay below 2 us without and 3 us with gradient, which is why it is written out rather than composed.
+stay below 2 us without and 3 us with gradient, which is why it is written out rather than composed. Where it can,
+`native.py` puts native code before it, which does the same in the usual cases: what changes here changes there, too
+(`_backends/cpu/recorder.py`).
 """
 
 from __future__ import annotations
@@ -66,8 +68,17 @@ def install(tensor_class: type[TensorBase]) -> None:
     recording.install(_recorder)
     families: Any = ((Pointwise, pointwise), (Library, library), (View, view))
     for family, record in families:
-        family.record = record
-        switch.followers.append(partial(_offer_before, family, record))
+        record_with(family, record)
+        switch.followers.append(partial(_offer_before, family))
+
+
+_records: dict[Any, Callable] = {}  # what records the operations of a family
+
+
+def record_with(family: Any, record: Callable) -> None:
+    """Let `record(op, args)` record the operations of a family."""
+    _records[family] = record
+    switch.tell(partial(_offer_before, family))
 
 
 _watchers: list[Callable[[Any, tuple, Any], None]] = []
@@ -78,12 +89,12 @@ def watching(see: Callable[[Any, tuple, Any], None]) -> Iterator[None]:
     """A context in which `see(op, args, result)` is called for each operation on whole arrays that is recorded, in any
     thread."""
     _watchers.append(see)
-    _offer_before(Library, library, switch.on)
+    _offer_before(Library, switch.on)
     try:
         yield
     finally:
         _watchers.remove(see)
-        _offer_before(Library, library, switch.on)
+        _offer_before(Library, switch.on)
 
 
 def _watched(op: Any, args: tuple) -> Any:
@@ -94,10 +105,9 @@ def _watched(op: Any, args: tuple) -> Any:
     return result
 
 
-def _offer_before(family: Any, record: Callable, on: bool) -> None:
+def _offer_before(family: Any, on: bool) -> None:
     """Let the operations of a family be offered to `__torch_function__` before they are recorded, or not."""
-    if family is Library and _watchers:
-        record = _watched
+    record = _watched if family is Library and _watchers else _records[family]
 
     def offered(op: Any, args: tuple) -> Any:
         taken = op.offered(args, {})

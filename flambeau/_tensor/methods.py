@@ -13,7 +13,7 @@ from flambeau._core.unsupported import NAMES, Refusal
 from flambeau._ir.meta import shared_dims
 from flambeau._ops import loader, view_variants
 from flambeau._ops.registry import OPS, Op, inplace_of
-from flambeau._tensor import creation, dispatch, extras, indexing, quantized, random, sparse, sparse_operations
+from flambeau._tensor import creation, dispatch, extras, indexing, native, quantized, random, sparse, sparse_operations
 from flambeau._tensor.subclassing import OPERAND_TYPES, OPERATORS, collect
 from flambeau._tensor.tensor import Tensor
 
@@ -35,6 +35,7 @@ BINARY = (
     ("rshift", "bitwise_right_shift"),
     ("matmul", "matmul"),
 )
+REPLACED = ("add", "sub", "mul", "true_divide", "pow")  # operators that native code replaces as a whole
 COMPARISONS = (("eq", "eq"), ("ne", "ne"), ("lt", "lt"), ("le", "le"), ("gt", "gt"), ("ge", "ge"))
 UNARY = (("neg", "neg"), ("pos", "positive"), ("abs", "abs"))
 USUAL_OPERANDS = frozenset({Tensor, *OPERAND_TYPES})
@@ -78,11 +79,12 @@ def foreign_operand(other: Any) -> Any:
 def bind_operators() -> None:
     for dunder, name in BINARY:
         op = OPS[name]
-        setattr(Tensor, f"__{dunder}__", operator(late(op) if name == "matmul" else op.record, f"__{dunder}__"))
+        record = op.record if name in REPLACED else late(op)
+        setattr(Tensor, f"__{dunder}__", operator(record, f"__{dunder}__"))
         setattr(Tensor, f"__r{dunder}__", operator(reflectable(op), f"__r{dunder}__", reflected=True))
         setattr(Tensor, f"__i{dunder}__", operator(written(op), f"__i{dunder}__"))
     for dunder, name in COMPARISONS:
-        setattr(Tensor, f"__{dunder}__", operator(OPS[name].record, f"__{dunder}__"))
+        setattr(Tensor, f"__{dunder}__", operator(late(OPS[name]), f"__{dunder}__"))
     for dunder, name in UNARY:
         setattr(Tensor, f"__{dunder}__", lambda self, record=OPS[name].record: record((self,)))
     Tensor.__invert__ = invert  # type: ignore[method-assign]
@@ -102,7 +104,8 @@ def invert(self: Any) -> Any:
 
 
 def late(op: Op) -> Callable[[tuple], Any]:
-    """The recording of `op` as it is when it is called: mixed precision may put another in its place."""
+    """The recording of `op` as it is when it is called: another may take its place, for mixed precision or as native
+    code."""
     return lambda args: op.record(args)
 
 
@@ -118,7 +121,7 @@ def reflectable(op: Op) -> Callable[[tuple], Any]:
         return lambda pair: op.record((creation.as_tensor(pair[0]), pair[1]))
     if op.name == "true_divide":
         return lambda pair: OPS["__rdiv__"].function(pair[1], pair[0])
-    return op.record
+    return late(op)
 
 
 def bind_methods() -> None:
@@ -196,3 +199,4 @@ collect(
     operators=frozenset([f"__{prefix}{name}__" for name, _ in BINARY for prefix in ("", "r", "i")])
     | {f"__{name}__" for name, _ in COMPARISONS},
 )
+native.await_plans()

@@ -45,12 +45,17 @@ def settings(**chosen: Any) -> Iterator[None]:
 
     flambeau.synchronize()
     before = {name: getattr(config, name) for name in chosen}
-    vars(config).update(chosen)
+    change(config, chosen)
     try:
         yield
         flambeau.synchronize()
     finally:
-        vars(config).update(before)
+        change(config, before)
+
+
+def change(thing: Any, attributes: dict[str, Any]) -> None:
+    for name, value in attributes.items():
+        setattr(thing, name, value)
 
 
 def compiled(run: Run) -> list[Result]:

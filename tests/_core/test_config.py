@@ -23,6 +23,13 @@ def test_settings_of_kernels():
     assert (config.cpu, config.threads, config.cache_dir, config.cache_bytes) == ("v3", 4, "off", 8 << 20)
 
 
+def test_who_records():
+    assert Config({}).recorder == "auto"
+    assert Config({"FLAMBEAU_RECORDER": "python"}).recorder == "python"
+    with pytest.raises(ValueError, match="FLAMBEAU_RECORDER='c': expected one of auto, native, python"):
+        Config({"FLAMBEAU_RECORDER": "c"})
+
+
 def test_a_setting_of_few_choices_names_them():
     with pytest.raises(ValueError, match="FLAMBEAU_CPU='v5': expected one of native, v2, v3, v4"):
         Config({"FLAMBEAU_CPU": "v5"})
