@@ -93,7 +93,7 @@ class Switch:
 
     def tell(self, follow: Callable[[bool], None]) -> None:
         """Call a follower with the present state, which does not change meanwhile."""
-        with self._lock:
+        with locks.modes:
             follow(self.on)
 
 
@@ -128,7 +128,7 @@ class Modes:
 
     def tell(self, follow: Callable[[bool], None]) -> None:
         """Call a follower with whether there are any, which does not change meanwhile."""
-        with self._lock:
+        with locks.modes:
             follow(bool(self.active))
 
     @property
