@@ -33,7 +33,7 @@ class Config:
 
     def __init__(self, environ: dict[str, str] | os._Environ[str]) -> None:
         self.window_instructions = _positive(environ, "FLAMBEAU_WINDOW", 512)
-        self.window_bytes = _positive(environ, "FLAMBEAU_WINDOW_MB", 1024) << 20
+        self.window_bytes = _positive(environ, "FLAMBEAU_WINDOW_MB", 512) << 20
         self.compile = _choice(environ, "FLAMBEAU_COMPILE", ("auto", "always", "never"))
         self.recorder = _choice(environ, "FLAMBEAU_RECORDER", ("auto", "native", "python"))
         self.cache_dir: str | None = environ.get("FLAMBEAU_CACHE") or None

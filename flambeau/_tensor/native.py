@@ -14,7 +14,7 @@ from functools import cache
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from flambeau._core import sites
+from flambeau._core import dtypes, sites
 from flambeau._core.config import config
 from flambeau._core.dtypes import dtype
 from flambeau._core.lazy import lazy_module
@@ -61,7 +61,7 @@ class Recorder:
     def __init__(self) -> None:
         operations = BINARY | UNARY
         operators = tuple([(name, name in BINARY, name.startswith("__r")) for name in operations])
-        entries = ("objects", "operators", *FAMILIES.values(), *operations)
+        entries = ("objects", "operators", "forget", *FAMILIES.values(), *operations)
         kernel = kernels.Kernel(code.text, (layout(), operators), entries)
         driver = _forever(driving.driver())
         self.addresses = {entry: driver.address(kernel, entry) for entry in entries}
@@ -73,6 +73,7 @@ class Recorder:
         arguments = {name: ONE_ARGUMENT if name in BINARY else NO_ARGUMENTS for name in operations}
         self.methods = {name: self._method(Tensor, name, name, number) for name, number in arguments.items()}
         self.records = {family: self._method(family, name, "record", ONE_ARGUMENT) for family, name in FAMILIES.items()}
+        dtypes.followers.append(ctypes.PYFUNCTYPE(None)(self.addresses["forget"]))  # as inferences are forgotten then
 
     def _objects(self) -> dict[str, Any]:
         """What the code refers to, by its names."""

@@ -487,6 +487,14 @@ def test_ambient_modes_are_heeded(natively):
         assert torch.compile(lambda x: x + 1)(torch.ones(2)).tolist() == [2.0, 2.0]
 
 
+def test_the_default_dtype_is_heeded(natively):
+    whole, found = torch.tensor([1, 2]), []
+    for dtype in (torch.float32, torch.float64, torch.float32):
+        torch.set_default_dtype(dtype)
+        found += [(whole * 0.5).dtype for _ in range(3)]
+    assert found == [torch.float32] * 3 + [torch.float64] * 3 + [torch.float32] * 3
+
+
 def test_threads_have_windows_of_their_own(natively):
     barrier, results, windows = threading.Barrier(4), {}, {}
 

@@ -27,10 +27,10 @@ MIXER = 0x9E3779B97F4A7C15 - (1 << 64)  # spreads the bits of addresses: 2^64 ov
 
 
 def write_forms(module: Module, layout: Layout) -> None:
-    """The table, and `form`, which finds the line of a call."""
+    """The table, `form`, which finds the line of a call, and `forget`."""
     module.globals.append(f"@lines = internal global [{LINES * LINE_BYTES} x i8] zeroinitializer, align 64")
     module.globals.append("@unusual = internal global i8 0")
-    for write in (_hash, _alike, _examine, _find, _learn, _form):
+    for write in (_hash, _alike, _examine, _find, _learn, _form, _forget):
         write(module, layout)
 
 
@@ -246,4 +246,18 @@ def _form(module: Module, layout: Layout) -> None:
     f.ret(NULL)
     f.label("strange")
     f.ret(UNUSUAL)
+    f.close()
+
+
+def _forget(module: Module, layout: Layout) -> None:
+    """`forget()`: no form is known any more. What a line refers to beside the operation stays until it is written
+    anew."""
+    o = Recording(module, layout, "forget", "void", "", internal=False)
+    f = o.f
+    with f.loop(0, LINES) as loop:
+        line = f.offset(Val("@lines", "ptr"), f.mul(loop.index, LINE_BYTES))
+        op = word(o, line, "op")
+        f.store(NULL, f.offset(line, LINE["op"]))
+        o.drop(op)
+    f.ret()
     f.close()
