@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from typing import NamedTuple
 
 import pytest
@@ -144,6 +146,15 @@ def test_results_keep_their_types():
     function = trace.function((Named(n + 1, "same"), Named(1, "plain"), None, (n * 0.5,)))
     assert function([4]) == (Named(5, "same"), Named(1, "plain"), None, (2.0,))
     assert function([4])[0].kind == "same"
+
+
+def test_a_function_does_not_keep_its_trace():
+    trace = Trace([3])
+    n = trace.parameters[0]
+    function, gone = trace.function((Named(n + 1, "same"), (n * 2,))), weakref.ref(trace)
+    del trace, n
+    gc.collect()
+    assert gone() is None and function([4]) == (Named(5, "same"), (8,))
 
 
 def test_what_is_no_number_is_unequal():

@@ -12,6 +12,7 @@ from flambeau._backends.cpu.plan import Block, Layout, Lowered, block_of, layout
 from flambeau._ir.symbols import Trace, settled
 
 REMEMBERED, MOST_WAYS = 512, 16  # structures, and ways to lower each of them
+ALL_WAYS = 1024  # of all structures, some ten kilobytes each
 
 Numbers = tuple[int, ...]
 
@@ -81,10 +82,15 @@ class Structures:
         structure = self.known.get(key)
         if structure is None:
             structure = self.known[key] = Structure(lower)
-            if len(self.known) > REMEMBERED:
+            while self._too_many():
                 self.known.popitem(last=False)
         self.known.move_to_end(key)
         return structure
+
+    def _too_many(self) -> bool:
+        """Is the structure that was not asked for longest to be forgotten?"""
+        ways = sum([len(s.ways) for s in self.known.values()])
+        return len(self.known) > REMEMBERED or (ways > ALL_WAYS and len(self.known) > 1)
 
 
 def _with_plain_kernels(x: Any) -> Any:

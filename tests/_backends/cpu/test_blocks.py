@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from flambeau._backends.cpu import host
+from flambeau._backends.cpu import blocks, host
 from flambeau._backends.cpu.blocks import MOST_WAYS
 from flambeau._backends.cpu.driver import Driver
 from flambeau._backends.cpu.kernel import kernels_of
@@ -193,6 +193,21 @@ def conv_weight_of_many(n, m):
     return "conv_weight", ((1, 1), (1, 1), (1, 1), 1), (f32(n, 32, 9, 9), f32(n, 16, 9, 9)), (f32(32, 16, 3, 3),)
 
 
+def scatter_reduce(n, m):
+    return "scatter_reduce", (0, "amax"), (f32(50, m), contiguous(int64, (n, m)), f32(n, m)), (f32(50, m),)
+
+
+def test_no_more_ways_are_kept_than_said(monkeypatch):
+    monkeypatch.setattr(blocks, "ALL_WAYS", 6)
+    structures = CpuBackend(host.host_target()).structures
+    for key in range(20):
+        structures.of(key, lambda numbers: None).ways += [lambda numbers: None] * 2
+    assert list(structures.known) == [16, 17, 18, 19]
+    structures.of(16, lambda numbers: None).ways += [lambda numbers: None] * 9
+    structures.of(20, lambda numbers: None)
+    assert list(structures.known) == [20]
+
+
 def test_every_template_is_where_the_table_says():
     assert all(callable(lower_of(name)) for name in TEMPLATES)
     assert lower_of("no_such_template") is None
@@ -200,7 +215,7 @@ def test_every_template_is_where_the_table_says():
 
 TEMPLATES_CALLED = [
     scan, index_add, sort, matmul, transposed, batched, conv, conv_of_a_batch, conv_transposed_of_a_batch, conv_weight,
-    conv_weight_of_many,
+    conv_weight_of_many, scatter_reduce,
 ]  # fmt: skip
 
 
