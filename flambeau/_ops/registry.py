@@ -629,23 +629,22 @@ def _shown_whole(body: Callable, name: str | Callable[..., str], shows: tuple[st
     code = plain.__code__
     positions = {p: i for i, p in enumerate(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])}
 
+    def given(p: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+        return args[positions[p]] if positions[p] < len(args) else kwargs.get(p)
+
     @functools.wraps(body)
     def whole(*args: Any, **kwargs: Any) -> Any:
         result = body(*args, **kwargs)
         if not recording.grad_enabled():
             return result
         if name:
-            inputs = [args[positions[p]] if positions[p] < len(args) else kwargs.get(p) for p in shows]
+            inputs = [given(p, args, kwargs) for p in shows]
             recording.present(result, name if isinstance(name, str) else name(*args, **kwargs), inputs)
         if saves:
             saved: list[Any] = []
             for p in saves(*args, **kwargs) if callable(saves) else saves:
-                i = positions.get(p)
-                if i is None:
-                    saved += _results(result, p)
-                else:
-                    arg = args[i] if i < len(args) else kwargs.get(p)
-                    saved += arg if isinstance(arg, (tuple, list)) else [arg]
+                found = given(p, args, kwargs) if p in positions else _results(result, p)
+                saved += found if isinstance(found, (tuple, list)) else [found]
             recording.watch(result, [t for t in saved if isinstance(t, TensorBase)])
         return result
 
