@@ -27,7 +27,8 @@ _NONE: frozenset[int] = frozenset()
 class Form:
     """What windows of the same operations and layouts share: found by their inferences once, and from then on by its
     identity. It knows what is where in a row of all arguments: `operands_in` picks the values, `numbers_in` the numbers
-    that inferences do not tell. Tuples with values in them are at the places `nested`, and their contents at the end.
+    that inferences do not tell, if there are any. Tuples with values in them are at the places `nested`, and their
+    contents at the end.
 
     It remembers the structures that such windows had, and which was the `last`."""
 
@@ -43,7 +44,8 @@ class Form:
                 row += a
                 told += [True] * len(a)
         self.operands_in = _picker([place for place, a in enumerate(row) if type(a) is Value])
-        self.numbers_in = _picker([place for place, a in enumerate(row) if type(a) is not Value and not told[place]])
+        numbers = [place for place, a in enumerate(row) if type(a) is not Value and not told[place]]
+        self.numbers_in = _picker(numbers) if numbers else None
         self.structures: Remembered = Remembered(STRUCTURES)
         self.last: Structure | None = None
 
@@ -145,7 +147,7 @@ def signature(queue: Sequence[Instruction], window: Owner) -> Signature | None:
     for place in form.nested:
         row += row[place]
     operands, made = form.operands_in(row), [v for i in queue for v in i.outputs]
-    numbers, scalars = _told(form.numbers_in(row))
+    numbers, scalars = _told(form.numbers_in(row)) if form.numbers_in else ((), [])
     ties, values = _tied(operands, made, window, form.last)
     sizes = _sizes(values[: len(values) - len(made)], window)
     if sizes is None:
@@ -185,10 +187,8 @@ def _tied(operands: Sequence[Value], made: Sequence[Value], window: Owner,
     """The slots of the operands, and the values by slot: those from before the window, then those that it makes. Mostly
     they are tied as those were that had the `last` structure."""
     if last is not None:
-        inputs = last.inputs_in(operands)
-        values = [*inputs, *made]
-        apart = len({*inputs}) == len(inputs) and not any([v.window is window for v in inputs])
-        if apart and all(map(is_, operands, last.operands_in(values))):
+        values = [*last.inputs_in(operands), *made]
+        if len({*values}) == len(values) and all(map(is_, operands, last.operands_in(values))):
             return last.ties, values
     values = [v for v in dict.fromkeys(operands) if v.window is not window]
     values += made
