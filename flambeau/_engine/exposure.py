@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from flambeau._backends.reference.execute import array_of
 from flambeau._core import locks
-from flambeau._engine.signature import owns_its_memory
+from flambeau._engine.signature import lies_with_others, owns_its_memory
 from flambeau._engine.window import look, state
 from flambeau._ir.meta import Meta
 from flambeau._ir.program import Storage, new_value
@@ -32,9 +32,9 @@ def expose(storage: Storage, m: Meta) -> np.ndarray:
         data = look(value)
         with locks.exposure:
             # By the storage, the local variable and the argument; or by an instruction or another storage that still
-            # reads this value, which is left to them.
-            referred_to = sys.getrefcount(storage.value)
-            own = value if referred_to <= 3 or is_exposed(storage) else new_value()
+            # reads this value, which is left to them, as is memory in which equal values lie.
+            alone = sys.getrefcount(storage.value) <= 3 and not lies_with_others(value)
+            own = value if alone or is_exposed(storage) else new_value()
             if own is not value:
                 own.data = data.copy()
             array = array_of(own, m)[...]  # not the value's own array, as outsiders may give theirs another shape

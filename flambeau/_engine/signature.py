@@ -251,6 +251,13 @@ def owns_its_memory(value: Value) -> bool:
     return base.base is buffer and getrefcount(value.buffer) == _ATTRIBUTE + 1  # which the base refers to
 
 
+def lies_with_others(value: Value) -> bool:
+    """Are there other values in the same memory, as equal results of a plan are? A variable may refer to the array."""
+    if value.buffer is not None and not value.buffer.shared and getrefcount(value.buffer) > _ATTRIBUTE + 1:
+        return True  # the array refers to it, too
+    return value.array is not None and getrefcount(value.array) > _ATTRIBUTE + 1
+
+
 def _calibrate() -> int:
     """The references to a value that only `signature` holds, in its list. Measured, not known, because it differs
     between versions of Python."""

@@ -57,6 +57,29 @@ def test_memory_is_exposed_as_long_as_somebody_can_see_it(show, size):
     assert t.tolist() == [1] * size
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "twice",
+    [
+        lambda x: (torch.zeros(len(x)), torch.zeros(len(x))),
+        lambda x: (x.clone(), x.clone()),
+        lambda x: [y + 1 for y in [x * 2] for _ in range(2)],
+    ],
+)
+def test_equal_results_are_seen_apart(monkeypatch, twice, size):
+    """A plan computes them once, in the same memory."""
+    monkeypatch.setattr(config, "compile", "always")
+    monkeypatch.setattr(config, "window_instructions", 512)
+    a, b = twice(torch.ones(size))
+    expected = b.tolist()
+    shown, others = a.numpy(), b.numpy()
+    a.add_(1)
+    others *= 3
+    assert a.tolist() == shown.tolist() == [e + 1 for e in expected]
+    assert b.tolist() == others.tolist() == [e * 3 for e in expected]
+    assert a.data_ptr() != b.data_ptr()
+
+
 def test_reading_a_tensor_exposes_nothing():
     t = torch.arange(4.0)
     str(t), t.tolist(), t[1].item(), bool(t[0]), t.untyped_storage().tolist()
