@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
@@ -149,9 +150,12 @@ class Body:
                 self.value(point, i)
 
     def look_up_ahead(self, point: Point) -> None:
-        """Go to the places of gathered operands whose index does not vary along the lanes."""
-        for i, e in enumerate(self.loops.body):
-            if e.op == "load" and e.args and self._is_known(point, e.args[0]) and i not in point.values:
+        """Go to the places of gathered operands whose index does not vary along the lanes, if each has one index: two
+        rows of an image, between which is interpolated, are looked up in one operand."""
+        gathers = [(i, e) for i, e in enumerate(self.loops.body) if e.op == "load" and e.args]
+        often = Counter([e.param for _, e in gathers])
+        for i, e in gathers:
+            if often[e.param] == 1 and self._is_known(point, e.args[0]) and i not in point.values:
                 place = self._looked_up(point, e)
                 point.pointers[e.param] = self.f.offset(point.pointers[e.param], place, MEMORY[e.dtype])
                 point.found.add(e.param)
