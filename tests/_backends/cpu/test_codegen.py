@@ -501,6 +501,16 @@ def test_rows_of_a_table(inner, dtype, target):
     p.check(target, 0, 0)
 
 
+@pytest.mark.parametrize("inner", [4, 100])
+def test_two_rows_of_one_table(inner, target):
+    p = Program((50, inner), seed=9)
+    first, second = (p.load("int64", (1, 0), low=0, high=7) for _ in range(2))
+    table = p.memory("float32", (0, 1), gather=(inner, 7))
+    rows = [p.emit("load", (index,), "float32", table) for index in (first, second)]
+    p.store(p.emit("sub", rows, "float32"))
+    p.check(target, 0, 0)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "int64", "int8"])
 def test_every_lane_looks_up_its_own(dtype, target):
     p = Program((9, 21), seed=10)
