@@ -20,6 +20,7 @@ from flambeau._compiler.generic import Pattern, pattern_of
 from flambeau._core.collecting import paused
 from flambeau._core.config import config
 from flambeau._core.lazy import lazy_module
+from flambeau._core.sites import warn
 from flambeau._engine.formula import written_out
 from flambeau._engine.memory import Buffer, allocator, arena, size_class
 from flambeau._engine.offsets import without_offsets
@@ -180,15 +181,30 @@ def _compile(queue: Sequence[Instruction], found: Signature, at_once: bool) -> A
             return _SIGHTED
     _patterns.move_to_end(key)
     start = time.perf_counter()
-    with paused():  # what a compilation makes is needed until its end
-        program = pattern.program(lambda: _window(queue, found, nbytes), numbers, cpu.backend(), _dumper())
-        frame = program.lowering.frame
-        if frame is None:
-            frame = program.lowering.frame = Frame(program, queue, found)
-        plan = Plan(frame, program) if frame.possible else None
+    try:
+        with paused():  # what a compilation makes is needed until its end
+            program = pattern.program(lambda: _window(queue, found, nbytes), numbers, cpu.backend(), _dumper())
+            frame = program.lowering.frame
+            if frame is None:
+                frame = program.lowering.frame = Frame(program, queue, found)
+            plan = Plan(frame, program) if frame.possible else None
+    except Exception as error:
+        _remember(_plans, found.key, None)
+        _warn_of(error, queue)
+        return None
     _statistics.plans += 1
     _statistics.seconds += time.perf_counter() - start
     return plan
+
+
+def _warn_of(error: Exception, queue: Sequence[Instruction]) -> None:
+    """The compiler is wrong, or cannot write where FLAMBEAU_DUMP says: the program goes on with NumPy."""
+    names = " ".join(dict.fromkeys([i.op.name for i in queue]))
+    warn(
+        f"the compiler failed, {type(error).__name__}: {error}\n  NumPy computes these operations instead, which takes "
+        f"longer: {names}\n  hint: please report it with the program; FLAMBEAU_COMPILE=never avoids the compiler",
+        RuntimeWarning,
+    )
 
 
 def _window(queue: Sequence[Instruction], found: Signature, nbytes: Sequence[int]) -> outline.Window:

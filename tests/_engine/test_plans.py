@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 import flambeau as torch
+from flambeau._compiler import generic
 from flambeau._core.config import config
 from flambeau._engine import plans, window
 from flambeau._tensor import interop
@@ -106,6 +109,18 @@ def test_what_lives_on_is_part_of_the_key():
         z = (x + 1) * 2
         assert z.tolist() == [4] * 3
     assert y.tolist() == [2] * 3
+
+
+def test_numpy_does_what_the_compiler_fails_at(monkeypatch):
+    def fail(*_):
+        raise ValueError("of the compiler")
+
+    monkeypatch.setattr(config, "compile", "always")
+    monkeypatch.setattr(generic.Pattern, "program", fail)
+    told = pytest.warns(RuntimeWarning, match="ValueError: of the compiler(.|\n)*: filled mul lgamma\n")
+    for expected in (told, nullcontext()):
+        with expected:
+            assert torch.lgamma(torch.ones(3) * 5.0).tolist() == pytest.approx([math.lgamma(5.0)] * 3)
 
 
 def test_a_failed_run_leaves_the_inputs(monkeypatch):
