@@ -9,7 +9,7 @@ from typing import Any
 from flambeau._core import dtypes, errors
 from flambeau._core.sites import user_site
 from flambeau._ops.pointwise import FLOATS_ONLY, choose
-from flambeau._ops.registry import composite, inplace_of, pointwise
+from flambeau._ops.registry import composite, in_place, pointwise
 
 FUNCTIONAL = {"method": False, "namespace": "nn.functional"}
 INTERNAL = {"method": False, "function": False}
@@ -21,7 +21,7 @@ SELU_SCALE = 1.0507009873554805
 
 def _applied(function: Callable, input: Any, inplace: bool, *args: Any) -> Any:
     """The function of `input`, written into it if `inplace`."""
-    return inplace_of(function, function.__name__)(input, *args) if inplace else function(input, *args)
+    return in_place(function, input, *args) if inplace else function(input, *args)
 
 
 def _refuse_bool(op: str, kind: str = "Boolean") -> Callable[[tuple], None]:

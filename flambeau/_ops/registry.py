@@ -461,11 +461,16 @@ def named_like(function: Callable, body: Callable, name: str) -> Callable:
     return function
 
 
+def in_place(function: Callable, target: Any, *args: Any, **kwargs: Any) -> Any:
+    """Write what an operation makes of `target` and other arguments into `target`, and return that."""
+    return recording.assign(target, function(recording.original(target, args), *args, **kwargs))
+
+
 def inplace_of(function: Callable, name: str) -> Callable:
     """The in-place form of an operation: compute, then write into the first argument."""
 
     def inplace(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return recording.assign(self, function(recording.original(self, args), *args, **kwargs))
+        return in_place(function, self, *args, **kwargs)
 
     inplace.__name__ = inplace.__qualname__ = name + "_"
     inplace.__doc__ = f"In-place version of :func:`{name}`: the result is written into this tensor, which is returned."

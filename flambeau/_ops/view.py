@@ -161,7 +161,10 @@ def reshape(input: Any, *args: Any, shape: Any = None) -> Any:
         >>> torch.arange(6).reshape(2, -1).shape
         torch.Size([2, 3])
     """
-    wanted = sizes_or(args, shape)
+    return _reshaped(input, sizes_or(args, shape))
+
+
+def _reshaped(input: Any, wanted: tuple[int, ...]) -> Any:
     if _is_view(input._meta, wanted):
         return view_(input, wanted)
     copy = input.contiguous()
@@ -233,7 +236,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     merged = 1
     for n in m.shape[first : last + 1]:
         merged *= n
-    return reshape(input, (*m.shape[:first], merged, *m.shape[last + 1 :]))
+    return _reshaped(input, (*m.shape[:first], merged, *m.shape[last + 1 :]))
 
 
 @composite()

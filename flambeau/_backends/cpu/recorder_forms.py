@@ -14,7 +14,7 @@ from flambeau._backends.cpu.recorder_objects import Recording
 NUMBERS = ("float", "int", "bool", "NoneType")  # what a pointwise operation takes beside tensors
 CONSTANTS = ("str", "dtype", "tuple")  # and what others do
 EQUAL = 2  # the comparison, as the C API numbers them
-MOST = 8  # operands
+MOST = 12  # operands; a convolution has nine
 UNUSUAL = Val("@unusual", "ptr")  # given back for calls that are left to Python
 
 LINES = 1024

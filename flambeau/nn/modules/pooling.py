@@ -65,15 +65,8 @@ class _MaxPoolNd(Module):
         self.ceil_mode = ceil_mode
 
     def forward(self, input: Tensor) -> Any:
-        return self._function(
-            input,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.dilation,
-            ceil_mode=self.ceil_mode,
-            return_indices=self.return_indices,
-        )
+        options = (self.dilation, self.ceil_mode, self.return_indices)
+        return self._function(input, self.kernel_size, self.stride, self.padding, *options)
 
     def extra_repr(self) -> str:
         return (
