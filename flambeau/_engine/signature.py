@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from operator import is_, itemgetter
+from operator import itemgetter
 from sys import getrefcount
 from typing import Any, Protocol
 
@@ -188,7 +188,7 @@ def _tied(operands: Sequence[Value], made: Sequence[Value], window: Owner,
     they are tied as those were that had the `last` structure."""
     if last is not None:
         values = [*last.inputs_in(operands), *made]
-        if len({*values}) == len(values) and all(map(is_, operands, last.operands_in(values))):
+        if len({*values}) == len(values) and operands == last.operands_in(values):  # values equal themselves alone
             return last.ties, values
     values = [v for v in dict.fromkeys(operands) if v.window is not window]
     values += made
