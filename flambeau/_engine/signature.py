@@ -65,7 +65,12 @@ def _holds_values(a: tuple) -> bool:
 
 def _picker(places: Sequence[int]) -> Callable[[Sequence[Any]], tuple]:
     """The function from a sequence to what it has at these places."""
-    return itemgetter(*places) if len(places) > 1 else lambda row: tuple([row[place] for place in places])
+    if len(places) > 1:
+        return itemgetter(*places)
+    if not places:
+        return lambda row: ()
+    (place,) = places
+    return lambda row: (row[place],)
 
 
 class Structure:
