@@ -15,10 +15,18 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 
+from flambeau._core.config import config  # noqa: E402
+
 # Timing varies on shared machines, and a quick run must give the same verdict twice.
 hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture
+def usual_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The window is as long as it is by default, also where all other tests run without one."""
+    monkeypatch.setattr(config, "window_instructions", 512)
 
 
 class Interrupt:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import flambeau as torch
 from flambeau._core.config import config
 from flambeau._core.dtypes import float32
@@ -52,6 +54,7 @@ def test_layouts_in_use_are_the_same_objects_however_many_others_there_were():
     assert meta(float32, (3, 7919), (1, 3), 5) is strided
 
 
+@pytest.mark.usefixtures("usual_window")
 def test_operations_remember_what_plans_use_and_little_else(monkeypatch):
     monkeypatch.setattr(config, "compile", "auto")
     monkeypatch.setattr(registry, "INFERENCES", 64)

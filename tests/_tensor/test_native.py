@@ -361,6 +361,7 @@ def test_nothing_leaks(natively):
 
 
 @pytest.mark.parametrize("offered", [False, True])
+@pytest.mark.usefixtures("usual_window")
 def test_without_memory_nothing_is_half_recorded(natively, offered):
     """Also where calls are offered to `__torch_function__`, with another call of Python between."""
     testing = pytest.importorskip("_testcapi")
@@ -429,6 +430,7 @@ def test_a_full_window_runs(natively, monkeypatch):
     assert [t._storage.value.window is None for t in made] == [True, True, False]
 
 
+@pytest.mark.usefixtures("usual_window")
 def test_an_error_of_the_run_is_raised_by_who_fills_the_window(natively, monkeypatch):
     a = torch.ones(3)
     a + 1
@@ -495,6 +497,7 @@ def test_the_default_dtype_is_heeded(natively):
     assert found == [torch.float32] * 3 + [torch.float64] * 3 + [torch.float32] * 3
 
 
+@pytest.mark.usefixtures("usual_window")
 def test_threads_have_windows_of_their_own(natively):
     barrier, results, windows = threading.Barrier(4), {}, {}
 

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from cases import Case, cases, kinds, outcome, pages  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("usual_window")  # which decides at which line some errors are raised
 CASES = cases()
 # What Flambeau raises is an instance of PyTorch's kind, under another name.
 NAMES = {"IndexOutOfBoundsError": ("IndexError", "RuntimeError"), "LinAlgError": ("_LinAlgError",)}

@@ -8,6 +8,7 @@ import flambeau as torch
 from flambeau.nn.attention import SDPBackend, sdpa_kernel
 
 
+@pytest.mark.usefixtures("usual_window")
 def test_without_weights_there_is_no_matrix_of_scores():
     layer = torch.nn.MultiheadAttention(16, 2, batch_first=True)
     x = torch.randn(1, 200, 16)
