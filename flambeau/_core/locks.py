@@ -9,6 +9,7 @@ drawing = threading.RLock()  # of random numbers, from whatever generator
 compilation = threading.RLock()  # of kernels: LLVM has locks of its own, which nobody holds meanwhile
 exposure = threading.RLock()  # of what says which memory outsiders see
 memory = threading.Lock()  # of the allocator's free blocks
+structures = threading.Lock()  # of what was lowered with many sizes
 imports = threading.RLock()  # of modules that are imported at their first use
 
 
@@ -19,12 +20,14 @@ def acquire() -> None:
     compilation.acquire()
     exposure.acquire()
     memory.acquire()
+    structures.acquire()
     imports.acquire()
 
 
 def release() -> None:
     """After a fork, in both processes."""
     imports.release()
+    structures.release()
     memory.release()
     exposure.release()
     compilation.release()

@@ -9,6 +9,7 @@ from typing import Any
 
 from flambeau._backends.cpu.kernel import Kernel, Step
 from flambeau._backends.cpu.plan import Block, Layout, Lowered, block_of, layout_of, packed
+from flambeau._core import locks
 from flambeau._ir.symbols import Trace, settled
 
 REMEMBERED, MOST_WAYS = 512, 16  # structures, and ways to lower each of them
@@ -79,12 +80,13 @@ class Structures:
 
     def of(self, key: Hashable, lower: Callable[[Sequence[Any]], Step | None]) -> Structure:
         """The structure of a key, which is all that `lower` depends on beside the numbers."""
-        structure = self.known.get(key)
-        if structure is None:
-            structure = self.known[key] = Structure(lower)
-            while self._too_many():
-                self.known.popitem(last=False)
-        self.known.move_to_end(key)
+        with locks.structures:
+            structure = self.known.get(key)
+            if structure is None:
+                structure = self.known[key] = Structure(lower)
+                while self._too_many():
+                    self.known.popitem(last=False)
+            self.known.move_to_end(key)
         return structure
 
     def _too_many(self) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -231,3 +233,19 @@ def test_a_template_has_the_words_of_the_plain_lowering(make):
         block = block_with_symbols(structure, layout_numbers((*inputs, *outputs)))
         assert block == block_of(plain), inputs
     assert [structure.abandoned for structure in backend.structures.known.values()] == [None]
+
+
+def test_threads_share_the_structures(monkeypatch):
+    monkeypatch.setattr(blocks, "REMEMBERED", 300)
+    structures, interval = blocks.Structures(), sys.getswitchinterval()
+
+    def ask(first):
+        return [structures.of(first + n, lambda numbers: None) for n in range(400)]
+
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            assert [len(found) for found in threads.map(ask, range(0, 400, 100))] == [400] * 4
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(structures.known) == 300
