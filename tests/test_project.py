@@ -14,7 +14,6 @@ from types import ModuleType
 import pytest
 
 import flambeau
-from flambeau._core.config import config
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -66,9 +65,9 @@ def test_public_names_are_documented(name: str) -> None:
 
 
 @pytest.mark.parametrize("module_name", MODULES)
-def test_docstring_examples(module_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("usual_window")
+def test_docstring_examples(module_name: str) -> None:
     """Every `>>>` example gives what it says; `torch` stands for flambeau, and the seed is 0."""
-    monkeypatch.setattr(config, "window_instructions", 512)
     module = importlib.import_module(module_name)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE, verbose=False)
     names = vars(module) | {"torch": flambeau, "flambeau": flambeau, "nn": flambeau.nn}

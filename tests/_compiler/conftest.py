@@ -5,13 +5,11 @@ from __future__ import annotations
 import pytest
 
 from flambeau._compiler import outline
-from flambeau._core.config import config
 
 
 @pytest.fixture(autouse=True)
-def lazy(monkeypatch):
-    """What is compiled is a whole window, also where all others run without one."""
-    monkeypatch.setattr(config, "window_instructions", 512)
+def lazy(usual_window):
+    """What is compiled is a whole window."""
 
 
 @pytest.fixture(autouse=True)

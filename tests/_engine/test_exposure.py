@@ -69,7 +69,6 @@ def test_memory_is_exposed_as_long_as_somebody_can_see_it(show, size):
 def test_equal_results_are_seen_apart(monkeypatch, twice, size):
     """A plan computes them once, in the same memory."""
     monkeypatch.setattr(config, "compile", "always")
-    monkeypatch.setattr(config, "window_instructions", 512)
     a, b = twice(torch.ones(size))
     expected = b.tolist()
     shown, others = a.numpy(), b.numpy()

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau._core.config import config
 
 START = [1.0, -2.0, 0.5]
 SLOPES = [[0.3, -0.1, 2.0], [0.1, 0.2, -1.0], [-0.5, 0.4, 0.3], [0.2, 0.2, 0.2], [0.7, -0.3, 0.1], [0.1, 0.9, -0.6]]
@@ -86,8 +85,8 @@ def counted(monkeypatch, cls):
     "name, options",
     [("Adam", {}), ("AdamW", {}), ("SGD", {"momentum": 0.9}), ("SGD", {}), ("RMSprop", {}), ("Adagrad", {})],
 )
+@pytest.mark.usefixtures("usual_window")
 def test_the_formula_runs_for_the_first_steps_only(monkeypatch, name, options):
-    monkeypatch.setattr(config, "window_instructions", 512)
     calls = counted(monkeypatch, getattr(torch.optim, name))
     params = [torch.tensor(START, requires_grad=True) for _ in range(3)]
     optimizer = getattr(torch.optim, name)(params, lr=0.013, **options)
